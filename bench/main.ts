@@ -1,0 +1,33 @@
+/**
+ * usage: npm run bench [-- NAME… --json --seconds N]
+ * Runs the suites named, or all of them, one after another. With --json, one array of measurements on standard output.
+ */
+import { formatMeasurements, runSuite, type Measurement, type Suite } from './suite.js'
+
+/** Loaded one by one: a suite's data and compiled code shall not disturb another's. */
+const SUITES: Record<string, () => Promise<{ suites: readonly Suite[] }>> = {
+  'event-queue': () => import('./event-queue.js'),
+  ip: () => import('./ip.js'),
+}
+
+const words = process.argv.slice(2)
+const json = words.includes('--json')
+const secondsAt = words.indexOf('--seconds')
+const seconds = secondsAt < 0 ? 2 : Number(words[secondsAt + 1])
+const names = words.filter((word, index) => !word.startsWith('--') && (secondsAt < 0 || index !== secondsAt + 1))
+const unknown = names.filter((name) => !(name in SUITES))
+if (unknown.length > 0 || !(seconds > 0)) {
+  console.error(`no suite ${unknown.join(', ')}; there are ${Object.keys(SUITES).join(', ')}; --seconds takes a positive number`)
+  process.exit(2)
+}
+
+const all: Measurement[] = []
+for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
+  const { suites } = await SUITES[name]()
+  for (const suite of suites) {
+    const measurements = runSuite(suite, { seconds })
+    all.push(...measurements)
+    if (!json) console.log(formatMeasurements(measurements))
+  }
+}
+if (json) console.log(JSON.stringify({ node: process.version, measurements: all }, null, 2))

@@ -1,0 +1,126 @@
+/**
+ * Builds what is published.
+ *
+ *   cli      dist/cli.js and dist/cli/*.js: the command line with its run-time packages bundled, split at every import(),
+ *            so that a command loads only what it needs; dist/THIRD-PARTY.txt: the licences of what was bundled
+ *   library  dist/lib: src/index.ts and what it reaches, compiled file by file with types; its packages stay imports
+ *
+ * usage: node scripts/build.mjs [cli|library]…   (default: both)
+ * Says nothing when all is well.
+ */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const DIST = join(ROOT, 'dist')
+const STAMP = join(DIST, '.built')
+const INPUTS = ['src', 'package.json', 'package-lock.json', 'scripts/build.mjs']
+
+/** True when dist/cli.js was made from the files as they are now; by content, since a checkout sets times as it likes. */
+export function cliIsFresh() {
+  return existsSync(join(DIST, 'cli.js')) && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === digestOfInputs()
+}
+
+/** What is wrong with the sources is printed by esbuild, and ends the process with 1. */
+export async function buildCli() {
+  const digest = digestOfInputs()
+  const { build } = await import('esbuild')
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  const options = {
+    absWorkingDir: ROOT,
+    entryPoints: { cli: 'src/cli/main.ts' },
+    outdir: 'dist',
+    chunkNames: 'cli/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    define: { 'process.env.NETSIM_VERSION': JSON.stringify(version) },
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+    logLevel: 'warning',
+  }
+  const result = await build(options).catch((error) => {
+    if (!Array.isArray(error.errors)) throw error
+    process.exit(1)
+  })
+  const written = new Set(result.outputFiles.map((file) => file.path))
+  // Chunks first, so that dist/cli.js never points at a file that is not there yet.
+  const inOrder = [...result.outputFiles].sort((a, b) => b.path.length - a.path.length)
+  for (const file of inOrder) writeAtomically(file.path, runnable(file, result.metafile))
+  removeOthers(join(DIST, 'cli'), written)
+  writeAtomically(join(DIST, 'THIRD-PARTY.txt'), thirdParty(result.metafile))
+  writeAtomically(STAMP, digest)
+}
+
+/** The same, in the compiler's words. */
+export function buildLibrary() {
+  rmSync(join(DIST, 'lib'), { recursive: true, force: true })
+  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' })
+  if (status !== 0) process.exit(1)
+}
+
+/** An entry gets its `#!` line; a chunk with bundled CommonJS gets the `require` that ES modules lack, for Node's own modules. */
+function runnable(file, metafile) {
+  const output = metafile.outputs[relative(ROOT, file.path)]
+  const code = file.text.replace(/^#!.*\n/, '')
+  const require = /\b__require = /.test(code)
+    ? "import { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)\n"
+    : ''
+  return (output.entryPoint === 'src/cli/main.ts' ? '#!/usr/bin/env node\n' : '') + require + code
+}
+
+function thirdParty(metafile) {
+  const folders = new Set()
+  for (const output of Object.values(metafile.outputs)) {
+    for (const [input, { bytesInOutput }] of Object.entries(output.inputs)) {
+      const folder = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)
+      if (folder !== null && bytesInOutput > 0) folders.add(folder[0])
+    }
+  }
+  const notices = [...folders].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8'))
+    const files = readdirSync(join(ROOT, folder)).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file))
+    if (files.length === 0) throw new Error(`${folder} is bundled but brings no licence text`)
+    const texts = files.sort().map((file) => readFileSync(join(ROOT, folder, file), 'utf8').trim())
+    return [`${name} ${version} (${license})`, ...texts].join('\n\n')
+  })
+  return ['dist/cli.js and dist/cli/ contain these packages.', ...notices].join(`\n\n${'-'.repeat(80)}\n\n`) + '\n'
+}
+
+function digestOfInputs() {
+  const hash = createHash('sha256')
+  for (const input of INPUTS.flatMap(filesUnder)) hash.update(input).update('\0').update(readFileSync(join(ROOT, input))).update('\0')
+  return hash.digest('hex')
+}
+
+function filesUnder(path) {
+  if (!existsSync(join(ROOT, path))) return []
+  if (!/^src(\/|$)/.test(path)) return [path]
+  const entries = readdirSync(join(ROOT, path), { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+  return entries.flatMap((entry) => (entry.isDirectory() ? filesUnder(`${path}/${entry.name}`) : [`${path}/${entry.name}`]))
+}
+
+function writeAtomically(path, text) {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(`${path}.new`, text)
+  if (text.startsWith('#!')) chmodSync(`${path}.new`, 0o755)
+  renameSync(`${path}.new`, path)
+}
+
+function removeOthers(folder, keep) {
+  if (!existsSync(folder)) return
+  for (const name of readdirSync(folder)) if (!keep.has(join(folder, name))) rmSync(join(folder, name))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const wanted = process.argv.slice(2)
+  if (wanted.length === 0 || wanted.includes('cli')) await buildCli()
+  if (wanted.length === 0 || wanted.includes('library')) buildLibrary()
+}

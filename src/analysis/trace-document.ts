@@ -1,0 +1,154 @@
+/**
+ * The versioned JSON of a trace (DESIGN.md 5.3): what `-o json` prints, what the text is drawn from, what tools rely on.
+ * Integers of the walk have become the field's words here.
+ */
+import type { Disposition } from '../net/disposition.js'
+
+export interface TraceDocument {
+  readonly apiVersion: 'netsim/v1'
+  readonly kind: 'Trace'
+  /** The forward's disposition, unless an answer was due and lost. */
+  readonly disposition: Disposition
+  readonly metadata: MetadataDocument
+  readonly request: TraceRequestDocument
+  readonly forward: LegDocument
+  readonly reply: LegDocument | null
+  readonly result: ResultDocument
+  readonly mtu: MtuDocument | null
+  readonly warnings: readonly string[]
+  /** What is not modelled and was met or could change the answer. */
+  readonly notModelled: readonly string[]
+}
+
+export interface MetadataDocument {
+  readonly tool: string
+  readonly seed: number
+  readonly inputs: readonly string[]
+  readonly cni: string
+  readonly backend: string
+  readonly warm: boolean
+  /** docker or cni. */
+  readonly runtime?: string
+  /** How many the cluster has. */
+  readonly nodes?: number
+}
+
+export interface EndDocument {
+  /** `default/pod-a`, `node/host-a`, or an address. */
+  readonly name: string
+  readonly address: string
+  readonly node: string | null
+}
+
+export interface TraceRequestDocument {
+  readonly source: EndDocument
+  readonly destination: EndDocument
+  readonly proto: 'tcp' | 'udp' | 'icmp' | 'sctp' | string
+  readonly sport: number
+  readonly dport: number
+  /** Length of the IP packet, headers included. */
+  readonly size: number
+  readonly df: boolean
+  readonly ttl: number
+  readonly cold: boolean
+}
+
+export interface LegDocument {
+  readonly disposition: Disposition
+  readonly hops: readonly HopDocument[]
+  readonly frames: readonly FrameDocument[]
+}
+
+/** A packet's stay in one netns. */
+export interface HopDocument {
+  readonly node: string
+  /** Netns: the node's name, `namespace/pod`, `router/NAME`. */
+  readonly netns: string
+  readonly pod?: string
+  readonly timeNs: number
+  readonly steps: readonly StepDocument[]
+}
+
+export interface StepDocument {
+  /** Numbered once over forward and reply. */
+  readonly n: number
+  readonly kind: string
+  /** ACCEPT, DROP, RETURN, FORWARD, LOCAL, SENT, DELIVERED, … */
+  readonly action: string
+  /** One line for people: `default via 10.1.15.1 dev eth0`. */
+  readonly text: string
+  readonly at?: { readonly table?: string; readonly chain?: string; readonly rule?: number; readonly device?: string }
+  /** Header fields before and after, only those that changed: ttl, src, dst, sport, dport, mark, … */
+  readonly before?: Readonly<Record<string, string | number>>
+  readonly after?: Readonly<Record<string, string | number>>
+  /** IP length at the step; with an encapsulation the length after it. */
+  readonly length?: number
+  /** Frame length on a device, link-layer header included. */
+  readonly frameLength?: number
+  /** Bytes that the step added (positive) or removed (negative). */
+  readonly bytesAdded?: number
+  readonly provenance?: { readonly by: string; readonly object?: string; readonly file?: string; readonly line?: number }
+  /** Rules of this table that matched, then (with -v) all tried. */
+  readonly rules?: readonly RuleDocument[]
+  readonly tried?: number
+  /** The kernel's own word for a loss. */
+  readonly kernelReason?: string
+  /** Distinct packets of the question: fragments and segments are told apart by it. */
+  readonly packet?: number
+}
+
+export interface RuleDocument {
+  readonly chain: string
+  readonly rule: number
+  /** As iptables-save prints it after `-A CHAIN`. */
+  readonly text: string
+  readonly matched: boolean
+  readonly action: string
+  /** The match that failed and what the packet had. */
+  readonly failed?: { readonly term: string; readonly actual: string }
+  readonly provenance?: { readonly by: string; readonly object?: string; readonly file?: string; readonly line?: number }
+}
+
+export interface FrameDocument {
+  readonly timeNs: number
+  readonly netns: string
+  readonly device: string
+  readonly direction: 'rx' | 'tx'
+  readonly length: number
+  readonly hex: string
+  readonly packet: number
+}
+
+export interface ResultDocument {
+  readonly disposition: Disposition
+  readonly reachable: boolean | null
+  /** The step that decided, of the losing leg. */
+  readonly step?: number
+  readonly netns?: string
+  readonly kernelReason?: string
+  /** Why, in a sentence. */
+  readonly cause: string
+  /** What the client sees: `echo reply after 0.2 ms, ttl 60`, `connect timeout (no RST, no ICMP)`. */
+  readonly client: string
+  readonly fixes: readonly string[]
+  readonly next: readonly string[]
+  /** TTL of the packet as it arrived; absent when it did not. */
+  readonly ttlAtArrival?: number
+  /** Bytes the overlay adds to each packet on the wire, 0 without one. */
+  readonly overhead: number
+  /** Largest frame of the forward leg on an underlay card. */
+  readonly wireFrame?: number
+}
+
+export interface MtuDocument {
+  /** Of the sending device. */
+  readonly inner: number
+  /** Of the underlay card. */
+  readonly outer: number
+  readonly overhead: number
+  /** Largest IP packet that passes the whole path unfragmented. */
+  readonly path: number
+  /** TCP MSS without timestamps: path - 40. */
+  readonly mss: number
+  readonly limitedBy: string
+}

@@ -1,0 +1,122 @@
+/**
+ * From the typed rows of a walk to the words of a trace document: hops, steps, frames, the verdict with its cause, the MTU
+ * arithmetic, and what the client sees. The walk's buffers are read here and nowhere else.
+ */
+import { formatIp } from '../base/ip.js'
+import { frameLength, encodeFrame } from '../wire/frame.js'
+import { FRAME_STRIDE, ROW_KIND, ROW_LEG, ROW_NETNS, ROW_PACKET, STEP_KINDS, STEP_STRIDE } from '../net/trace.js'
+import { NETNS_POD, NETNS_ROUTER, type Netns } from '../net/netns.js'
+import { LEG_FORWARD, LEG_REPLY } from '../wire/packet.js'
+import type { Endpoint } from '../network/endpoint.js'
+import type { Network } from '../network/network.js'
+import type { LegOutcome, TraceOutcome } from '../network/probe.js'
+import { mtuOf } from './trace-mtu.js'
+import { rulesBehind } from './trace-rules.js'
+import { stepOf } from './trace-step.js'
+import { resultOf, warningsOf } from './trace-verdict.js'
+import type { EndDocument, FrameDocument, HopDocument, LegDocument, StepDocument, TraceDocument } from './trace-document.js'
+
+const TOOL = 'netsim'
+
+/** Reads the rows of the network's last question: call it before the next one is asked. */
+export function traceDocument(network: Network, outcome: TraceOutcome): TraceDocument {
+  const { request } = outcome
+  const numbers = numberSteps(network)
+  const forward = legOf(network, LEG_FORWARD, outcome.forward, numbers)
+  const reply = outcome.reply === null ? null : legOf(network, LEG_REPLY, outcome.reply, numbers)
+  const mtu = mtuOf(network, outcome)
+  return {
+    apiVersion: 'netsim/v1',
+    kind: 'Trace',
+    disposition: outcome.disposition,
+    metadata: {
+      tool: TOOL, seed: request.seed, inputs: [...new Set(network.cluster.objects.map(({ file }) => file))], cni: network.cluster.cni,
+      backend: network.flannel?.config?.backendType ?? 'none', warm: !request.cold,
+    },
+    request: {
+      source: endOf(outcome.source), destination: endOf(outcome.destination), proto: outcome.proto, sport: request.sport, dport: outcome.dport, size: outcome.size,
+      df: request.df || outcome.proto === 'tcp', ttl: request.ttl, cold: request.cold,
+    },
+    forward,
+    reply,
+    result: resultOf(network, outcome, { forward, reply, mtu, numbers }),
+    mtu,
+    warnings: warningsOf(network),
+    notModelled: notModelledOf(network, outcome),
+  }
+}
+
+function endOf(end: Endpoint): EndDocument {
+  return { name: end.name, address: formatIp(end.address), node: end.node ?? null }
+}
+
+/** Index of a step row → the number that people see: forward first, then reply, in the order of time; rows without a line of their own have 0. */
+function numberSteps(network: Network): Int32Array {
+  const { trace } = network.world
+  const numbers = new Int32Array(trace.stepCount)
+  let next = 1
+  for (const leg of [LEG_FORWARD, LEG_REPLY]) {
+    for (let i = 0; i < trace.stepCount; i++) {
+      const at = i * STEP_STRIDE
+      if (trace.steps[at + ROW_LEG] === leg && STEP_KINDS[trace.steps[at + ROW_KIND]] !== 'rule') numbers[i] = next++
+    }
+  }
+  return numbers
+}
+
+function legOf(network: Network, leg: number, outcome: LegOutcome, numbers: Int32Array): LegDocument {
+  return { disposition: outcome.disposition, hops: hopsOf(network, leg, numbers), frames: framesOf(network, leg) }
+}
+
+/** A hop is a packet's stay in one netns: a new one begins where the netns changes. */
+function hopsOf(network: Network, leg: number, numbers: Int32Array): HopDocument[] {
+  const { trace, netns } = network.world
+  const hops: { netns: Netns; timeNs: number; steps: StepDocument[] }[] = []
+  for (let i = 0; i < trace.stepCount; i++) {
+    const at = i * STEP_STRIDE
+    if (trace.steps[at + ROW_LEG] !== leg) continue
+    const kind = STEP_KINDS[trace.steps[at + ROW_KIND]]
+    if (kind === 'rule') continue
+    const stack = netns[trace.steps[at + ROW_NETNS]]
+    let hop = hops[hops.length - 1]
+    if (hop === undefined || hop.netns !== stack) {
+      hop = { netns: stack, timeNs: trace.stepTimes[i], steps: [] }
+      hops.push(hop)
+    }
+    const rules = kind === 'table' ? rulesBehind(trace, i) : []
+    const step = stepOf(network, i, { number: numbers[i], rules })
+    hop.steps.push({ ...step, packet: trace.steps[at + ROW_PACKET] })
+  }
+  return hops.map(({ netns: stack, timeNs, steps }) => ({ ...placeOf(network, stack), timeNs, steps }))
+}
+
+function placeOf(network: Network, stack: Netns): Pick<HopDocument, 'node' | 'netns' | 'pod'> {
+  if (stack.role === NETNS_POD) return { node: network.pods.find(({ dataplane }) => dataplane.netns === stack.name)?.pod.node ?? '', netns: stack.name, pod: stack.name }
+  return { node: stack.name, netns: stack.name }
+}
+
+/** The strictest promise (DESIGN.md 5.3): what a packet socket on every device of every node and pod sees. */
+function framesOf(network: Network, leg: number): FrameDocument[] {
+  const { trace, netns, devices } = network.world
+  const frames: FrameDocument[] = []
+  for (let i = 0; i < trace.frameCount; i++) {
+    const at = i * FRAME_STRIDE
+    const stack = netns[trace.frames[at]]
+    if (trace.frames[at + 3] !== leg || stack.role === NETNS_ROUTER) continue
+    const packet = trace.framePackets[i]
+    frames.push({
+      timeNs: trace.frameTimes[i], netns: stack.name, device: devices[trace.frames[at + 1]].name, direction: trace.frames[at + 2] === 1 ? 'tx' : 'rx',
+      length: frameLength(packet), hex: Buffer.from(encodeFrame(packet)).toString('hex'), packet: packet.id,
+    })
+  }
+  return frames
+}
+
+function notModelledOf(network: Network, outcome: TraceOutcome): string[] {
+  const found: string[] = []
+  if (network.cluster.kubeProxy.mode === 'iptables' && network.cluster.cni !== 'none') {
+    found.push('kube-proxy: its iptables rules are not rendered yet; they change nothing for a packet to a pod or node address unless a Service shares it')
+  }
+  if (outcome.disposition === 'INCOMPLETE') found.push('the packet met something that netsim does not model; the last step names it')
+  return found
+}

@@ -1,0 +1,140 @@
+/** The last block of a trace: the verdict's cause in a sentence, what the client sees, what would mend it, what to ask next. */
+import { match } from 'ts-pattern'
+import { formatIp } from '../base/ip.js'
+import { PROTO_ICMP, PROTO_TCP, TCP_RST } from '../wire/packet.js'
+import { ICMP_ECHOREPLY } from '../net/icmp.js'
+import type { Disposition } from '../net/disposition.js'
+import type { Network } from '../network/network.js'
+import type { LegOutcome, TraceOutcome } from '../network/probe.js'
+import { DEVICE_NIC } from '../net/device.js'
+import { FRAME_STRIDE } from '../net/trace.js'
+import { frameLength } from '../wire/frame.js'
+import { LEG_FORWARD } from '../wire/packet.js'
+import { icmpWords } from './trace-step.js'
+import type { LegDocument, MtuDocument, ResultDocument, StepDocument } from './trace-document.js'
+
+interface Parts {
+  readonly forward: LegDocument
+  readonly reply: LegDocument | null
+  readonly mtu: MtuDocument | null
+  readonly numbers: Int32Array
+}
+
+const UNKNOWN: readonly Disposition[] = ['INCOMPLETE', 'AMBIGUOUS']
+const NS_PER_MS = 1e6
+
+export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts): ResultDocument {
+  const losing = outcome.disposition === 'REPLY_LOST' ? (outcome.reply ?? outcome.forward) : outcome.forward
+  const lost = outcome.disposition !== 'DELIVERED'
+  const step = lost ? decidingStep(losing, parts) : undefined
+  const netns = losing.netns < 0 ? undefined : network.world.netns[losing.netns].name
+  const wireFrame = largestWireFrame(network)
+  const ttl = arrivalTtl(parts.forward)
+  return {
+    disposition: outcome.disposition,
+    reachable: UNKNOWN.includes(outcome.disposition) ? null : !lost,
+    ...(step === undefined ? {} : { step: step.n }),
+    ...(lost && netns !== undefined ? { netns } : {}),
+    ...(lost && losing.kernelReason !== '' ? { kernelReason: losing.kernelReason } : {}),
+    cause: causeOf(outcome, step),
+    client: clientOf(outcome),
+    fixes: fixesOf(outcome, step, parts.mtu),
+    next: nextOf(outcome),
+    ...(outcome.forward.disposition === 'DELIVERED' && ttl !== undefined ? { ttlAtArrival: ttl } : {}),
+    overhead: parts.mtu?.overhead ?? 0,
+    ...(wireFrame === 0 ? {} : { wireFrame }),
+  }
+}
+
+/** The step that ended the packet; for a netfilter drop the table's step right before it, which names the rule. */
+function decidingStep(losing: LegOutcome, { forward, reply, numbers }: Parts): StepDocument | undefined {
+  if (losing.step < 0) return undefined
+  const all = [...forward.hops, ...(reply?.hops ?? [])].flatMap(({ steps }) => steps)
+  const at = all.findIndex(({ n }) => n === numbers[losing.step])
+  if (at < 0) return undefined
+  if (losing.disposition !== 'DENIED' && losing.disposition !== 'REJECTED') return all[at]
+  for (let i = at - 1; i >= 0; i--) if (all[i].kind === 'table' && all[i].action === 'DROP') return all[i]
+  return all[at]
+}
+
+function arrivalTtl(forward: LegDocument): number | undefined {
+  const sockets = forward.hops.flatMap(({ steps }) => steps).filter(({ kind }) => kind === 'socket')
+  const text = /ttl (\d+)/.exec(sockets[sockets.length - 1]?.text ?? '')
+  return text === null ? undefined : Number(text[1])
+}
+
+function largestWireFrame(network: Network): number {
+  const { trace, devices } = network.world
+  let largest = 0
+  for (let i = 0; i < trace.frameCount; i++) {
+    const at = i * FRAME_STRIDE
+    if (trace.frames[at + 3] === LEG_FORWARD && devices[trace.frames[at + 1]].kind === DEVICE_NIC) largest = Math.max(largest, frameLength(trace.framePackets[i]))
+  }
+  return largest
+}
+
+function ends(outcome: TraceOutcome): { readonly from: string; readonly to: string } {
+  const port = outcome.dport === 0 ? '' : `:${outcome.dport}`
+  return { from: outcome.source.name, to: `${outcome.destination.name}${port}` }
+}
+
+function causeOf(outcome: TraceOutcome, step: StepDocument | undefined): string {
+  const { from, to } = ends(outcome)
+  if (outcome.disposition === 'DELIVERED') return `${from} reaches ${to}`
+  if (outcome.disposition === 'REPLY_LOST') return `the packet arrives at ${to}, the answer is lost${step === undefined ? '' : `: ${step.text}`}`
+  return step === undefined ? 'nothing of the packet was seen to end' : step.text
+}
+
+function clientOf(outcome: TraceOutcome): string {
+  const { answer } = outcome
+  if (answer !== null && answer.proto === PROTO_ICMP && answer.type !== ICMP_ECHOREPLY) return `ICMP ${icmpWords(answer.type, answer.code, answer.mtu)} from ${answer.from}`
+  if (answer !== null && answer.proto === PROTO_TCP) {
+    if ((answer.flags & TCP_RST) !== 0) return `connection refused (RST from ${answer.from})`
+    return outcome.disposition === 'DELIVERED' ? `connected (SYN-ACK after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms)` : 'connects, then data is retransmitted without an answer'
+  }
+  if (answer !== null) return `echo reply from ${answer.from}, ttl ${answer.ttl}, after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms`
+  if (outcome.forward.disposition === 'TOO_BIG') return 'the call fails with EMSGSIZE (message too long)'
+  if (outcome.proto === 'udp') return outcome.disposition === 'DELIVERED' ? 'nothing: UDP is not answered' : 'nothing: no ICMP comes back'
+  if (outcome.proto === 'tcp') return 'SYN is retransmitted, then the connection times out (no RST, no ICMP)'
+  return 'no echo reply: 100 % packet loss'
+}
+
+function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, mtu: MtuDocument | null): string[] {
+  const place = step?.provenance?.file === undefined ? '' : ` (${step.provenance.file}:${step.provenance.line ?? 0})`
+  return match(outcome.disposition)
+    .returnType<string[]>()
+    .with('DENIED', 'REJECTED', () => [step?.at?.rule === undefined ? 'let it pass before the policy of the chain drops it' : `change rule ${step.at.rule} of ${step.at.table ?? ''}/${step.at.chain ?? ''}${place}, or let the packet pass before it`])
+    .with('NO_ROUTE', () => ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'])
+    .with('NO_VTEP', () => ['compare netsim show fdb and netsim show neigh with netsim show leases'])
+    .with('NEIGHBOR_FAILED', () => ['nobody has the address on that segment: is the host up, the lease stale, the pod gone?'])
+    .with('TOO_BIG', 'BLACKHOLE', () => (mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss}), or lower the pods' MTU to ${mtu.path}`]))
+    .with('RPFILTER', () => ['set net.ipv4.conf.*.rp_filter to 2 (loose) or 0 on that host, or mend the way back'])
+    .with('NO_SOCKET', () => ['nothing listens there: correct the port, or ask with --listen'])
+    .with('MARTIAN', () => ['an address of the host itself came in from outside: look for a duplicate address or a wrong NAT'])
+    .with('DELIVERED', 'REPLY_LOST', 'EXITED', 'NULL_ROUTED', 'TTL_EXCEEDED', 'LOOP', 'NO_ENDPOINT', 'CORRUPT', 'AGENT_DROPPED', 'AMBIGUOUS', 'INCOMPLETE', () => [])
+    .exhaustive()
+}
+
+function nextOf(outcome: TraceOutcome): string[] {
+  const { source, destination } = outcome
+  const next = [`netsim trace ${source.name} ${destination.name} -v`]
+  if (outcome.disposition === 'DELIVERED' && outcome.proto === 'icmp') next.push(`netsim trace ${source.name} ${destination.name} --size 1500 --df`)
+  if (outcome.disposition !== 'DELIVERED' && source.node !== undefined) next.push(`netsim show routes ${source.node}`)
+  return next
+}
+
+/** What is legal and yet surprises. */
+export function warningsOf(network: Network): string[] {
+  const warnings: string[] = []
+  const { cluster } = network
+  const policies = cluster.networkPolicies
+  if (policies.length > 0 && (cluster.cni === 'flannel' || cluster.cni === 'none')) {
+    const places = policies.slice(0, 3).map(({ file, line }) => `${file}:${line}`).join(', ')
+    const one = policies.length === 1
+    warnings.push(`${policies.length} NetworkPolic${one ? 'y has' : 'ies have'} no effect: ${cluster.cni === 'flannel' ? 'flannel' : 'plain docker'} has no policy engine (${places}${policies.length > 3 ? ', …' : ''})`)
+  }
+  for (const [address, pods] of cluster.podsByAddress) {
+    if (pods.length > 1) warnings.push(`${pods.length} pods have the address ${formatIp(address)}: ${pods.map(({ namespace, name }) => `${namespace}/${name}`).join(', ')}`)
+  }
+  return warnings
+}

@@ -1,0 +1,29 @@
+/**
+ * Something wrong with the input. Readers collect Problems and go on, so that one run reports all of them, and so that
+ * what was right is not lost.
+ */
+export interface Problem {
+  /** An error makes the answer unusable (exit 3); a warning is printed and the work goes on. */
+  readonly severity: 'error' | 'warning'
+  /** The file as the user named it, `-` for standard input, or `etcd`, `flag --x`. */
+  readonly file: string
+  /** 1-based; 0 when the place has no line. */
+  readonly line: number
+  /** The object: `Node/n1`, `Pod/default/web-0`; empty where there is none. */
+  readonly object: string
+  /** What is wrong, with the offending value in it. */
+  readonly what: string
+  /** What to do about it; may be empty. */
+  readonly fix: string
+}
+
+export function formatProblem(problem: Problem): string {
+  const place = problem.line > 0 ? `${problem.file}:${problem.line}` : problem.file
+  const object = problem.object === '' ? '' : ` ${problem.object}:`
+  const fix = problem.fix === '' ? '' : `\n    ${problem.fix}`
+  return `${place}: ${problem.severity}:${object} ${problem.what}${fix}`
+}
+
+export function hasErrors(problems: readonly Problem[]): boolean {
+  return problems.some((problem) => problem.severity === 'error')
+}

@@ -1,0 +1,53 @@
+/** The process as the command line sees it: two streams, an environment, a folder. Tests put their own in its place. */
+import { Buffer } from 'node:buffer'
+
+export interface Io {
+  /** Resolves once the text has been handed on; a reader that went away ends it quietly. */
+  out(text: string): Promise<void>
+  err(text: string): Promise<void>
+  /** All of standard input, at most `most` bytes; undefined when there is more. */
+  stdin(most: number): Promise<Uint8Array | undefined>
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd: string
+  readonly outIsTerminal: boolean
+  /** Of the terminal; undefined where there is none. */
+  readonly columns: number | undefined
+}
+
+export function processIo(): Io {
+  // A reader that closed its end (`| head`) is no error of ours: what could not be written is dropped.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
+  }
+  return {
+    out: (text) => write(process.stdout, text),
+    err: (text) => write(process.stderr, text),
+    stdin: (most) => readStream(process.stdin, most),
+    env: process.env,
+    cwd: process.cwd(),
+    outIsTerminal: process.stdout.isTTY === true,
+    columns: process.stdout.columns,
+  }
+}
+
+function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
+  return new Promise((resolve) => {
+    if (text === '' || stream.destroyed) resolve()
+    else stream.write(text, () => resolve())
+  })
+}
+
+/** undefined when the stream holds more than `most` bytes. */
+export async function readStream(stream: AsyncIterable<Uint8Array | string>, most: number): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of stream) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    length += bytes.length
+    if (length > most) return undefined
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,54 @@
+/** `-f`, `-R` and `--seed` → a network, or the list of what is wrong with the input on standard error. */
+import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
+import { buildCluster, type Cluster } from '../cluster/cluster.js'
+import { buildNetwork, type Network } from '../network/network.js'
+import { readInputs } from './input.js'
+import type { Io } from './io.js'
+
+export interface InputOptions {
+  readonly filename: readonly string[]
+  readonly recursive: boolean
+  readonly seed: number
+  /** Virtual time of the question, nanoseconds. */
+  readonly at?: number
+}
+
+export interface Loaded {
+  readonly cluster: Cluster
+  readonly network: Network
+  /** The files, as the user named them. */
+  readonly inputs: readonly string[]
+}
+
+/** Everything wrong is said at once; undefined when any of it is an error. */
+export async function loadNetwork({ filename, recursive, seed, at }: InputOptions, io: Io): Promise<Loaded | undefined> {
+  const read = await readInputs(filename, recursive, io)
+  const { cluster, problems } = buildCluster(read.inputs)
+  const found = [...read.problems, ...problems]
+  if (hasErrors(found)) {
+    await report(found, io)
+    return undefined
+  }
+  const built = buildNetwork(cluster, { seed, ...(at === undefined ? {} : { atNs: at }) })
+  const all = [...found, ...built.problems]
+  await report(all, io)
+  return hasErrors(all) ? undefined : { cluster, network: built.network, inputs: read.inputs.map((input) => input.file) }
+}
+
+const SHOWN = 100
+
+/** Errors first; of very many the first hundred and how many there are. */
+export async function report(problems: readonly Problem[], io: Io): Promise<void> {
+  const inOrder = [...problems].sort((a, b) => Number(b.severity === 'error') - Number(a.severity === 'error'))
+  const lines = inOrder.slice(0, SHOWN).map((problem) => `${safe(formatProblem(problem))}\n`)
+  const errors = problems.filter((problem) => problem.severity === 'error').length
+  if (problems.length > SHOWN) lines.push(`… and ${problems.length - SHOWN} more\n`)
+  if (errors > 1) lines.push(`${errors} errors\n`)
+  await io.err(lines.join(''))
+}
+
+/** Values from files stand in these texts: none of them may steer the terminal. */
+function safe(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
+}

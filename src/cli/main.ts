@@ -1,0 +1,5 @@
+/** The command: dist/cli.js. Sets the exit status and lets Node end by itself, so that what was written reaches its reader whole. */
+import { processIo } from './io.js'
+import { run } from './program.js'
+
+process.exitCode = await run(process.argv, processIo())

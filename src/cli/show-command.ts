@@ -1,0 +1,147 @@
+/** `netsim show`: prints one kind of state. Loaded when it is called. */
+import { formatCidr } from '../base/cidr.js'
+import { formatIp } from '../base/ip.js'
+import type { ClusterPod } from '../cluster/pod.js'
+import { suggestName } from '../cluster/nearest-name.js'
+import { dockerOptions, formatDockerOptions, parseSubnetEnv } from '../flannel/subnet-env.js'
+import type { Dataplane } from '../dataplane/dataplane.js'
+import type { Network } from '../network/network.js'
+import { EXIT_BAD_INPUT, EXIT_OK, UsageError } from './exit.js'
+import type { Io } from './io.js'
+import { inWords } from './json-words.js'
+import { loadNetwork, type Loaded } from './load-network.js'
+import { NETNS_KINDS } from './show-kinds.js'
+import { CLUSTER_KINDS, FILE_KINDS, type ClusterKind, type FileKind, type Kind, type NetnsKindName } from './show-names.js'
+import { table } from './table.js'
+import type { OutputFormat } from './trace-options.js'
+
+export interface ShowFlags {
+  readonly filename: readonly string[]
+  readonly recursive: boolean
+  readonly namespace: string
+  readonly seed: number
+  readonly output: OutputFormat
+}
+
+/** What is shown: an object for `-o json`, and the text. */
+interface Shown {
+  readonly items: unknown
+  readonly text: string
+}
+
+/** The exit status. */
+export async function show(kind: Kind, node: string | undefined, call: { readonly flags: ShowFlags; readonly io: Io }): Promise<number> {
+  const { flags, io } = call
+  const loaded = await loadNetwork(flags, io)
+  if (loaded === undefined) return EXIT_BAD_INPUT
+  const place = node === undefined ? undefined : placeOf(node, flags.namespace, loaded)
+  const shown = shownOf(kind, place, loaded)
+  const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items }
+  await io.out(flags.output === 'json' ? `${JSON.stringify(state, null, 2)}\n` : shown.text)
+  return EXIT_OK
+}
+
+function shownOf(kind: Kind, place: string | undefined, loaded: Loaded): Shown {
+  const ofCluster = CLUSTER_KINDS.find((name) => name === kind)
+  const ofFile = FILE_KINDS.find((name) => name === kind)
+  if (ofCluster !== undefined) return showCluster(ofCluster, place, loaded)
+  return ofFile === undefined ? showNetns(kind as NetnsKindName, place, loaded.network) : showFiles(ofFile, place, loaded)
+}
+
+/** A node's name first, then `ns/pod`, `router/NAME`, then a bare pod of the namespace. @throws UsageError that names the nearest */
+function placeOf(word: string, namespace: string, { network }: Loaded): string {
+  const bare = word.replace(/^(node|host|pod)\//, '')
+  const candidates = [word, bare, `${namespace}/${bare}`]
+  const found = candidates.find((name) => network.dataplanes.has(name))
+  if (found === undefined) throw new UsageError(`there is no node or pod '${word}'. ${suggestName(word, [...network.dataplanes.keys()])}`)
+  return found
+}
+
+function dataplanesOf(place: string | undefined, network: Network): Dataplane[] {
+  const names = place === undefined ? network.nodeNames : [place]
+  return names.flatMap((name) => network.dataplanes.get(name) ?? [])
+}
+
+function showNetns(kind: NetnsKindName, place: string | undefined, network: Network): Shown {
+  const { part, text } = NETNS_KINDS[kind]
+  const shown = dataplanesOf(place, network)
+  const items = shown.map((dataplane) => ({ netns: dataplane.netns, entries: inWords(part(dataplane)) }))
+  return { items, text: withHeadings(shown.map((dataplane) => [dataplane.netns, text(dataplane)])) }
+}
+
+/** A comment line before each when there are several: the tools that read these texts skip it. */
+function withHeadings(texts: readonly (readonly [name: string, text: string])[]): string {
+  return texts.length === 1 ? texts[0][1] : texts.map(([name, text]) => `# node ${name}\n${text}`).join('')
+}
+
+function showFiles(kind: FileKind, place: string | undefined, { network, cluster }: Loaded): Shown {
+  const entries = [...network.subnetEnv].filter(([name]) => place === undefined || name === place)
+  const texts = entries.map(([name, text]): [string, string] => [name, kind === 'subnet-env' ? text : dockerText(text, cluster.flannel.version)])
+  if (texts.length === 0) return { items: [], text: `# no flanneld has written a subnet.env${place === undefined ? '' : ` on ${place}`}\n` }
+  return { items: texts.map(([node, text]) => ({ node, text })), text: withHeadings(texts) }
+}
+
+function dockerText(subnetEnv: string, version: string): string {
+  const { env } = parseSubnetEnv(subnetEnv, 'subnet.env')
+  return env === undefined ? '' : formatDockerOptions(dockerOptions(env), version)
+}
+
+function showCluster(kind: ClusterKind, place: string | undefined, loaded: Loaded): Shown {
+  switch (kind) {
+    case 'nodes':
+      return showNodes(place, loaded)
+    case 'pods':
+      return showPods(place, loaded)
+    case 'leases':
+      return showLeases(loaded.network)
+    case 'etcd':
+      return showEtcd(loaded.network)
+  }
+}
+
+function rowsShown(heading: readonly string[], rows: readonly (readonly (string | undefined)[])[]): Shown {
+  const keys = heading.map((word) => word.toLowerCase().replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()))
+  const items = rows.map((row) => Object.fromEntries(keys.flatMap((key, column) => (row[column] === undefined ? [] : [[key, row[column]]]))))
+  return { items, text: table(heading, rows) }
+}
+
+function showNodes(place: string | undefined, { cluster, network }: Loaded): Shown {
+  const nodes = cluster.nodes.filter((node) => place === undefined || node.name === place)
+  const leases = new Map(network.leases.map(({ node, lease }) => [node, formatCidr(lease.subnet)]))
+  const rows = nodes.map((node) => [
+    node.name,
+    formatIp(node.address),
+    leases.get(node.name) ?? (node.podCIDR === undefined ? undefined : formatCidr(node.podCIDR)),
+    node.segment === '' ? undefined : node.segment,
+    `${node.mtu}`,
+  ])
+  return rowsShown(['NAME', 'INTERNAL-IP', 'POD-SUBNET', 'SEGMENT', 'MTU'], rows)
+}
+
+function showPods(place: string | undefined, { cluster, network }: Loaded): Shown {
+  const pods = cluster.pods.filter((pod) => place === undefined || pod.node === place || `${pod.namespace}/${pod.name}` === place)
+  const rows = pods.map((pod) => [pod.namespace, pod.name, pod.pending === undefined ? pod.phase : 'Pending', podAddress(pod, network), pod.node, pod.pending])
+  return rowsShown(['NAMESPACE', 'NAME', 'STATUS', 'IP', 'NODE', 'WHY'].slice(0, pods.some((pod) => pod.pending !== undefined) ? 6 : 5), rows)
+}
+
+/** What it has, not only what it was told: IPAM may have drawn it. */
+function podAddress(pod: ClusterPod, network: Network): string | undefined {
+  const device = network.dataplanes.get(`${pod.namespace}/${pod.name}`)?.devices.find((candidate) => candidate.kind === 'veth')
+  const address = device?.addresses[0]?.address ?? pod.address
+  return address === undefined ? undefined : formatIp(address)
+}
+
+function showLeases(network: Network): Shown {
+  const rows = network.leases.map(({ node, lease }) => {
+    const { publicIp, backendType, backendData } = lease.attributes
+    const ends = lease.expiresNs === undefined ? 'never' : `${Math.round(lease.expiresNs / 1e9)}s`
+    // Leases of the udp backend name none.
+    return [formatCidr(lease.subnet), formatIp(publicIp), node, backendType, ends, backendData === undefined ? undefined : JSON.stringify(backendData)]
+  })
+  return rowsShown(['SUBNET', 'PUBLIC-IP', 'NODE', 'BACKEND', 'EXPIRES', 'BACKEND-DATA'], rows)
+}
+
+/** As `etcdctl get --prefix` prints it: a key, its value, a line each. */
+function showEtcd(network: Network): Shown {
+  return { items: network.etcdKeys, text: network.etcdKeys.map(({ key, value }) => `${key}\n${value}\n`).join('') }
+}

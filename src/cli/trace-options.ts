@@ -1,0 +1,126 @@
+/** The flags of `netsim trace` → a TraceRequest; each value is checked where it is read, so that the message names its flag. */
+import { InvalidArgumentError } from 'commander'
+import { nearestName } from '../cluster/nearest-name.js'
+import { parseDuration } from '../cluster/units.js'
+import { DISPOSITIONS, type Disposition } from '../net/disposition.js'
+import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
+import { UsageError } from './exit.js'
+import type { ColorWhen } from './terminal.js'
+
+export type OutputFormat = 'text' | 'json'
+
+/** As commander hands them over. */
+export interface TraceFlags {
+  readonly filename: readonly string[]
+  readonly recursive: boolean
+  readonly namespace: string
+  readonly proto?: 'tcp' | 'udp' | 'icmp' | 'sctp'
+  readonly sport: number
+  readonly size?: number
+  readonly df: boolean
+  readonly ttl: number
+  readonly cold: boolean
+  readonly listen: boolean
+  readonly at: number
+  readonly seed: number
+  readonly output: OutputFormat
+  readonly verbose: number
+  readonly expect: readonly Disposition[]
+  readonly summary: boolean
+  readonly svg?: string
+  /** false: `--no-color`. */
+  readonly color: ColorWhen | false
+  readonly ascii: boolean
+}
+
+export function requestOf(source: string, destination: string, flags: TraceFlags): TraceRequest {
+  const { proto, size } = flags
+  const least = proto === undefined ? undefined : LEAST_SIZE[proto]
+  if (size !== undefined && least !== undefined && size < least) {
+    throw new UsageError(`--size ${size} is less than the headers of ${proto}: at least ${least}`)
+  }
+  for (const [name, value] of [['SRC', source], ['DST', destination]]) if (value.trim() === '') throw new UsageError(`${name} is empty`)
+  return {
+    ...DEFAULT_REQUEST,
+    source,
+    destination,
+    namespace: flags.namespace,
+    ...(proto === undefined ? {} : { proto }),
+    sport: flags.sport,
+    ...(size === undefined ? {} : { size }),
+    df: flags.df,
+    ttl: flags.ttl,
+    cold: flags.cold,
+    listen: flags.listen,
+    seed: flags.seed,
+    atNs: flags.at,
+    level: flags.verbose > 0 ? 1 : 0,
+  }
+}
+
+/** Headers of the packet that `--size` speaks of; of TCP that is the data segment, with its timestamps. */
+const LEAST_SIZE = { icmp: 28, udp: 28, tcp: 52, sctp: 32 } as const
+
+/** A decimal integer from `least` to `most`. */
+export function integer(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : -1
+    if (value < least || value > most) throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
+    return value
+  }
+}
+
+/** DESIGN.md idea 3: a run of virtual time is capped at 90 days. */
+const LONGEST_NS = 90 * 24 * 3600 * 1e9
+
+export function moment(text: string): number {
+  const days = /^([0-9]+(?:\.[0-9]+)?)d$/.exec(text)
+  const ns = days === null ? parseDuration(text) : Math.round(Number(days[1]) * 24 * 3600 * 1e9)
+  if (ns === undefined || ns > LONGEST_NS) {
+    throw new InvalidArgumentError('It must be a time since the start, with its unit, up to 90d: 250ms, 30s, 5m, 12h, 2d.')
+  }
+  return ns
+}
+
+const PROTOCOLS = ['tcp', 'udp', 'icmp', 'sctp'] as const
+
+export function protocol(text: string): (typeof PROTOCOLS)[number] {
+  const found = PROTOCOLS.find((name) => name === text.toLowerCase())
+  if (found === undefined) throw new InvalidArgumentError(`It must be one of ${PROTOCOLS.join(', ')}.${didYouMean(text, PROTOCOLS)}`)
+  return found
+}
+
+export function dispositions(text: string): Disposition[] {
+  return text.split(',').map((word) => {
+    const wanted = word.trim().toUpperCase().replaceAll('-', '_')
+    const found = DISPOSITIONS.find((name) => name === wanted)
+    if (found !== undefined) return found
+    throw new InvalidArgumentError(`'${word.trim()}' is no disposition.${didYouMean(wanted, DISPOSITIONS)} There are ${DISPOSITIONS.join(', ')}.`)
+  })
+}
+
+const FORMATS: readonly OutputFormat[] = ['text', 'json']
+/** Of the contract, for later. */
+const LATER_FORMATS = ['wide', 'minimal', 'mermaid', 'jsonl', 'yaml', 'name', 'dot', 'html']
+
+export function outputFormat(text: string): OutputFormat {
+  const found = FORMATS.find((name) => name === text)
+  if (found !== undefined) return found
+  const why = LATER_FORMATS.includes(text) ? 'It is not there yet' : 'There is none of that name'
+  throw new InvalidArgumentError(`${why}: take ${FORMATS.join(' or ')}.${didYouMean(text, FORMATS)}`)
+}
+
+export function colorWhen(text: string): ColorWhen {
+  if (text === 'auto' || text === 'always' || text === 'never') return text
+  throw new InvalidArgumentError('It must be auto, always or never.')
+}
+
+export function namespaceName(text: string): string {
+  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text
+  throw new InvalidArgumentError('It must be the name of a namespace: lower-case letters, digits and dashes.')
+}
+
+function didYouMean(text: string, known: readonly string[]): string {
+  const nearest = nearestName(text, known)
+  return nearest === undefined ? '' : ` Did you mean ${nearest}?`
+}

@@ -1,0 +1,275 @@
+/**
+ * Text of manifests → a frozen Cluster and everything that is wrong with it. The cluster is what the agents, the underlay and (later) the
+ * policies start from; nothing of it changes afterwards.
+ *
+ *   inputs ─▶ objects ─▶ nodes, pods, settings ─▶ underlay ─▶ placement ─▶ checks ─▶ Cluster
+ */
+import { cidr, contains, covers, formatCidr, nextCidr, overlaps, type Cidr } from '../base/cidr.js'
+import type { Ip } from '../base/ip.js'
+import type { Mac } from '../base/mac.js'
+import type { Problem } from '../base/problem.js'
+import { checkDocumentNames, checkNodeNames, checkNodes, checkPodAddresses, type KnownNames } from './consistency.js'
+import { nameFault } from './fields.js'
+import { readFlannelManifest } from './flannel-settings.js'
+import { deepFreeze, FrozenMap } from './frozen.js'
+import { takeInventory } from './inventory.js'
+import { CALICO_GROUPS, groupOf, kindInfo } from './kinds.js'
+import { namespaceSchema, networkPolicySchema } from './kubernetes-schemas.js'
+import type { Labels } from './labels.js'
+import { readManifests, type Input, type KubernetesObject } from './manifest.js'
+import { readNetworkDocument, type HostSettings, type NetworkDocument } from './network-document.js'
+import { checkLabels, readNode, type ClusterNode, type NodeReading } from './node.js'
+import { placePods } from './placement.js'
+import { readPod, type ClusterPod } from './pod.js'
+import { formatPlace, ProblemList, type Place } from './problem-list.js'
+import { check } from './schema.js'
+import { resolveSettings, type Settings } from './settings.js'
+import { buildUnderlay, checkNodeAddress, DEFAULT_MTU, type Router, type Segment, type Underlay } from './underlay.js'
+
+export interface ClusterNamespace {
+  readonly name: string
+  readonly labels: Labels
+  /** Absent when no object declares it: it is assumed, because something lives in it. */
+  readonly object?: KubernetesObject
+}
+
+/** Kept for the policy engine, and so that a trace can say that a CNI without policies ignores it. */
+export interface ClusterNetworkPolicy extends Place {
+  readonly namespace: string
+  readonly name: string
+  readonly object: KubernetesObject
+}
+
+export interface Pins {
+  /** By `node/device`, `namespace/pod/device` (the pod's end) or `segment/router`. */
+  readonly macs: ReadonlyMap<string, Mac>
+  /** Name of the host's end of a pod's veth, by `namespace/pod/device`. */
+  readonly devices: ReadonlyMap<string, string>
+}
+
+/** Deeply frozen. Lists are in the order of the input. */
+export interface Cluster extends Settings {
+  readonly nodes: readonly ClusterNode[]
+  readonly namespaces: readonly ClusterNamespace[]
+  /** Terminated and pending ones too. */
+  readonly pods: readonly ClusterPod[]
+  /** Running pods on a node, on the pod network and without an address: for IPAM, in the order of their creation. */
+  readonly addressRequests: readonly ClusterPod[]
+  readonly networkPolicies: readonly ClusterNetworkPolicy[]
+  readonly segments: readonly Segment[]
+  readonly routers: readonly Router[]
+  readonly hosts: readonly HostSettings[]
+  readonly pins: Pins
+  readonly networkDocument?: NetworkDocument
+  /** All of the input, also what plays no part. */
+  readonly objects: readonly KubernetesObject[]
+  readonly nodeByName: ReadonlyMap<string, ClusterNode>
+  readonly nodeByAddress: ReadonlyMap<Ip, ClusterNode>
+  /** By `namespace/name`. */
+  readonly podByName: ReadonlyMap<string, ClusterPod>
+  /** Living pods of the pod network; under plain docker several may have one address. */
+  readonly podsByAddress: ReadonlyMap<Ip, readonly ClusterPod[]>
+}
+
+export interface ClusterResult {
+  /** As good as the input allows; of use when no Problem is an error. */
+  readonly cluster: Cluster
+  readonly problems: readonly Problem[]
+}
+
+/** Never throws on bad input. */
+export function buildCluster(inputs: readonly Input[]): ClusterResult {
+  const problems = new ProblemList()
+  const { objects, complete } = readManifests(inputs, problems)
+  takeInventory(objects, problems)
+  const usable = objects.filter((object) => kindInfo(object.apiVersion, object.kind)?.apiVersions?.includes(object.apiVersion) !== false)
+  const document = readDocument(usable, problems)
+  const readings = ofKind(usable, 'Node').flatMap((object) => readNode(object, problems) ?? [])
+  const readPods = ofKind(usable, 'Pod').flatMap((object) => readPod(object, problems) ?? [])
+  const known = namesOf(objects, complete)
+  checkNodes(readings, problems)
+  checkNodeNames(readPods, known, problems)
+  const settings = resolveSettings({ document, manifest: readFlannelManifest(usable, problems), objects: usable, nodes: readings }, problems)
+  const underlay = buildUnderlay(document, readings, problems)
+  const nodes = completeNodes(readings, readPods, { settings, underlay }, problems)
+  const pods = completePods(placePods(readPods, readings), nodes)
+  checkPodAddresses(pods, nodes, settings, problems)
+  checkPending(pods, nodes, known, problems)
+  if (document !== undefined) checkDocumentNames(document, underlay.segments.map(({ name }) => name), known, problems)
+  const networkPolicies = readPolicies(usable, settings, problems)
+  const namespaces = readNamespaces(usable, pods, networkPolicies, problems)
+  const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, document, objects })
+  return { cluster, problems: Object.freeze(sortProblems(problems.problems, inputs)) }
+}
+
+/** By file in the order given, then by line; those of one line in the order found. */
+function sortProblems(problems: readonly Problem[], inputs: readonly Input[]): Problem[] {
+  const order = new Map(inputs.map(({ file }, index) => [file, index]))
+  return [...problems].sort((a, b) => (order.get(a.file) ?? -1) - (order.get(b.file) ?? -1) || a.line - b.line)
+}
+
+function ofKind(objects: readonly KubernetesObject[], kind: string): readonly KubernetesObject[] {
+  return objects.filter((object) => object.kind === kind && !CALICO_GROUPS.includes(groupOf(object.apiVersion)))
+}
+
+function namesOf(objects: readonly KubernetesObject[], complete: boolean): KnownNames {
+  return {
+    nodes: new Set(ofKind(objects, 'Node').map(({ name }) => name)),
+    pods: new Set(ofKind(objects, 'Pod').map(({ namespace, name }) => `${namespace}/${name}`)),
+    complete,
+  }
+}
+
+function readDocument(objects: readonly KubernetesObject[], problems: ProblemList): NetworkDocument | undefined {
+  const [first, ...more] = objects.filter((object) => object.apiVersion === 'netsim/v1' && object.kind === 'Network')
+  for (const other of more) problems.error(other, other.label, `a second Network document; the first stands in ${formatPlace(first)}`, 'One document says it all: merge the two.')
+  return first === undefined ? undefined : readNetworkDocument(first, problems)
+}
+
+interface Surroundings {
+  readonly settings: Settings
+  readonly underlay: Underlay
+}
+
+function completeNodes(readings: readonly NodeReading[], pods: readonly ClusterPod[], { settings, underlay }: Surroundings, problems: ProblemList): ClusterNode[] {
+  const assumed = settings.cni === 'flannel' && settings.datastore === 'kubernetes' ? assumePodCidrs(readings, pods, settings.clusterCIDR, problems) : new Map<string, Cidr>()
+  return readings.map((reading) => {
+    const segment = checkNodeAddress(reading, underlay.segments, problems)
+    const podCIDR = reading.podCIDR ?? assumed.get(reading.name)
+    return {
+      ...reading,
+      segment: segment?.name ?? '',
+      prefixLength: segment?.cidr.length ?? 24,
+      mtu: reading.mtu ?? segment?.mtu ?? DEFAULT_MTU,
+      ...(podCIDR === undefined ? {} : { podCIDR }),
+      podCIDRAssumed: reading.podCIDR === undefined && podCIDR !== undefined,
+    }
+  })
+}
+
+const NODE_CIDR_LENGTH = 24
+
+/**
+ * flannel on the Kubernetes API lives from spec.podCIDR; where a manifest leaves it out netsim stands in for the controller manager
+ * (--allocate-node-cidrs, node-cidr-mask-size 24): the prefix of an address that a pod of the node has, else the lowest free one.
+ */
+function assumePodCidrs(nodes: readonly NodeReading[], pods: readonly ClusterPod[], clusterCIDR: Cidr | undefined, problems: ProblemList): Map<string, Cidr> {
+  const assumed = new Map<string, Cidr>()
+  const lacking = nodes.filter(({ podCIDR }) => podCIDR === undefined)
+  const used = nodes.flatMap(({ podCIDR }) => podCIDR ?? [])
+  const isFree = (prefix: Cidr): boolean => clusterCIDR !== undefined && covers(clusterCIDR, prefix) && !used.some((other) => overlaps(other, prefix))
+  const assume = (node: NodeReading, prefix: Cidr): void => {
+    used.push(prefix)
+    assumed.set(node.name, prefix)
+  }
+  for (const node of lacking) {
+    const prefixes = pods.filter((pod) => pod.node === node.name && pod.address !== undefined && !pod.terminated).map((pod) => cidr(pod.address as Ip, NODE_CIDR_LENGTH))
+    const inUse = prefixes.find(isFree)
+    if (inUse !== undefined) assume(node, inUse)
+  }
+  let candidate = clusterCIDR === undefined ? undefined : cidr(clusterCIDR.base, NODE_CIDR_LENGTH)
+  for (const node of lacking) {
+    if (!assumed.has(node.name)) {
+      while (candidate !== undefined && clusterCIDR !== undefined && contains(clusterCIDR, candidate.base) && !isFree(candidate)) candidate = following(candidate, clusterCIDR)
+      if (candidate !== undefined && isFree(candidate)) assume(node, candidate)
+    }
+    const prefix = assumed.get(node.name)
+    if (prefix === undefined) problems.error(node.object.at('spec'), node.object.label, 'the node has no podCIDR, and the cluster\'s CIDR has none left', 'flannel needs spec.podCIDR on every node.')
+    else problems.warning(node.object.at('spec'), node.object.label, `the node has no podCIDR; taken to be ${formatCidr(prefix)}`, 'Write spec.podCIDR.')
+  }
+  return assumed
+}
+
+/** undefined past the end of the cluster's prefix. */
+function following(prefix: Cidr, clusterCIDR: Cidr): Cidr | undefined {
+  const next = nextCidr(prefix)
+  return contains(clusterCIDR, next.base) && (next.base >>> 0) > (prefix.base >>> 0) ? next : undefined
+}
+
+/** A pod on the host's network has its node's address. */
+function completePods(pods: readonly ClusterPod[], nodes: readonly ClusterNode[]): ClusterPod[] {
+  const addresses = new Map(nodes.map(({ name, address }) => [name, address]))
+  return pods.map((pod) => {
+    const address = pod.hostNetwork && pod.node !== undefined ? addresses.get(pod.node) : undefined
+    return address === undefined ? pod : { ...pod, address }
+  })
+}
+
+function checkPending(pods: readonly ClusterPod[], nodes: readonly ClusterNode[], known: KnownNames, problems: ProblemList): void {
+  const [first] = pods
+  if (known.nodes.size === 0) {
+    if (first !== undefined) problems.warning(first, '', `${pods.length === 1 ? '1 pod' : `${pods.length} pods`}, but no Node: no packet can be traced`, 'Add the nodes (kubectl get nodes -o yaml).')
+    return
+  }
+  if (nodes.length === 0) return
+  for (const pod of pods) {
+    if (pod.pending !== undefined) problems.warning(pod, pod.object.label, `no node takes it: ${pod.pending}`, 'It stays Pending, without a network; mend what is named, or write spec.nodeName.')
+  }
+}
+
+function readPolicies(objects: readonly KubernetesObject[], settings: Settings, problems: ProblemList): ClusterNetworkPolicy[] {
+  const found = ofKind(objects, 'NetworkPolicy')
+  const policies: ClusterNetworkPolicy[] = []
+  for (const object of found) {
+    if (check(networkPolicySchema(), object, problems, 'hint') !== undefined) policies.push({ namespace: object.namespace, name: object.name, object, file: object.file, line: object.line })
+  }
+  if (policies.length > 0 && (settings.cni === 'flannel' || settings.cni === 'none')) {
+    const who = settings.cni === 'flannel' ? 'flannel' : 'plain docker'
+    problems.warning(policies[0], policies[0].object.label, `${policies.length === 1 ? 'the NetworkPolicy has' : `the ${policies.length} NetworkPolicies have`} no effect: ${who} does not enforce ${policies.length === 1 ? 'it' : 'them'}`, 'Canal adds Calico\'s enforcement to flannel.')
+  }
+  return policies
+}
+
+/** Declared ones first, then those that pods and policies live in; `default` always exists. */
+function readNamespaces(objects: readonly KubernetesObject[], pods: readonly ClusterPod[], policies: readonly ClusterNetworkPolicy[], problems: ProblemList): ClusterNamespace[] {
+  const namespaces = new Map<string, ClusterNamespace>()
+  for (const object of ofKind(objects, 'Namespace')) {
+    const value = check(namespaceSchema(), object, problems, 'hint')
+    const fault = nameFault(object.name, 'label')
+    if (fault !== undefined) problems.error(object.at('metadata', 'name'), object.label, fault.what, fault.fix)
+    const labels = value?.metadata.labels ?? {}
+    checkLabels(labels, object, problems)
+    namespaces.set(object.name, { name: object.name, labels: { ...labels, 'kubernetes.io/metadata.name': object.name }, object })
+  }
+  for (const name of ['default', ...pods.map(({ namespace }) => namespace), ...policies.map(({ namespace }) => namespace)]) {
+    if (!namespaces.has(name)) namespaces.set(name, { name, labels: { 'kubernetes.io/metadata.name': name } })
+  }
+  return [...namespaces.values()]
+}
+
+interface Parts extends Surroundings {
+  readonly nodes: readonly ClusterNode[]
+  readonly pods: readonly ClusterPod[]
+  readonly namespaces: readonly ClusterNamespace[]
+  readonly networkPolicies: readonly ClusterNetworkPolicy[]
+  readonly document: NetworkDocument | undefined
+  readonly objects: readonly KubernetesObject[]
+}
+
+function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, document, objects }: Parts): Cluster {
+  const onPodNetwork = pods.filter((pod) => !pod.hostNetwork && !pod.terminated)
+  const nodeNames = new Set(nodes.map(({ name }) => name))
+  const podsByAddress = new Map<Ip, ClusterPod[]>()
+  for (const pod of onPodNetwork) if (pod.address !== undefined) podsByAddress.set(pod.address, [...(podsByAddress.get(pod.address) ?? []), pod])
+  return deepFreeze({
+    ...settings,
+    nodes,
+    namespaces,
+    pods,
+    addressRequests: onPodNetwork.filter((pod) => pod.address === undefined && pod.node !== undefined && nodeNames.has(pod.node)),
+    networkPolicies,
+    segments: underlay.segments,
+    routers: underlay.routers,
+    hosts: document?.hosts ?? [],
+    pins: {
+      macs: new FrozenMap((document?.macs ?? []).map(({ key, value }) => [key, value])),
+      devices: new FrozenMap((document?.devices ?? []).map(({ key, value }) => [key, value])),
+    },
+    ...(document === undefined ? {} : { networkDocument: document }),
+    objects,
+    nodeByName: new FrozenMap(nodes.map((node) => [node.name, node])),
+    nodeByAddress: new FrozenMap(nodes.map((node) => [node.address, node])),
+    podByName: new FrozenMap(pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod])),
+    podsByAddress: new FrozenMap<Ip, readonly ClusterPod[]>([...podsByAddress]),
+  })
+}

@@ -1,0 +1,65 @@
+/** Which objects play a part, which will, which never do: each group is named once, nothing is left out in silence. */
+import { isAgentDaemonSet } from './flannel-settings.js'
+import { coreKinds, kindInfo } from './kinds.js'
+import type { KubernetesObject } from './manifest.js'
+import { nearestName, suggestName } from './nearest-name.js'
+import type { ProblemList } from './problem-list.js'
+
+/** Reports the kinds that nothing is built from, and apiVersions that a kind never had. */
+export function takeInventory(objects: readonly KubernetesObject[], problems: ProblemList): void {
+  const groups: Record<'workload' | 'later' | 'none', KubernetesObject[]> = { workload: [], later: [], none: [] }
+  for (const object of objects) {
+    const info = kindInfo(object.apiVersion, object.kind)
+    if (info === undefined) {
+      if (isMisspelt(object, problems)) continue
+    } else if (info.apiVersions?.includes(object.apiVersion) === false) {
+      problems.error(object.at('apiVersion'), object.label, `${object.kind} has no apiVersion ${object.apiVersion}`, `Write ${info.apiVersions.join(' or ')}.`)
+      continue
+    }
+    const role = info?.role ?? 'none'
+    if (role === 'none' || role === 'later' || (role === 'workload' && !isAgentDaemonSet(object))) groups[role].push(object)
+  }
+  if (groups.none.length > 0) problems.warning(groups.none[0], '', `${countKinds(groups.none)}: play no part in packet paths, kept`, '')
+  if (groups.later.length > 0) problems.warning(groups.later[0], '', `${countKinds(groups.later)}: not modelled yet, kept`, 'Trace to the address of a pod instead.')
+  for (const [kind, members] of groupByKind(groups.workload)) {
+    problems.warning(members[0], '', `${kind} ${listNames(members)}: their pods are not created yet`, 'Add the pods themselves (kubectl get pods -A -o yaml).')
+  }
+}
+
+/** Reports a kind that cannot exist: netsim's own group and the core group are closed. */
+function isMisspelt(object: KubernetesObject, problems: ProblemList): boolean {
+  if (object.apiVersion.startsWith('netsim/')) {
+    problems.error(object.at('kind'), object.label, `${object.apiVersion} has no kind ${object.kind}`, suggestName(object.kind, ['Network']))
+    return true
+  }
+  const meant = object.apiVersion === 'v1' ? nearestName(object.kind, coreKinds()) : undefined
+  if (meant !== undefined) problems.error(object.at('kind'), object.label, `v1 has no kind ${object.kind}`, `Did you mean ${meant}?`)
+  return meant !== undefined
+}
+
+function groupByKind(objects: readonly KubernetesObject[]): Map<string, KubernetesObject[]> {
+  const kinds = new Map<string, KubernetesObject[]>()
+  for (const object of objects) {
+    const members = kinds.get(object.kind)
+    if (members === undefined) kinds.set(object.kind, [object])
+    else members.push(object)
+  }
+  return kinds
+}
+
+/** `2 Secrets, 1 ServiceAccount`. */
+function countKinds(objects: readonly KubernetesObject[]): string {
+  return [...groupByKind(objects)].map(([kind, members]) => `${members.length} ${members.length === 1 ? kind : plural(kind)}`).join(', ')
+}
+
+function plural(kind: string): string {
+  if (/(s|x|ch)$/.test(kind)) return kind === 'Endpoints' ? kind : `${kind}es`
+  return /[^aeiou]y$/.test(kind) ? `${kind.slice(0, -1)}ies` : `${kind}s`
+}
+
+const NAMED = 5
+
+function listNames(objects: readonly KubernetesObject[]): string {
+  const names = objects.slice(0, NAMED).map(({ namespace, name }) => (namespace === '' ? name : `${namespace}/${name}`))
+  return objects.length > NAMED ? `${names.join(', ')} and ${objects.length - NAMED} more` : names.join(', ')
+}

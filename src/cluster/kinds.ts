@@ -1,0 +1,69 @@
+/** What netsim knows about kinds: which API versions a kind has had, whether it lives in a namespace, and what part it plays. */
+
+/**
+ * read: built into the cluster. workload: makes pods, not expanded yet. later: belongs to packet paths, not modelled yet.
+ * calico: Calico's own objects, kept for its agents. none: plays no part in packet paths.
+ */
+export type Role = 'read' | 'workload' | 'later' | 'calico' | 'none'
+
+export interface KindInfo {
+  readonly role: Role
+  readonly namespaced: boolean
+  /** Every apiVersion that the kind has had; absent: not checked. */
+  readonly apiVersions?: readonly string[]
+}
+
+const WORKLOAD_VERSIONS = ['apps/v1', 'apps/v1beta2', 'apps/v1beta1', 'extensions/v1beta1']
+
+function entry(role: Role, scope: 'namespaced' | 'cluster', ...apiVersions: readonly string[]): KindInfo {
+  return { role, namespaced: scope === 'namespaced', ...(apiVersions.length > 0 ? { apiVersions } : {}) }
+}
+
+const KINDS: ReadonlyMap<string, KindInfo> = new Map([
+  ['Node', entry('read', 'cluster', 'v1')],
+  ['Namespace', entry('read', 'cluster', 'v1')],
+  ['Pod', entry('read', 'namespaced', 'v1')],
+  ['ConfigMap', entry('read', 'namespaced', 'v1')],
+  ['Network', entry('read', 'cluster', 'netsim/v1')],
+  ['NetworkPolicy', entry('read', 'namespaced', 'networking.k8s.io/v1', 'extensions/v1beta1')],
+  ['DaemonSet', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],
+  ['Deployment', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],
+  ['ReplicaSet', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],
+  ['StatefulSet', entry('workload', 'namespaced', 'apps/v1', 'apps/v1beta2', 'apps/v1beta1')],
+  ['PetSet', entry('workload', 'namespaced', 'apps/v1alpha1')],
+  ['ReplicationController', entry('workload', 'namespaced', 'v1')],
+  ['Job', entry('workload', 'namespaced', 'batch/v1', 'extensions/v1beta1')],
+  ['CronJob', entry('workload', 'namespaced', 'batch/v1', 'batch/v1beta1', 'batch/v2alpha1')],
+  ['ScheduledJob', entry('workload', 'namespaced', 'batch/v2alpha1')],
+  ['Service', entry('later', 'namespaced', 'v1')],
+  ['Endpoints', entry('later', 'namespaced', 'v1')],
+  ['EndpointSlice', entry('later', 'namespaced', 'discovery.k8s.io/v1', 'discovery.k8s.io/v1beta1')],
+  ['Ingress', entry('later', 'namespaced', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'extensions/v1beta1')],
+  ['IngressClass', entry('later', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1')],
+  ...['Secret', 'ServiceAccount', 'PersistentVolumeClaim', 'Role', 'RoleBinding', 'Event', 'LimitRange', 'ResourceQuota', 'PodDisruptionBudget', 'HorizontalPodAutoscaler', 'Lease', 'ControllerRevision', 'PodTemplate'].map(
+    (kind): [string, KindInfo] => [kind, entry('none', 'namespaced')],
+  ),
+  ...['PersistentVolume', 'ClusterRole', 'ClusterRoleBinding', 'CustomResourceDefinition', 'StorageClass', 'PriorityClass', 'RuntimeClass', 'APIService', 'ComponentStatus', 'PodSecurityPolicy', 'CSIDriver', 'CSINode', 'VolumeAttachment', 'MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'CertificateSigningRequest', 'FlowSchema', 'PriorityLevelConfiguration'].map(
+    (kind): [string, KindInfo] => [kind, entry('none', 'cluster')],
+  ),
+])
+
+export const CALICO_GROUPS: readonly string[] = ['crd.projectcalico.org', 'projectcalico.org', 'operator.tigera.io']
+const CALICO_NAMESPACED: readonly string[] = ['NetworkPolicy', 'StagedNetworkPolicy', 'StagedKubernetesNetworkPolicy', 'NetworkSet', 'WorkloadEndpoint']
+
+export function groupOf(apiVersion: string): string {
+  const slash = apiVersion.indexOf('/')
+  return slash < 0 ? '' : apiVersion.slice(0, slash)
+}
+
+/** undefined for a kind that netsim has not heard of. */
+export function kindInfo(apiVersion: string, kind: string): KindInfo | undefined {
+  if (CALICO_GROUPS.includes(groupOf(apiVersion))) return entry('calico', CALICO_NAMESPACED.includes(kind) ? 'namespaced' : 'cluster')
+  if (kind === 'Network' && groupOf(apiVersion) !== 'netsim') return undefined
+  return KINDS.get(kind)
+}
+
+/** The kinds of the core group that netsim reads, for spelling suggestions. */
+export function coreKinds(): string[] {
+  return [...KINDS].filter(([, info]) => info.apiVersions?.includes('v1') === true).map(([kind]) => kind)
+}

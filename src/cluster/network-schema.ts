@@ -1,0 +1,101 @@
+/**
+ * The Network document (apiVersion netsim/v1): what no Kubernetes object says. Every field is optional; `network-document.ts` and
+ * `settings.ts` say what stands in where one is absent.
+ */
+import * as v from 'valibot'
+import { addressField, cidrField, integerField, macField, unitField } from './fields.js'
+import { lazily, optional, say } from './schema.js'
+import { parseDuration, parseRate } from './units.js'
+
+/** Commands of one tool, each as the arguments that follow its name. */
+const commands = () => optional(v.array(v.pipe(v.string(), v.check((text) => text.trim() !== '', () => say('an empty command', 'Delete the line.')))))
+
+/** A name that may stand in `segment/router` and `node/device`. */
+const plainName = () =>
+  v.pipe(
+    v.string(),
+    v.check((text) => /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62})$/.test(text), (issue) => say(`${JSON.stringify(issue.input)} is no name`, 'Letters, digits, - _ and . only, at most 63, starting with a letter or digit.')),
+  )
+
+/** IFNAMSIZ is 16 with the closing zero; the kernel refuses `/`, `:` and blanks, and the names . and .. */
+const deviceName = () =>
+  v.pipe(
+    v.string(),
+    v.check((text) => text.length <= 15 && /^[^/:\s]+$/.test(text) && text !== '.' && text !== '..', (issue) => say(`${JSON.stringify(issue.input)} is no device name`, 'A Linux device name has 1 to 15 characters, no blank, / or :.')),
+  )
+
+const version = () => v.pipe(v.union([v.string(), v.number()], () => say('not a version', 'Write it in quotes: "0.11.0".')), v.transform(String), v.check((text) => /^v?[0-9]+(\.[0-9]+)*(-[A-Za-z0-9.]+)?$/.test(text), (issue) => say(`${JSON.stringify(issue.input)} is no version`, 'Write it like "0.11.0".')))
+
+const underlay = () =>
+  v.looseObject({
+    segments: optional(
+      v.array(
+        v.looseObject({
+          name: plainName(),
+          cidr: cidrField(),
+          router: optional(addressField()),
+          mtu: optional(integerField(68, 65535)),
+          latency: optional(unitField(parseDuration, 'a duration', '50us or 1ms')),
+          rate: optional(unitField(parseRate, 'a rate', '10Gbps or 100Mbps')),
+        }),
+      ),
+    ),
+    routers: optional(
+      v.array(
+        v.looseObject({
+          name: plainName(),
+          segments: v.array(v.string()),
+          addresses: optional(v.record(v.string(), addressField())),
+          routes: commands(),
+          iptables: commands(),
+          asn: optional(integerField(1, 4294967295)),
+          peers: optional(v.array(v.unknown())),
+        }),
+      ),
+    ),
+  })
+
+const host = () =>
+  v.looseObject({
+    node: v.string(),
+    sysctls: optional(v.record(v.string(), v.union([v.number(), v.string(), v.boolean()], () => say('not a number', 'Write the number that sysctl prints.')))),
+    iptables: commands(),
+    ipset: commands(),
+    ip: commands(),
+    bridge: commands(),
+  })
+
+export const networkSchema = lazily(() =>
+  v.looseObject({
+    apiVersion: v.string(),
+    kind: v.string(),
+    metadata: optional(v.record(v.string(), v.unknown())),
+    spec: optional(
+      v.looseObject({
+        cni: optional(v.picklist(['flannel', 'calico', 'canal', 'none'])),
+        datastore: optional(v.picklist(['etcd', 'kubernetes'])),
+        runtime: optional(
+          v.looseObject({
+            name: optional(v.picklist(['docker', 'cni'])),
+            iptables: optional(v.boolean()),
+            dockerVersion: optional(version()),
+            icc: optional(v.boolean()),
+            userlandProxy: optional(v.boolean()),
+          }),
+        ),
+        clusterCIDR: optional(cidrField()),
+        serviceCIDR: optional(cidrField()),
+        clusterDomain: optional(v.string()),
+        etcd: optional(v.record(v.string(), v.unknown())),
+        flannel: optional(v.looseObject({ ipMasq: optional(v.boolean()), version: optional(version()), iface: optional(v.string()) })),
+        calico: optional(v.looseObject({ version: optional(version()) })),
+        kubeProxy: optional(v.looseObject({ mode: optional(v.picklist(['iptables', 'none'])) })),
+        underlay: optional(underlay()),
+        hosts: optional(v.array(host())),
+        pins: optional(v.looseObject({ macs: optional(v.record(v.string(), macField())), devices: optional(v.record(v.string(), deviceName())) })),
+      }),
+    ),
+  }),
+)
+
+export type NetworkValue = v.InferOutput<ReturnType<typeof networkSchema>>

@@ -1,0 +1,129 @@
+/**
+ * Values against valibot schemas → Problems with file:line, one for each thing wrong. Schemas are built when their kind is first met: most
+ * runs use few of them. A message of netsim's own is `say(what, fix)`.
+ */
+import * as v from 'valibot'
+import { isObject, type JsonValue, type Path } from './located.js'
+import { describeValue, type KubernetesObject } from './manifest.js'
+import { editDistance, suggestName } from './nearest-name.js'
+import type { ProblemList } from './problem-list.js'
+
+const SEPARATOR = '\u0000'
+
+/** The text of an issue: what is wrong (the path goes before it) and what to do. */
+export function say(what: string, fix: string): string {
+  return `${what}${SEPARATOR}${fix}`
+}
+
+/** `nullish` in Kubernetes' sense: null and absent are the same. */
+export function optional<const Schema extends v.GenericSchema>(schema: Schema): v.NullishSchema<Schema, undefined> {
+  return v.nullish(schema, undefined)
+}
+
+/** A schema built on first use. */
+export function lazily<Schema>(build: () => Schema): () => Schema {
+  let built: { readonly schema: Schema } | undefined
+  return () => (built ??= { schema: build() }).schema
+}
+
+/**
+ * The object as its schema gives it, or undefined when something is wrong (all of it reported).
+ * @param unknownFields `refuse`: a field that the schema does not have is an error (netsim's own documents); `hint`: only one that is
+ *   spelt almost like a known one is a warning (Kubernetes objects have far more fields than netsim reads).
+ */
+export function check<const Schema extends v.GenericSchema>(schema: Schema, object: KubernetesObject, problems: ProblemList, unknownFields: 'refuse' | 'hint'): v.InferOutput<Schema> | undefined {
+  const shaped = checkShape(schema, object.value, [], { object, problems, unknownFields })
+  const result = v.safeParse(schema, object.value)
+  if (result.success) return shaped ? result.output : undefined
+  for (const issue of result.issues) reportIssue(issue, object, problems)
+  return undefined
+}
+
+function reportIssue(issue: v.BaseIssue<unknown>, object: KubernetesObject, problems: ProblemList): void {
+  const path = (issue.path ?? []).map((item) => item.key as string | number)
+  const place = { file: object.file, line: object.lineOf(path) }
+  if (issue.message.includes(SEPARATOR)) {
+    const [what, fix] = issue.message.split(SEPARATOR)
+    problems.error(place, object.label, `${formatPath(path)}: ${what}`, fix)
+    return
+  }
+  const choices = choicesOf(issue)
+  const due = EXPECTED[issue.expected ?? ''] ?? (choices.length > 0 ? choices.join(' or ') : (issue.expected ?? 'something else'))
+  if (issue.input === undefined) problems.error(place, object.label, `${formatPath(path)} is missing`, `Write ${due} there.`)
+  else problems.error(place, object.label, `${formatPath(path)} is ${describeValue(issue.input)}, not ${due}`, fixOf(issue))
+}
+
+const EXPECTED: Readonly<Record<string, string>> = { string: 'text', number: 'a number', boolean: 'true or false', Array: 'a list', Object: 'a mapping' }
+
+function fixOf(issue: v.BaseIssue<unknown>): string {
+  if (issue.expected === 'string' && (typeof issue.input === 'number' || typeof issue.input === 'boolean')) return `Write it in quotes: "${String(issue.input)}".`
+  if (issue.expected === 'Array') return 'Start each item on a line of its own with "- ".'
+  const choices = choicesOf(issue)
+  return choices.length > 0 && typeof issue.input === 'string' ? suggestName(issue.input, choices) : ''
+}
+
+/** The words of a picklist; valibot tells them as `("etcd" | "kubernetes")`. */
+function choicesOf(issue: v.BaseIssue<unknown>): string[] {
+  return issue.type === 'picklist' ? [...(issue.expected ?? '').matchAll(/"([^"]+)"/g)].map(([, word]) => word) : []
+}
+
+/** `spec.containers[0].ports`, `metadata.labels["a.b/c"]`. */
+export function formatPath(path: Path): string {
+  const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : /^[A-Za-z0-9_-]+$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`)).join('')
+  return text === '' ? 'the object' : text.replace(/^\./, '')
+}
+
+interface Unknown {
+  readonly object: KubernetesObject
+  readonly problems: ProblemList
+  readonly unknownFields: 'refuse' | 'hint'
+}
+
+/** A schema as valibot lays it out; a pipe carries the fields of its first part. */
+interface SchemaShape {
+  readonly type: string
+  readonly entries?: Readonly<Record<string, SchemaShape>>
+  readonly item?: SchemaShape
+  readonly wrapped?: SchemaShape
+  /** Of a record. */
+  readonly value?: SchemaShape
+}
+
+/** Reports unknown fields, and lists where mappings are due: valibot takes a list for an object. False when there was one. */
+function checkShape(schema: SchemaShape, value: JsonValue | undefined, path: Path, context: Unknown): boolean {
+  if (schema.wrapped !== undefined) return checkShape(schema.wrapped, value, path, context)
+  if (schema.item !== undefined && Array.isArray(value)) return allOf(value.map((item: JsonValue, index) => checkShape(schema.item as SchemaShape, item, [...path, index], context)))
+  if (schema.entries === undefined && schema.type !== 'record') return true
+  if (Array.isArray(value)) {
+    const { object, problems } = context
+    problems.error({ file: object.file, line: object.lineOf(path) }, object.label, `${formatPath(path)} is a list, not a mapping`, 'Write key: value, without the dash.')
+    return false
+  }
+  if (!isObject(value)) return true
+  const { entries } = schema
+  if (entries === undefined) return schema.value === undefined || allOf(Object.keys(value).map((key) => checkShape(schema.value as SchemaShape, value[key], [...path, key], context)))
+  const known = Object.keys(entries)
+  return allOf(
+    Object.keys(value).map((key) => {
+      if (Object.hasOwn(entries, key)) return checkShape(entries[key], value[key], [...path, key], context)
+      reportUnknownField(key, known, path, context)
+      return true
+    }),
+  )
+}
+
+/** All are looked at before this is asked. */
+function allOf(checks: readonly boolean[]): boolean {
+  return checks.every(Boolean)
+}
+
+function reportUnknownField(key: string, known: readonly string[], path: Path, context: Unknown): void {
+  const { object, problems } = context
+  const place = { file: object.file, line: object.lineOf([...path, key]) }
+  if (context.unknownFields === 'refuse') {
+    problems.error(place, object.label, `unknown field ${formatPath([...path, key])}`, suggestName(key, known))
+    return
+  }
+  const meant = key.length < 5 ? undefined : known.find((candidate) => candidate.length >= 5 && editDistance(key.toLowerCase(), candidate.toLowerCase()) <= 1)
+  if (meant !== undefined) problems.warning(place, object.label, `unknown field ${formatPath([...path, key])}`, `Did you mean ${meant}? As it stands the field says nothing.`)
+}

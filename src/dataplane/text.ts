@@ -1,0 +1,161 @@
+/**
+ * What every reader of a tool's text in this folder shares: where a line stands, the list of Problems that grows while the
+ * rest is still read, words with the shell's quoting, and a cursor over them.
+ */
+import type { Problem } from '../base/problem.js'
+import type { Provenance } from './dataplane.js'
+
+/** Where a text begins: `line` is the 1-based line of its first line in `file` (0: the text is a file of its own, or has no line). */
+export interface Place {
+  readonly file: string
+  readonly line: number
+  /** The object that the text stands in, as Problem has it. */
+  readonly object?: string
+}
+
+/** What the commands of all tools take besides the state, the text and the place. */
+export interface CommandOptions {
+  /** Kept with everything that the command adds. */
+  readonly provenance?: Provenance
+}
+
+/** Problems of one reading; `at` moves the place from line to line. */
+export class Report {
+  readonly problems: Problem[] = []
+  private readonly start: Place
+  private line: number
+
+  constructor(place: Place) {
+    this.start = place
+    this.line = place.line
+  }
+
+  /** Moves to the line `index` (0-based) of the text. */
+  at(index: number): void {
+    this.line = Math.max(1, this.start.line) + index
+  }
+
+  error(what: string, fix = ''): undefined {
+    this.add('error', what, fix)
+    return undefined
+  }
+
+  warning(what: string, fix = ''): void {
+    this.add('warning', what, fix)
+  }
+
+  private add(severity: Problem['severity'], what: string, fix: string): void {
+    this.problems.push({ severity, file: this.start.file, line: this.line, object: this.start.object ?? '', what, fix })
+  }
+}
+
+/** The lines of a text with the report moved to each; empty lines and comments (`#`) are passed over. */
+export function* linesOf(text: string, report: Report): Generator<string> {
+  const lines = text.split('\n')
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i].replace(/\r$/, '')
+    if (line.trim() === '' || line.trimStart().startsWith('#')) continue
+    report.at(i)
+    yield line
+  }
+}
+
+/**
+ * Splits at blanks; `"…"` holds a word together with `\` escaping inside it. With `shell`, `'…'` quotes too and `\` escapes
+ * outside quotes, as on a command line; without, those two are letters, as iptables-restore and ipset restore read them.
+ * undefined: a quote stays open.
+ */
+export function splitWords(text: string, options: { readonly shell: boolean }): string[] | undefined {
+  const words: string[] = []
+  let word = ''
+  let inWord = false
+  let quote = ''
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i]
+    if (quote === "'") {
+      if (char === "'") quote = ''
+      else word += char
+    } else if (char === '\\' && (quote === '"' || options.shell)) {
+      inWord = true
+      word += text[++i] ?? ''
+    } else if (quote === '"') {
+      if (char === '"') quote = ''
+      else word += char
+    } else if (char === '"' || (char === "'" && options.shell)) {
+      quote = char
+      inWord = true
+    } else if (/\s/.test(char)) {
+      if (inWord) words.push(word)
+      word = ''
+      inWord = false
+    } else {
+      word += char
+      inWord = true
+    }
+  }
+  if (quote !== '') return undefined
+  if (inWord) words.push(word)
+  return words
+}
+
+/** As the netfilter tools print a free text: bare when it is of letters, digits, `_` and `-`, else in double quotes. */
+export function quoteText(text: string): string {
+  return /^[\w-]+$/.test(text) ? text : `"${text.replace(/["'\\]/g, '\\$&')}"`
+}
+
+/** A cursor over the words of one line. */
+export class Words {
+  private readonly words: readonly string[]
+  private index = 0
+
+  constructor(words: readonly string[]) {
+    this.words = words
+  }
+
+  static of(text: string): Words {
+    return new Words(text.split(/\s+/).filter((word) => word !== '' && word !== '\\'))
+  }
+
+  get done(): boolean {
+    return this.index >= this.words.length
+  }
+
+  peek(): string | undefined {
+    return this.words[this.index]
+  }
+
+  next(): string | undefined {
+    return this.words[this.index++]
+  }
+
+  /** Takes the next word when it is one of these. */
+  takeIf(...candidates: readonly string[]): boolean {
+    const found = candidates.includes(this.words[this.index] ?? '')
+    if (found) this.index++
+    return found
+  }
+
+  /** The rest, as a text to name in a Problem. */
+  get rest(): string {
+    return this.words.slice(this.index).join(' ')
+  }
+}
+
+/** `0x10`, `020` or `16`, an unsigned integer of up to 32 bits (or `max`); undefined when it is none. Leading zero is octal, as strtoul(…, 0) reads. */
+export function parseInteger(text: string | undefined, max = 0xffffffff): number | undefined {
+  if (text === undefined || !/^(0x[0-9a-f]+|\d+)$/i.test(text)) return undefined
+  const octal = /^0\d+$/.test(text)
+  if (octal && !/^[0-7]+$/.test(text)) return undefined
+  const value = octal ? Number.parseInt(text, 8) : Number(text)
+  return value <= max ? value : undefined
+}
+
+/** `0x1a`. */
+export function hex(value: number, digits = 1): string {
+  return `0x${(value >>> 0).toString(16).padStart(digits, '0')}`
+}
+
+/** iproute2 lets a command or an object be cut short: the first of the candidates that begins with the word. */
+export function abbreviated<Name extends string>(word: string | undefined, candidates: readonly Name[]): Name | undefined {
+  return word === undefined || word === '' ? undefined : candidates.find((candidate) => candidate.startsWith(word))
+}

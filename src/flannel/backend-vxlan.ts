@@ -1,0 +1,167 @@
+/**
+ * The vxlan backend: one VXLAN device, and for each remote lease a neighbour, an FDB entry and a route, all permanent.
+ *   10.1.20.0/24 via 10.1.20.0 dev flannel.1 onlink ─▶ neigh 10.1.20.0 = VtepMAC ─▶ fdb VtepMAC = PublicIP ─▶ UDP 8472
+ * Source: flannel pkg/backend/vxlan, since 0.9.0; Linux vxlan_config_apply.
+ */
+import { formatIp } from '../base/ip.js'
+import { formatMac, parseMac, randomMac, type Mac } from '../base/mac.js'
+import { hashText, Prng } from '../base/prng.js'
+import type { Problem } from '../base/problem.js'
+import type { FdbSpec, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
+import { backendSource, EMPTY_PART, fromLease, leaseProblem, type Backend, type BackendPart, type FlannelView, type RegistrationView } from './backend.js'
+import { GoFields, isJsonObject } from './go-json.js'
+import type { Lease } from './lease.js'
+import { sameSubnet } from './subnet-allocation.js'
+import { atLeast } from './version.js'
+
+/** Linux's default, not the 4789 of RFC 7348. */
+export const VXLAN_DEFAULT_PORT = 8472
+/** IPv4, UDP, VXLAN and inner Ethernet header. */
+export const VXLAN_OVERHEAD = 50
+
+export const vxlanBackend: Backend = { type: 'vxlan', attributes: vxlanAttributes, render: renderVxlan }
+
+export interface VxlanOptions {
+  readonly vni: number
+  readonly port: number
+  readonly gbp: boolean
+  readonly learning: boolean
+  readonly directRouting: boolean
+  /** Of the underlay, as configured. */
+  readonly mtu: number
+}
+
+/** Options that a version does not know are passed over, as Go does with fields that a struct lacks. */
+export function parseVxlanOptions(view: Pick<FlannelView, 'version' | 'config' | 'externalInterface'>): {
+  readonly options: VxlanOptions
+  readonly problems: readonly Problem[]
+} {
+  const { version, externalInterface } = view
+  const fields = new GoFields(view.config.backend, backendSource('vxlan'))
+  const vni = fields.integer('VNI') ?? 1
+  const port = fields.integer('Port') ?? 0
+  if (vni < 0 || vni > 0xffffff) fields.problem(`VNI ${vni} does not fit in 24 bits`)
+  if (port < 0 || port > 65535) fields.problem(`Port ${port} is not a UDP port`)
+  const mtu = optionSince(fields, 'MTU', '0.21.3', version) ? fields.integer('MTU') : undefined
+  const options: VxlanOptions = {
+    vni,
+    port: port === 0 ? VXLAN_DEFAULT_PORT : port,
+    gbp: fields.boolean('GBP') ?? false,
+    learning: optionSince(fields, 'Learning', '0.12.0', version) ? (fields.boolean('Learning') ?? false) : false,
+    directRouting: optionSince(fields, 'DirectRouting', '0.9.0', version) ? (fields.boolean('DirectRouting') ?? false) : false,
+    mtu: mtu ?? externalInterface.mtu,
+  }
+  return { options, problems: fields.problems }
+}
+
+/** The MAC of the node's own flannel.N: pinned, kept by the kernel, published, or drawn; the same each time. */
+export function vtepMac(view: RegistrationView & { readonly ownLease?: Lease }): Mac {
+  const published = view.ownLease === undefined ? undefined : publishedMac(view.ownLease)
+  return view.pinnedMac ?? view.existingDevice?.mac ?? published ?? randomMac(new Prng(view.seed ^ hashText(`${view.nodeName} VtepMAC`)))
+}
+
+function vxlanAttributes(view: RegistrationView): { readonly publicIp: number; readonly backendType: string; readonly backendData: unknown } {
+  const mac = formatMac(vtepMac(view))
+  const { options } = parseVxlanOptions(view)
+  const backendData = atLeast(view.version, '0.14.0') ? { VNI: options.vni, VtepMAC: mac } : { VtepMAC: mac }
+  return { publicIp: view.externalInterface.publicIp, backendType: 'vxlan', backendData }
+}
+
+function renderVxlan(view: FlannelView): BackendPart {
+  const { version, externalInterface, ownLease } = view
+  const { options, problems } = parseVxlanOptions(view)
+  const name = `flannel.${options.vni}`
+  const mtu = options.mtu - VXLAN_OVERHEAD
+  if (!atLeast(version, '0.9.0')) {
+    const what = `the vxlan backend of flannel ${version} (neighbours and FDB entries made on L2 and L3 misses, before 0.9.0) is not modelled`
+    return { ...EMPTY_PART, mtu, problems: [...problems, { severity: 'error', ...backendSource('vxlan'), what, fix: 'use 0.9.0 or newer' }] }
+  }
+  const remote = renderRemotes(view, name, options.directRouting)
+  return {
+    ...EMPTY_PART,
+    ...remote,
+    devices: [
+      {
+        kind: 'vxlan',
+        name,
+        mtu: view.existingDevice?.mtu ?? deviceMtu(mtu, externalInterface.mtu, version),
+        mac: vtepMac(view),
+        up: true,
+        addresses: [{ address: ownLease.subnet.base, length: 32, scope: 'global' }],
+        vni: options.vni,
+        port: options.port,
+        local: atLeast(version, '0.27.4') ? externalInterface.publicIp : externalInterface.address,
+        link: externalInterface.name,
+        learning: options.learning,
+        gbp: options.gbp,
+        ttl: 0,
+        tos: 0,
+        df: 'unset',
+        udpChecksum: true,
+        provenance: fromLease(ownLease.subnet),
+      },
+    ],
+    mtu,
+    problems: [...problems, ...remote.problems],
+  }
+}
+
+/** Up to 0.21.2 flannel leaves the MTU to the kernel; later it asks, and the kernel grants no more than the lower device bears. */
+function deviceMtu(asked: number, lowerMtu: number, version: string): number {
+  const limit = lowerMtu - VXLAN_OVERHEAD
+  return atLeast(version, '0.21.3') ? Math.min(asked, limit) : limit
+}
+
+interface Remotes {
+  readonly neighbours: readonly NeighbourSpec[]
+  readonly fdb: readonly FdbSpec[]
+  readonly routes: readonly RouteSpec[]
+  readonly problems: readonly Problem[]
+}
+
+function renderRemotes(view: FlannelView, device: string, directRouting: boolean): Remotes {
+  const neighbours: NeighbourSpec[] = []
+  const fdb = new Map<string, FdbSpec>()
+  const routes: RouteSpec[] = []
+  const problems: Problem[] = []
+  for (const lease of view.leases) {
+    const { subnet, attributes } = lease
+    if (sameSubnet(subnet, view.ownLease.subnet) || attributes.backendType !== 'vxlan') continue
+    const mac = publishedMac(lease)
+    if (mac === undefined) {
+      const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no VtepMAC; flanneld ignores the lease`
+      problems.push(leaseProblem(lease, what, 'write {"VtepMAC": "…"} as the node published it'))
+      continue
+    }
+    const provenance = fromLease(subnet)
+    const direct = directRouting ? view.underlay.lookup(attributes.publicIp) : undefined
+    if (direct !== undefined && direct.gateway === undefined) {
+      routes.push({ destination: subnet, type: 'unicast', via: attributes.publicIp, device: direct.device, scope: 'global', provenance })
+      continue
+    }
+    neighbours.push({ address: subnet.base, device, mac, state: 'permanent', provenance })
+    const key = formatMac(mac)
+    const earlier = fdb.get(key)
+    if (earlier !== undefined) {
+      const what = `VtepMAC ${key} is also that of ${earlier.provenance?.object ?? 'another lease'}; the FDB keeps one destination per MAC`
+      problems.push(leaseProblem(lease, `${what}, now ${formatIp(attributes.publicIp)}`, 'give each node its own MAC'))
+    }
+    fdb.set(key, { mac, device, destination: attributes.publicIp, self: true, state: 'permanent', provenance })
+    routes.push({ destination: subnet, type: 'unicast', via: subnet.base, device, onlink: true, scope: 'global', provenance })
+  }
+  return { neighbours, fdb: [...fdb.values()], routes, problems }
+}
+
+/** VtepMAC of a lease; Go's field names, so `vtepmac` will do. */
+export function publishedMac(lease: Lease): Mac | undefined {
+  const data = lease.attributes.backendData
+  if (!isJsonObject(data)) return undefined
+  const text = new GoFields(data, { file: '', line: 0, object: '' }).string('VtepMAC')
+  return text === undefined ? undefined : parseMac(text)
+}
+
+function optionSince(fields: GoFields, name: string, since: string, version: string): boolean {
+  if (atLeast(version, since)) return true
+  if (fields.raw(name) !== undefined) fields.problem(`${name} has no effect: flannel ${version} does not know it, ${since} and newer do`, '', 'warning')
+  return false
+}

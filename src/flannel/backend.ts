@@ -1,0 +1,99 @@
+/**
+ * The one shape of flannel's backends: from what flanneld knows (a view) to what it puts into the kernel. A backend is pure:
+ * the same view gives the same part, whatever happened before. Source: flannel pkg/backend/common.go.
+ */
+import type { Cidr } from '../base/cidr.js'
+import type { Ip } from '../base/ip.js'
+import type { Mac } from '../base/mac.js'
+import type { Problem } from '../base/problem.js'
+import type { DeviceSpec, FdbSpec, NeighbourSpec, Provenance, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
+import type { FlannelConfig } from './config.js'
+import { problemAt, type TextSource } from './go-json.js'
+import { leaseObject, type Lease, type LeaseAttributes } from './lease.js'
+import type { Underlay } from './underlay.js'
+
+export interface ExternalInterface {
+  readonly name: string
+  /** Its first address (IfaceAddr). */
+  readonly address: Ip
+  readonly mtu: number
+  /** What peers send to (ExtAddr): `--public-ip`, or the address. */
+  readonly publicIp: Ip
+}
+
+/** All that flanneld of one node knows. */
+export interface FlannelView {
+  readonly nodeName: string
+  readonly version: string
+  readonly config: FlannelConfig
+  readonly ownLease: Lease
+  /** Leases in the order in which they were learnt; the own one among them is skipped. */
+  readonly leases: readonly Lease[]
+  readonly externalInterface: ExternalInterface
+  /** `--ip-masq` */
+  readonly ipMasq: boolean
+  /** `--iptables-forward-rules`, default true. */
+  readonly forwardRules?: boolean
+  /** iptables knows `--random-fully` (1.6.2 on) and it is not switched off; default true. */
+  readonly randomFully?: boolean
+  /** The node's own routes, for DirectRouting and for what the kernel lets host-gw add. */
+  readonly underlay: Underlay
+  /** MAC of the tunnel device when it is pinned. */
+  readonly pinnedMac?: Mac
+  /** The tunnel device as it was found in the kernel: its MAC and MTU stay what they were. */
+  readonly existingDevice?: { readonly mac?: Mac; readonly mtu: number }
+  readonly seed: number
+}
+
+export interface BackendPart {
+  readonly devices: readonly DeviceSpec[]
+  readonly routes: readonly RouteSpec[]
+  readonly neighbours: readonly NeighbourSpec[]
+  readonly fdb: readonly FdbSpec[]
+  readonly sockets: readonly SocketSpec[]
+  /** udp: what the user-space proxy is set up with. */
+  readonly proxy?: ProxySpec
+  /** What subnet.env says as FLANNEL_MTU; not always what the device has. */
+  readonly mtu: number
+  readonly problems: readonly Problem[]
+}
+
+/** The C proxy's start: its device and, in the order in which they were set, its routes. */
+export interface ProxySpec {
+  readonly device: string
+  readonly tunAddress: Ip
+  readonly tunMtu: number
+  readonly address: Ip
+  readonly port: number
+  readonly routes: readonly { readonly subnet: Cidr; readonly nextHop: Ip; readonly port: number }[]
+}
+
+/** What flanneld knows before it has a lease; enough to ask for one. */
+export type RegistrationView = Pick<FlannelView, 'nodeName' | 'version' | 'config' | 'externalInterface' | 'pinnedMac' | 'existingDevice' | 'seed'>
+
+export interface Backend {
+  readonly type: string
+  /** What the node publishes in its lease. */
+  attributes(view: RegistrationView): LeaseAttributes
+  /** Errors mean that flanneld exits at start. */
+  render(view: FlannelView): BackendPart
+}
+
+export const EMPTY_PART = { devices: [], routes: [], neighbours: [], fdb: [], sockets: [] } as const
+
+/** The name by which all of flanneld's provenance goes. */
+export const FLANNELD = 'flanneld'
+
+export function fromLease(subnet: Cidr): Provenance {
+  return { by: FLANNELD, object: leaseObject(subnet) }
+}
+
+/** Where Problems about a backend's configuration point. */
+export function backendSource(type: string): TextSource {
+  return { file: 'network config', line: 0, object: `Backend ${type}` }
+}
+
+export function leaseProblem(lease: Lease, what: string, fix = ''): Problem {
+  return problemAt({ file: 'etcd', line: 0, object: leaseObject(lease.subnet) }, what, fix, 'warning')
+}
+

@@ -1,0 +1,81 @@
+/**
+ * flanneld as data: from everything that one node's flanneld knows to everything that it puts into the kernel and writes to
+ * subnet.env. Depends on the view alone. Source: flannel main.go.
+ */
+import type { Problem } from '../base/problem.js'
+import type { DeviceSpec, FdbSpec, NeighbourSpec, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
+import type { ChainEdit } from '../dataplane/iptables.js'
+import { EMPTY_PART, type FlannelView, type ProxySpec, type RegistrationView } from './backend.js'
+import { findBackend, isBackend } from './backends.js'
+import type { LeaseAttributes } from './lease.js'
+import { renderMasquerade } from './masquerade.js'
+import { subnetEnvOf, type SubnetEnv } from './subnet-env.js'
+import { atLeast, checkVersion } from './version.js'
+
+export type { FlannelView } from './backend.js'
+
+/** flanneld's part of a node's Dataplane. */
+export interface FlannelPart {
+  readonly devices: readonly DeviceSpec[]
+  readonly routes: readonly RouteSpec[]
+  readonly neighbours: readonly NeighbourSpec[]
+  readonly fdb: readonly FdbSpec[]
+  readonly sockets: readonly SocketSpec[]
+  readonly chainEdits: readonly ChainEdit[]
+  readonly sysctls: Readonly<Record<string, number>>
+  /** udp only. */
+  readonly proxy?: ProxySpec
+  /** Absent when flanneld could not start: then nothing else is there either. */
+  readonly subnetEnv?: SubnetEnv
+  readonly problems: readonly Problem[]
+}
+
+const NOTHING: Omit<FlannelPart, 'problems'> = { ...EMPTY_PART, chainEdits: [], sysctls: {} }
+
+/** With an error among the problems flanneld would have exited at start, and the part is empty. */
+export function renderFlannel(view: FlannelView): FlannelPart {
+  const versionProblems = checkVersion(view.version, 'flag --version')
+  if (versionProblems.some((problem) => problem.severity === 'error')) return { ...NOTHING, problems: versionProblems }
+  const backend = findBackend(view.config.backendType)
+  if (!isBackend(backend)) return { ...NOTHING, problems: [...versionProblems, backend] }
+  const part = backend.render(view)
+  const problems = [...versionProblems, ...part.problems]
+  if (problems.some((problem) => problem.severity === 'error')) return { ...NOTHING, problems }
+  const masquerade = renderMasquerade(view)
+  const { devices, routes, neighbours, fdb, sockets, proxy } = part
+  return {
+    devices,
+    routes,
+    neighbours,
+    fdb,
+    sockets,
+    chainEdits: masquerade.chainEdits,
+    sysctls: {},
+    ...(proxy === undefined ? {} : { proxy }),
+    subnetEnv: subnetEnvOf(view.config.network, view.ownLease.subnet, part.mtu, view.ipMasq),
+    problems: [...problems, ...masquerade.problems],
+  }
+}
+
+/** What flanneld asks a lease with. */
+export function registrationAttributes(view: RegistrationView): LeaseAttributes | Problem {
+  const backend = findBackend(view.config.backendType)
+  return isBackend(backend) ? backend.attributes(view) : backend
+}
+
+/**
+ * What is left in the kernel when flanneld ends. Its TUN device is not persistent and goes with the process, and the routes over
+ * it; VXLAN device, routes, neighbours and FDB entries stay.
+ */
+export function remainsAfterExit(part: FlannelPart, version: string): FlannelPart {
+  const gone = new Set(part.devices.filter((device) => device.kind === 'tun').map((device) => device.name))
+  const rulesRemoved = atLeast(version, '0.25.0') && !atLeast(version, '0.27.0')
+  const { proxy: _proxy, ...rest } = part
+  return {
+    ...rest,
+    devices: part.devices.filter((device) => !gone.has(device.name)),
+    routes: part.routes.filter((route) => route.device === undefined || !gone.has(route.device)),
+    sockets: [],
+    chainEdits: rulesRemoved ? [] : part.chainEdits,
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Which subnet a node gets: from the leases that exist, its PublicIP and the configuration to the one thing to try. Pure but
+ * for the draw. Source: flannel pkg/subnet/etcd/local_manager.go (tryAcquireLease, allocateSubnet), the same since v0.1.0.
+ */
+import { cidr, overlaps, type Cidr } from '../base/cidr.js'
+import { compareIp, type Ip } from '../base/ip.js'
+import type { Prng } from '../base/prng.js'
+import type { FlannelConfig } from './config.js'
+import type { Lease } from './lease.js'
+import { atLeast } from './version.js'
+
+/** How many free subnets are collected, lowest first, before one is drawn. */
+export const CANDIDATE_LIMIT = 100
+
+export interface AllocationInput {
+  /** In the order of their keys. */
+  readonly leases: readonly Lease[]
+  readonly publicIp: Ip
+  readonly config: FlannelConfig
+  /** FLANNEL_SUBNET of the last run's subnet.env, as a network. */
+  readonly previousSubnet?: Cidr
+  readonly version: string
+  readonly prng: Prng
+}
+
+export type Allocation =
+  /** Overwrite a lease that is there, whoever holds it. */
+  | { readonly kind: 'update'; readonly lease: Lease; readonly why: 'same PublicIP' | 'previous subnet'; readonly delete: readonly Lease[] }
+  /** Make a new one, which may lose a race. */
+  | { readonly kind: 'create'; readonly subnet: Cidr; readonly why: 'previous subnet' | 'drawn'; readonly delete: readonly Lease[] }
+  | { readonly kind: 'failed'; readonly error: 'out of subnets'; readonly delete: readonly Lease[] }
+
+/** @returns what to do, and the own leases that no longer fit the configuration and are deleted first */
+export function allocate(input: AllocationInput): Allocation {
+  const { leases, config, previousSubnet, version } = input
+  const doomed: Lease[] = []
+  const own = leases.find((lease) => lease.attributes.publicIp === input.publicIp)
+  if (own !== undefined) {
+    if (fitsConfig(config, own.subnet)) return { kind: 'update', lease: own, why: 'same PublicIP', delete: doomed }
+    doomed.push(own)
+  }
+  if (previousSubnet !== undefined && atLeast(version, '0.8.0-rc2')) {
+    const holder = leases.find((lease) => sameSubnet(lease.subnet, previousSubnet))
+    if (holder === undefined) {
+      if (fitsConfig(config, previousSubnet)) return { kind: 'create', subnet: previousSubnet, why: 'previous subnet', delete: doomed }
+    } else if (!atLeast(version, '0.18.0')) {
+      // The duplicate-subnet bug (#1289): the lease is taken from whoever holds it.
+      if (fitsConfig(config, holder.subnet)) return { kind: 'update', lease: holder, why: 'previous subnet', delete: doomed }
+      if (holder !== own) doomed.push(holder)
+    }
+  }
+  // Leases deleted just now still count as taken: flannel looks at the list that it read before.
+  const subnet = drawSubnet(leases.map((lease) => lease.subnet), config, input.prng)
+  return subnet === undefined ? { kind: 'failed', error: 'out of subnets', delete: doomed } : { kind: 'create', subnet, why: 'drawn', delete: doomed }
+}
+
+/** One of the lowest free subnets, each as likely as the other; undefined when there is none. */
+export function drawSubnet(taken: readonly Cidr[], config: FlannelConfig, prng: Prng): Cidr | undefined {
+  const free = freeSubnets(taken, config, CANDIDATE_LIMIT)
+  return free.length === 0 ? undefined : free[prng.below(free.length)]
+}
+
+/** The free subnets from SubnetMin to SubnetMax, lowest first, at most `limit`. */
+export function freeSubnets(taken: readonly Cidr[], config: FlannelConfig, limit: number): Cidr[] {
+  const length = config.subnetLength
+  const size = 2 ** (32 - length)
+  // Leases of the usual length are looked up; only odd ones (left from another SubnetLen) need a comparison each.
+  const usual = new Set<number>()
+  const odd: Cidr[] = []
+  for (const subnet of taken) {
+    if (subnet.length === length) usual.add(subnet.base)
+    else odd.push(subnet)
+  }
+  const free: Cidr[] = []
+  for (let base = config.subnetMin >>> 0; base <= config.subnetMax >>> 0 && free.length < limit; base += size) {
+    // Before 0.10.0 SubnetMin need not lie on a boundary, and the candidates do not either; they stand for the network around them.
+    const candidate = cidr(base | 0, length)
+    if (!usual.has(candidate.base) && !odd.some((subnet) => overlaps(subnet, candidate))) free.push(candidate)
+  }
+  return free
+}
+
+export function fitsConfig(config: FlannelConfig, subnet: Cidr): boolean {
+  return compareIp(subnet.base, config.subnetMin) >= 0 && compareIp(subnet.base, config.subnetMax) <= 0 && subnet.length === config.subnetLength
+}
+
+export function sameSubnet(a: Cidr, b: Cidr): boolean {
+  return a.base === b.base && a.length === b.length
+}
+
+/** A number of its own for each subnet, for maps. */
+export function subnetId(subnet: Cidr): number {
+  return (subnet.base >>> 0) * 64 + subnet.length
+}

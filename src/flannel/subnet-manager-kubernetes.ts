@@ -1,0 +1,195 @@
+/**
+ * Leases in Node objects (`--kube-subnet-mgr`): the subnet is podCIDR, the attributes are annotations, an informer's events
+ * are the lease events. There is no time to live: a lease ends with its Node.
+ * Source: flannel pkg/subnet/kube/{kube,annotations}.go.
+ */
+import { covers, formatCidr, parseCidr, type Cidr } from '../base/cidr.js'
+import { formatIp, isIpv6Text, parseIp } from '../base/ip.js'
+import type { Mac } from '../base/mac.js'
+import type { Problem } from '../base/problem.js'
+import { publishedMac } from './backend-vxlan.js'
+import { parseFlannelConfig, type FlannelConfig } from './config.js'
+import { problemAt, type TextSource } from './go-json.js'
+import type { Lease, LeaseAttributes } from './lease.js'
+import { LeaseTracker, type AcquireResult, type LeaseListing, type LeaseRequest, type LeaseWatch, type LeaseWatchHandlers, type SubnetManager } from './subnet-manager.js'
+import { atLeast } from './version.js'
+
+export const ANNOTATION_PREFIX = 'flannel.alpha.coreos.com/'
+const MANAGED = `${ANNOTATION_PREFIX}kube-subnet-manager`
+const BACKEND_TYPE = `${ANNOTATION_PREFIX}backend-type`
+const BACKEND_DATA = `${ANNOTATION_PREFIX}backend-data`
+const PUBLIC_IP = `${ANNOTATION_PREFIX}public-ip`
+const PUBLIC_IP_OVERWRITE = `${ANNOTATION_PREFIX}public-ip-overwrite`
+
+/** What flannel reads of a Node. */
+export interface FlannelNode {
+  readonly name: string
+  /** spec.podCIDRs, or spec.podCIDR alone. */
+  readonly podCidrs: readonly string[]
+  readonly annotations: Readonly<Record<string, string>>
+  readonly file?: string
+  readonly line?: number
+}
+
+/** The API server's Nodes with an informer on them, in memory. */
+export class NodeRegistry {
+  private readonly nodes = new Map<string, FlannelNode>()
+  private readonly informers = new Set<(before: FlannelNode | undefined, after: FlannelNode | undefined) => void>()
+
+  get(name: string): FlannelNode | undefined {
+    return this.nodes.get(name)
+  }
+
+  list(): FlannelNode[] {
+    return [...this.nodes.values()]
+  }
+
+  put(node: FlannelNode): void {
+    const before = this.nodes.get(node.name)
+    this.nodes.set(node.name, node)
+    for (const inform of [...this.informers]) inform(before, node)
+  }
+
+  delete(name: string): void {
+    const before = this.nodes.get(name)
+    this.nodes.delete(name)
+    if (before !== undefined) for (const inform of [...this.informers]) inform(before, undefined)
+  }
+
+  /** Changes from now on. @returns the way to stop */
+  inform(informer: (before: FlannelNode | undefined, after: FlannelNode | undefined) => void): () => void {
+    this.informers.add(informer)
+    return () => {
+      this.informers.delete(informer)
+    }
+  }
+}
+
+export interface KubernetesSubnetManagerOptions {
+  readonly registry: NodeRegistry
+  readonly nodeName: string
+  readonly version: string
+  /** net-conf.json and where it stands. */
+  readonly config: { readonly text: string; readonly source: TextSource }
+}
+
+export class KubernetesSubnetManager implements SubnetManager {
+  private readonly registry: NodeRegistry
+  private readonly options: KubernetesSubnetManagerOptions
+
+  constructor(options: KubernetesSubnetManagerOptions) {
+    this.registry = options.registry
+    this.options = options
+  }
+
+  readConfig(): { readonly config?: FlannelConfig; readonly problems: readonly Problem[] } {
+    const { text, source } = this.options.config
+    return parseFlannelConfig(text, { version: this.options.version, manager: 'kubernetes', source })
+  }
+
+  list(): LeaseListing {
+    const read = this.registry.list().filter(isManaged).map(leaseOfNode)
+    return { leases: read.flatMap((one) => one.lease ?? []), revision: 0, problems: read.flatMap((one) => one.problems) }
+  }
+
+  tryAcquire(config: FlannelConfig, request: LeaseRequest, _listing: LeaseListing): AcquireResult {
+    const node = this.registry.get(this.options.nodeName)
+    const failed = (error: string): AcquireResult => ({ kind: 'failed', error, fatal: true })
+    if (node === undefined) return failed(`failed to get node "${this.options.nodeName}": it does not exist`)
+    const podCidr = podCidrOf(node)
+    if (typeof podCidr === 'string') return failed(podCidr)
+    if (!covers(config.network, podCidr)) {
+      return failed(`subnet ${formatCidr(config.network)} of the flannel net config does not contain PodCIDR ${formatCidr(podCidr)} of node "${node.name}"`)
+    }
+    const annotations = { ...node.annotations, ...leaseAnnotations(request.attributes, node.annotations) }
+    if (Object.keys(annotations).some((name) => annotations[name] !== node.annotations[name])) this.registry.put({ ...node, annotations })
+    return { kind: 'acquired', lease: { subnet: podCidr, attributes: request.attributes, revision: 0 }, why: 'podCIDR' }
+  }
+
+  /** Not implemented in flannel either: nothing ends. */
+  renew(lease: Lease): Lease {
+    return lease
+  }
+
+  renewDelayNs(): number {
+    return Infinity
+  }
+
+  storedMac(): Mac | undefined {
+    const node = this.registry.get(this.options.nodeName)
+    const lease = node === undefined || !atLeast(this.options.version, '0.24.1') ? undefined : leaseOfNode(node).lease
+    return lease === undefined ? undefined : publishedMac(lease)
+  }
+
+  watch(own: Lease, handlers: LeaseWatchHandlers): LeaseWatch {
+    const tracker = new LeaseTracker(own.subnet, this.options.version)
+    const tell = (kind: 'added' | 'removed', node: FlannelNode): void => {
+      const { lease, problems } = leaseOfNode(node)
+      if (problems.length > 0) handlers.onProblems?.(problems)
+      const events = lease === undefined ? [] : tracker.update({ kind, lease })
+      if (events.length > 0) handlers.onEvents(events)
+    }
+    for (const node of this.registry.list()) if (isManaged(node)) tell('added', node)
+    const stop = this.registry.inform((before, after) => {
+      if (after === undefined) {
+        if (before !== undefined && isManaged(before)) tell('removed', before)
+      } else if (isManaged(after) && (before === undefined || leaseChanged(before, after))) {
+        tell('added', after)
+      }
+    })
+    return { close: stop }
+  }
+}
+
+/** What flanneld writes to its Node. `public-ip-overwrite` changes only what is published. */
+export function leaseAnnotations(attributes: LeaseAttributes, existing: Readonly<Record<string, string>>): Record<string, string> {
+  const overwrite = existing[PUBLIC_IP_OVERWRITE] ?? ''
+  return {
+    [MANAGED]: 'true',
+    [BACKEND_TYPE]: attributes.backendType,
+    // A backend without data writes the literal null.
+    [BACKEND_DATA]: JSON.stringify(attributes.backendData ?? null),
+    [PUBLIC_IP]: overwrite === '' ? formatIp(attributes.publicIp) : overwrite,
+  }
+}
+
+export function isManaged(node: FlannelNode): boolean {
+  return node.annotations[MANAGED] === 'true'
+}
+
+/** The lease that a Node stands for, or why it stands for none; flannel logs that and goes on. */
+export function leaseOfNode(node: FlannelNode): { readonly lease?: Lease; readonly problems: readonly Problem[] } {
+  const source: TextSource = { file: node.file ?? 'kubernetes', line: node.line ?? 0, object: `Node/${node.name}` }
+  const text = node.annotations[PUBLIC_IP] ?? ''
+  const publicIp = parseIp(text)
+  if (publicIp === undefined) return { problems: [problemAt(source, `annotation ${PUBLIC_IP} '${text}' is not an IPv4 address`, 'other nodes ignore this one', 'warning')] }
+  const podCidr = podCidrOf(node)
+  if (typeof podCidr === 'string') return { problems: [problemAt(source, podCidr, 'other nodes ignore this one', 'warning')] }
+  const data = node.annotations[BACKEND_DATA] ?? ''
+  let backendData: unknown
+  try {
+    backendData = data === '' ? undefined : JSON.parse(data)
+  } catch {
+    // Kept as text: the backend that cannot read it says so, as flannel's does.
+    backendData = data
+  }
+  const attributes = { publicIp, backendType: node.annotations[BACKEND_TYPE] ?? '', ...(backendData === undefined || backendData === null ? {} : { backendData }) }
+  return { lease: { subnet: podCidr, attributes, revision: 0 }, problems: [] }
+}
+
+/** The IPv4 prefix of podCIDRs (one of each family at most), or what is wrong. */
+export function podCidrOf(node: FlannelNode): Cidr | string {
+  if (node.podCidrs.length === 0 || node.podCidrs[0] === '') return `node "${node.name}" pod cidr not assigned`
+  if (node.podCidrs.length > 2) return `node "${node.name}" pod cidrs should be IPv4/IPv6 only or dualstack`
+  for (const text of node.podCidrs) {
+    if (isIpv6Text(text)) continue
+    const prefix = parseCidr(text)
+    return typeof prefix === 'string' ? `node "${node.name}": PodCIDR ${text} is not an IPv4 prefix (${prefix})` : prefix
+  }
+  return `node "${node.name}": no IPv4 prefix among the pod cidrs ${node.podCidrs.join(', ')}`
+}
+
+/** An update is an event only when one of these three changed; a changed podCIDR is not noticed. */
+function leaseChanged(before: FlannelNode, after: FlannelNode): boolean {
+  return [BACKEND_DATA, BACKEND_TYPE, PUBLIC_IP].some((name) => before.annotations[name] !== after.annotations[name])
+}

@@ -1,0 +1,158 @@
+// hot path
+/** ARP: asking, answering, proxying, learning. Source: net/ipv4/arp.c (arp_solicit, arp_process, arp_ignore, arp_filter). */
+import { ETHERTYPE_ARP, type Packet } from '../wire/packet.js'
+import { SCOPE_HOST, SCOPE_LINK, type Device } from './device.js'
+import { deviceTransmit } from './device-io.js'
+import { consumePacket } from './drop.js'
+import { inetAddrType, inetSelectAddr, isMulticast, RouteResult, routeInput, RTN_LOCAL, RTN_UNICAST } from './fib.js'
+import { neighbourUpdate, NUD_PROBE, type NeighTable, type Neighbour } from './neigh.js'
+import { PACKET_HOST } from './packet-type.js'
+import { STEP_ARP, STEP_ORIGINATE } from './trace.js'
+
+export const ARP_REQUEST = 1
+export const ARP_REPLY = 2
+
+export const ARP_IGNORED = 0
+export const ARP_ANSWERED = 1
+export const ARP_LEARNED = 2
+export const ARP_PROXIED = 3
+
+const ARP_ROUTE = new RouteResult()
+
+/** arp_solicit: who has the address? Broadcast, or to the known MAC while probing. `because` waits for the answer (null: upkeep). */
+export function arpSolicit(neighbour: Neighbour, because: Packet | null): void {
+  const device = neighbour.device
+  const netns = device.netns
+  const request = netns.world.packets.take()
+  request.id = netns.world.newPacketId()
+  if (because !== null) request.leg = because.leg
+  let sender = 0
+  if (because !== null && device.arpAnnounce === 0 && inetAddrType(netns, because.src, device) === RTN_LOCAL) sender = because.src
+  if (sender === 0) sender = inetSelectAddr(device, neighbour.address, SCOPE_LINK)
+  const probing = neighbour.state === NUD_PROBE
+  fillArp(request, device, ARP_REQUEST, probing ? neighbour.macHigh : 0xffff, probing ? neighbour.macLow : -1)
+  request.src = sender
+  request.dst = neighbour.address
+  if (netns.world.trace.on === 1) netns.world.trace.note(STEP_ORIGINATE, ARP_REQUEST, netns, request, sender, neighbour.address, device.index)
+  deviceTransmit(request, device)
+}
+
+function fillArp(packet: Packet, device: Device, operation: number, toHigh: number, toLow: number): void {
+  packet.etherType = ETHERTYPE_ARP
+  packet.dstMacHigh = toHigh
+  packet.dstMacLow = toLow
+  packet.srcMacHigh = device.macHigh
+  packet.srcMacLow = device.macLow
+  packet.arpOperation = operation
+  packet.arpSenderMacHigh = device.macHigh
+  packet.arpSenderMacLow = device.macLow
+  packet.arpTargetMacHigh = 0
+  packet.arpTargetMacLow = 0
+}
+
+/** arp_rcv, arp_process: the row is taken. */
+export function arpReceive(packet: Packet, device: Device): void {
+  const netns = device.netns
+  const sender = packet.src
+  const target = packet.dst
+  if (packet.packetType === 3 || device.noArp === 1 || isMulticast(target) || ((target >>> 24) === 127 && device.routeLocalnet === 0)) {
+    consumePacket(netns, packet)
+    return
+  }
+  const verdict = packet.arpOperation === ARP_REQUEST ? arpVerdict(device, sender, target) : ARP_IGNORED
+  if (verdict !== ARP_IGNORED) {
+    noteArp(packet, device, verdict)
+    if (sender !== 0) learnSender(packet, device)
+    answer(packet, device)
+    return
+  }
+  const table = device.neighbours as NeighTable
+  const known = table.find(sender)
+  if (known !== undefined) {
+    noteArp(packet, device, ARP_LEARNED)
+    neighbourUpdate(known, packet.arpSenderMacHigh, packet.arpSenderMacLow, packet.arpOperation === ARP_REPLY && packet.packetType === PACKET_HOST)
+  } else noteArp(packet, device, ARP_IGNORED)
+  consumePacket(netns, packet)
+}
+
+/** Would this device answer who-has `target` tell `sender`? ARP_IGNORED, ARP_ANSWERED or ARP_PROXIED. Changes nothing. */
+export function arpVerdict(device: Device, sender: number, target: number): number {
+  const netns = device.netns
+  const probe = netns.world.probePacket
+  probe.src = sender === 0 ? target : sender
+  probe.dst = target
+  probe.tos = 0
+  probe.mark = 0
+  probe.proto = 0
+  const type = inetAddrType(netns, target, null)
+  if (sender === 0) return type === RTN_LOCAL && arpIgnore(device, sender, target) === 0 ? ARP_ANSWERED : ARP_IGNORED
+  if (routeInput(netns, probe, device, ARP_ROUTE) !== 0) return ARP_IGNORED
+  if (ARP_ROUTE.type === RTN_LOCAL) {
+    if (arpIgnore(device, sender, target) === 1) return ARP_IGNORED
+    return ARP_ANSWERED
+  }
+  if (device.forwarding === 0 || ARP_ROUTE.type !== RTN_UNICAST) return ARP_IGNORED
+  const elsewhere = ARP_ROUTE.device !== device
+  if (elsewhere && device.proxyArp === 1) return ARP_PROXIED
+  if (!elsewhere && device.proxyArpPvlan === 1) return ARP_PROXIED
+  return elsewhere && (device.neighbours as NeighTable).proxied.has(target) ? ARP_PROXIED : ARP_IGNORED
+}
+
+/** net.ipv4.conf.*.arp_ignore: 1 when the request is not to be answered. */
+function arpIgnore(device: Device, sender: number, target: number): number {
+  switch (device.arpIgnore) {
+    case 1:
+      return ownsAddress(device, target, SCOPE_HOST) ? 0 : 1
+    case 2:
+      return ownsAddress(device, target, SCOPE_HOST) && sameSubnetAddress(device, sender, target) ? 0 : 1
+    case 3:
+      return ownsAddress(device, target, SCOPE_LINK) ? 0 : 1
+    case 8:
+      return 1
+    default:
+      return 0
+  }
+}
+
+function ownsAddress(device: Device, address: number, scopeLimit: number): boolean {
+  for (let i = 0; i < device.addresses.length; i++) if (device.addresses[i].address === address && device.addresses[i].scope < scopeLimit) return true
+  return false
+}
+
+function sameSubnetAddress(device: Device, sender: number, target: number): boolean {
+  for (let i = 0; i < device.addresses.length; i++) {
+    const own = device.addresses[i]
+    if (own.address === target && (own.length === 0 || ((own.address ^ sender) >>> (32 - own.length)) === 0)) return true
+  }
+  return false
+}
+
+/** neigh_event_ns: whoever asks is known from then on. */
+function learnSender(packet: Packet, device: Device): void {
+  const table = device.neighbours as NeighTable
+  const neighbour = table.find(packet.src) ?? table.create(packet.src)
+  neighbourUpdate(neighbour, packet.arpSenderMacHigh, packet.arpSenderMacLow, false)
+}
+
+/** arp_send_dst: is-at, to whoever asked. The request's row is given back. */
+function answer(packet: Packet, device: Device): void {
+  const toHigh = packet.arpSenderMacHigh
+  const toLow = packet.arpSenderMacLow
+  const sender = packet.src
+  const world = device.netns.world
+  const reply = world.packets.take()
+  reply.id = world.newPacketId()
+  reply.leg = packet.leg
+  fillArp(reply, device, ARP_REPLY, toHigh, toLow)
+  reply.arpTargetMacHigh = toHigh
+  reply.arpTargetMacLow = toLow
+  reply.src = packet.dst
+  reply.dst = sender
+  consumePacket(device.netns, packet)
+  deviceTransmit(reply, device)
+}
+
+function noteArp(packet: Packet, device: Device, verdict: number): void {
+  const trace = device.netns.world.trace
+  if (trace.on === 1) trace.note(STEP_ARP, verdict, device.netns, packet, packet.arpOperation, packet.src, packet.dst, verdict, device.index)
+}

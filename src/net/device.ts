@@ -1,0 +1,97 @@
+/**
+ * A network device (struct net_device): what every kind shares, with one field per kind that has more. Its per-device sysctls
+ * (net.ipv4.conf.DEV.*) are compiled to integers here, `all` already folded in as the kernel's IN_DEV_* macros do.
+ */
+import type { Bridge, BridgePort } from './bridge.js'
+import type { Segment } from './link.js'
+import type { NeighTable } from './neigh.js'
+import type { Netns } from './netns.js'
+import type { Tun } from './tun.js'
+import type { Vxlan } from './vxlan.js'
+
+export const DEVICE_LOOPBACK = 0
+export const DEVICE_NIC = 1
+export const DEVICE_VETH = 2
+export const DEVICE_BRIDGE = 3
+export const DEVICE_TUN = 4
+export const DEVICE_VXLAN = 5
+export const DEVICE_IPIP = 6
+export const DEVICE_WIREGUARD = 7
+export const DEVICE_DUMMY = 8
+
+export const SCOPE_GLOBAL = 0
+export const SCOPE_SITE = 200
+export const SCOPE_LINK = 253
+export const SCOPE_HOST = 254
+export const SCOPE_NOWHERE = 255
+
+/** An address of a device (struct in_ifaddr). */
+export interface DeviceAddress {
+  readonly address: number
+  readonly length: number
+  /** SCOPE_* */
+  readonly scope: number
+  /** 1: a further address of a subnet that an earlier one has (IFA_F_SECONDARY): never chosen as a source. */
+  readonly secondary: number
+}
+
+export class Device {
+  /** Index in the world, unique over all netns. */
+  readonly index: number
+  readonly name: string
+  readonly netns: Netns
+  readonly kind: number
+  ifindex = 0
+  mtu: number
+  macHigh = 0
+  macLow = 0
+  /** 1: it speaks Ethernet; 0: TUN, IPIP, WireGuard. */
+  ethernet: number
+  /** 1: no ARP is spoken on it (IFF_NOARP): loopback, TUN, tunnels. */
+  noArp: number
+  up = 1
+  /** 0: no cable, or its peer is down. */
+  carrier = 1
+  addresses: readonly DeviceAddress[] = []
+
+  // net.ipv4.conf.DEV.*
+  forwarding = 0
+  rpFilter = 0
+  acceptLocal = 0
+  proxyArp = 0
+  proxyArpPvlan = 0
+  arpIgnore = 0
+  arpAnnounce = 0
+  arpFilter = 0
+  sendRedirects = 1
+  acceptRedirects = 1
+  secureRedirects = 1
+  routeLocalnet = 0
+  srcValidMark = 0
+
+  /** veth: the other end. */
+  peer: Device | null = null
+  /** The bridge port it is, when it is one. */
+  port: BridgePort | null = null
+  bridge: Bridge | null = null
+  vxlan: Vxlan | null = null
+  tun: Tun | null = null
+  segment: Segment | null = null
+  neighbours: NeighTable | null = null
+
+  // counters (ip -s link)
+  rxPackets = 0
+  txPackets = 0
+  rxDropped = 0
+  txDropped = 0
+
+  constructor(netns: Netns, index: number, name: string, kind: number, mtu: number) {
+    this.netns = netns
+    this.index = index
+    this.name = name
+    this.kind = kind
+    this.mtu = mtu
+    this.ethernet = kind === DEVICE_TUN || kind === DEVICE_IPIP || kind === DEVICE_WIREGUARD ? 0 : 1
+    this.noArp = kind === DEVICE_LOOPBACK || this.ethernet === 0 || kind === DEVICE_DUMMY ? 1 : 0
+  }
+}

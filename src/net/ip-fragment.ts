@@ -1,0 +1,156 @@
+// hot path
+/**
+ * Reassembly: fragments wait until their datagram is whole, or for 30 seconds. The whole one remembers where it was cut.
+ * Source: net/ipv4/ip_fragment.c, inet_fragment.c.
+ */
+import { ETHERTYPE_ARP, ipHeaderLength, isFragment, type Packet } from '../wire/packet.js'
+import { CORRUPT, REASON_DUP_FRAG, REASON_FRAG_REASM_TIMEOUT } from './disposition.js'
+import { consumePacket, dropPacket } from './drop.js'
+import { inetAddrType, RTN_LOCAL } from './fib.js'
+import { icmpSend, ICMP_EXC_FRAGTIME, ICMP_TIME_EXCEEDED } from './icmp.js'
+import type { Netns, World } from './netns.js'
+import { STEP_DEFRAGMENT } from './trace.js'
+
+/** enum ip_defrag_users: datagrams of different users never mix. */
+export const DEFRAG_LOCAL_DELIVER = 0
+export const DEFRAG_CONNTRACK_IN = 1
+export const DEFRAG_CONNTRACK_OUT = 2
+export const DEFRAG_CONNTRACK_BRIDGE_IN = 3
+
+/** net.ipv4.ipfrag_time. */
+const FRAGMENT_TIME_NS = 30e9
+
+/** One datagram in the making. */
+class FragmentQueue {
+  user = 0
+  src = 0
+  dst = 0
+  proto = 0
+  ipId = 0
+  /** Bytes of IP payload it will have, -1 until the last fragment is here. */
+  total = -1
+  received = 0
+  /** By offset. */
+  pieces: Packet[] = []
+}
+
+export class FragmentQueues {
+  private readonly netns: Netns
+  private queues: FragmentQueue[] = []
+
+  constructor(netns: Netns) {
+    this.netns = netns
+  }
+
+  find(packet: Packet, user: number): FragmentQueue {
+    for (let i = 0; i < this.queues.length; i++) {
+      const queue = this.queues[i]
+      if (queue.ipId === packet.ipId && queue.src === packet.src && queue.dst === packet.dst && queue.proto === packet.proto && queue.user === user) return queue
+    }
+    const queue = new FragmentQueue()
+    queue.user = user
+    queue.src = packet.src
+    queue.dst = packet.dst
+    queue.proto = packet.proto
+    queue.ipId = packet.ipId
+    this.queues.push(queue)
+    const world = this.netns.world
+    world.sim.schedule(FRAGMENT_TIME_NS, world.fragmentTimer, world.fragmentQueues.push({ netns: this.netns, queue }) - 1)
+    return queue
+  }
+
+  remove(queue: FragmentQueue): boolean {
+    const at = this.queues.indexOf(queue)
+    if (at < 0) return false
+    this.queues.splice(at, 1)
+    return true
+  }
+
+  clear(): void {
+    this.queues = []
+  }
+}
+
+export type PendingQueue = { readonly netns: Netns; readonly queue: FragmentQueue }
+
+/**
+ * ip_defrag.
+ * @returns 0 when the fragment was kept (the row is taken), 1 when the row now holds the whole datagram
+ */
+export function ipDefrag(netns: Netns, packet: Packet, user: number): number {
+  if (!isFragment(packet)) return 1
+  const queue = netns.fragments.find(packet, user)
+  const size = packet.ipLength - ipHeaderLength(packet)
+  const end = packet.fragmentOffset + size
+  let at = 0
+  while (at < queue.pieces.length && queue.pieces[at].fragmentOffset < packet.fragmentOffset) at++
+  if (overlaps(queue, at, packet.fragmentOffset, end)) {
+    dropPacket(netns, packet, CORRUPT, REASON_DUP_FRAG, 'the fragment overlaps one that is already there')
+    return 0
+  }
+  if (packet.moreFragments === 0) queue.total = end
+  queue.received += size
+  if (queue.total < 0 || queue.received < queue.total) {
+    note(netns, packet, queue, 0)
+    queue.pieces.splice(at, 0, packet)
+    return 0
+  }
+  queue.pieces.splice(at, 0, packet)
+  netns.fragments.remove(queue)
+  assemble(netns, packet, queue)
+  return 1
+}
+
+function overlaps(queue: FragmentQueue, at: number, start: number, end: number): boolean {
+  if (at > 0) {
+    const before = queue.pieces[at - 1]
+    if (before.fragmentOffset + before.ipLength - ipHeaderLength(before) > start) return true
+  }
+  return at < queue.pieces.length && queue.pieces[at].fragmentOffset < end
+}
+
+/** ip_frag_reasm: the row of the last arrival becomes the datagram, with the header of its first fragment. */
+function assemble(netns: Netns, packet: Packet, queue: FragmentQueue): void {
+  const pieces = queue.pieces
+  const first = pieces[0]
+  const sizes = new Int32Array(pieces.length)
+  let largest = 0
+  let withDf = 0
+  for (let i = 0; i < pieces.length; i++) {
+    const piece = pieces[i]
+    sizes[i] = piece.ipLength - ipHeaderLength(piece)
+    if (piece.ipLength > largest) largest = piece.ipLength
+    if (piece.dontFragment === 1 && piece.ipLength > withDf) withDf = piece.ipLength
+  }
+  if (first !== packet) {
+    const inner = packet.inner
+    packet.copyFrom(first)
+    first.inner = inner
+  }
+  for (let i = 0; i < pieces.length; i++) if (pieces[i] !== packet) consumePacket(netns, pieces[i])
+  packet.moreFragments = 0
+  packet.fragmentOffset = 0
+  packet.ipLength = ipHeaderLength(packet) + queue.total
+  packet.dontFragment = withDf > 0 && withDf === largest ? 1 : 0
+  packet.fragMaxSize = largest
+  packet.fragmentSizes = sizes
+  note(netns, packet, queue, 1)
+}
+
+function note(netns: Netns, packet: Packet, queue: FragmentQueue, complete: number): void {
+  const trace = netns.world.trace
+  if (trace.on === 1) trace.note(STEP_DEFRAGMENT, complete, netns, packet, queue.received, complete, packet.fragMaxSize, queue.user)
+}
+
+/** ip_expire: the time is over; the sender is told when its first fragment is here and the datagram was for us. */
+export function fragmentTimerFired(world: World, index: number): void {
+  const { netns, queue } = world.fragmentQueues[index]
+  if (!netns.fragments.remove(queue)) return
+  const first = queue.pieces[0]
+  const local = queue.user === DEFRAG_LOCAL_DELIVER || inetAddrType(netns, first.dst, null) === RTN_LOCAL
+  if (first.fragmentOffset === 0 && local && first.etherType !== ETHERTYPE_ARP) icmpSend(netns, first, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0)
+  for (let i = 0; i < queue.pieces.length; i++) {
+    dropPacket(netns, queue.pieces[i], CORRUPT, REASON_FRAG_REASM_TIMEOUT, 'the other fragments of the datagram did not come within 30 s')
+  }
+  world.drain()
+}

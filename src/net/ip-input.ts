@@ -1,0 +1,140 @@
+// hot path
+/**
+ * An IPv4 packet arrives: PREROUTING, the route, then up to a socket, on to another device, or back as an error.
+ * Source: net/ipv4/ip_input.c (ip_rcv, ip_rcv_finish, ip_local_deliver), route.c (ip_error).
+ */
+import { isFragment, PROTO_ICMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
+import type { Device } from './device.js'
+import {
+  CORRUPT, INCOMPLETE, MARTIAN, NEIGHBOR_FAILED, NO_ROUTE, NULL_ROUTED, REASON_IP_INADDRERRORS, REASON_IP_INNOROUTES, REASON_IP_INVALID_DEST,
+  REASON_IP_INVALID_SOURCE, REASON_IP_LOCAL_SOURCE, REASON_IP_RPFILTER, REASON_OTHERHOST, REASON_PKT_TOO_SMALL, RPFILTER, NO_SOCKET, REASON_NONE,
+} from './disposition.js'
+import { dropPacket } from './drop.js'
+import {
+  EACCES, EHOSTUNREACH, ENETUNREACH, isMulticast, MARTIAN_DESTINATION, MARTIAN_LOCAL_SOURCE, MARTIAN_NONE, MARTIAN_RPFILTER, ROUTE_RESULT, routeInput,
+  RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_UNREACHABLE, type RouteResult,
+} from './fib.js'
+import { icmpReceive, icmpSend, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, ICMP_NET_UNREACH, ICMP_PKT_FILTERED, ICMP_PROT_UNREACH } from './icmp.js'
+import { ipForward } from './ip-forward.js'
+import { DEFRAG_LOCAL_DELIVER, ipDefrag } from './ip-fragment.js'
+import { runHook } from './netfilter-hook.js'
+import { HOOK_INPUT, HOOK_PREROUTING } from './netfilter/netfilter.js'
+import type { Netns } from './netns.js'
+import { PACKET_HOST, PACKET_OTHERHOST } from './packet-type.js'
+import { STEP_ROUTE } from './trace.js'
+import { tcpReceive } from './tcp.js'
+import { udpReceive } from './udp.js'
+
+/** ip_rcv: the row is taken. */
+export function ipReceive(packet: Packet, device: Device): void {
+  const netns = device.netns
+  if (packet.packetType === PACKET_OTHERHOST) {
+    device.rxDropped++
+    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'the frame is for another MAC')
+    return
+  }
+  if (packet.truncatedLength > 0 && packet.truncatedLength < packet.ipLength) {
+    dropPacket(netns, packet, CORRUPT, REASON_PKT_TOO_SMALL, 'the datagram is shorter than its header says', packet.truncatedLength, packet.ipLength)
+    return
+  }
+  if (packet.flooded === 1 && packet.packetType === PACKET_HOST) {
+    packet.flooded = 0
+    netns.world.live++
+  }
+  // ip_sabotage_in: a bridge has already shown it to PREROUTING
+  const seen = packet.bridgeNfDone
+  packet.bridgeNfDone = 0
+  if (seen === 0 && netns.netfilter !== null && !runHook(netns, HOOK_PREROUTING, packet, device, null)) return
+  receiveFinish(packet, device)
+}
+
+/** ip_rcv_finish, dst_input. */
+function receiveFinish(packet: Packet, device: Device): void {
+  const netns = device.netns
+  const result = ROUTE_RESULT
+  const error = routeInput(netns, packet, device, result)
+  if (error !== 0) {
+    refuseRoute(packet, device, error, result)
+    return
+  }
+  noteRoute(netns, packet, result)
+  if (result.type === RTN_LOCAL || result.type === RTN_BROADCAST) {
+    localDeliver(packet, device)
+    return
+  }
+  if (isMulticast(packet.dst)) {
+    dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'multicast routing is not modelled')
+    return
+  }
+  ipForward(packet, device, result)
+}
+
+function noteRoute(netns: Netns, packet: Packet, result: RouteResult): void {
+  const trace = netns.world.trace
+  if (trace.on === 0) return
+  trace.note(
+    STEP_ROUTE, 0, netns, packet, packet.dst, result.route === null ? -1 : result.route.index, result.gateway,
+    result.device === null ? -1 : result.device.index, result.type, result.source,
+  )
+}
+
+/** No way on: martians vanish, the rest is answered when this host forwards (ip_error). */
+function refuseRoute(packet: Packet, device: Device, error: number, result: RouteResult): void {
+  const netns = device.netns
+  if (result.martian === MARTIAN_RPFILTER) {
+    dropPacket(netns, packet, RPFILTER, REASON_IP_RPFILTER, 'reverse path filter: the way back is not this device', device.rpFilter)
+    return
+  }
+  if (result.martian !== MARTIAN_NONE) {
+    const local = result.martian === MARTIAN_LOCAL_SOURCE
+    const reason = result.martian === MARTIAN_DESTINATION ? REASON_IP_INVALID_DEST : local ? REASON_IP_LOCAL_SOURCE : REASON_IP_INVALID_SOURCE
+    dropPacket(netns, packet, MARTIAN, reason, local ? 'its source is an address of this host (accept_local is 0)' : 'martian address')
+    return
+  }
+  noteRoute(netns, packet, result)
+  const nullRouted = result.route !== null
+  if (device.forwarding === 0) {
+    dropPacket(netns, packet, NO_ROUTE, REASON_IP_INADDRERRORS, 'it is for somebody else and this host does not forward (ip_forward is 0)')
+    return
+  }
+  switch (error) {
+    case EHOSTUNREACH:
+      icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
+      break
+    case ENETUNREACH:
+      icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0)
+      break
+    case EACCES:
+      icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0)
+      break
+    default:
+  }
+  if (!nullRouted) dropPacket(netns, packet, NO_ROUTE, REASON_IP_INNOROUTES, 'no route to the destination')
+  else if (result.type === RTN_UNREACHABLE) dropPacket(netns, packet, NULL_ROUTED, REASON_IP_INNOROUTES, 'an unreachable route')
+  else dropPacket(netns, packet, NULL_ROUTED, REASON_IP_INNOROUTES, result.type === RTN_PROHIBIT ? 'a prohibit route' : 'a blackhole route')
+}
+
+/** ip_local_deliver. */
+function localDeliver(packet: Packet, device: Device): void {
+  const netns = device.netns
+  if (isFragment(packet) && ipDefrag(netns, packet, DEFRAG_LOCAL_DELIVER) === 0) return
+  if (netns.netfilter !== null && !runHook(netns, HOOK_INPUT, packet, device, null)) return
+  switch (packet.proto) {
+    case PROTO_ICMP:
+      icmpReceive(packet, device)
+      return
+    case PROTO_UDP:
+      udpReceive(packet, device)
+      return
+    case PROTO_TCP:
+      tcpReceive(packet, device)
+      return
+    case PROTO_IPIP:
+      dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'IPIP devices are not modelled yet')
+      return
+    default:
+      if (packet.packetType === PACKET_HOST) icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0)
+      dropPacket(netns, packet, NO_SOCKET, REASON_NONE, 'no protocol handler')
+  }
+}
+

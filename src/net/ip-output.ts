@@ -1,0 +1,196 @@
+// hot path
+/**
+ * A packet leaves: OUTPUT for our own, POSTROUTING, fragmentation, the neighbour, the device.
+ * Source: net/ipv4/ip_output.c, netfilter.c (ip_route_me_harder).
+ */
+import { ETHERTYPE_IPV4, ETHERTYPE_NONE, ipHeaderLength, type Packet } from '../wire/packet.js'
+import { DEVICE_LOOPBACK, type Device } from './device.js'
+import { deviceTransmit } from './device-io.js'
+import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
+import { consumePacket, dropPacket } from './drop.js'
+import { isMulticast, outputMtu, RouteResult, routeOutput, routeOutputFrom } from './fib.js'
+import { icmpSend, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from './icmp.js'
+import { neighbourOutput } from './neigh.js'
+import { runHook } from './netfilter-hook.js'
+import { HOOK_OUTPUT, HOOK_POSTROUTING } from './netfilter/netfilter.js'
+import type { Netns } from './netns.js'
+import { STEP_FRAGMENT, STEP_ROUTE } from './trace.js'
+
+const OUTPUT_ROUTE = new RouteResult()
+const REROUTE = new RouteResult()
+
+/** How an own packet was refused before it was sent: the sender's call fails with this errno and no frame is seen. */
+export const SEND_OK = 0
+export const SEND_NO_ROUTE = 1
+export const SEND_TOO_BIG = 2
+
+/**
+ * ip_local_out for a packet whose source may still be 0. `anySource`: tunnels and answers in another's name skip the check that
+ * the source is ours. The row is taken.
+ */
+export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, anySource: number): number {
+  const result = OUTPUT_ROUTE
+  const error = anySource === 1 ? routeOutputFrom(netns, packet, oif, result) : routeOutput(netns, packet, oif, result)
+  noteRoute(netns, packet, result)
+  if (error !== 0 || result.device === null) {
+    if (result.route !== null) dropPacket(netns, packet, NULL_ROUTED, REASON_IP_OUTNOROUTES, 'a route refuses the destination')
+    else dropPacket(netns, packet, NO_ROUTE, REASON_IP_OUTNOROUTES, 'no route to the destination (the call fails, nothing is sent)')
+    return SEND_NO_ROUTE
+  }
+  if (packet.src === 0) packet.src = result.source
+  const device = result.device
+  const gateway = result.gateway
+  const mtu = outputMtu(netns, packet.dst, result)
+  if (packet.ipLength > mtu && packet.dontFragment === 1) {
+    dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU, and DF is set: the call fails with EMSGSIZE, nothing is sent', packet.ipLength, mtu)
+    return SEND_TOO_BIG
+  }
+  outputHook(packet, netns, device, gateway, mtu)
+  return SEND_OK
+}
+
+/** __ip_local_out: OUTPUT, and another route when it changed what the route was chosen by. */
+function outputHook(packet: Packet, netns: Netns, device: Device, gateway: number, mtu: number): void {
+  if (netns.netfilter === null) {
+    ipOutput(packet, netns, device, gateway, mtu)
+    return
+  }
+  const src = packet.src
+  const dst = packet.dst
+  const mark = packet.mark
+  const tos = packet.tos
+  if (!runHook(netns, HOOK_OUTPUT, packet, null, device)) return
+  if (packet.dst === dst && packet.src === src && packet.mark === mark && packet.tos === tos) {
+    ipOutput(packet, netns, device, gateway, mtu)
+    return
+  }
+  const result = REROUTE
+  const error = routeOutputFrom(netns, packet, null, result)
+  noteRoute(netns, packet, result)
+  if (error !== 0 || result.device === null) {
+    dropPacket(netns, packet, NO_ROUTE, REASON_IP_OUTNOROUTES, 'no route to the destination that OUTPUT gave it')
+    return
+  }
+  ipOutput(packet, netns, result.device, result.gateway, outputMtu(netns, packet.dst, result))
+}
+
+function noteRoute(netns: Netns, packet: Packet, result: RouteResult): void {
+  const trace = netns.world.trace
+  if (trace.on === 0) return
+  trace.note(
+    STEP_ROUTE, 1, netns, packet, packet.dst, result.route === null ? -1 : result.route.index, result.gateway,
+    result.device === null ? -1 : result.device.index, result.type, result.source,
+  )
+}
+
+/** ip_output: POSTROUTING, then pieces no larger than the MTU. */
+export function ipOutput(packet: Packet, netns: Netns, device: Device, gateway: number, mtu: number): void {
+  packet.nextHop = gateway === 0 ? packet.dst : gateway
+  if (netns.netfilter !== null && !runHook(netns, HOOK_POSTROUTING, packet, packet.inDevice < 0 ? null : netns.world.devices[packet.inDevice], device)) return
+  const nextHop = gateway === 0 ? packet.dst : gateway
+  if (packet.ipLength <= mtu && packet.fragMaxSize === 0) {
+    finishOutput(packet, netns, device, nextHop)
+    return
+  }
+  if (packet.ipLength <= mtu && packet.ipLength <= packet.fragMaxSize) {
+    finishOutput(packet, netns, device, nextHop)
+    return
+  }
+  if (packet.dontFragment === 1 && packet.fragMaxSize > mtu) {
+    icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
+    dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the device, and DF is set', packet.ipLength, mtu)
+    return
+  }
+  const pieces: Packet[] = []
+  fragmentPacket(netns, packet, device, mtu, pieces)
+  for (let i = 0; i < pieces.length; i++) finishOutput(pieces[i], netns, device, nextHop)
+}
+
+/**
+ * ip_do_fragment: cuts at the old places when the packet was put together from fragments that still fit, else into pieces of the
+ * MTU (of the largest fragment it came in, when that is smaller). The row is given back; the pieces are new rows.
+ */
+export function fragmentPacket(netns: Netns, packet: Packet, device: Device, deviceMtu: number, pieces: Packet[]): void {
+  const header = ipHeaderLength(packet)
+  const mtu = packet.fragMaxSize > 0 && packet.fragMaxSize < deviceMtu ? packet.fragMaxSize : deviceMtu
+  const room = mtu - header
+  const total = packet.ipLength - header
+  const sizes = packet.fragmentSizes
+  const keep = sizes !== null && sizesFit(sizes, room)
+  const trace = netns.world.trace
+  let offset = 0
+  let index = 0
+  while (offset < total) {
+    const left = total - offset
+    const size = keep ? (sizes as Int32Array)[index] : left <= room ? left : room & ~7
+    const piece = netns.world.packets.clone(packet)
+    piece.fragmentOffset = packet.fragmentOffset + offset
+    piece.moreFragments = offset + size < total ? 1 : packet.moreFragments
+    piece.ipLength = header + size
+    piece.fragMaxSize = 0
+    piece.fragmentSizes = null
+    if (packet.dontFragment === 1 && packet.fragMaxSize === 0) piece.dontFragment = 0
+    if (piece.flooded === 0) netns.world.live++
+    if (trace.on === 1) trace.note(STEP_FRAGMENT, 0, netns, piece, device.index, mtu, piece.fragmentOffset, size, piece.moreFragments === 0 ? 1 : 0)
+    pieces.push(piece)
+    offset += size
+    index++
+  }
+  consumePacket(netns, packet)
+}
+
+function sizesFit(sizes: Int32Array, room: number): boolean {
+  for (let i = 0; i < sizes.length; i++) if (sizes[i] > room) return false
+  return true
+}
+
+/** ip_finish_output2: to the neighbour, or straight onto a device without neighbours. */
+function finishOutput(packet: Packet, netns: Netns, device: Device, nextHop: number): void {
+  packet.fragMaxSize = 0
+  packet.fragmentSizes = null
+  if (device.ethernet === 0) {
+    packet.etherType = ETHERTYPE_NONE
+    deviceTransmit(packet, device)
+    return
+  }
+  packet.etherType = ETHERTYPE_IPV4
+  if (device.kind === DEVICE_LOOPBACK) {
+    sendToNeighbour(packet, device, 0, 0)
+    return
+  }
+  if (nextHop === -1) {
+    sendToNeighbour(packet, device, 0xffff, -1)
+    return
+  }
+  if (isMulticast(nextHop)) {
+    sendToNeighbour(packet, device, 0x0100, 0x5e000000 | (nextHop & 0x7fffff))
+    return
+  }
+  if (nextHop === packet.dst && isSubnetBroadcast(device, nextHop)) {
+    sendToNeighbour(packet, device, 0xffff, -1)
+    return
+  }
+  if (device.neighbours === null) {
+    dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'the device has no neighbour table')
+    return
+  }
+  neighbourOutput(packet, device, nextHop)
+}
+
+function isSubnetBroadcast(device: Device, address: number): boolean {
+  for (let i = 0; i < device.addresses.length; i++) {
+    const own = device.addresses[i]
+    if (own.length < 31 && address === (own.address | (-1 >>> own.length))) return true
+  }
+  return false
+}
+
+/** The MAC is known: the frame is complete (neigh_hh_output, dev_hard_header). */
+export function sendToNeighbour(packet: Packet, device: Device, macHigh: number, macLow: number): void {
+  packet.dstMacHigh = macHigh
+  packet.dstMacLow = macLow
+  packet.srcMacHigh = device.macHigh
+  packet.srcMacLow = device.macLow
+  deviceTransmit(packet, device)
+}
+

@@ -1,0 +1,58 @@
+/**
+ * The warm state of neighbours: who would answer an ARP request sent by a device, found by walking the layer-2 domain behind it
+ * (veths, bridges, segments) and asking each host's own arpVerdict(). Run once per neighbour, then kept as REACHABLE.
+ */
+import { DEVICE_BRIDGE, DEVICE_NIC, DEVICE_VETH, SCOPE_LINK, type Device } from './device.js'
+import { ARP_IGNORED, arpVerdict } from './arp.js'
+import type { BridgePort } from './bridge.js'
+import { inetSelectAddr } from './fib.js'
+import type { Neighbour } from './neigh.js'
+
+/** Fills the entry's MAC when somebody would answer. */
+export function answerTo(neighbour: Neighbour): boolean {
+  const device = neighbour.device
+  if (device.noArp === 1) return false
+  const sender = inetSelectAddr(device, neighbour.address, SCOPE_LINK)
+  const answering = firstAnswering(device, sender, neighbour.address)
+  if (answering === null) return false
+  neighbour.macHigh = answering.macHigh
+  neighbour.macLow = answering.macLow
+  return true
+}
+
+function firstAnswering(from: Device, sender: number, target: number): Device | null {
+  const seen = new Set<Device>([from])
+  const pending = farEnds(from, null)
+  for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+    if (seen.has(next) || next.up === 0) continue
+    seen.add(next)
+    if (next.port !== null) {
+      const bridge = next.port.bridge
+      if (!seen.has(bridge.device) && answers(bridge.device, sender, target)) return bridge.device
+      seen.add(bridge.device)
+      for (const port of bridge.ports) if (port !== next.port) pending.push(...farEnds(port.device, null))
+      continue
+    }
+    if (answers(next, sender, target)) return next
+  }
+  return null
+}
+
+function answers(device: Device, sender: number, target: number): boolean {
+  return device.up === 1 && device.noArp === 0 && arpVerdict(device, sender, target) !== ARP_IGNORED
+}
+
+/** The devices at which a broadcast frame sent by this one arrives first. */
+function farEnds(device: Device, except: BridgePort | null): Device[] {
+  if (device.up === 0) return []
+  switch (device.kind) {
+    case DEVICE_VETH:
+      return device.peer === null ? [] : [device.peer]
+    case DEVICE_NIC:
+      return device.segment === null || device.carrier === 0 ? [] : device.segment.members.filter((member) => member !== device && member.carrier === 1)
+    case DEVICE_BRIDGE:
+      return (device.bridge?.ports ?? []).filter((port) => port !== except).flatMap((port) => farEnds(port.device, null))
+    default:
+      return []
+  }
+}

@@ -1,0 +1,163 @@
+// hot path
+/**
+ * A segment of the underlay: a switch with cables, and the only crossing between kernels that takes time. The switch
+ * knows behind which cable each card is (a MAC that no card has is flooded). A frame larger than its MTU is lost without a word.
+ */
+import type { Packet } from '../wire/packet.js'
+import { frameLength } from '../wire/frame.js'
+import type { Device } from './device.js'
+import { deviceReceive } from './device-io.js'
+import { BLACKHOLE, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_OTHERHOST, REASON_PKT_TOO_BIG } from './disposition.js'
+import { dropPacket } from './drop.js'
+import { MacTable } from './mac-table.js'
+import type { World } from './netns.js'
+import { STEP_LINK } from './trace.js'
+
+/** Ethernet header plus a VLAN tag: what a switch port carries beyond its MTU. */
+const FRAME_SLACK = 14 + 4
+
+export class Segment {
+  readonly index: number
+  readonly name: string
+  mtu: number
+  latencyNs: number
+  /** bits per second; 0: no serialisation time. */
+  rateBps: number
+  readonly members: Device[] = []
+  private readonly stations = new MacTable()
+
+  constructor(index: number, name: string, mtu: number, latencyNs: number, rateBps: number) {
+    this.index = index
+    this.name = name
+    this.mtu = mtu
+    this.latencyNs = latencyNs
+    this.rateBps = rateBps
+  }
+
+  plug(device: Device): void {
+    this.stations.set(device.macHigh, device.macLow, this.members.push(device) - 1)
+    device.segment = this
+  }
+
+  /** A bridge behind a card has stations of its own: the card's cable leads to them. */
+  hasStation(macHigh: number, macLow: number, except: Device): boolean {
+    const at = this.stations.find(macHigh, macLow)
+    return at >= 0 && this.members[at] !== except
+  }
+
+  memberOf(macHigh: number, macLow: number): Device | null {
+    const at = this.stations.find(macHigh, macLow)
+    return at < 0 ? null : this.members[at]
+  }
+
+  /** A station behind a bridge was heard. */
+  learn(macHigh: number, macLow: number, member: Device): void {
+    if ((macHigh & 0x0100) === 0) this.stations.set(macHigh, macLow, this.members.indexOf(member))
+  }
+}
+
+/** Frames on the cables: an event's argument is the slot. */
+export class InFlight {
+  private readonly packets: (Packet | null)[] = []
+  private readonly devices: (Device | null)[] = []
+  private readonly free: number[] = []
+
+  put(packet: Packet, device: Device): number {
+    const slot = this.free.pop()
+    if (slot === undefined) {
+      this.devices.push(device)
+      return this.packets.push(packet) - 1
+    }
+    this.packets[slot] = packet
+    this.devices[slot] = device
+    return slot
+  }
+
+  packetAt(slot: number): Packet {
+    return this.packets[slot] as Packet
+  }
+
+  deviceAt(slot: number): Device {
+    return this.devices[slot] as Device
+  }
+
+  release(slot: number): void {
+    this.packets[slot] = null
+    this.devices[slot] = null
+    this.free.push(slot)
+  }
+}
+
+/** A frame goes onto the cable. */
+export function segmentTransmit(packet: Packet, device: Device): void {
+  const segment = device.segment
+  const netns = device.netns
+  if (segment === null || device.carrier === 0) {
+    device.txDropped++
+    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_DEV_READY, 'no cable in the card')
+    return
+  }
+  const length = frameLength(packet)
+  if (length > segment.mtu + FRAME_SLACK) {
+    dropPacket(netns, packet, BLACKHOLE, REASON_PKT_TOO_BIG, 'the underlay segment carries less than the card sends', length - 14, segment.mtu)
+    return
+  }
+  if (device.port !== null) segment.learn(packet.srcMacHigh, packet.srcMacLow, device)
+  const delayNs = segment.latencyNs + (segment.rateBps === 0 ? 0 : Math.round((length * 8e9) / segment.rateBps))
+  if (netns.world.trace.on === 1) netns.world.trace.note(STEP_LINK, 0, netns, packet, segment.index, segment.latencyNs, delayNs - segment.latencyNs)
+  if ((packet.dstMacHigh & 0x0100) !== 0) {
+    broadcast(packet, device, segment, delayNs)
+    return
+  }
+  const target = segment.memberOf(packet.dstMacHigh, packet.dstMacLow)
+  if (target === null) {
+    broadcast(packet, device, segment, delayNs)
+    return
+  }
+  if (target === device || target.carrier === 0) {
+    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'the card with the MAC of the frame has no carrier')
+    return
+  }
+  scheduleArrival(netns.world, packet, target, delayNs)
+}
+
+function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: number): void {
+  const world = device.netns.world
+  let previous: Device | null = null
+  for (let i = 0; i < segment.members.length; i++) {
+    const member = segment.members[i]
+    if (member === device || member.carrier === 0) continue
+    if (previous !== null) {
+      const copy = world.packets.clone(packet)
+      copy.flooded = 1
+      scheduleArrival(world, copy, previous, delayNs)
+    }
+    previous = member
+  }
+  if (previous !== null) scheduleArrival(world, packet, previous, delayNs)
+  else dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'nobody else is on the segment')
+}
+
+function scheduleArrival(world: World, packet: Packet, device: Device, delayNs: number): void {
+  // another machine knows nothing of marks, connections or bridge ports here
+  packet.mark = 0
+  packet.conntrack = -1
+  packet.conntrackState = 0
+  packet.notrack = 0
+  packet.physIn = -1
+  packet.physOut = -1
+  packet.bridgeNfDone = 0
+  packet.fragMaxSize = 0
+  packet.fragmentSizes = null
+  packet.depth = 0
+  world.sim.schedule(delayNs, world.arrivalHandler, world.inFlight.put(packet, device))
+}
+
+/** The frame is at the other end. */
+export function frameArrived(world: World, slot: number): void {
+  const packet = world.inFlight.packetAt(slot)
+  const device = world.inFlight.deviceAt(slot)
+  world.inFlight.release(slot)
+  deviceReceive(packet, device)
+  world.drain()
+}

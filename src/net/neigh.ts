@@ -1,0 +1,225 @@
+// hot path
+/**
+ * Neighbours: address → MAC per device, with the kernel's states. A miss queues the packet and asks by ARP; three unanswered
+ * questions, one second apart, fail it and tell the senders. Source: net/core/neighbour.c, net/ipv4/arp.c.
+ */
+import type { Packet } from '../wire/packet.js'
+import { arpSolicit } from './arp.js'
+import type { Device } from './device.js'
+import { NEIGHBOR_FAILED, REASON_NEIGH_FAILED, REASON_NEIGH_QUEUEFULL } from './disposition.js'
+import { dropPacket } from './drop.js'
+import { icmpSend, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH } from './icmp.js'
+import { sendToNeighbour } from './ip-output.js'
+import { answerTo } from './l2-search.js'
+import type { World } from './netns.js'
+import { STEP_NEIGH } from './trace.js'
+
+// enum NUD_*
+export const NUD_INCOMPLETE = 0x01
+export const NUD_REACHABLE = 0x02
+export const NUD_STALE = 0x04
+export const NUD_DELAY = 0x08
+export const NUD_PROBE = 0x10
+export const NUD_FAILED = 0x20
+export const NUD_NOARP = 0x40
+export const NUD_PERMANENT = 0x80
+export const NUD_NONE = 0x00
+
+const NUD_SENDABLE = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_NOARP | NUD_PERMANENT
+
+/** net.ipv4.neigh.*.base_reachable_time_ms: the kernel draws between half and one and a half of it; netsim takes the middle. */
+const REACHABLE_NS = 30e9
+/** retrans_time_ms. */
+const RETRANS_NS = 1e9
+/** delay_first_probe_time. */
+const DELAY_NS = 5e9
+/** mcast_solicit and ucast_solicit. */
+const SOLICIT_MAX = 3
+/** unres_qlen (unres_qlen_bytes 212992 over the smallest truesize). */
+const QUEUE_MAX = 101
+
+export class Neighbour {
+  readonly device: Device
+  readonly address: number
+  /** In the world's table, for timers. */
+  readonly index: number
+  macHigh = 0
+  macLow = 0
+  state = NUD_NONE
+  confirmedNs = 0
+  updatedNs = 0
+  probes = 0
+  /** Timers that are of no use any more carry an older number. */
+  timer = 0
+  queue: Packet[] | null = null
+
+  constructor(device: Device, address: number, index: number) {
+    this.device = device
+    this.address = address
+    this.index = index
+  }
+}
+
+export class NeighTable {
+  private readonly entries = new Map<number, Neighbour>()
+  /** `ip neigh add proxy`. */
+  readonly proxied = new Set<number>()
+  private readonly device: Device
+
+  constructor(device: Device) {
+    this.device = device
+  }
+
+  find(address: number): Neighbour | undefined {
+    return this.entries.get(address)
+  }
+
+  create(address: number): Neighbour {
+    const all = this.device.netns.world.neighbours
+    const neighbour = new Neighbour(this.device, address, all.length)
+    all.push(neighbour)
+    this.entries.set(address, neighbour)
+    return neighbour
+  }
+
+  all(): IterableIterator<Neighbour> {
+    return this.entries.values()
+  }
+
+  /** Forgets what was learned; permanent entries stay. */
+  forgetDynamic(): void {
+    for (const [address, neighbour] of this.entries) if ((neighbour.state & (NUD_PERMANENT | NUD_NOARP)) === 0) this.entries.delete(address)
+  }
+}
+
+/** The entry's state now: REACHABLE wears off with time. */
+function currentState(neighbour: Neighbour): number {
+  if (neighbour.state === NUD_REACHABLE && neighbour.device.netns.world.sim.nowNs - neighbour.confirmedNs > REACHABLE_NS) neighbour.state = NUD_STALE
+  return neighbour.state
+}
+
+/**
+ * neigh_resolve_output: the packet goes to the MAC of the next hop, now or once it is known, or is lost. The row is taken.
+ */
+export function neighbourOutput(packet: Packet, device: Device, address: number): void {
+  const table = device.neighbours as NeighTable
+  let neighbour = table.find(address)
+  if (neighbour === undefined) neighbour = table.create(address)
+  let state = currentState(neighbour)
+  if ((state & NUD_SENDABLE) === 0 && device.netns.world.warm === 1 && answerTo(neighbour)) {
+    state = NUD_REACHABLE
+    neighbour.state = state
+    neighbour.confirmedNs = device.netns.world.sim.nowNs
+  }
+  const trace = device.netns.world.trace
+  if (trace.on === 1) {
+    trace.note(STEP_NEIGH, 0, device.netns, packet, address, state, neighbour.macHigh, neighbour.macLow, device.index, state === NUD_PERMANENT ? 1 : 0)
+  }
+  if ((state & NUD_SENDABLE) !== 0) {
+    if (state === NUD_STALE) startDelay(neighbour)
+    sendToNeighbour(packet, device, neighbour.macHigh, neighbour.macLow)
+    return
+  }
+  queueOn(neighbour, packet)
+}
+
+/** The MAC of a next hop if it is known (or, warm, would be); null otherwise. For the bridge's DNAT, which sends nothing itself. */
+export function neighbourMac(device: Device, address: number): Neighbour | null {
+  const table = device.neighbours as NeighTable
+  let neighbour = table.find(address)
+  if (neighbour === undefined) {
+    if (device.netns.world.warm === 0) return null
+    neighbour = table.create(address)
+  }
+  if ((currentState(neighbour) & NUD_SENDABLE) !== 0) return neighbour
+  if (device.netns.world.warm === 0 || !answerTo(neighbour)) return null
+  neighbour.state = NUD_REACHABLE
+  neighbour.confirmedNs = device.netns.world.sim.nowNs
+  return neighbour
+}
+
+/** __neigh_event_send for an entry without a usable MAC. */
+function queueOn(neighbour: Neighbour, packet: Packet): void {
+  if (neighbour.queue === null) neighbour.queue = []
+  if (neighbour.queue.length >= QUEUE_MAX) {
+    const oldest = neighbour.queue.shift() as Packet
+    dropPacket(neighbour.device.netns, oldest, NEIGHBOR_FAILED, REASON_NEIGH_QUEUEFULL, 'too many packets wait for this neighbour')
+  }
+  neighbour.queue.push(packet)
+  if (neighbour.state === NUD_INCOMPLETE) return
+  neighbour.state = NUD_INCOMPLETE
+  neighbour.probes = 1
+  armTimer(neighbour, RETRANS_NS)
+  arpSolicit(neighbour, packet)
+}
+
+function startDelay(neighbour: Neighbour): void {
+  neighbour.state = NUD_DELAY
+  neighbour.updatedNs = neighbour.device.netns.world.sim.nowNs
+  armTimer(neighbour, DELAY_NS)
+}
+
+function armTimer(neighbour: Neighbour, delayNs: number): void {
+  const world = neighbour.device.netns.world
+  neighbour.timer++
+  world.sim.schedule(delayNs, world.neighbourTimer, neighbour.index * TIMER_WRAP + (neighbour.timer & (TIMER_WRAP - 1)))
+}
+
+/** A timer's argument holds the entry and the low bits of its timer number. */
+const TIMER_WRAP = 64
+
+/** neigh_timer_handler. */
+export function neighbourTimerFired(world: World, argument: number): void {
+  const neighbour = world.neighbours[Math.floor(argument / TIMER_WRAP)]
+  if ((neighbour.timer & (TIMER_WRAP - 1)) !== argument % TIMER_WRAP) return
+  if (neighbour.state === NUD_DELAY) {
+    neighbour.state = NUD_PROBE
+    neighbour.probes = 0
+  }
+  if ((neighbour.state & (NUD_INCOMPLETE | NUD_PROBE)) === 0) return
+  if (neighbour.probes >= SOLICIT_MAX) {
+    fail(neighbour)
+    return
+  }
+  neighbour.probes++
+  armTimer(neighbour, RETRANS_NS)
+  arpSolicit(neighbour, neighbour.queue === null || neighbour.queue.length === 0 ? null : neighbour.queue[0])
+  world.drain()
+}
+
+/** neigh_invalidate: every packet that waited is lost, its sender told (arp_error_report, ipv4_link_failure). */
+function fail(neighbour: Neighbour): void {
+  const netns = neighbour.device.netns
+  neighbour.state = NUD_FAILED
+  const queue = neighbour.queue
+  neighbour.queue = null
+  if (queue === null) return
+  for (let i = 0; i < queue.length; i++) {
+    icmpSend(netns, queue[i], ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
+    dropPacket(netns, queue[i], NEIGHBOR_FAILED, REASON_NEIGH_FAILED, 'nobody answered three ARP requests', neighbour.address, neighbour.device.index)
+  }
+  netns.world.drain()
+}
+
+/** neigh_update: a MAC was heard. `reachable`: it answered us; else it asked, which makes an entry STALE. */
+export function neighbourUpdate(neighbour: Neighbour, macHigh: number, macLow: number, reachable: boolean): void {
+  if ((neighbour.state & (NUD_PERMANENT | NUD_NOARP)) !== 0) return
+  const nowNs = neighbour.device.netns.world.sim.nowNs
+  const same = neighbour.macHigh === macHigh && neighbour.macLow === macLow
+  const connected = (neighbour.state & (NUD_REACHABLE | NUD_DELAY | NUD_PROBE)) !== 0
+  neighbour.macHigh = macHigh
+  neighbour.macLow = macLow
+  neighbour.updatedNs = nowNs
+  if (reachable) {
+    neighbour.state = NUD_REACHABLE
+    neighbour.confirmedNs = nowNs
+  } else if (!(connected && same)) neighbour.state = NUD_STALE
+  neighbour.timer++
+  const queue = neighbour.queue
+  neighbour.queue = null
+  if (queue === null) return
+  for (let i = 0; i < queue.length; i++) {
+    if (neighbour.state === NUD_STALE) startDelay(neighbour)
+    sendToNeighbour(queue[i], neighbour.device, macHigh, macLow)
+  }
+}

@@ -1,0 +1,40 @@
+// hot path
+/** NF_HOOK: runs one hook over a packet and sees to what the verdict asks for (REJECT answers, INCOMPLETE ends). */
+import { PROTO_TCP, TCP_RST, type Packet } from '../wire/packet.js'
+import type { Device } from './device.js'
+import { DENIED, INCOMPLETE, REASON_NETFILTER_DROP, REASON_NONE, REJECTED } from './disposition.js'
+import { dropPacket } from './drop.js'
+import { icmpSend, ICMP_DEST_UNREACH } from './icmp.js'
+import type { Netns } from './netns.js'
+import { NF_ACCEPT, NF_DROP, NF_STOLEN, type Netfilter } from './netfilter/netfilter.js'
+import { REJECT_ICMP_CODES, REJECT_TCP_RESET } from './netfilter/bytecode.js'
+import { sendReset } from './tcp.js'
+
+/** @returns true when the packet goes on; false when it is gone (dropped, answered, or kept for reassembly) */
+export function runHook(netns: Netns, hook: number, packet: Packet, inDevice: Device | null, outDevice: Device | null): boolean {
+  const netfilter = netns.netfilter as Netfilter
+  if (!netfilter.hasHook(hook)) return true
+  netns.netfilterUsed = 1
+  const verdict = netfilter.run(hook, packet, inDevice, outDevice)
+  if (verdict === NF_ACCEPT) return true
+  if (verdict === NF_STOLEN) return false
+  if (verdict === NF_DROP) {
+    refuse(netns, hook, packet)
+    return false
+  }
+  dropPacket(netns, packet, INCOMPLETE, REASON_NONE, netns.world.words[netfilter.incompleteWord])
+  return false
+}
+
+function refuse(netns: Netns, hook: number, packet: Packet): void {
+  const how = packet.rejectWith
+  packet.rejectWith = 0
+  if (how === 0) {
+    dropPacket(netns, packet, DENIED, REASON_NETFILTER_DROP, 'a netfilter rule dropped it', hook)
+    return
+  }
+  if (how === REJECT_TCP_RESET) {
+    if (packet.proto === PROTO_TCP && (packet.tcpFlags & TCP_RST) === 0) sendReset(netns, packet)
+  } else icmpSend(netns, packet, ICMP_DEST_UNREACH, REJECT_ICMP_CODES[how], 0)
+  dropPacket(netns, packet, REJECTED, REASON_NETFILTER_DROP, 'a netfilter rule rejected it', hook)
+}

@@ -1,0 +1,173 @@
+/**
+ * One network stack (struct net) and the world of them. Compiled once from Dataplanes (compile.ts), then changed only by what
+ * runs in it: neighbours, FDBs, conntrack, caches.
+ */
+import { Prng } from '../base/prng.js'
+import { Simulation } from '../sim/simulation.js'
+import { Packet, PacketPool } from '../wire/packet.js'
+import type { SocketSpec } from '../dataplane/dataplane.js'
+import type { Device } from './device.js'
+import type { InFlight, Segment } from './link.js'
+import type { Neighbour } from './neigh.js'
+import type { Fib } from './fib.js'
+import type { FragmentQueues, PendingQueue } from './ip-fragment.js'
+import type { IcmpLimits } from './icmp.js'
+import type { Conntrack } from './netfilter/conntrack.js'
+import type { Netfilter } from './netfilter/netfilter.js'
+import type { SocketTable } from './socket.js'
+import { Trace } from './trace.js'
+
+export const NETNS_NODE = 0
+export const NETNS_POD = 1
+export const NETNS_ROUTER = 2
+
+/** What runs behind a named socket or a TUN in user space: flanneld's proxy, BIRD. Composed in by the network. */
+export interface UserSpace {
+  /** A packet has come to the socket, or has been written to the TUN by the kernel. The row is the callee's to keep or give back. */
+  receive(packet: Packet, device: Device | null): void
+  /** Forgets what is under way: the next question begins. */
+  reset(): void
+}
+
+export class Netns {
+  readonly index: number
+  readonly name: string
+  /** NETNS_* : frames of a router are not part of a trace's frames. */
+  readonly role: number
+  readonly world: World
+  devices: Device[] = []
+  loopback!: Device
+  fib!: Fib
+  /** null while the netns has no iptables table at all: then no hook runs. */
+  netfilter: Netfilter | null = null
+  /** 1 once a packet met a hook: counters, limits and connections are no longer as at the start. */
+  netfilterUsed = 0
+  /** null while no rule needs conntrack (no nat table, no ctstate match). */
+  conntrack: Conntrack | null = null
+  fragments!: FragmentQueues
+  icmpLimits!: IcmpLimits
+  sockets!: SocketTable
+  /** Those with a UDP socket of their own. */
+  readonly vxlanDevices: Device[] = []
+  socketSpecs: readonly SocketSpec[] = []
+
+  // sysctls
+  ipForward = 0
+  defaultTtl = 64
+  bridgeNfCallIptables = 0
+  icmpEchoIgnoreAll = 0
+  icmpEchoIgnoreBroadcasts = 1
+  icmpErrorsUseInboundIfaddr = 0
+  multipathHashPolicy = 0
+  ipNoPmtuDisc = 0
+  localPortMin = 32768
+  localPortMax = 60999
+  /** net.ipv4.conf.all.rp_filter etc. are folded into the devices. */
+  sysctls: Readonly<Record<string, number>> = {}
+
+  constructor(world: World, index: number, name: string, role: number) {
+    this.world = world
+    this.index = index
+    this.name = name
+    this.role = role
+  }
+}
+
+export class World {
+  readonly sim = new Simulation()
+  readonly trace = new Trace(this.sim)
+  readonly packets = new PacketPool()
+  readonly segments: Segment[] = []
+  readonly neighbours: Neighbour[] = []
+  /** Datagrams being put together, for their timers. */
+  readonly fragmentQueues: PendingQueue[] = []
+  /** A scratch row for lookups about a packet that does not exist. */
+  readonly probePacket: Packet = new Packet()
+  inFlight!: InFlight
+  readonly userSpaces: UserSpace[] = []
+  /** Event handlers (sim), registered by the compiler. */
+  arrivalHandler = 0
+  neighbourTimer = 0
+  fragmentTimer = 0
+  readonly netns: Netns[] = []
+  readonly devices: Device[] = []
+  prng!: Prng
+  /** Seeds the flow hashes (a kernel draws its own at boot). */
+  hashSeed = 0
+  /** 1: neighbours that would answer are known, bridges have learned (the default question); 0: nothing dynamic is known. */
+  warm = 1
+  /** Words that steps refer to by number; 0 is the empty one. */
+  readonly words: string[] = ['']
+  private readonly wordIds = new Map<string, number>([['', 0]])
+  private nextPacketId = 1
+  /** Rows of the question (no ARP, no flooded copy) that are still on their way: when it is 0 the question is answered. */
+  live = 0
+
+  /** The softirq backlog: frames handed to a device of the same machine, taken in order (net/core/dev.c process_backlog). A ring, so that nothing is allocated. */
+  private backlogPackets: (Packet | null)[] = new Array<Packet | null>(256).fill(null)
+  private backlogDevices: (Device | null)[] = new Array<Device | null>(256).fill(null)
+  private backlogHead = 0
+  private backlogCount = 0
+  private draining = 0
+  /** Set by net/device-receive: what a frame that leaves the backlog is given to. */
+  receive!: (packet: Packet, device: Device) => void
+
+  constructor(seed: number) {
+    this.reseed(seed)
+  }
+
+  /** Chance starts anew: the same seed gives the same bytes. */
+  reseed(seed: number): void {
+    this.prng = new Prng(seed)
+    this.hashSeed = this.prng.nextInt32()
+    this.nextPacketId = 1
+  }
+
+  newPacketId(): number {
+    return this.nextPacketId++
+  }
+
+  /** Number of a word, for steps. Cold. */
+  word(text: string): number {
+    const known = this.wordIds.get(text)
+    if (known !== undefined) return known
+    const id = this.words.push(text) - 1
+    this.wordIds.set(text, id)
+    return id
+  }
+
+  /** netif_rx: the frame arrives at the device once the current softirq work is done. */
+  enqueue(packet: Packet, device: Device): void {
+    if (this.backlogCount === this.backlogPackets.length) this.growBacklog()
+    const at = (this.backlogHead + this.backlogCount++) & (this.backlogPackets.length - 1)
+    this.backlogPackets[at] = packet
+    this.backlogDevices[at] = device
+  }
+
+  /** Runs the backlog to its end; nested calls (a send from within a receive) leave it to the outer one, as the kernel does. */
+  drain(): void {
+    if (this.draining === 1) return
+    this.draining = 1
+    while (this.backlogCount > 0) {
+      const at = this.backlogHead
+      this.backlogHead = (at + 1) & (this.backlogPackets.length - 1)
+      this.backlogCount--
+      this.receive(this.backlogPackets[at] as Packet, this.backlogDevices[at] as Device)
+    }
+    this.draining = 0
+  }
+
+  private growBacklog(): void {
+    const size = this.backlogPackets.length
+    const packets = new Array<Packet | null>(size * 2).fill(null)
+    const devices = new Array<Device | null>(size * 2).fill(null)
+    for (let i = 0; i < size; i++) {
+      const at = (this.backlogHead + i) & (size - 1)
+      packets[i] = this.backlogPackets[at]
+      devices[i] = this.backlogDevices[at]
+    }
+    this.backlogPackets = packets
+    this.backlogDevices = devices
+    this.backlogHead = 0
+  }
+}

@@ -1,0 +1,126 @@
+// hot path
+/**
+ * TCP as far as a question needs it: a SYN to an open port is answered, one to a closed port reset, a handshake and one data
+ * segment completed. No retransmission, no windows in motion. Source: net/ipv4/tcp_ipv4.c, tcp_output.c, tcp_input.c.
+ */
+import {
+  ETHERTYPE_NONE, IPV4_HEADER, l4HeaderLength, LEG_FORWARD, LEG_REPLY, PROTO_TCP, TCP_ACK, TCP_FIN, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP,
+  TCP_RST, TCP_SYN, type Packet,
+} from '../wire/packet.js'
+import type { Device } from './device.js'
+import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_TCP_CSUM } from './disposition.js'
+import { dropPacket } from './drop.js'
+import { outputMtu, RouteResult, routeOutputFrom } from './fib.js'
+import { ipLocalOut } from './ip-output.js'
+import type { Netns } from './netns.js'
+import { deliver, deliverToClient, isForClient } from './socket.js'
+import { STEP_ORIGINATE } from './trace.js'
+
+/** 65535, or half of net.ipv4.tcp_rmem[1] (131072), whichever is less: what tcp_select_initial_window() rounds down to whole segments. */
+const INITIAL_WINDOW = 65535
+/** For tcp_rmem[2] of 32 MiB, the default since Linux 6.16 (recorded on 6.18). */
+export const WINDOW_SCALE = 10
+const TIMESTAMP_ROOM = 12
+
+const SEGMENT_ROUTE = new RouteResult()
+
+/** The window a SYN offers, for its MSS. */
+export function initialWindow(mss: number): number {
+  return mss > INITIAL_WINDOW ? INITIAL_WINDOW : INITIAL_WINDOW - (INITIAL_WINDOW % mss)
+}
+
+/** Largest segment our side of the connection takes: the MTU towards the peer less 40 bytes. */
+export function advertisedMss(netns: Netns, packet: Packet): number {
+  if (routeOutputFrom(netns, packet, null, SEGMENT_ROUTE) !== 0 || SEGMENT_ROUTE.device === null) return 536
+  return Math.max(outputMtu(netns, packet.dst, SEGMENT_ROUTE) - 40, 48)
+}
+
+export function tcpReceive(packet: Packet, device: Device): void {
+  const netns = device.netns
+  if (packet.corrupt === 1) {
+    dropPacket(netns, packet, CORRUPT, REASON_TCP_CSUM, 'wrong TCP checksum')
+    return
+  }
+  if (isForClient(netns, packet)) {
+    deliverToClient(netns, packet)
+    return
+  }
+  const listener = netns.sockets.find(PROTO_TCP, packet.dst, packet.dport)
+  const opening = (packet.tcpFlags & (TCP_SYN | TCP_ACK | TCP_RST)) === TCP_SYN
+  if (listener < 0 || (!opening && !netns.sockets.isAccepted(packet))) {
+    if ((packet.tcpFlags & TCP_RST) === 0) sendReset(netns, packet)
+    dropPacket(netns, packet, NO_SOCKET, REASON_NO_SOCKET, 'nothing listens on the TCP port', packet.dport)
+    return
+  }
+  netns.sockets.accept(packet)
+  if (opening) answerSyn(netns, packet)
+  else if (packet.payloadLength > 0) answerData(netns, packet)
+  deliver(netns, packet, listener)
+}
+
+/** A segment back to the sender of this one: addresses and ports turned round. */
+function segmentTo(netns: Netns, packet: Packet): Packet {
+  const world = netns.world
+  const segment = world.packets.take()
+  segment.id = world.newPacketId()
+  segment.leg = packet.leg === LEG_FORWARD ? LEG_REPLY : packet.leg
+  segment.etherType = ETHERTYPE_NONE
+  segment.proto = PROTO_TCP
+  segment.src = packet.dst
+  segment.dst = packet.src
+  segment.sport = packet.dport
+  segment.dport = packet.sport
+  segment.ttl = netns.defaultTtl
+  segment.dontFragment = 1
+  return segment
+}
+
+function send(netns: Netns, segment: Packet, anySource: number): void {
+  segment.ipLength = IPV4_HEADER + l4HeaderLength(segment) + segment.payloadLength
+  netns.world.live++
+  if (netns.world.trace.on === 1) netns.world.trace.note(STEP_ORIGINATE, 3, netns, segment, segment.src, segment.dst)
+  ipLocalOut(segment, netns, null, anySource)
+}
+
+/** tcp_v4_send_reset; also what a REJECT rule sends in another's name. */
+export function sendReset(netns: Netns, packet: Packet): void {
+  const segment = segmentTo(netns, packet)
+  segment.tcpOptions = TCP_OPTIONS_NONE
+  segment.tcpFlags = TCP_RST
+  if ((packet.tcpFlags & TCP_ACK) !== 0) segment.tcpSeq = packet.tcpAck
+  else {
+    segment.tcpFlags = TCP_RST | TCP_ACK
+    const flags = ((packet.tcpFlags & TCP_SYN) !== 0 ? 1 : 0) + ((packet.tcpFlags & TCP_FIN) !== 0 ? 1 : 0)
+    segment.tcpAck = (packet.tcpSeq + flags + packet.payloadLength) | 0
+  }
+  send(netns, segment, 1)
+}
+
+/** tcp_make_synack. */
+function answerSyn(netns: Netns, packet: Packet): void {
+  const segment = segmentTo(netns, packet)
+  const prng = netns.world.prng
+  segment.tcpFlags = TCP_SYN | TCP_ACK
+  segment.tcpSeq = prng.nextInt32()
+  segment.tcpAck = (packet.tcpSeq + 1) | 0
+  segment.tcpOptions = TCP_OPTIONS_SYN
+  segment.tcpMss = advertisedMss(netns, segment)
+  segment.tcpWscale = WINDOW_SCALE
+  segment.tcpWindow = initialWindow(segment.tcpMss - TIMESTAMP_ROOM)
+  segment.tcpTsVal = prng.nextInt32()
+  segment.tcpTsEcr = packet.tcpTsVal
+  send(netns, segment, 0)
+}
+
+function answerData(netns: Netns, packet: Packet): void {
+  const segment = segmentTo(netns, packet)
+  segment.ipId = netns.world.prng.nextInt32() & 0xffff
+  segment.tcpFlags = TCP_ACK
+  segment.tcpSeq = packet.tcpAck
+  segment.tcpAck = (packet.tcpSeq + packet.payloadLength) | 0
+  segment.tcpOptions = TCP_OPTIONS_TIMESTAMP
+  segment.tcpWindow = INITIAL_WINDOW >>> WINDOW_SCALE
+  segment.tcpTsVal = netns.world.prng.nextInt32()
+  segment.tcpTsEcr = packet.tcpTsVal
+  send(netns, segment, 0)
+}

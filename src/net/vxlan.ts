@@ -1,0 +1,253 @@
+// hot path
+/**
+ * VXLAN: a frame sent to the device is put into UDP for the VTEP that the FDB names for its MAC; one received on the UDP port
+ * comes out of the device. Source: drivers/net/vxlan/vxlan_core.c (vxlan_xmit, vxlan_xmit_one, vxlan_rcv), RFC 7348.
+ *
+ *   ETHERNET | IPv4 20 | UDP 8 | VXLAN 8 | ETHERNET 14 | inner IP packet       the inner packet grows by 50 bytes
+ */
+import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_NONE, IPV4_HEADER, isFragment, PAYLOAD_INNER, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
+import { frameLength } from '../wire/frame.js'
+import { DEVICE_VXLAN, type Device } from './device.js'
+import {
+  LOOP, NO_VTEP, REASON_LOCAL_MAC, REASON_RECURSION_LIMIT, REASON_TUNNEL_TXINFO, REASON_VXLAN_INVALID_HDR, REASON_VXLAN_NO_REMOTE, REASON_VXLAN_VNI_NOT_FOUND,
+} from './disposition.js'
+import { dropPacket } from './drop.js'
+import { inetAddrType, RouteResult, routeOutputFrom, RTN_LOCAL } from './fib.js'
+import { flowHash } from './flow-hash.js'
+import { ipLocalOut } from './ip-output.js'
+import { MacTable } from './mac-table.js'
+import type { Netns } from './netns.js'
+import { STEP_DECAP, STEP_ENCAP } from './trace.js'
+
+const UDP_AND_VXLAN = 16
+/** A tunnel that routes into itself stops here (dev_xmit_recursion). */
+const DEPTH_MAX = 8
+
+const OUTER_ROUTE = new RouteResult()
+
+export class Vxlan {
+  readonly vni: number
+  readonly port: number
+  local = 0
+  learning = 0
+  gbp = 0
+  /** 0: the host's default. */
+  ttl = 0
+  inheritTtl = 0
+  /** -1: taken from the inner packet. */
+  tos = 0
+  /** 0 unset, 1 set, 2 as the inner packet. */
+  df = 0
+  private readonly table = new MacTable()
+  private readonly remotes: number[] = []
+  private readonly ports: number[] = []
+  private readonly vnis: number[] = []
+  /** VTEPs for frames to everybody (the all-zero MAC); more than one: a copy each. */
+  readonly everybody: number[] = []
+
+  constructor(vni: number, port: number) {
+    this.vni = vni
+    this.port = port
+  }
+
+  /** An FDB entry: the MAC is behind the VTEP. */
+  add(macHigh: number, macLow: number, remote: number, port: number, vni: number): void {
+    if (macHigh === 0 && macLow === 0) {
+      this.everybody.push(remote)
+      return
+    }
+    const slot = this.remotes.push(remote) - 1
+    this.ports.push(port)
+    this.vnis.push(vni)
+    this.table.set(macHigh, macLow, slot)
+  }
+
+  find(macHigh: number, macLow: number): number {
+    return this.table.find(macHigh, macLow)
+  }
+
+  remote(slot: number): number {
+    return this.remotes[slot]
+  }
+
+  remotePort(slot: number): number {
+    return this.ports[slot]
+  }
+
+  remoteVni(slot: number): number {
+    return this.vnis[slot]
+  }
+}
+
+/** Is the UDP port one that a VXLAN device of the netns listens on? */
+export function vxlanSocket(netns: Netns, port: number): boolean {
+  const devices = netns.vxlanDevices
+  for (let i = 0; i < devices.length; i++) if ((devices[i].vxlan as Vxlan).port === port && devices[i].up === 1) return true
+  return false
+}
+
+/** vxlan_xmit: the row becomes the inner packet of a new one. */
+export function vxlanTransmit(packet: Packet, device: Device): void {
+  const vxlan = device.vxlan as Vxlan
+  const slot = vxlan.find(packet.dstMacHigh, packet.dstMacLow)
+  if (slot >= 0) {
+    encapsulate(packet, device, vxlan.remote(slot), vxlan.remotePort(slot), vxlan.remoteVni(slot))
+    return
+  }
+  const everybody = vxlan.everybody
+  if (everybody.length === 0) {
+    device.txDropped++
+    dropPacket(device.netns, packet, NO_VTEP, REASON_VXLAN_NO_REMOTE, 'no FDB entry of the device leads to the MAC of the frame')
+    return
+  }
+  for (let i = 1; i < everybody.length; i++) {
+    const copy = device.netns.world.packets.clone(packet)
+    copy.flooded = 1
+    encapsulate(copy, device, everybody[i], vxlan.port, vxlan.vni)
+  }
+  encapsulate(packet, device, everybody[0], vxlan.port, vxlan.vni)
+}
+
+/** vxlan_xmit_one. */
+function encapsulate(inner: Packet, device: Device, remote: number, port: number, vni: number): void {
+  const netns = device.netns
+  const world = netns.world
+  const vxlan = device.vxlan as Vxlan
+  if (inner.depth >= DEPTH_MAX) {
+    dropPacket(netns, inner, LOOP, REASON_RECURSION_LIMIT, 'the tunnel routes into itself')
+    return
+  }
+  const outer = world.packets.take()
+  outer.id = inner.id
+  outer.leg = inner.leg
+  outer.flooded = inner.flooded
+  outer.etherType = ETHERTYPE_NONE
+  outer.proto = PROTO_UDP
+  outer.src = vxlan.local
+  outer.dst = remote
+  outer.sport = sourcePort(netns, inner)
+  outer.dport = port
+  outer.mark = inner.mark
+  outer.ttl = vxlan.inheritTtl === 1 ? inner.ttl : vxlan.ttl === 0 ? netns.defaultTtl : vxlan.ttl
+  outer.tos = outerTos(vxlan, inner)
+  outer.dontFragment = vxlan.df === 1 || (vxlan.df === 2 && inner.dontFragment === 1) ? 1 : 0
+  const result = OUTER_ROUTE
+  const error = routeOutputFrom(netns, outer, null, result)
+  if (error !== 0 || result.device === null || result.device === device) {
+    device.txDropped++
+    world.packets.release(outer)
+    dropPacket(netns, inner, result.device === device ? LOOP : NO_VTEP, REASON_TUNNEL_TXINFO, 'no route to the VTEP', remote)
+    return
+  }
+  if (outer.src === 0) outer.src = result.source
+  else if (inetAddrType(netns, outer.src, null) !== RTN_LOCAL) {
+    device.txDropped++
+    world.packets.release(outer)
+    dropPacket(netns, inner, NO_VTEP, REASON_TUNNEL_TXINFO, 'the local address of the VXLAN device is not an address of this host', vxlan.local)
+    return
+  }
+  if (inner.etherType === ETHERTYPE_NONE) inner.etherType = ETHERTYPE_IPV4
+  const innerFrame = frameLength(inner)
+  outer.inner = inner
+  outer.payloadKind = PAYLOAD_INNER
+  outer.payloadLength = innerFrame
+  outer.vni = vni
+  outer.gbp = vxlan.gbp === 1 && inner.mark !== 0 ? inner.mark & 0xffff : -1
+  outer.depth = inner.depth + 1
+  outer.ipLength = IPV4_HEADER + UDP_AND_VXLAN + innerFrame
+  outer.ipId = outer.dontFragment === 1 ? 0 : world.prng.nextInt32() & 0xffff
+  if (world.trace.on === 1) {
+    world.trace.note(STEP_ENCAP, 0, netns, outer, device.index, outer.src, outer.dst, outer.sport, outer.dport, outer.ipLength - (innerFrame - 14))
+  }
+  if (result.type === RTN_LOCAL) {
+    bypass(outer, device)
+    return
+  }
+  ipLocalOut(outer, netns, null, 1)
+}
+
+/** ip_tunnel_ecn_encap: DSCP of the device, ECN of the inner packet (CE becomes ECT(0)). */
+function outerTos(vxlan: Vxlan, inner: Packet): number {
+  const base = vxlan.tos < 0 ? inner.tos : vxlan.tos
+  if (inner.etherType === ETHERTYPE_ARP) return base & ~3
+  const ecn = inner.tos & 3
+  return (base & ~3) | (ecn === 3 ? 2 : ecn)
+}
+
+/** udp_flow_src_port: a hash of the inner flow, mapped into the local port range; fragments hash without ports. */
+function sourcePort(netns: Netns, inner: Packet): number {
+  const ports = !isFragment(inner) && (inner.proto === PROTO_UDP || inner.proto === PROTO_TCP) && inner.etherType !== ETHERTYPE_ARP
+  const hash = flowHash(inner.src, inner.dst, inner.proto, ports ? inner.sport : 0, ports ? inner.dport : 0, netns.world.hashSeed ^ netns.index)
+  const spread = (hash ^ (hash << 16)) >>> 0
+  return netns.localPortMin + Math.floor((spread * (netns.localPortMax - netns.localPortMin)) / 0x100000000)
+}
+
+/** encap_bypass_if_local: the VTEP is this host: into the device that has the VNI, without a wire. */
+function bypass(outer: Packet, device: Device): void {
+  const netns = device.netns
+  const target = deviceFor(netns, outer.vni, outer.dport)
+  if (target === null) {
+    device.txDropped++
+    dropPacket(netns, outer, NO_VTEP, REASON_VXLAN_VNI_NOT_FOUND, 'the VTEP is this host, and no device here has the VNI')
+    return
+  }
+  unwrap(outer, target)
+}
+
+function deviceFor(netns: Netns, vni: number, port: number): Device | null {
+  const devices = netns.vxlanDevices
+  for (let i = 0; i < devices.length; i++) {
+    const vxlan = devices[i].vxlan as Vxlan
+    if (vxlan.vni === vni && vxlan.port === port && devices[i].kind === DEVICE_VXLAN) return devices[i]
+  }
+  return null
+}
+
+/** vxlan_rcv: the row is taken; its inner packet arrives on the device. */
+export function vxlanReceive(outer: Packet, device: Device): void {
+  const netns = device.netns
+  const inner = outer.inner
+  if (inner === null || outer.vni < 0) {
+    dropPacket(netns, outer, NO_VTEP, REASON_VXLAN_INVALID_HDR, 'the payload is no VXLAN')
+    return
+  }
+  const target = deviceFor(netns, outer.vni, outer.dport)
+  if (target === null) {
+    dropPacket(netns, outer, NO_VTEP, REASON_VXLAN_VNI_NOT_FOUND, 'no VXLAN device here has the VNI', outer.vni)
+    return
+  }
+  if (outer.gbp >= 0 && (target.vxlan as Vxlan).gbp === 0) {
+    dropPacket(netns, outer, NO_VTEP, REASON_VXLAN_INVALID_HDR, 'reserved bits are set in the VXLAN header (GBP, which the device does not expect)')
+    return
+  }
+  if (inner.srcMacHigh === target.macHigh && inner.srcMacLow === target.macLow) {
+    dropPacket(netns, outer, NO_VTEP, REASON_LOCAL_MAC, 'the inner frame bears the MAC of the device itself: two hosts have the same VtepMAC')
+    return
+  }
+  unwrap(outer, target)
+}
+
+function unwrap(outer: Packet, target: Device): void {
+  const netns = target.netns
+  const world = netns.world
+  const inner = outer.inner as Packet
+  const vxlan = target.vxlan as Vxlan
+  if (world.trace.on === 1) world.trace.note(STEP_DECAP, 0, netns, inner, target.index, outer.src, outer.ipLength - inner.ipLength, outer.vni)
+  inner.leg = outer.leg
+  if (outer.flooded === 0 && inner.flooded === 1) inner.flooded = 0
+  inner.mark = outer.gbp >= 0 ? outer.gbp : outer.mark
+  inner.conntrack = -1
+  inner.conntrackState = 0
+  inner.notrack = 0
+  inner.physIn = -1
+  inner.physOut = -1
+  inner.bridgeNfDone = 0
+  inner.depth = 0
+  if (vxlan.learning === 1 && vxlan.find(inner.srcMacHigh, inner.srcMacLow) < 0) {
+    vxlan.add(inner.srcMacHigh, inner.srcMacLow, outer.src, vxlan.port, vxlan.vni)
+  }
+  if ((outer.tos & 3) === 3 && (inner.tos & 3) !== 0) inner.tos |= 3
+  outer.inner = null
+  world.packets.release(outer)
+  world.enqueue(inner, target)
+}

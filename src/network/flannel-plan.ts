@@ -1,0 +1,220 @@
+/**
+ * Leases for every node, and flanneld's part of every node: from what etcd or the Node objects hold, with the agents converged on
+ * it. A node whose address has a lease keeps it as it stands (right or wrong); one without takes one as flanneld would.
+ */
+import { contains, formatCidr, type Cidr } from '../base/cidr.js'
+import { hashText, Prng } from '../base/prng.js'
+import type { Problem } from '../base/problem.js'
+import type { Cluster } from '../cluster/cluster.js'
+import type { ClusterNode } from '../cluster/node.js'
+import type { DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
+import { EtcdV2 } from '../etcd/etcd-v2.js'
+import { EtcdV3 } from '../etcd/etcd-v3.js'
+import { EtcdStore } from '../etcd/store.js'
+import type { ExternalInterface, RegistrationView } from '../flannel/backend.js'
+import { registrationAttributes, renderFlannel, type FlannelPart } from '../flannel/flanneld.js'
+import type { FlannelConfig } from '../flannel/config.js'
+import { parseSubnetKey, type Lease } from '../flannel/lease.js'
+import { EtcdSubnetManager } from '../flannel/subnet-manager-etcd.js'
+import { KubernetesSubnetManager, leaseOfNode, NodeRegistry, ANNOTATION_PREFIX } from '../flannel/subnet-manager-kubernetes.js'
+import { acquire, type SubnetManager } from '../flannel/subnet-manager.js'
+import { atLeast } from '../flannel/version.js'
+import { underlayOf } from '../flannel/underlay.js'
+import type { Mac } from '../base/mac.js'
+import { parseIp } from '../base/ip.js'
+
+export interface LeaseRow {
+  /** Absent: no node of the cluster has this address (a stale lease, or somebody else's). */
+  readonly node?: string
+  readonly lease: Lease
+}
+
+export interface FlannelPlan {
+  readonly config?: FlannelConfig
+  readonly leases: readonly LeaseRow[]
+  readonly parts: ReadonlyMap<string, FlannelPart>
+  /** etcd as it is once all agents have registered. */
+  readonly etcdKeys: readonly { readonly key: string; readonly value: string }[]
+  readonly problems: readonly Problem[]
+}
+
+/** The node as it is before flanneld starts. */
+export interface BareNode {
+  readonly node: ClusterNode
+  readonly externalInterface: ExternalInterface
+  readonly devices: readonly DeviceSpec[]
+  readonly routes: readonly RouteSpec[]
+}
+
+const NS = 1e9
+
+/** @param atNs virtual time of the question: a lease that nobody of the cluster renews is gone once its time to live is over */
+export function planFlannel(cluster: Cluster, bare: readonly BareNode[], options: { readonly seed: number; readonly atNs: number }): FlannelPlan {
+  const problems: Problem[] = []
+  const source = cluster.datastore === 'etcd' ? etcdSource(cluster, bare, options, problems) : kubernetesSource(cluster, bare, problems)
+  const { config } = source
+  if (config === undefined) return { leases: [], parts: new Map(), etcdKeys: source.etcdKeys(), problems }
+  const own = new Map<string, Lease>()
+  for (const one of bare) {
+    const lease = source.ownLease(one, config)
+    if (lease !== undefined) own.set(one.node.name, lease)
+  }
+  const leases = source.leases(own)
+  reportOverlaps(leases, cluster, problems)
+  const parts = new Map<string, FlannelPart>()
+  const seen = new Set<string>()
+  for (const one of bare) {
+    const ownLease = own.get(one.node.name)
+    if (ownLease === undefined) continue
+    const part = renderFlannel({ ...registrationView(cluster, one, config, options.seed), ownLease, leases, ipMasq: cluster.flannel.ipMasq, underlay: underlayOf(one.devices, one.routes) })
+    parts.set(one.node.name, part)
+    for (const problem of part.problems) {
+      // what is wrong with the configuration or a lease is wrong for every node: said once
+      const key = `${problem.object}|${problem.what}`
+      if (!seen.has(key)) problems.push(problem)
+      seen.add(key)
+    }
+  }
+  const byAddress = new Map(bare.map((one) => [one.externalInterface.publicIp, one.node.name]))
+  const rows = leases.map((lease) => ({ ...(byAddress.has(lease.attributes.publicIp) ? { node: byAddress.get(lease.attributes.publicIp) as string } : {}), lease }))
+  return { config, leases: rows, parts, etcdKeys: source.etcdKeys(), problems }
+}
+
+interface LeaseSource {
+  readonly config: FlannelConfig | undefined
+  ownLease(one: BareNode, config: FlannelConfig): Lease | undefined
+  /** All leases, the own ones among them. */
+  leases(own: ReadonlyMap<string, Lease>): readonly Lease[]
+  etcdKeys(): readonly { readonly key: string; readonly value: string }[]
+}
+
+function registrationView(cluster: Cluster, one: BareNode, config: FlannelConfig, seed: number): RegistrationView {
+  const pinnedMac = tunnelMacPin(cluster, one.node.name)
+  return {
+    nodeName: one.node.name, version: cluster.flannel.version, config, externalInterface: one.externalInterface, seed,
+    ...(pinnedMac === undefined ? {} : { pinnedMac }),
+  }
+}
+
+/** The tunnel device is flannel.VNI; whatever its VNI, there is one of a node. */
+function tunnelMacPin(cluster: Cluster, node: string): Mac | undefined {
+  for (const [key, mac] of cluster.pins.macs) if (key.startsWith(`${node}/flannel.`)) return mac
+  return undefined
+}
+
+function register(manager: SubnetManager, cluster: Cluster, one: BareNode, context: { readonly config: FlannelConfig; readonly seed: number; readonly problems: Problem[] }): Lease | undefined {
+  const attributes = registrationAttributes(registrationView(cluster, one, context.config, context.seed))
+  if ('severity' in attributes) {
+    if (!context.problems.some((problem) => problem.what === attributes.what)) context.problems.push(attributes)
+    return undefined
+  }
+  const result = acquire(manager, context.config, { attributes })
+  if (result.kind === 'acquired') return result.lease
+  context.problems.push({
+    severity: 'error', file: one.node.file, line: one.node.line, object: `Node/${one.node.name}`, what: `flanneld gets no lease: ${result.error}`,
+    fix: 'Widen the Network, or correct the subnets.',
+  })
+  return undefined
+}
+
+function etcdSource(cluster: Cluster, bare: readonly BareNode[], options: { readonly seed: number; readonly atNs: number }, problems: Problem[]): LeaseSource {
+  const store = new EtcdStore({ nowNs: options.atNs })
+  const ours = new Set(bare.map((one) => one.externalInterface.publicIp))
+  const v2 = new EtcdV2(store)
+  const v3 = new EtcdV3(store)
+  const usesV3 = atLeast(cluster.flannel.version, '0.18.0')
+  for (const entry of cluster.etcd) {
+    const ttl = entry.ttl === undefined ? undefined : remainingSeconds(entry.ttl, options.atNs, isOurs(entry.value, ours))
+    if (ttl !== undefined && ttl <= 0) continue
+    if (usesV3) v3.put(entry.key, entry.value, ttl === undefined ? 0 : v3.grant(ttl))
+    else v2.set(entry.key, entry.value, ttl === undefined ? {} : { ttl })
+  }
+  const manager = new EtcdSubnetManager({ store, version: cluster.flannel.version, prng: new Prng(options.seed ^ hashText('flannel leases')) })
+  const read = manager.readConfig()
+  const places = new Map(cluster.etcd.map((entry) => [entry.key, entry]))
+  const placed = (list: readonly Problem[]): Problem[] => list.map((problem) => {
+    const entry = places.get(problem.object)
+    return entry === undefined ? problem : { ...problem, file: entry.file, line: entry.line }
+  })
+  problems.push(...placed(read.problems))
+  return {
+    config: read.config,
+    ownLease(one, config) {
+      const found = manager.list().leases.find((lease) => lease.attributes.publicIp === one.externalInterface.publicIp)
+      if (found !== undefined) return found
+      return register(manager, cluster, one, { config, seed: options.seed, problems })
+    },
+    leases() {
+      const listing = manager.list()
+      problems.push(...placed(listing.problems))
+      return listing.leases
+    },
+    etcdKeys: () => store.range('/').filter(({ directory }) => !directory).map(({ key, value }) => ({ key, value })),
+  }
+}
+
+/** A lease of a living node is renewed an hour before its end and never runs out; anybody else's does. */
+function remainingSeconds(ttl: number, atNs: number, renewed: boolean): number {
+  const left = ttl - Math.floor(atNs / NS)
+  return renewed && left < 3600 ? 86_400 : left
+}
+
+function isOurs(value: string, ours: ReadonlySet<number>): boolean {
+  const address = parseIp(/"PublicIP"\s*:\s*"([0-9.]+)"/i.exec(value)?.[1] ?? '')
+  return address !== undefined && ours.has(address)
+}
+
+function kubernetesSource(cluster: Cluster, bare: readonly BareNode[], problems: Problem[]): LeaseSource {
+  const registry = new NodeRegistry()
+  for (const { node } of bare) {
+    registry.put({
+      name: node.name, podCidrs: node.podCIDR === undefined ? [] : [formatCidr(node.podCIDR)], annotations: node.annotations, file: node.file, line: node.line,
+    })
+  }
+  const config = cluster.flannel.config
+  const text = config ?? { text: '', file: 'net-conf.json', line: 0 }
+  const managerOf = (name: string): KubernetesSubnetManager =>
+    new KubernetesSubnetManager({
+      registry, nodeName: name, version: cluster.flannel.version,
+      config: { text: text.text, source: { file: text.file, line: text.line, object: 'net-conf.json' } },
+    })
+  const read = managerOf('').readConfig()
+  problems.push(...read.problems)
+  return {
+    config: read.config,
+    ownLease(one, parsed) {
+      const registered = registry.get(one.node.name)
+      if (registered?.annotations[`${ANNOTATION_PREFIX}public-ip`] !== undefined) {
+        const { lease, problems: found } = leaseOfNode(registered)
+        problems.push(...found)
+        if (lease !== undefined) return lease
+      }
+      return register(managerOf(one.node.name), cluster, one, { config: parsed, seed: hashText(one.node.name), problems })
+    },
+    leases: (own) => [...own.values()],
+    etcdKeys: () => [],
+  }
+}
+
+/** Two nodes with overlapping subnets: flannel does not notice, packets do. */
+function reportOverlaps(leases: readonly Lease[], cluster: Cluster, problems: Problem[]): void {
+  const placeOf = (subnet: Cidr): { readonly file: string; readonly line: number } => {
+    const entry = cluster.etcd.find(({ key }) => {
+      const parsed = parseSubnetKey(key)
+      return parsed !== undefined && parsed.subnet.base === subnet.base && parsed.subnet.length === subnet.length
+    })
+    return entry ?? { file: 'leases', line: 0 }
+  }
+  leases.forEach((lease, index) => {
+    for (const other of leases.slice(0, index)) {
+      const wide = lease.subnet.length <= other.subnet.length ? lease.subnet : other.subnet
+      const narrow = wide === lease.subnet ? other.subnet : lease.subnet
+      if (!contains(wide, narrow.base)) continue
+      const place = placeOf(lease.subnet)
+      problems.push({
+        severity: 'error', file: place.file, line: place.line, object: `lease ${formatCidr(lease.subnet)}`, what: `overlaps lease ${formatCidr(other.subnet)}`,
+        fix: 'Two hosts would hand out the same addresses: delete one of the two leases.',
+      })
+    }
+  })
+}

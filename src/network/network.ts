@@ -1,0 +1,130 @@
+/**
+ * The one composition root: cluster + agents → Dataplanes → kernels and cables, and the questions asked of them.
+ */
+import type { Problem } from '../base/problem.js'
+import type { Cluster } from '../cluster/cluster.js'
+import type { Dataplane } from '../dataplane/dataplane.js'
+import { formatSubnetEnv, type SubnetEnv } from '../flannel/subnet-env.js'
+import { UDP_HANDLER } from '../flannel/backend-udp.js'
+import { attachProcess, compileWorld, deviceNamed, type NetnsSpec } from '../net/compile.js'
+import type { Device } from '../net/device.js'
+import { NETNS_NODE, NETNS_POD, NETNS_ROUTER, type Netns, type World } from '../net/netns.js'
+import { UdpProcess } from './flannel-udp.js'
+import { planFlannel, type BareNode, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
+import { bareHost, cardName, routerDataplane } from './hosts.js'
+import { planNode, type NodePlan, type PodPlan } from './nodes.js'
+import { runTrace, type TraceOutcome } from './probe.js'
+import type { TraceRequest } from './request.js'
+
+export interface BuildOptions {
+  readonly seed: number
+  /** Virtual time of the questions, nanoseconds; leases that ran out before it are gone. */
+  readonly atNs?: number
+}
+
+/** A network that is built and can be asked; nothing in it changes from one question to the next. */
+export class Network {
+  readonly cluster: Cluster
+  readonly nodes: readonly NodePlan[]
+  readonly flannel: FlannelPlan | undefined
+  /** Of every netns: nodes, pods, routers. */
+  readonly dataplanes: ReadonlyMap<string, Dataplane>
+  readonly specs: readonly NetnsSpec[]
+  readonly world: World
+  private readonly netnsByName: ReadonlyMap<string, Netns>
+
+  constructor(parts: Pick<Network, 'cluster' | 'nodes' | 'flannel' | 'specs' | 'world'>) {
+    this.cluster = parts.cluster
+    this.nodes = parts.nodes
+    this.flannel = parts.flannel
+    this.specs = parts.specs
+    this.world = parts.world
+    this.dataplanes = new Map(parts.specs.map(({ dataplane }) => [dataplane.netns, dataplane]))
+    this.netnsByName = new Map(parts.world.netns.map((netns) => [netns.name, netns]))
+  }
+
+  get nodeNames(): readonly string[] {
+    return this.nodes.map(({ node }) => node.name)
+  }
+
+  get pods(): readonly PodPlan[] {
+    return this.nodes.flatMap(({ pods }) => pods)
+  }
+
+  get leases(): readonly LeaseRow[] {
+    return this.flannel?.leases ?? []
+  }
+
+  /** What etcd holds once the agents have registered. */
+  get etcdKeys(): readonly { readonly key: string; readonly value: string }[] {
+    return this.flannel?.etcdKeys ?? []
+  }
+
+  /** /run/flannel/subnet.env by node. */
+  get subnetEnv(): ReadonlyMap<string, string> {
+    const files = new Map<string, string>()
+    for (const [node, env] of this.subnetEnvs()) files.set(node, formatSubnetEnv(env, this.cluster.flannel.version))
+    return files
+  }
+
+  subnetEnvs(): ReadonlyMap<string, SubnetEnv> {
+    const envs = new Map<string, SubnetEnv>()
+    for (const [node, part] of this.flannel?.parts ?? []) if (part.subnetEnv !== undefined) envs.set(node, part.subnetEnv)
+    return envs
+  }
+
+  netns(name: string): Netns | undefined {
+    return this.netnsByName.get(name)
+  }
+
+  /** Problems when the request names what is not there. */
+  trace(request: TraceRequest): TraceOutcome | readonly Problem[] {
+    return runTrace(this, request)
+  }
+}
+
+export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
+  const problems: Problem[] = []
+  const bare = cluster.nodes.map((node) => {
+    const dataplane = bareHost(cluster, node, options.seed)
+    const one: BareNode & { readonly dataplane: Dataplane } = {
+      node, dataplane, devices: dataplane.devices, routes: dataplane.routes,
+      externalInterface: { name: cardName(cluster), address: node.address, mtu: node.mtu, publicIp: node.address },
+    }
+    return one
+  })
+  const flannel = cluster.cni === 'flannel' ? planFlannel(cluster, bare, { seed: options.seed, atNs: options.atNs ?? 0 }) : undefined
+  problems.push(...(flannel?.problems ?? []))
+  const nodes = bare.map((one) => planNode(cluster, one, flannel?.parts.get(one.node.name), options.seed))
+  const specs: NetnsSpec[] = []
+  for (const plan of nodes) {
+    problems.push(...plan.problems)
+    specs.push({ dataplane: plan.dataplane, role: NETNS_NODE }, ...plan.pods.map(({ dataplane }) => ({ dataplane, role: NETNS_POD })))
+  }
+  for (const router of cluster.routers) {
+    const { dataplane, problems: found } = routerDataplane(cluster, router, options.seed)
+    problems.push(...found)
+    specs.push({ dataplane, role: NETNS_ROUTER })
+  }
+  if (cluster.cni === 'calico' || cluster.cni === 'canal') problems.push(notModelled(cluster, cluster.cni))
+  const world = compileWorld(specs, cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate })), options.seed)
+  const network = new Network({ cluster, nodes, flannel, specs, world })
+  startProxies(network)
+  return { network, problems }
+}
+
+function notModelled(cluster: Cluster, cni: string): Problem {
+  const place = cluster.networkDocument ?? { file: 'cluster', line: 0 }
+  return { severity: 'error', file: place.file, line: place.line, object: '', what: `the CNI ${cni} is not modelled yet`, fix: 'Modelled are flannel, and none (plain docker).' }
+}
+
+/** flanneld's udp backend runs a process behind flannel0. */
+function startProxies(network: Network): void {
+  for (const [name, part] of network.flannel?.parts ?? []) {
+    const netns = network.netns(name)
+    const dataplane = network.dataplanes.get(name)
+    if (part.proxy === undefined || netns === undefined || dataplane === undefined) continue
+    const tun = deviceNamed(netns, part.proxy.device)
+    if (tun !== null) attachProcess(netns, UDP_HANDLER, new UdpProcess(netns, tun as Device, part.proxy), dataplane)
+  }
+}

@@ -1,0 +1,315 @@
+/**
+ * One question: a packet is made at its source as the kernel there would make it, the world runs until everything that comes of it
+ * has ended, and the ends are weighed into a disposition for each leg.
+ */
+import { formatIp } from '../base/ip.js'
+import type { Problem } from '../base/problem.js'
+import {
+  ETHERTYPE_NONE, IPV4_HEADER, l4HeaderLength, LEG_FORWARD, LEG_REPLY, PAYLOAD_PATTERN, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_OPTIONS_NONE,
+  TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP, TCP_PSH, TCP_RST, TCP_SYN, type Packet,
+} from '../wire/packet.js'
+import { resetWorld } from '../net/compile.js'
+import {
+  BLACKHOLE, DELIVERED, DISPOSITIONS, LOOP, REASONS, REPLY_LOST, TOO_BIG, TTL_EXCEEDED, type Disposition,
+} from '../net/disposition.js'
+import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
+import { ipLocalOut } from '../net/ip-output.js'
+import type { Netns } from '../net/netns.js'
+import { advertisedMss, initialWindow, WINDOW_SCALE } from '../net/tcp.js'
+import { END_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
+import { resolveEndpoint, type Endpoint } from './endpoint.js'
+import type { Network } from './network.js'
+import type { TraceRequest } from './request.js'
+
+const PROTOCOLS = { icmp: PROTO_ICMP, tcp: PROTO_TCP, udp: PROTO_UDP, sctp: PROTO_SCTP } as const
+/** ping's 56 bytes of data. */
+const ECHO_LENGTH = 84
+/** A UDP question without --size: 32 bytes of data. */
+const DATAGRAM_LENGTH = 60
+const SYN_LENGTH = 60
+const IP_LENGTH_MAX = 65535
+/** More events than any sound question makes: a storm. */
+const EVENT_LIMIT = 200_000
+
+export interface LegOutcome {
+  readonly disposition: Disposition
+  /** Index of the step that decided, -1 none. */
+  readonly step: number
+  readonly kernelReason: string
+  readonly netns: number
+}
+
+/** What came of a question. The rows stay in `network.world.trace` until the next one. */
+export interface TraceOutcome {
+  readonly request: TraceRequest
+  readonly source: Endpoint
+  readonly destination: Endpoint
+  readonly proto: keyof typeof PROTOCOLS
+  /** IP length of what was asked about. */
+  readonly size: number
+  readonly dport: number
+  readonly disposition: Disposition
+  readonly forward: LegOutcome
+  /** null: nothing came back and nothing was due. */
+  readonly reply: LegOutcome | null
+  /** Packet that the question is about: the echo, the SYN, the data segment. */
+  readonly packetId: number
+  /** What came back to the source: TCP flags, ICMP type and code. */
+  readonly answer: Answer | null
+}
+
+export interface Answer {
+  readonly proto: number
+  /** ICMP type and code; TCP flags. */
+  readonly type: number
+  readonly code: number
+  readonly flags: number
+  /** Next-hop MTU of a frag-needed. */
+  readonly mtu: number
+  readonly from: string
+  readonly ttl: number
+  readonly timeNs: number
+}
+
+export function isOutcome(result: TraceOutcome | readonly Problem[]): result is TraceOutcome {
+  return !Array.isArray(result)
+}
+
+interface Question {
+  readonly request: TraceRequest
+  readonly source: Endpoint
+  readonly destination: Endpoint
+  readonly netns: Netns
+  readonly proto: keyof typeof PROTOCOLS
+  readonly dport: number
+  readonly size: number
+}
+
+export function runTrace(network: Network, request: TraceRequest): TraceOutcome | readonly Problem[] {
+  const question = readQuestion(network, request)
+  if (Array.isArray(question)) return question as readonly Problem[]
+  return ask(network, question as Question)
+}
+
+function readQuestion(network: Network, request: TraceRequest): Question | Problem[] {
+  const source = resolveEndpoint(network, request.source, request.namespace)
+  const destination = resolveEndpoint(network, request.destination, request.namespace)
+  const problems = [source, destination].filter((end): end is Problem => 'severity' in end)
+  if (problems.length > 0) return problems
+  const from = source as Endpoint
+  const to = destination as Endpoint
+  const netns = from.netns === undefined ? undefined : network.netns(from.netns)
+  if (netns === undefined) problems.push(problem(request.source, `${from.name} is no pod, node or router here`, 'A question starts at a pod, a node or an address that one of them has.'))
+  const proto = request.proto ?? (to.port === undefined ? 'icmp' : 'tcp')
+  if (proto !== 'icmp' && to.port === undefined) problems.push(problem(request.destination, `${proto} needs a port`, `Write ${request.destination}:PORT.`))
+  if (proto === 'icmp' && to.port !== undefined) problems.push(problem(request.destination, 'icmp has no ports', 'Leave the port out, or ask with --proto tcp.'))
+  if (proto === 'sctp') problems.push(problem(request.destination, 'sctp is not modelled yet', 'Ask with --proto tcp or udp.'))
+  const size = request.size ?? (proto === 'icmp' ? ECHO_LENGTH : proto === 'tcp' ? SYN_LENGTH : DATAGRAM_LENGTH)
+  const smallest = proto === 'tcp' ? (request.size === undefined ? SYN_LENGTH : IPV4_HEADER + 32) : IPV4_HEADER + 8
+  if (size < smallest || size > IP_LENGTH_MAX) problems.push(problem('--size', `an IP packet of ${size} bytes cannot be`, `For ${proto} it has ${smallest} to ${IP_LENGTH_MAX} bytes.`))
+  if (problems.length > 0 || netns === undefined) return problems
+  return { request, source: from, destination: to, netns, proto, dport: to.port ?? 0, size }
+}
+
+function problem(object: string, what: string, fix: string): Problem {
+  return { severity: 'error', file: 'request', line: 0, object, what, fix }
+}
+
+function ask(network: Network, question: Question): TraceOutcome {
+  const { request, netns } = question
+  const { world } = network
+  resetWorld(world, { seed: request.seed, warm: !request.cold }, network.specs)
+  world.trace.on = 1
+  world.trace.level = request.level
+  if (request.listen && question.destination.netns !== undefined) {
+    network.netns(question.destination.netns)?.sockets.open(PROTOCOLS[question.proto], question.dport)
+  }
+  const client = new Client(question)
+  netns.sockets.client = client
+  client.start()
+  world.drain()
+  let events = 0
+  while (world.live > 0 && events++ < EVENT_LIMIT && world.sim.step());
+  world.trace.on = 0
+  return weigh(network, question, { client, storm: events > EVENT_LIMIT })
+}
+
+/** The one who asks: sends the first packet, goes on with the handshake, notes what comes back. */
+class Client {
+  readonly proto: number
+  readonly port: number
+  packetId = 0
+  answer: Answer | null = null
+  private readonly question: Question
+  private readonly netns: Netns
+  private handshakeDone = false
+
+  constructor(question: Question) {
+    this.question = question
+    this.netns = question.netns
+    this.proto = PROTOCOLS[question.proto]
+    this.port = question.request.sport
+  }
+
+  start(): void {
+    const { proto, size } = this.question
+    const packet = this.newPacket()
+    if (proto === 'icmp') {
+      packet.sport = ICMP_ECHO
+      packet.icmpId = this.netns.world.prng.nextInt32() & 0xffff
+      packet.icmpSequence = 1
+    } else if (proto === 'tcp') this.fillSyn(packet)
+    packet.payloadLength = proto === 'tcp' ? 0 : size - IPV4_HEADER - l4HeaderLength(packet)
+    this.send(packet)
+  }
+
+  /** TCP with --size: once the handshake is done, one segment of that size. */
+  receive(packet: Packet): void {
+    const { world } = this.netns
+    if (this.answer === null || packet.proto === PROTO_TCP) {
+      this.answer = {
+        proto: packet.proto, type: packet.sport, code: packet.dport, flags: packet.tcpFlags, mtu: packet.icmpSequence, from: formatIp(packet.src), ttl: packet.ttl,
+        timeNs: world.sim.nowNs,
+      }
+    }
+    const accepted = packet.proto === PROTO_TCP && (packet.tcpFlags & (TCP_SYN | TCP_ACK | TCP_RST)) === (TCP_SYN | TCP_ACK)
+    if (!accepted || this.handshakeDone || this.question.request.size === undefined) return
+    this.handshakeDone = true
+    this.sendSegment(packet, TCP_ACK, 0)
+    this.sendSegment(packet, TCP_ACK | TCP_PSH, this.question.size - IPV4_HEADER - 32)
+  }
+
+  private newPacket(): Packet {
+    const { request, source, destination, proto, dport } = this.question
+    const { world } = this.netns
+    const packet = world.packets.take()
+    packet.id = world.newPacketId()
+    packet.leg = LEG_FORWARD
+    packet.etherType = ETHERTYPE_NONE
+    packet.proto = PROTOCOLS[proto]
+    packet.dst = destination.address
+    // a host's process is bound to nothing: its kernel picks the source
+    packet.src = source.name.startsWith('node/') || source.netns === source.node ? 0 : source.address
+    packet.sport = request.sport
+    packet.dport = proto === 'icmp' ? 0 : dport
+    packet.ttl = request.ttl
+    packet.dontFragment = request.df || proto === 'tcp' ? 1 : 0
+    packet.ipId = world.prng.nextInt32() & 0xffff
+    packet.payloadKind = PAYLOAD_PATTERN
+    return packet
+  }
+
+  private fillSyn(packet: Packet): void {
+    const { prng } = this.netns.world
+    packet.tcpFlags = TCP_SYN
+    packet.tcpOptions = TCP_OPTIONS_SYN
+    packet.tcpSeq = prng.nextInt32()
+    packet.tcpMss = advertisedMss(this.netns, packet)
+    packet.tcpWindow = initialWindow(packet.tcpMss)
+    packet.tcpWscale = WINDOW_SCALE
+    packet.tcpTsVal = prng.nextInt32()
+  }
+
+  private sendSegment(answering: Packet, flags: number, length: number): void {
+    const packet = this.newPacket()
+    packet.src = answering.dst
+    packet.tcpFlags = flags
+    packet.tcpOptions = TCP_OPTIONS_TIMESTAMP
+    packet.tcpSeq = answering.tcpAck
+    packet.tcpAck = (answering.tcpSeq + 1) | 0
+    packet.tcpWindow = initialWindow(answering.tcpMss) >>> WINDOW_SCALE
+    packet.tcpTsVal = this.netns.world.prng.nextInt32()
+    packet.tcpTsEcr = answering.tcpTsVal
+    packet.payloadLength = length
+    this.send(packet)
+  }
+
+  private send(packet: Packet): void {
+    const { world } = this.netns
+    if (packet.tcpOptions === TCP_OPTIONS_NONE && packet.proto === PROTO_TCP) packet.tcpWindow = 0
+    packet.ipLength = IPV4_HEADER + l4HeaderLength(packet) + packet.payloadLength
+    this.packetId = packet.id
+    world.live++
+    world.trace.note(STEP_ORIGINATE, 0, this.netns, packet, packet.src, packet.dst)
+    ipLocalOut(packet, this.netns, null, 0)
+  }
+}
+
+interface Run {
+  readonly client: Client
+  readonly storm: boolean
+}
+
+const NO_END: LegOutcome = { disposition: 'INCOMPLETE', step: -1, kernelReason: '', netns: -1 }
+
+function weigh(network: Network, question: Question, { client, storm }: Run): TraceOutcome {
+  const answerDue = question.proto === 'icmp' || question.proto === 'tcp'
+  let forward = storm ? { ...NO_END, disposition: 'LOOP' as const } : forwardOutcome(network, client.packetId)
+  const came = replyOutcome(network)
+  if (forward.disposition === 'TOO_BIG' && !senderTold(network, question, forward, client)) forward = { ...forward, disposition: DISPOSITIONS[BLACKHOLE] }
+  const reply = came ?? null
+  const delivered = forward.disposition === 'DELIVERED'
+  const replyArrived = reply !== null && reply.disposition === 'DELIVERED'
+  const disposition = delivered && answerDue && !replyArrived ? DISPOSITIONS[REPLY_LOST] : forward.disposition
+  return {
+    request: question.request, source: question.source, destination: question.destination, proto: question.proto, size: question.size, dport: question.dport, disposition, forward,
+    reply, packetId: client.packetId, answer: client.answer,
+  }
+}
+
+/** Of several ends of the packet (fragments, flooded copies): it arrived if one did; else the last loss tells. */
+function forwardOutcome(network: Network, packetId: number): LegOutcome {
+  const { trace } = network.world
+  let outcome = NO_END
+  for (let i = 0; i < trace.endCount; i++) {
+    const at = i * END_STRIDE
+    if (trace.ends[at] !== LEG_FORWARD || trace.ends[at + 4] !== packetId) continue
+    if (trace.ends[at + 1] === DELIVERED) return legOutcome(network, at)
+    outcome = legOutcome(network, at)
+  }
+  if (outcome !== NO_END) return outcome
+  // a handshake that never got to its data segment
+  for (let i = trace.endCount - 1; i >= 0; i--) if (trace.ends[i * END_STRIDE] === LEG_FORWARD) return legOutcome(network, i * END_STRIDE)
+  return outcome
+}
+
+function replyOutcome(network: Network): LegOutcome | undefined {
+  const { trace } = network.world
+  let outcome: LegOutcome | undefined
+  for (let i = 0; i < trace.endCount; i++) {
+    const at = i * END_STRIDE
+    if (trace.ends[at] !== LEG_REPLY) continue
+    const next = legOutcome(network, at)
+    if (outcome === undefined || outcome.disposition !== 'DELIVERED' || next.disposition === 'DELIVERED') outcome = next
+  }
+  if (outcome !== undefined) return outcome
+  for (let i = 0; i < trace.stepCount; i++) if (trace.steps[i * STEP_STRIDE + ROW_LEG] === LEG_REPLY) return NO_END
+  return undefined
+}
+
+function legOutcome(network: Network, at: number): LegOutcome {
+  const { trace } = network.world
+  const code = trace.ends[at + 1]
+  const disposition = code === TTL_EXCEEDED && loops(network, trace.ends[at + 3]) ? LOOP : code
+  return { disposition: DISPOSITIONS[disposition], step: trace.ends[at + 5], kernelReason: REASONS[trace.ends[at + 2]], netns: trace.ends[at + 3] }
+}
+
+/** The same netns forwarded it three times: it goes round. */
+function loops(network: Network, netns: number): boolean {
+  const { trace } = network.world
+  let visits = 0
+  for (let i = 0; i < trace.stepCount; i++) {
+    const at = i * STEP_STRIDE
+    if (trace.steps[at] === STEP_FORWARD && trace.steps[at + ROW_NETNS] === netns && trace.steps[at + ROW_LEG] === LEG_FORWARD) visits++
+  }
+  return visits >= 3
+}
+
+/** Too big: did the one who sent it hear of it, by an errno or by ICMP? */
+function senderTold(network: Network, question: Question, forward: LegOutcome, client: Client): boolean {
+  if (forward.disposition !== DISPOSITIONS[TOO_BIG]) return true
+  const local = forward.netns === question.netns.index && network.world.trace.frameCount === 0
+  const { answer } = client
+  return local || (answer !== null && answer.proto === PROTO_ICMP && answer.type === ICMP_DEST_UNREACH && answer.code === ICMP_FRAG_NEEDED)
+}
+

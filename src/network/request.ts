@@ -1,0 +1,35 @@
+/** What `netsim trace` asks of a network, in the contract's terms (DESIGN.md 5.1). Names are resolved by the network. */
+export interface TraceRequest {
+  /** As written: `ns/pod`, `pod/NAME`, `svc/NAME`, `node/NAME`, `host/NAME`, a bare pod name, an address. */
+  readonly source: string
+  /** The same, with an optional `:PORT`. */
+  readonly destination: string
+  /** Namespace of bare names. */
+  readonly namespace: string
+  /** Absent: tcp with a port, icmp without. */
+  readonly proto?: 'tcp' | 'udp' | 'icmp' | 'sctp'
+  readonly sport: number
+  /** Length of the IP packet, headers included; absent: 84 (icmp), the SYN (tcp), 28 + 32 (udp). */
+  readonly size?: number
+  readonly df: boolean
+  readonly ttl: number
+  readonly cold: boolean
+  readonly listen: boolean
+  readonly seed: number
+  /** Virtual time of the question, nanoseconds. */
+  readonly atNs: number
+  /** 0: what decided; 1: every rule tried. */
+  readonly level: number
+}
+
+export const DEFAULT_REQUEST: Omit<TraceRequest, 'source' | 'destination'> = {
+  namespace: 'default',
+  sport: 40000,
+  df: false,
+  ttl: 64,
+  cold: false,
+  listen: false,
+  seed: 1,
+  atNs: 0,
+  level: 0,
+}

@@ -1,0 +1,71 @@
+/**
+ * What each encapsulation adds to an IPv4 packet on an IPv4 underlay, in bytes of the outer IP packet, derived from the lengths of the
+ * headers that are added. Frames of both sizes carry an outer Ethernet header of their own, which is no overhead.
+ */
+import * as ethernet from './ethernet.js'
+import * as ipv4 from './ipv4.js'
+import * as udp from './udp.js'
+import * as vxlan from './vxlan.js'
+
+export const ENCAPSULATIONS = ['none', 'ipip', 'udp', 'vxlan', 'wireguard'] as const
+
+/** `udp` is flannel's user-space proxy. */
+export type Encapsulation = (typeof ENCAPSULATIONS)[number]
+
+export interface OverheadPart {
+  readonly name: string
+  readonly bytes: number
+}
+
+export interface Overhead {
+  readonly parts: readonly OverheadPart[]
+  readonly bytes: number
+}
+
+/** Transport data message of WireGuard: type, receiver and counter before the packet, the Poly1305 tag behind it. */
+export const WIREGUARD_HEADER = 16
+export const WIREGUARD_TAG = 16
+const WIREGUARD_BLOCK = 16
+
+/** RFC 8200 §3: WireGuard interfaces reserve room for an IPv6 underlay whatever the underlay is. */
+export const IPV6_HEADER = 40
+
+/** What flannel and Calico take off the underlay's MTU for WireGuard is a fixed number; the bytes on the wire vary with the padding. */
+export const WIREGUARD_RESERVED = IPV6_HEADER + udp.LENGTH + WIREGUARD_HEADER + WIREGUARD_TAG
+
+const IP: OverheadPart = { name: 'outer IPv4', bytes: ipv4.LENGTH }
+const UDP: OverheadPart = { name: 'outer UDP', bytes: udp.LENGTH }
+
+const FIXED: Readonly<Record<Encapsulation, readonly OverheadPart[]>> = {
+  none: [],
+  ipip: [IP],
+  udp: [IP, UDP],
+  vxlan: [IP, UDP, { name: 'VXLAN', bytes: vxlan.LENGTH }, { name: 'inner Ethernet', bytes: ethernet.LENGTH }],
+  wireguard: [IP, UDP, { name: 'WireGuard', bytes: WIREGUARD_HEADER }, { name: 'WireGuard tag', bytes: WIREGUARD_TAG }],
+}
+
+export interface InnerPacket {
+  /** Bytes of the inner IP packet. */
+  readonly length: number
+  /** MTU of the tunnel device, beyond which WireGuard does not pad. */
+  readonly mtu: number
+}
+
+/** Without an inner packet the padding of WireGuard, 0 to 15 bytes, is left out. */
+export function overheadOf(encapsulation: Encapsulation, inner?: InnerPacket): Overhead {
+  const padding = encapsulation === 'wireguard' && inner !== undefined ? wireguardPadding(inner) : 0
+  const parts = padding === 0 ? FIXED[encapsulation] : [...FIXED[encapsulation], { name: 'WireGuard padding', bytes: padding }]
+  return { parts, bytes: parts.reduce((sum, part) => sum + part.bytes, 0) }
+}
+
+/** To whole blocks, but not past the MTU; of a packet longer than the MTU the last unit alone is padded (calculate_skb_padding()). */
+function wireguardPadding({ length, mtu }: InnerPacket): number {
+  const last = mtu > 0 && length > mtu ? length % mtu : length
+  const padded = Math.ceil(last / WIREGUARD_BLOCK) * WIREGUARD_BLOCK
+  return (mtu > 0 ? Math.min(mtu, padded) : padded) - last
+}
+
+/** Bytes that an agent takes off the underlay's MTU to get that of its tunnel device. */
+export function mtuReserve(encapsulation: Encapsulation): number {
+  return encapsulation === 'wireguard' ? WIREGUARD_RESERVED : overheadOf(encapsulation).bytes
+}
