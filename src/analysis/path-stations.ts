@@ -131,12 +131,15 @@ function takePlace(place: Place, hop: HopDocument, runs: Run[], known: Map<strin
   run.stations.push(place.station)
 }
 
+/** Kinds whose device the packet has reached; a route and a neighbour name the one that it is to leave by. */
+const ARRIVING = ['send', 'receive', 'bridge', 'encap', 'decap']
+
 /** A step that names a station leads to it; one that names none is on the way to the next. */
 function assignSteps(hop: HopDocument, places: readonly Place[], known: ReadonlyMap<string, Station>): void {
   if (places.length === 0) return
   let at = -1
   for (const step of hop.steps) {
-    const name = step.kind === 'agent' ? places.find((place) => place.station.kind === 'process')?.device : step.at?.device
+    const name = step.kind === 'agent' ? places.find((place) => place.station.kind === 'process')?.device : ARRIVING.includes(step.kind) ? step.at?.device : undefined
     const named = name === undefined ? -1 : places.findIndex((place, index) => index >= Math.max(0, at) && place.device === name)
     if (named >= 0) at = named
     const place = places[named >= 0 ? named : Math.min(at + 1, places.length - 1)]

@@ -48,10 +48,24 @@ export function placeOf(hop: HopDocument): string {
   return hop.netns === hop.node ? `${hop.node} / host` : `${hop.node} / ${hop.netns}`
 }
 
-/** Where a step happens: the table and hook, or the device. */
-export function labelOf({ kind, at }: StepDocument): string {
-  if (at?.table !== undefined) return at.chain === undefined ? at.table : `${at.table}/${at.chain}`
-  return at?.device === undefined ? kind : `${kind} ${at.device}`
+/** Kinds whose device is where they happen; a route's is where it leads. */
+const AT_DEVICE = ['send', 'receive', 'bridge', 'encap', 'decap', 'fragment', 'drop']
+
+/** Where a step happens: the table and hook, the device, or the process. */
+export function labelOf({ kind, at, text, provenance }: StepDocument): string {
+  if (kind === 'table' && at?.table !== undefined) return `${at.table}/${HOOK.exec(text)?.[1] ?? at.chain ?? ''}`
+  if (kind === 'agent' && provenance !== undefined) return provenance.by
+  return at?.device === undefined || !AT_DEVICE.includes(kind) ? kind : `${kind} ${at.device}`
+}
+
+/** The hook that a table's text begins with. */
+const HOOK = /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING): /
+
+/** The text without what the label has said already. */
+function restOf(step: StepDocument): string {
+  const device = step.at?.device ?? ''
+  const said = step.kind === 'table' ? (HOOK.exec(step.text)?.[0] ?? '') : step.kind === 'agent' ? `${labelOf(step)} ` : labelOf(step).endsWith(` ${device}`) ? device : ''
+  return said !== '' && step.text.startsWith(said) ? step.text.slice(said.length).trimStart() : step.text
 }
 
 export function hopLines(page: Page, leg: LegDocument, index: number, hop: HopDocument): string[] {
@@ -120,7 +134,8 @@ function spansOf(page: Page, step: StepDocument): Span[] {
   if (rule !== undefined && !step.text.includes(rule.text)) {
     spans.push({ text: clean(`${rule.chain} #${rule.rule}`), style: 'dim', whole: true }, { text: clean(rule.text) })
   }
-  spans.push(spans.length === 0 ? { text: clean(step.text) } : { text: `(${clean(step.text)})`, style: 'dim' })
+  const rest = clean(restOf(step))
+  spans.push(spans.length === 0 ? { text: rest } : { text: `(${rest})`, style: 'dim' })
   for (const change of changesOf(step)) {
     const text = clean(change)
     if (!spans.some((span) => span.text.includes(text))) spans.push({ text, style: 'bold', whole: true })
@@ -155,11 +170,11 @@ function detailLines(page: Page, columns: Columns, step: StepDocument): string[]
   return [...lines, ...from, ...(page.verbosity >= 2 ? fieldLines(page, columns, step) : [])]
 }
 
-const PASSING = ['jump', 'goto', 'JUMP', 'GOTO', 'CONTINUE', 'MARK', 'CONNMARK', 'LOG', 'NFLOG']
+const PASSING = /^(JUMP|GOTO|COUNT|CONTINUE|MARK|CONNMARK|LOG|NFLOG|SET|TCPMSS|CHECKSUM)\b/
 
 /** The last rule that matched and was more than a jump. */
 export function decidingRule(rules: readonly RuleDocument[]): RuleDocument | undefined {
-  return rules.findLast((rule) => rule.matched && !PASSING.includes(rule.action))
+  return rules.findLast((rule) => rule.matched && !PASSING.test(rule.action))
 }
 
 function ruleLines(page: Page, columns: Columns, rule: RuleDocument): string[] {
@@ -168,7 +183,8 @@ function ruleLines(page: Page, columns: Columns, rule: RuleDocument): string[] {
   const name = clean(`${rule.chain} #${rule.rule}`)
   const spans: Span[] = [{ text: name, style: 'dim' }, { text: clean(rule.text), ...(rule.matched ? {} : { style: 'dim' as const }) }]
   if (rule.failed !== undefined) spans.push({ text: clean(`${rule.failed.term}: ${rule.failed.actual}`), style: 'yellow' })
-  const action = rule.matched ? paintAction(rule.action, clean(rule.action), page) : style.dim('no match')
+  // The chain that a jump leads to stands in the rule's own text.
+  const action = rule.matched ? paintAction(rule.action, clean(rule.action.split(' ')[0]), page) : style.dim('no match')
   const lines = wrap(spans, room, style).map((line) => ' '.repeat(columns.indent) + line)
   const gap = ' '.repeat(Math.max(2, columns.indent + room + 2 - visible(lines[0])))
   const source = rule.matched ? provenanceText(rule.provenance) : ''

@@ -26,7 +26,7 @@ export function verdictLines(page: Page): string[] {
   for (const warning of document.warnings) entry('warning', warning, 'yellow')
   for (const missing of document.notModelled) entry('unmodelled', missing, 'yellow')
   for (const fix of result.fixes) entry('fix', fix)
-  entry('next', result.next.join(' · '), 'dim')
+  entry('next', result.next.join('\n'), 'dim')
   return lines
 }
 

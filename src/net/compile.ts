@@ -113,6 +113,7 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
       netns.netfilter = compileNetfilter(netns, specs[index].dataplane.iptables, specs[index].dataplane.ipsets)
     }
     for (const device of netns.devices) {
+      device.busyUntilNs = 0
       if (device.neighbours !== null) device.neighbours = new NeighTable(device)
       device.bridge?.forgetLearned()
     }

@@ -78,6 +78,8 @@ export class Device {
   tun: Tun | null = null
   segment: Segment | null = null
   neighbours: NeighTable | null = null
+  /** A card is sending until then (virtual time, ns). */
+  busyUntilNs = 0
 
   // counters (ip -s link)
   rxPackets = 0

@@ -103,7 +103,11 @@ export function segmentTransmit(packet: Packet, device: Device): void {
     return
   }
   if (device.port !== null) segment.learn(packet.srcMacHigh, packet.srcMacLow, device)
-  const delayNs = segment.latencyNs + (segment.rateBps === 0 ? 0 : Math.round((length * 8e9) / segment.rateBps))
+  // one frame after the other: the card is busy until the one before is on the wire
+  const nowNs = netns.world.sim.nowNs
+  const startNs = device.busyUntilNs > nowNs ? device.busyUntilNs : nowNs
+  device.busyUntilNs = startNs + (segment.rateBps === 0 ? 0 : Math.round((length * 8e9) / segment.rateBps))
+  const delayNs = device.busyUntilNs - nowNs + segment.latencyNs
   if (netns.world.trace.on === 1) netns.world.trace.note(STEP_LINK, 0, netns, packet, segment.index, segment.latencyNs, delayNs - segment.latencyNs)
   if ((packet.dstMacHigh & 0x0100) !== 0) {
     broadcast(packet, device, segment, delayNs)

@@ -59,6 +59,15 @@ const MASQUERADE_RULE: RuleDocument = {
   failed: { term: '! -s 10.1.0.0/16', actual: '10.1.64.2' },
 }
 
+const RETURN_RULE: RuleDocument = {
+  chain: 'POSTROUTING',
+  rule: 2,
+  text: '-s 10.1.0.0/16 -d 10.1.0.0/16 -j RETURN',
+  matched: true,
+  action: 'RETURN',
+  provenance: { by: 'flanneld' },
+}
+
 function udpForward(): LegDocument {
   const frames = recordedFrames('flannel-udp', 1, ['a1', 'b1']).slice(0, 10)
   return {
@@ -93,7 +102,7 @@ function udpForward(): LegDocument {
             tried: 2,
             rules: [
               MASQUERADE_RULE,
-              { ...ACCEPT_RULE, chain: 'POSTROUTING', rule: 2, text: '-s 10.1.0.0/16 -d 10.1.0.0/16 -j RETURN', action: 'RETURN', provenance: { by: 'flanneld' } },
+              RETURN_RULE,
             ],
           },
         ],

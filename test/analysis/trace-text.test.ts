@@ -38,7 +38,7 @@ describe('the whole text', () => {
        11  receive eth0     for us                                               frame 126 B  RECEIVED
        12  socket           flanneld on udp 8285                                       112 B  LOCAL
        13  decap            from 192.168.10.11                                     -28  84 B  DECAPSULATED
-       14  agent flannel0   flanneld: written to flannel0 ttl 62→61                     84 B  FORWARD
+       14  agent            flanneld: written to flannel0 ttl 62→61                     84 B  FORWARD
        15  route            10.1.44.0/24 dev docker0 ttl 61→60                          84 B  FORWARD
        16  send docker0     mtu 1472                                              frame 98 B  SENT
       n2 / pod default/b1                                                                       t=869.0 us
@@ -55,7 +55,8 @@ describe('the whole text', () => {
         client     echo reply after 1.1 ms, ttl 60
         size       84 + 28 overhead = 112 bytes on the underlay, 126 in a frame (14 Ethernet)
         mtu        1500 underlay - 20 IP - 8 UDP = 1472 inside; TCP MSS 1472 - 40 = 1432
-        next       -v rules tried · -o json
+        next       -v rules tried
+                   -o json
       "
     `)
   })

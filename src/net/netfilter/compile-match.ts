@@ -8,17 +8,18 @@ import { unreachable } from '../../base/assert.js'
 import { maskOf } from '../../base/cidr.js'
 import type { AddrType, CtState, Match, PortRange, Rule } from '../../dataplane/iptables.js'
 import {
-  FLAG_DEVICES, FLAG_PORTS, M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DPORT, M_DSCP, M_DST, M_END,
-  M_FRAGMENT, M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO, M_RANDOM, M_RECENT, M_RPFILTER,
-  M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT, MATCH_INVERT, MATCH_LENGTH_SHIFT, R_DPORT, R_DPORT_RANGE, R_DST, R_DST_MASK, R_FLAGS,
-  R_IN, R_MATCH, R_OUT, R_PROTO, R_SPORT, R_SPORT_RANGE, R_SRC, R_SRC_MASK,
+  FLAG_DEVICES, FLAG_PORTS, M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DPORT, M_DSCP,
+  M_DST, M_END, M_FRAGMENT, M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO,
+  M_RANDOM, M_RECENT, M_RPFILTER, M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT, MATCH_INVERT,
+  MATCH_LENGTH_SHIFT, R_DPORT, R_DPORT_RANGE, R_DST, R_DST_MASK, R_FLAGS, R_IN, R_MATCH, R_OUT, R_PROTO, R_SPORT, R_SPORT_RANGE, R_SRC,
+  R_SRC_MASK,
 } from './bytecode.js'
 import type { RuleCompiler } from './compile.js'
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_EXPECTED, IPS_SEEN_REPLY } from './conntrack-tuple.js'
 import { RECENT_RCHECK, RECENT_REMOVE, RECENT_SET, RECENT_UPDATE } from './match-state.js'
 import {
-  ADDRTYPE_LIMIT_IN, ADDRTYPE_LIMIT_OUT, ADDRTYPE_SRC, MULTIPORT_DPORTS, MULTIPORT_SPORTS, PHYSDEV_IN, PHYSDEV_IS_BRIDGED, PHYSDEV_IS_IN, PHYSDEV_IS_OUT, PHYSDEV_OUT,
-  RPFILTER_ACCEPT_LOCAL, RPFILTER_LOOSE, RPFILTER_VALIDMARK, STATE_DNAT, STATE_SNAT,
+  ADDRTYPE_LIMIT_IN, ADDRTYPE_LIMIT_OUT, ADDRTYPE_SRC, MULTIPORT_DPORTS, MULTIPORT_SPORTS, PHYSDEV_IN, PHYSDEV_IS_BRIDGED, PHYSDEV_IS_IN,
+  PHYSDEV_IS_OUT, PHYSDEV_OUT, RPFILTER_ACCEPT_LOCAL, RPFILTER_LOOSE, RPFILTER_VALIDMARK, STATE_DNAT, STATE_SNAT,
 } from './match.js'
 
 /** Fields of the row that remember which match they came from, in the kernel's order. */
@@ -162,6 +163,10 @@ function sourceBits(directions: readonly ('src' | 'dst')[]): number {
   return directions.reduce((bits, direction, i) => bits | (direction === 'src' ? 1 << i : 0), 0)
 }
 
+type IpMatch = Extract<Match, { kind: 'source' | 'destination' | 'protocol' | 'in-interface' | 'out-interface' | 'fragment' | 'comment' | 'module' }>
+type FieldMatch = Extract<Match, { kind: 'source-port' | 'destination-port' | 'tcp-flags' | 'icmp-type' | 'multiport' | 'mark' | 'length' | 'ttl' | 'pkttype' | 'iprange' | 'dscp' | 'tos' | 'mac-source' }>
+type OtherMatch = Exclude<Match, IpMatch | FieldMatch | ConntrackMatch>
+
 /** All but what compileIpMatch does. A match that says nothing gives no code. */
 function compileMatch(compiler: RuleCompiler, match: Match, rule: Rule): readonly Typed[] {
   switch (match.kind) {
@@ -176,17 +181,18 @@ function compileMatch(compiler: RuleCompiler, match: Match, rule: Rule): readonl
       return []
     case 'source-port':
     case 'destination-port':
-      return [[match.kind === 'source-port' ? M_SPORT : M_DPORT, ...portArgs(match.ports), MODULE_PROTOS[match.module]]]
     case 'tcp-flags':
-      return [[M_TCP_FLAGS, match.mask, match.set]]
     case 'icmp-type':
-      return [[M_ICMP, match.type, match.code ?? 0, match.code === undefined ? 255 : 0]]
-    case 'multiport': {
-      const sides = match.side === 'sports' ? MULTIPORT_SPORTS : match.side === 'dports' ? MULTIPORT_DPORTS : MULTIPORT_SPORTS | MULTIPORT_DPORTS
-      return [[M_MULTIPORT, sides, match.ports.length, ...match.ports.flatMap(portArgs)]]
-    }
+    case 'multiport':
     case 'mark':
-      return [[M_MARK, match.value | 0, match.mask | 0]]
+    case 'length':
+    case 'ttl':
+    case 'pkttype':
+    case 'iprange':
+    case 'dscp':
+    case 'tos':
+    case 'mac-source':
+      return [compileFieldMatch(match)]
     case 'connmark':
     case 'ctstate':
     case 'ctproto':
@@ -195,50 +201,78 @@ function compileMatch(compiler: RuleCompiler, match: Match, rule: Rule): readonl
     case 'ctstatus':
     case 'ctdir':
       return [compileConntrackMatch(match, rule)]
+    default:
+      return [compileOtherMatch(compiler, match)]
+  }
+}
+
+/** What the packet's row alone tells. */
+function compileFieldMatch(match: FieldMatch): Typed {
+  switch (match.kind) {
+    case 'source-port':
+    case 'destination-port':
+      return [match.kind === 'source-port' ? M_SPORT : M_DPORT, ...portArgs(match.ports), MODULE_PROTOS[match.module]]
+    case 'tcp-flags':
+      return [M_TCP_FLAGS, match.mask, match.set]
+    case 'icmp-type':
+      return [M_ICMP, match.type, match.code ?? 0, match.code === undefined ? 255 : 0]
+    case 'multiport': {
+      const sides = match.side === 'sports' ? MULTIPORT_SPORTS : match.side === 'dports' ? MULTIPORT_DPORTS : MULTIPORT_SPORTS | MULTIPORT_DPORTS
+      return [M_MULTIPORT, sides, match.ports.length, ...match.ports.flatMap(portArgs)]
+    }
+    case 'mark':
+      return [M_MARK, match.value | 0, match.mask | 0]
+    case 'mac-source':
+      return [M_MAC, Math.floor(match.mac / 4294967296), match.mac | 0]
+    case 'length':
+      return [M_LENGTH, ...portArgs(match.range)]
+    case 'ttl':
+      return [M_TTL, TTL_COMPARES[match.compare], match.value]
+    case 'pkttype':
+      return [M_PKTTYPE, PACKET_TYPES[match.type]]
+    case 'iprange':
+      return [M_IPRANGE, match.side === 'src' ? 0 : 1, match.first, match.last]
+    case 'dscp':
+      return [M_DSCP, match.value]
+    case 'tos':
+      return [M_TOS, match.value, match.mask]
+    default:
+      return unreachable(match)
+  }
+}
+
+/** What needs routes, sets, devices, chance or memory. */
+function compileOtherMatch(compiler: RuleCompiler, match: OtherMatch): Typed {
+  switch (match.kind) {
     case 'addrtype': {
       const limit = match.limit === 'in' ? ADDRTYPE_LIMIT_IN : match.limit === 'out' ? ADDRTYPE_LIMIT_OUT : 0
-      return [[M_ADDRTYPE, limit | (match.side === 'src' ? ADDRTYPE_SRC : 0), match.types.reduce((bits, type) => bits | (1 << ADDR_TYPES.indexOf(type)), 0)]]
+      return [M_ADDRTYPE, limit | (match.side === 'src' ? ADDRTYPE_SRC : 0), match.types.reduce((bits, type) => bits | (1 << ADDR_TYPES.indexOf(type)), 0)]
     }
     case 'set': {
       const set = compiler.setIndex(match.set)
-      return set < 0 ? [unknown(compiler, `-m set: no set ${match.set}`)] : [[M_SET, set, match.directions.length, sourceBits(match.directions)]]
+      return set < 0 ? unknown(compiler, `-m set: no set ${match.set}`) : [M_SET, set, match.directions.length, sourceBits(match.directions)]
     }
     case 'statistic-random':
-      return [[M_RANDOM, Math.round(Number(match.probability) * 0x80000000) | 0]]
+      return [M_RANDOM, Math.round(Number(match.probability) * 0x80000000) | 0]
     case 'statistic-nth':
-      return [[M_NTH, compiler.nth(match.every - 1 - match.packet), match.every - 1]]
+      return [M_NTH, compiler.nth(match.every - 1 - match.packet), match.every - 1]
     case 'physdev':
-      return [[M_PHYSDEV, match.option === 'physdev-in' ? PHYSDEV_IN : PHYSDEV_OUT, compiler.pattern(match.name, false)]]
+      return [M_PHYSDEV, match.option === 'physdev-in' ? PHYSDEV_IN : PHYSDEV_OUT, compiler.pattern(match.name, false)]
     case 'physdev-is':
-      return [[M_PHYSDEV_IS, match.option === 'physdev-is-in' ? PHYSDEV_IS_IN : match.option === 'physdev-is-out' ? PHYSDEV_IS_OUT : PHYSDEV_IS_BRIDGED]]
+      return [M_PHYSDEV_IS, match.option === 'physdev-is-in' ? PHYSDEV_IS_IN : match.option === 'physdev-is-out' ? PHYSDEV_IS_OUT : PHYSDEV_IS_BRIDGED]
     case 'rpfilter':
-      return [[M_RPFILTER, (match.loose ? RPFILTER_LOOSE : 0) | (match.validmark ? RPFILTER_VALIDMARK : 0) | (match.acceptLocal ? RPFILTER_ACCEPT_LOCAL : 0)]]
+      return [M_RPFILTER, (match.loose ? RPFILTER_LOOSE : 0) | (match.validmark ? RPFILTER_VALIDMARK : 0) | (match.acceptLocal ? RPFILTER_ACCEPT_LOCAL : 0)]
     case 'limit': {
       const cost = limitCostNs(match.rate)
-      return cost === undefined ? [unknown(compiler, `-m limit --limit ${match.rate}`)] : [[M_LIMIT, compiler.limits.add(cost, match.burst)]]
+      return cost === undefined ? unknown(compiler, `-m limit --limit ${match.rate}`) : [M_LIMIT, compiler.limits.add(cost, match.burst)]
     }
-    case 'mac-source':
-      return [[M_MAC, Math.floor(match.mac / 4294967296), match.mac | 0]]
-    case 'length':
-      return [[M_LENGTH, ...portArgs(match.range)]]
-    case 'ttl':
-      return [[M_TTL, TTL_COMPARES[match.compare], match.value]]
-    case 'pkttype':
-      return [[M_PKTTYPE, PACKET_TYPES[match.type]]]
-    case 'iprange':
-      return [[M_IPRANGE, match.side === 'src' ? 0 : 1, match.first, match.last]]
-    case 'dscp':
-      return [[M_DSCP, match.value]]
-    case 'tos':
-      return [[M_TOS, match.value, match.mask]]
-    case 'recent': {
-      const use = {
-        action: RECENT_ACTIONS[match.action], source: match.side === 'source', mask: match.mask, windowNs: (match.seconds ?? 0) * 1e9, hitcount: match.hitcount ?? 0, reap: match.reap ?? false,
-      }
-      return [[M_RECENT, compiler.recents.add(use, match.name)]]
-    }
+    case 'recent':
+      return [M_RECENT, compiler.recents.add({
+        action: RECENT_ACTIONS[match.action], list: compiler.recents.list(match.name), source: match.side === 'source', mask: match.mask, windowNs: (match.seconds ?? 0) * 1e9,
+        hitcount: match.hitcount ?? 0, reap: match.reap ?? false,
+      })]
     case 'unknown':
-      return [unknown(compiler, match.text)]
+      return unknown(compiler, match.text)
     default:
       return unreachable(match)
   }

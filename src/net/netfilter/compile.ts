@@ -4,11 +4,13 @@
  */
 import { BUILTIN_CHAINS, TABLE_NAMES, type Chain, type HookName, type IptablesState, type Rule } from '../../dataplane/iptables.js'
 import type { IpSet } from '../../dataplane/ipset.js'
-import { NF_ACCEPT, NF_DROP, R_ARG, R_RUN, R_TARGET, RULE_STRIDE, T_END, T_POLICY } from './bytecode.js'
-import { compileRuns, type ClassifierRun } from './classify.js'
+import { NF_ACCEPT, NF_DROP, R_ARG, R_TARGET, RULE_STRIDE, T_END, T_POLICY } from './bytecode.js'
+import type { ClassifierRun } from './classify.js'
+import { compileSets } from './compile-ipset.js'
 import { compileMatches, FIELD_ORIGINS } from './compile-match.js'
+import { compileRuns } from './compile-runs.js'
 import { compileTarget } from './compile-target.js'
-import { compileSets, type CompiledSet, type SetChange } from './ipset.js'
+import type { CompiledSet, SetChange } from './ipset.js'
 import { Limits, Recents } from './match-state.js'
 
 const HOOK_NAMES: readonly HookName[] = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING']
@@ -163,7 +165,6 @@ export function compileRules(state: IptablesState, sets: readonly IpSet[], word:
     packets[end] = from.packets ?? 0
     bytes[end] = from.bytes ?? 0
   }
-  for (let row = 0; row < rowCount; row++) rules[row * RULE_STRIDE + R_RUN] = -1
   return {
     rules, ruleChains, ruleNumbers, fieldOrigins, packets, bytes, chains,
     matches: Int32Array.from(compiler.matches),

@@ -11,9 +11,9 @@
  * Of several networks of a set that hold an address the longest decides, and when that one says `nomatch` the set does not
  * match. A set of another type is not modelled: a test against it is NOT_MODELLED.
  */
-import { parseAddressWithLength, maskOf } from '../../base/cidr.js'
+import { maskOf } from '../../base/cidr.js'
 import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
-import type { IpSet, IpSetMember } from '../../dataplane/ipset.js'
+import type { IpSet } from '../../dataplane/ipset.js'
 import { MATCHED, NO_MATCH, NOT_MODELLED } from './bytecode.js'
 
 export const SET_UNKNOWN = 0
@@ -36,7 +36,7 @@ const SLOT_STRIDE = 4
 const USED = 1
 const NOMATCH = 2
 const PROTO_UDPLITE = 136
-const SECOND_NS = 1e9
+export const SECOND_NS = 1e9
 
 /** What a test of a hash:net,iface set needs from outside: the interned names of the packet's devices, -1 none. */
 export interface SetContext {
@@ -68,6 +68,7 @@ export class CompiledSet {
   private lengths = new Int32Array(33)
   private lengthTotal = 0
 
+  /** Cold. */
   constructor(set: IpSet, word: number) {
     this.name = set.name
     this.kind = KINDS[set.type] ?? SET_UNKNOWN
@@ -123,7 +124,8 @@ export class CompiledSet {
     const first = (sources & 1) !== 0
     const address = first ? packet.src : packet.dst
     // an added network has the longest length that the set has, a /32 while it has none
-    const length = this.kind === SET_NET || this.kind === SET_NET_PORT || this.kind === SET_NET_IFACE ? (this.lengthTotal > 0 ? this.lengths[0] : 32) : 32
+    const network = this.kind === SET_NET || this.kind === SET_NET_PORT || this.kind === SET_NET_IFACE
+    const length = network && this.lengthTotal > 0 ? this.lengths[0] : 32
     switch (this.kind) {
       case SET_IP:
         this.apply(address & this.netmask, 0, 32, context.nowNs, change)
@@ -206,7 +208,9 @@ export class CompiledSet {
   private networkKnown(network: number, length: number): boolean {
     if (this.networks === null) {
       this.networks = new Set()
-      for (let at = 0; at < this.slots.length; at += SLOT_STRIDE) if (this.slots[at + 3] !== 0) this.networks.add((this.slots[at] >>> 0) * 64 + this.slots[at + 2])
+      for (let at = 0; at < this.slots.length; at += SLOT_STRIDE) {
+        if (this.slots[at + 3] !== 0) this.networks.add((this.slots[at] >>> 0) * 64 + this.slots[at + 2])
+      }
     }
     return this.networks.has((network >>> 0) * 64 + length)
   }
@@ -302,73 +306,4 @@ function hashElement(a: number, b: number, length: number): number {
   let hash = Math.imul(a ^ (length << 7), 0x85ebca6b) ^ b
   hash = Math.imul(hash ^ (hash >>> 15), 0x9e3779b1)
   return hash ^ (hash >>> 16)
-}
-
-// Compiling, cold
-
-const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, igmp: 2, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, sctp: 132, udplite: 136 }
-const ICMP_NAMES: Readonly<Record<string, number>> = {
-  'echo-reply': 0, 'network-unreachable': 0x300, 'host-unreachable': 0x301, 'protocol-unreachable': 0x302, 'port-unreachable': 0x303, 'fragmentation-needed': 0x304,
-  'echo-request': 0x800, 'ttl-zero-during-transit': 0xb00, 'ttl-zero-during-reassembly': 0xb01, 'timestamp-request': 0xd00, 'timestamp-reply': 0xe00,
-}
-
-export interface CompiledSets {
-  readonly sets: readonly CompiledSet[]
-  readonly byName: ReadonlyMap<string, number>
-}
-
-/** Compiles every set; `intern` numbers interface names, `word` the types that are not modelled. An element that does not parse makes its set unknown. */
-export function compileSets(sets: readonly IpSet[], intern: (name: string) => number, word: (text: string) => number): CompiledSets {
-  const compiled = sets.map((set) => {
-    const at = new CompiledSet(set, word(`ipset ${set.type} (${set.name})`))
-    if (at.kind === SET_UNKNOWN || at.kind === SET_LIST || at.inet6) return at
-    return set.members.every((member) => addMember(at, member, intern)) ? at : new CompiledSet({ ...set, type: `${set.type} with an element not understood` }, at.word)
-  })
-  const byName = new Map(compiled.map((set, index) => [set.name, index]))
-  for (const [index, set] of sets.entries()) {
-    if (compiled[index].kind !== SET_LIST) continue
-    compiled[index].members = set.members.flatMap((member) => byName.get(member.element) ?? []).map((i) => compiled[i])
-  }
-  return { sets: compiled, byName }
-}
-
-function addMember(set: CompiledSet, member: IpSetMember, intern: (name: string) => number): boolean {
-  const parts = member.element.split(',')
-  const end = (member.timeout ?? 0) * SECOND_NS
-  const nomatch = member.nomatch ?? false
-  if (set.kind === SET_BITMAP_PORT) {
-    const ports = /^(?:\w+:)?(\d+)(?:-(\d+))?$/.exec(parts[0])
-    if (ports === null) return false
-    for (let port = Number(ports[1]); port <= Number(ports[2] ?? ports[1]); port++) set.add(0, port, 0, end, nomatch)
-    return true
-  }
-  const net = parseAddressWithLength(parts[0])
-  if (net === undefined) return false
-  const whole = set.kind === SET_IP || set.kind === SET_IP_PORT
-  let key = 0
-  if (set.kind === SET_IP_PORT || set.kind === SET_NET_PORT) key = parsePortKey(parts[1] ?? '')
-  // an interface of a bridge port (`physdev:`) or a wildcard one is named as not modelled
-  if (set.kind === SET_NET_IFACE) key = parts[1] === undefined || /:|\s|\+/.test(parts[1]) ? -1 : intern(parts[1])
-  if (key < 0) return false
-  if (!whole) {
-    set.add(net.address & maskOf(net.length), key, net.length, end, nomatch)
-    return true
-  }
-  if (net.length < 16) return false
-  const base = net.address & maskOf(net.length)
-  for (let i = 0; i < 2 ** (32 - net.length); i++) set.add((base + i) & set.netmask, key, 32, end, nomatch)
-  return true
-}
-
-/** `tcp:80`, `80` (tcp), `icmp:echo-request`, `icmp:8/0`, `47:0` → proto << 16 | port; -1 malformed. */
-function parsePortKey(text: string): number {
-  const match = /^(?:([\w-]+):)?([\w/-]+)$/.exec(text)
-  if (match === null) return -1
-  const name = (match[1] ?? 'tcp').toLowerCase()
-  const proto = PROTOCOLS[name] ?? (/^\d+$/.test(name) ? Number(name) : -1)
-  if (proto < 0) return -1
-  if (/^\d+$/.test(match[2])) return (proto << 16) | Number(match[2])
-  const code = /^(\d+)\/(\d+)$/.exec(match[2])
-  const icmp = code === null ? ICMP_NAMES[match[2]] : (Number(code[1]) << 8) | Number(code[2])
-  return proto === PROTO_ICMP && icmp !== undefined ? (proto << 16) | icmp : -1
 }

@@ -55,7 +55,7 @@ const RECENT_MAX_ENTRIES = 100
 export class RecentList {
   /** In the order of last touch. */
   readonly entries = new Map<number, RecentEntry>()
-  /** Stamps kept an address: the hitcounts of the rules that use the list, rounded up to a power of two; 20 without. */
+  /** Stamps kept an address: the hitcounts of the rules that use the list, rounded up to a power of two. */
   stampsKept = 0
 
   touch(address: number, nowNs: number): void {
@@ -72,10 +72,16 @@ export class RecentList {
   /** The address touched longest ago goes when its newest stamp is older than the window. */
   reap(beforeNs: number): void {
     for (const [address, entry] of this.entries) {
-      if (Math.max(...entry.stamps) < beforeNs) this.entries.delete(address)
+      if (newest(entry.stamps) < beforeNs) this.entries.delete(address)
       return
     }
   }
+}
+
+function newest(stamps: readonly number[]): number {
+  let last = 0
+  for (let i = 0; i < stamps.length; i++) if (stamps[i] > last) last = stamps[i]
+  return last
 }
 
 export class Recents {
@@ -83,12 +89,19 @@ export class Recents {
   private readonly uses: RecentUse[] = []
 
   /** Cold. */
-  add(use: Omit<RecentUse, 'list'>, name: string): number {
-    let list = this.lists.get(name)
-    if (list === undefined) this.lists.set(name, (list = new RecentList()))
+  add(use: RecentUse): number {
     const kept = use.hitcount > 0 ? 2 ** Math.ceil(Math.log2(use.hitcount + 1)) : 32
-    list.stampsKept = Math.max(list.stampsKept, kept)
-    return this.uses.push({ ...use, list }) - 1
+    use.list.stampsKept = Math.max(use.list.stampsKept, kept)
+    return this.uses.push(use) - 1
+  }
+
+  /** The list of that name, made when it is first named. Cold. */
+  list(name: string): RecentList {
+    const known = this.lists.get(name)
+    if (known !== undefined) return known
+    const made = new RecentList()
+    this.lists.set(name, made)
+    return made
   }
 
   /** Whether the match holds before inversion; `inverted` decides whether an update touches the list. */

@@ -6,9 +6,10 @@ import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../..
 import { DEVICE_LOOPBACK } from '../device.js'
 import { inetAddrType, rpfilterCheck } from '../fib.js'
 import {
-  M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DPORT, M_DSCP, M_DST, M_END, M_FRAGMENT, M_ICMP,
-  M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO, M_RANDOM, M_RECENT, M_RPFILTER, M_SET, M_SPORT,
-  M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT, MATCH_INVERT, MATCH_LENGTH_MASK, MATCH_LENGTH_SHIFT, MATCHED, NO_MATCH, NOT_MODELLED,
+  M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DPORT, M_DSCP, M_DST, M_END, M_FRAGMENT,
+  M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO, M_RANDOM, M_RECENT,
+  M_RPFILTER, M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT, MATCH_INVERT, MATCH_LENGTH_MASK, MATCH_LENGTH_SHIFT,
+  MATCHED, NO_MATCH, NOT_MODELLED,
 } from './bytecode.js'
 import {
   CT_UNTRACKED, E_DST, E_MARK, E_PORTS, E_PROTO, E_REPLY_DST, E_REPLY_PORTS, E_REPLY_SRC, E_SRC, E_STATUS, ENTRY_STRIDE, IPS_DST_NAT, IPS_SRC_NAT,
@@ -39,7 +40,7 @@ export const RPFILTER_LOOSE = 1
 export const RPFILTER_VALIDMARK = 2
 export const RPFILTER_ACCEPT_LOCAL = 4
 
-/** Runs the matches from `at` on. `failed`, and the packet's `netfilter.failedMatch`, tell which one ended it. */
+/** Runs the matches from `start` on until one fails; `nf.failedMatch` then tells which one of the rule's text it was. */
 export function runMatches(nf: Netfilter, start: number, packet: Packet): number {
   const code = nf.matches
   let at = start
@@ -107,6 +108,14 @@ function runMatch(nf: Netfilter, code: Int32Array, at: number, op: number, packe
     case M_MAC:
       if (packet.etherType === 0 || nf.inDevice === null || nf.inDevice.ethernet === 0) return never(code[at])
       return packet.srcMacHigh === code[at + 1] && packet.srcMacLow === code[at + 2] ? MATCHED : NO_MATCH
+    default:
+      return runOtherMatch(nf, code, at, op, packet)
+  }
+}
+
+/** What needs more than the packet's own row. */
+function runOtherMatch(nf: Netfilter, code: Int32Array, at: number, op: number, packet: Packet): number {
+  switch (op) {
     case M_CONNMARK:
     case M_CT_STATE:
     case M_CT_PROTO:

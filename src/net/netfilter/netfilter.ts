@@ -19,7 +19,8 @@ import { ipDefrag } from '../ip-fragment.js'
 import type { Netns } from '../netns.js'
 import { ROW_A, ROW_ACTION } from '../trace.js'
 import {
-  HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_STOLEN, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TABLE_SECURITY,
+  HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_STOLEN, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
+  TABLE_RAW, TABLE_SECURITY,
 } from './bytecode.js'
 import type { ClassifierRun } from './classify.js'
 import { compileRules, type CompiledRules, type RulesetFault } from './compile.js'
@@ -32,9 +33,9 @@ import { Limits, Recents } from './match-state.js'
 import { manipOf, masqueradeDeviceChanged, natInitialized, natNullBinding, natPacket } from './nat.js'
 
 export {
-  HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_INCOMPLETE, NF_STOLEN, REJECT_ADMIN_PROHIBITED, REJECT_HOST_PROHIBITED,
-  REJECT_HOST_UNREACHABLE, REJECT_ICMP_CODES, REJECT_NET_PROHIBITED, REJECT_NET_UNREACHABLE, REJECT_NONE, REJECT_PORT_UNREACHABLE, REJECT_PROTO_UNREACHABLE, REJECT_TCP_RESET,
-  TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TABLE_SECURITY,
+  HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_INCOMPLETE, NF_STOLEN, REJECT_ADMIN_PROHIBITED,
+  REJECT_HOST_PROHIBITED, REJECT_HOST_UNREACHABLE, REJECT_ICMP_CODES, REJECT_NET_PROHIBITED, REJECT_NET_UNREACHABLE, REJECT_NONE,
+  REJECT_PORT_UNREACHABLE, REJECT_PROTO_UNREACHABLE, REJECT_TCP_RESET, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TABLE_SECURITY,
 } from './bytecode.js'
 
 export const DEFRAG_CONNTRACK_IN = 1
@@ -65,7 +66,9 @@ export class Netfilter {
   /** By rule row, as iptables-save -c prints them. */
   readonly packets: Float64Array
   readonly bytes: Float64Array
+  /** Where user chains return to, and how many are open. */
   readonly stack: Int32Array
+  depth = 0
   /** 1: runs of plain rules go through the classifier. */
   classified = 1
 
@@ -162,7 +165,9 @@ export class Netfilter {
 
   /** Index of a chain in a table (TABLE_*), -1 when there is none. */
   chainIndex(table: number, name: string): number {
-    return this.compiled.chains.findIndex((chain) => chain.table === table && chain.name === name)
+    const { chains } = this.compiled
+    for (let i = 0; i < chains.length; i++) if (chains[i].table === table && chains[i].name === name) return i
+    return -1
   }
 
   /** The rule that a trace row names; undefined for the policy (rule -1). `table` says nothing that the chain does not. */
@@ -191,11 +196,6 @@ export class Netfilter {
   /** A pattern holds for a device. */
   deviceMatches(device: Device, pattern: number): boolean {
     return ((this.deviceBits[this.deviceRow(device) + (pattern >> 5)] >>> (pattern & 31)) & 1) !== 0
-  }
-
-  policyRow(entry: number): number {
-    for (let i = 0; i < this.entries.length; i++) if (this.entries[i] === entry) return this.policies[i]
-    return entry
   }
 
   /** What ipset tests and the SET target need to know beside the packet. */
@@ -256,8 +256,9 @@ export class Netfilter {
   private runTable(table: number, hook: number, packet: Packet): number {
     const entry = this.entries[table * HOOKS + hook]
     if (entry === NO_CHAIN) return NF_ACCEPT
-    if (this.netns.world.trace.on !== 0 && this.shown[table * HOOKS + hook] !== 0) return runChainTraced(this, entry, packet, table)
-    return this.classified !== 0 && this.runs.length !== 0 ? runChainClassified(this, entry, packet) : runChain(this, entry, packet)
+    const policy = this.policies[table * HOOKS + hook]
+    if (this.netns.world.trace.on !== 0 && this.shown[table * HOOKS + hook] !== 0) return runChainTraced(this, entry, policy, packet, table)
+    return this.classified !== 0 && this.runs.length !== 0 ? runChainClassified(this, entry, policy, packet) : runChain(this, entry, policy, packet)
   }
 
   /** nf_nat_inet_fn: the nat table chooses once a connection; every packet then follows its connection's binding. */

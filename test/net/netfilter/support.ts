@@ -10,9 +10,14 @@ import { Device, DEVICE_LOOPBACK, DEVICE_VETH, SCOPE_GLOBAL } from '../../../src
 import { Fib, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from '../../../src/net/fib.js'
 import { RouteTable, type Route } from '../../../src/net/fib-table.js'
 import { FragmentQueues } from '../../../src/net/ip-fragment.js'
-import { compileNetfilter, HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, type Netfilter } from '../../../src/net/netfilter/netfilter.js'
+import {
+  compileNetfilter, HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, type Netfilter,
+} from '../../../src/net/netfilter/netfilter.js'
 import { Netns, NETNS_NODE, World } from '../../../src/net/netns.js'
-import { ETHERTYPE_IPV4, Packet, PAYLOAD_QUOTE, PROTO_ICMP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP, TCP_SYN, wholeIpPayloadLength } from '../../../src/wire/packet.js'
+import {
+  ETHERTYPE_IPV4, Packet, PAYLOAD_QUOTE, PROTO_ICMP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP,
+  TCP_SYN, wholeIpPayloadLength,
+} from '../../../src/wire/packet.js'
 
 export interface Host {
   readonly world: World
