@@ -36,6 +36,8 @@ export async function buildCli() {
     chunkNames: 'cli/[name]-[hash]',
     bundle: true,
     splitting: true,
+    minifyWhitespace: true,
+    minifySyntax: true,
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
@@ -70,7 +72,7 @@ export function buildLibrary() {
 function runnable(file, metafile) {
   const output = metafile.outputs[relative(ROOT, file.path)]
   const code = file.text.replace(/^#!.*\n/, '')
-  const require = /\b__require = /.test(code)
+  const require = /\b__require ?= ?/.test(code)
     ? "import { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)\n"
     : ''
   return (output.entryPoint === 'src/cli/main.ts' ? '#!/usr/bin/env node\n' : '') + require + code

@@ -254,7 +254,7 @@ function link(row: Row): Words {
 function agent(row: Row): Words {
   const tun = deviceName(row, row.f)
   const ttl = { before: { ttl: row.d }, after: { ttl: row.e } }
-  if (row.a === PROXY_SENT) return { action: 'SENT', text: `flanneld reads ${tun}, sends to ${formatIp(row.b)}:${row.c}, ttl ${row.d}→${row.e}, +28 bytes`, ...ttl, bytesAdded: 28, provenance: { by: 'flanneld' } }
+  if (row.a === PROXY_SENT) return { action: 'SENT', text: `flanneld reads ${tun}, sends to ${formatIp(row.b)}:${row.c}, ttl ${row.d}→${row.e}, +28 bytes`, ...ttl, bytesAdded: 28, length: row.length + 28, provenance: { by: 'flanneld' } }
   return { action: 'WRITTEN', text: `flanneld receives, writes to ${tun}, ttl ${row.d}→${row.e}`, ...ttl, bytesAdded: -28, provenance: { by: 'flanneld' } }
 }
 

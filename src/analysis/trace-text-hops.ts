@@ -64,8 +64,11 @@ const HOOK = /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING): /
 /** The text without what the label has said already. */
 function restOf(step: StepDocument): string {
   const device = step.at?.device ?? ''
-  const said = step.kind === 'table' ? (HOOK.exec(step.text)?.[0] ?? '') : step.kind === 'agent' ? `${labelOf(step)} ` : labelOf(step).endsWith(` ${device}`) ? device : ''
-  return said !== '' && step.text.startsWith(said) ? step.text.slice(said.length).trimStart() : step.text
+  const label = labelOf(step)
+  const said = step.kind === 'table' ? (HOOK.exec(step.text)?.[0] ?? '') : step.kind === 'agent' ? `${label} ` : label.endsWith(` ${device}`) ? device : ''
+  const rest = said !== '' && step.text.startsWith(said) ? step.text.slice(said.length).trimStart() : step.text
+  // What was added stands in its own column.
+  return step.bytesAdded === undefined ? rest : rest.replace(/, [+-]?[0-9]+ bytes$/, '')
 }
 
 export function hopLines(page: Page, leg: LegDocument, index: number, hop: HopDocument): string[] {
@@ -126,16 +129,22 @@ function isPlainBytes({ frameLength, bytesAdded }: StepDocument): boolean {
   return frameLength === undefined && (bytesAdded ?? 0) === 0
 }
 
+/** Comments of rules stand in `-v`, where each rule has a line of its own. */
+function withoutComments({ verbosity }: Page, rule: string): string {
+  return verbosity >= 1 ? rule : rule.replace(/ ?-m comment --comment ("(?:[^"\\]|\\.)*"|[^ ]+)/g, '').trim()
+}
+
 /** The rule that decided first, then what is said of the step, then the header changes. */
 function spansOf(page: Page, step: StepDocument): Span[] {
   const { clean } = page
   const rule = page.verbosity >= 1 ? undefined : decidingRule(step.rules ?? [])
   const spans: Span[] = []
   if (rule !== undefined && !step.text.includes(rule.text)) {
-    spans.push({ text: clean(`${rule.chain} #${rule.rule}`), style: 'dim', whole: true }, { text: clean(rule.text) })
+    spans.push({ text: clean(`${rule.chain} #${rule.rule}`), style: 'dim', whole: true }, { text: clean(withoutComments(page, rule.text)) })
   }
-  const rest = clean(restOf(step))
-  spans.push(spans.length === 0 ? { text: rest } : { text: `(${rest})`, style: 'dim' })
+  const rest = clean(withoutComments(page, restOf(step)))
+  if (spans.length === 0) spans.push({ text: rest })
+  else if (step.tried !== 1) spans.push({ text: `(${rest})`, style: 'dim' })
   for (const change of changesOf(step)) {
     const text = clean(change)
     if (!spans.some((span) => span.text.includes(text))) spans.push({ text, style: 'bold', whole: true })

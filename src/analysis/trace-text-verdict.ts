@@ -2,7 +2,7 @@
 import { overheadOf, type Encapsulation } from '../wire/overhead.js'
 import * as ethernet from '../wire/ethernet.js'
 import { decidingRule, isLoss, labelOf, placeOf, provenanceText, type Page } from './trace-text-hops.js'
-import { leftRight, wrap, type StyleName } from './text-style.js'
+import { leftRight, wrap, type Span, type StyleName } from './text-style.js'
 import type { HopDocument, MtuDocument, StepDocument, TraceDocument } from './trace-document.js'
 
 const KEY = 10
@@ -39,8 +39,13 @@ function sizesMatter({ disposition, result }: TraceDocument): boolean {
 /** One entry: its key once, what follows under it. */
 function keyLines({ style, clean, width }: Page, key: string, entry: { readonly text: string; readonly style?: StyleName }): string[] {
   const indent = 2 + KEY + 1
-  const lines = entry.text.split('\n').flatMap((line) => wrap([{ text: clean(line), style: entry.style }], width - indent, style))
+  const lines = entry.text.split('\n').flatMap((line) => wrap(clauses(clean(line), entry.style, width - indent), width - indent, style))
   return lines.map((line, index) => `  ${style.bold((index === 0 ? key : '').padEnd(KEY))} ${line}`)
+}
+
+/** Arithmetic is not broken where a clause fits on a line. */
+function clauses(line: string, style: StyleName | undefined, room: number): Span[] {
+  return line.split(/(?<=;) /).map((text) => ({ text, whole: text.length <= room, ...(style === undefined ? {} : { style }) }))
 }
 
 function headLine({ document, style, clean, width }: Page): string[] {

@@ -1,10 +1,10 @@
 /** What `netsim show` can print of a netns: the kind, its text by the printer of the tool that owns it, and its part of the Dataplane. */
 import { printFdb } from '../dataplane/bridge-fdb.js'
-import type { Dataplane } from '../dataplane/dataplane.js'
+import type { Dataplane, RoutingRuleSpec } from '../dataplane/dataplane.js'
 import { printAddresses } from '../dataplane/ip-address.js'
 import { printNeighbours } from '../dataplane/ip-neigh.js'
 import { printRoutes } from '../dataplane/ip-route.js'
-import { printRules } from '../dataplane/ip-rule.js'
+import { DEFAULT_ROUTING_RULES, printRules } from '../dataplane/ip-rule.js'
 import { printIpsets } from '../dataplane/ipset-save.js'
 import { printIptablesSave } from '../dataplane/iptables-save.js'
 import { printSysctls } from '../dataplane/sysctl.js'
@@ -15,9 +15,14 @@ export interface NetnsKind {
   readonly part: (dataplane: Dataplane) => unknown
 }
 
+/** A netns that names none has the kernel's three. */
+function rulesOf(rules: readonly RoutingRuleSpec[]): readonly RoutingRuleSpec[] {
+  return rules.length === 0 ? DEFAULT_ROUTING_RULES : rules
+}
+
 export const NETNS_KINDS: Readonly<Record<NetnsKindName, NetnsKind>> = {
   routes: { text: ({ routes }) => printRoutes(routes), part: ({ routes }) => routes },
-  rules: { text: ({ rules }) => printRules(rules), part: ({ rules }) => rules },
+  rules: { text: ({ rules }) => printRules(rulesOf(rules)), part: ({ rules }) => rulesOf(rules) },
   neigh: { text: ({ neighbours }) => printNeighbours(neighbours), part: ({ neighbours }) => neighbours },
   fdb: { text: ({ fdb }) => printFdb(fdb), part: ({ fdb }) => fdb },
   addr: { text: ({ devices }) => printAddresses(devices), part: ({ devices }) => devices },

@@ -26,7 +26,7 @@ describe('the whole text', () => {
       n1 / host                                                                                   t=8.0 us
         3  bridge docker0   from veth-a1, for docker0 itself                            84 B  LOCAL
         4  route            10.1.0.0/16 dev flannel0 ttl 64→63                          84 B  FORWARD
-        5  filter/FORWARD   FORWARD #1 -s 10.1.0.0/16 -j ACCEPT (1 rule tried)          84 B  ACCEPT
+        5  filter/FORWARD   FORWARD #1 -s 10.1.0.0/16 -j ACCEPT                         84 B  ACCEPT
         6  nat/POSTROUTING  POSTROUTING #2 -s 10.1.0.0/16 -d 10.1.0.0/16 -j             84 B  RETURN
                             RETURN (2 tried)
         7  send flannel0    mtu 1472                                              frame 84 B  SENT
@@ -116,8 +116,8 @@ describe('the whole text', () => {
         cause      1450 of the pod + 50 of vxlan = 1500, and eth0 of n1 carries 1400: 100 too many
         client     connect succeeds, small answers arrive, large transfers hang
         size       50 bytes overhead per packet
-        mtu        1400 underlay - 20 IP - 8 UDP - 8 VXLAN - 14 Ethernet = 1350 inside; the sender's
-                   device has mtu 1450, 100 too many; TCP MSS 1350 - 40 = 1310
+        mtu        1400 underlay - 20 IP - 8 UDP - 8 VXLAN - 14 Ethernet = 1350 inside;
+                   the sender's device has mtu 1450, 100 too many; TCP MSS 1350 - 40 = 1310
         fix        set the pods to mtu 1350
         fix        or clamp the MSS to 1310
       "

@@ -54,8 +54,25 @@ export class Lab {
     this.cable('a', 'va', 'ra', '10.1.0.2/24', '10.1.0.1/24')
     this.cable('b', 'vb', 'rb', '10.2.0.2/24', '10.2.0.1/24')
     this.run('r', 'ip', 'link', 'set', 'lo', 'up')
-    this.run('r', 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv4.conf.all.rp_filter=0', 'net.ipv4.conf.default.rp_filter=0', 'net.ipv4.conf.ra.rp_filter=0', 'net.ipv4.conf.rb.rp_filter=0')
-    this.run('r', 'sysctl', '-qw', 'net.ipv4.icmp_ratelimit=0', 'net.ipv4.conf.all.send_redirects=0', 'net.ipv4.conf.ra.send_redirects=0', 'net.ipv4.conf.rb.send_redirects=0')
+    this.run(
+      'r',
+      'sysctl',
+      '-qw',
+      'net.ipv4.ip_forward=1',
+      'net.ipv4.conf.all.rp_filter=0',
+      'net.ipv4.conf.default.rp_filter=0',
+      'net.ipv4.conf.ra.rp_filter=0',
+      'net.ipv4.conf.rb.rp_filter=0',
+    )
+    this.run(
+      'r',
+      'sysctl',
+      '-qw',
+      'net.ipv4.icmp_ratelimit=0',
+      'net.ipv4.conf.all.send_redirects=0',
+      'net.ipv4.conf.ra.send_redirects=0',
+      'net.ipv4.conf.rb.send_redirects=0',
+    )
   }
 
   /** Runs a command in the router's netns. */

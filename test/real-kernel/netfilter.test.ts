@@ -15,9 +15,13 @@ import { SCENARIOS, type Scenario } from './netfilter-scenarios.js'
 
 describe.skipIf(process.getuid?.() !== 0)('netfilter and the real kernel', () => {
   describe.each(['iptables-nft', 'iptables-legacy'])('%s', (tool) => {
-    it.each(SCENARIOS.filter((scenario) => scenario.tools === undefined || scenario.tools.includes(tool)))('$name', async (scenario) => {
-      await compare(tool, scenario)
-    }, 20_000)
+    it.each(SCENARIOS.filter((scenario) => scenario.tools === undefined || scenario.tools.includes(tool)))(
+      '$name',
+      async (scenario) => {
+        await compare(tool, scenario)
+      },
+      20_000,
+    )
   })
 })
 
@@ -89,7 +93,12 @@ function countersOfNetsim(simulated: Host, state: IptablesState): string[] {
       chains: table.chains.map((chain) => {
         const index = netfilter.chainIndex(TABLES.indexOf(table.name), chain.name)
         const policy = netfilter.counters(index, -1)
-        return { ...chain, packets: policy.packets, bytes: policy.bytes, rules: chain.rules.map((rule, number) => ({ ...rule, ...netfilter.counters(index, number) })) }
+        return {
+          ...chain,
+          packets: policy.packets,
+          bytes: policy.bytes,
+          rules: chain.rules.map((rule, number) => ({ ...rule, ...netfilter.counters(index, number) })),
+        }
       }),
     })),
   })

@@ -6,8 +6,8 @@ import { CompiledSet, SECOND_NS, SET_BITMAP_PORT, SET_IP, SET_IP_PORT, SET_LIST,
 
 const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, igmp: 2, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, sctp: 132, udplite: 136 }
 const ICMP_NAMES: Readonly<Record<string, number>> = {
-  'echo-reply': 0, 'network-unreachable': 0x300, 'host-unreachable': 0x301, 'protocol-unreachable': 0x302, 'port-unreachable': 0x303, 'fragmentation-needed': 0x304,
-  'echo-request': 0x800, 'ttl-zero-during-transit': 0xb00, 'ttl-zero-during-reassembly': 0xb01, 'timestamp-request': 0xd00, 'timestamp-reply': 0xe00,
+  'echo-reply': 0, 'network-unreachable': 0x300, 'host-unreachable': 0x301, 'protocol-unreachable': 0x302, 'port-unreachable': 0x303,
+  'fragmentation-needed': 0x304,  'echo-request': 0x800, 'ttl-zero-during-transit': 0xb00, 'ttl-zero-during-reassembly': 0xb01, 'timestamp-request': 0xd00, 'timestamp-reply': 0xe00,
 }
 
 export interface CompiledSets {
@@ -24,7 +24,8 @@ export function compileSets(sets: readonly IpSet[], intern: (name: string) => nu
     const at = new CompiledSet(set, word(`ipset ${set.type} (${set.name})`))
     if (at.kind === SET_UNKNOWN || at.kind === SET_LIST || at.inet6) return at
     const understood = set.members.every((member) => addMember(at, member, intern))
-    return understood ? at : new CompiledSet({ ...set, type: 'with an element not understood' }, word(`ipset ${set.type} (${set.name}) with an element not understood`))
+    if (understood) return at
+    return new CompiledSet({ ...set, type: 'unknown' }, word(`ipset ${set.type} (${set.name}) with an element not understood`))
   })
   const byName = new Map(compiled.map((set, index) => [set.name, index]))
   for (const [index, set] of sets.entries()) {

@@ -35,7 +35,9 @@ const ORIGIN_DPORT = 6
 const MODULE_PROTOS = { tcp: 6, udp: 17, sctp: 132, icmp: 1 } as const
 const CT_STATE_BITS: Readonly<Record<CtState, number>> = { INVALID: 1, NEW: 2, ESTABLISHED: 4, RELATED: 8, UNTRACKED: 0x40, SNAT: STATE_SNAT, DNAT: STATE_DNAT }
 const CT_STATUS_BITS = { NONE: 0, EXPECTED: IPS_EXPECTED, SEEN_REPLY: IPS_SEEN_REPLY, ASSURED: IPS_ASSURED, CONFIRMED: IPS_CONFIRMED } as const
-const ADDR_TYPES: readonly AddrType[] = ['UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'THROW', 'NAT', 'XRESOLVE']
+const ADDR_TYPES: readonly AddrType[] = [
+  'UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'THROW', 'NAT', 'XRESOLVE',
+]
 const RECENT_ACTIONS = { set: RECENT_SET, rcheck: RECENT_RCHECK, update: RECENT_UPDATE, remove: RECENT_REMOVE } as const
 const TTL_COMPARES = { eq: 0, ne: 1, lt: 2, gt: 3 } as const
 const PACKET_TYPES = { unicast: 0, broadcast: 1, multicast: 2 } as const
@@ -164,7 +166,8 @@ function sourceBits(directions: readonly ('src' | 'dst')[]): number {
 }
 
 type IpMatch = Extract<Match, { kind: 'source' | 'destination' | 'protocol' | 'in-interface' | 'out-interface' | 'fragment' | 'comment' | 'module' }>
-type FieldMatch = Extract<Match, { kind: 'source-port' | 'destination-port' | 'tcp-flags' | 'icmp-type' | 'multiport' | 'mark' | 'length' | 'ttl' | 'pkttype' | 'iprange' | 'dscp' | 'tos' | 'mac-source' }>
+type PortMatch = Extract<Match, { kind: 'source-port' | 'destination-port' | 'tcp-flags' | 'icmp-type' | 'multiport' }>
+type FieldMatch = PortMatch | Extract<Match, { kind: 'mark' | 'length' | 'ttl' | 'pkttype' | 'iprange' | 'dscp' | 'tos' | 'mac-source' }>
 type OtherMatch = Exclude<Match, IpMatch | FieldMatch | ConntrackMatch>
 
 /** All but what compileIpMatch does. A match that says nothing gives no code. */
@@ -268,8 +271,8 @@ function compileOtherMatch(compiler: RuleCompiler, match: OtherMatch): Typed {
     }
     case 'recent':
       return [M_RECENT, compiler.recents.add({
-        action: RECENT_ACTIONS[match.action], list: compiler.recents.list(match.name), source: match.side === 'source', mask: match.mask, windowNs: (match.seconds ?? 0) * 1e9,
-        hitcount: match.hitcount ?? 0, reap: match.reap ?? false,
+        action: RECENT_ACTIONS[match.action], list: compiler.recents.list(match.name), source: match.side === 'source', mask: match.mask,
+        windowNs: (match.seconds ?? 0) * 1e9, hitcount: match.hitcount ?? 0, reap: match.reap ?? false,
       })]
     case 'unknown':
       return unknown(compiler, match.text)

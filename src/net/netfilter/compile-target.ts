@@ -1,6 +1,6 @@
 /** Targets of rules → bytecode. Cold. */
 import { unreachable } from '../../base/assert.js'
-import type { IptablesState, Match, NatRange, PortRange, RejectType, Target } from '../../dataplane/iptables.js'
+import type { IptablesState, Match, NatRange, PortRange, RejectType, Rule, Target } from '../../dataplane/iptables.js'
 import {
   NAT_MAP_IPS, NAT_PERSISTENT, NAT_PROTO_SPECIFIED, NAT_RANDOM, NAT_RANDOM_FULLY, REJECT_ADMIN_PROHIBITED, REJECT_HOST_PROHIBITED,
   REJECT_HOST_UNREACHABLE, REJECT_NET_PROHIBITED, REJECT_NET_UNREACHABLE, REJECT_PORT_UNREACHABLE, REJECT_PROTO_UNREACHABLE, REJECT_TCP_RESET,
@@ -50,9 +50,9 @@ export function compileTarget(compiler: RuleCompiler, target: Target | undefined
       if (target.action === 'set') return [T_CONNMARK_SET, compiler.args(target.value | 0, target.mask | 0)]
       return [target.action === 'save' ? T_CONNMARK_SAVE : T_CONNMARK_RESTORE, compiler.args(target.nfmask | 0, target.ctmask | 0)]
     case 'MASQUERADE':
-      return [T_MASQUERADE, range(compiler, { ports: target.ports }, (target.random ? NAT_RANDOM : 0) | (target.randomFully ? NAT_RANDOM_FULLY : 0))]
+      return [T_MASQUERADE, range(compiler, { ports: target.ports }, randomness(target))]
     case 'SNAT':
-      return [T_SNAT, range(compiler, target.to, (target.random ? NAT_RANDOM : 0) | (target.randomFully ? NAT_RANDOM_FULLY : 0) | (target.persistent ? NAT_PERSISTENT : 0))]
+      return [T_SNAT, range(compiler, target.to, randomness(target) | (target.persistent ? NAT_PERSISTENT : 0))]
     case 'DNAT':
       return [T_DNAT, range(compiler, target.to, (target.random ? NAT_RANDOM : 0) | (target.persistent ? NAT_PERSISTENT : 0))]
     case 'REDIRECT':
@@ -86,6 +86,10 @@ function unknown(compiler: RuleCompiler, text: string): TargetCode {
   return [T_UNKNOWN, compiler.args(compiler.word(text))]
 }
 
+function randomness(target: { readonly random: boolean; readonly randomFully: boolean }): number {
+  return (target.random ? NAT_RANDOM : 0) | (target.randomFully ? NAT_RANDOM_FULLY : 0)
+}
+
 function range(compiler: RuleCompiler, to: NatRange & { readonly ports?: PortRange | undefined }, flags: number): number {
   const addressed = to.first !== undefined ? NAT_MAP_IPS : 0
   const ported = to.ports !== undefined ? NAT_PROTO_SPECIFIED : 0
@@ -103,7 +107,8 @@ const CONNTRACK_TARGETS: readonly string[] = ['NETMAP', 'SYNPROXY', 'CONNSECMARK
  * whatever table and chain, even one that nothing jumps to; and deleting the last such rule turns it off again.
  */
 export function needsConntrack(state: IptablesState): boolean {
-  return state.tables.some((table) => table.chains.some((chain) => chain.rules.some((rule) => rule.matches.some(matchNeedsConntrack) || (rule.target !== undefined && targetNeedsConntrack(rule.target)))))
+  const needs = ({ matches, target }: Rule): boolean => matches.some(matchNeedsConntrack) || (target !== undefined && targetNeedsConntrack(target))
+  return state.tables.some((table) => table.chains.some((chain) => chain.rules.some(needs)))
 }
 
 function matchNeedsConntrack(match: Match): boolean {

@@ -71,8 +71,8 @@ export interface CompiledRules {
   readonly entries: Int32Array
   readonly policies: Int32Array
   readonly shown: Uint8Array
-  /** By TABLE_*: its chains, undefined for a table that is absent. */
-  readonly tables: readonly (readonly CompiledChain[] | undefined)[]
+  /** By TABLE_*: the table exists. */
+  readonly tables: readonly boolean[]
   readonly patterns: readonly DevicePattern[]
   /** Interface names in sets, numbered. */
   readonly interfaces: ReadonlyMap<string, number>
@@ -178,7 +178,7 @@ export function compileRules(state: IptablesState, sets: readonly IpSet[], word:
     depth: graph.depth(),
     patterns: compiler.patterns,
     interfaces: compiler.interfaces,
-    tables: TABLE_NAMES.map((name) => (state.tables.some((table) => table.name === name) ? chains.filter((chain) => chain.table === TABLE_NUMBERS[name]) : undefined)),
+    tables: TABLE_NAMES.map((name) => state.tables.some((table) => table.name === name)),
     faults: graph.faults,
     ...hookEntries(chains),
   }
@@ -190,7 +190,8 @@ function layOut(state: IptablesState): CompiledChain[] {
   for (const table of state.tables) {
     for (const chain of table.chains) {
       const builtin = (BUILTIN_CHAINS[table.name] as readonly string[]).includes(chain.name)
-      chains.push({ table: TABLE_NUMBERS[table.name], name: chain.name, rules: chain.rules, policy: builtin ? (chain.policy ?? 'ACCEPT') : undefined, firstRow: row })
+      const policy = builtin ? (chain.policy ?? 'ACCEPT') : undefined
+      chains.push({ table: TABLE_NUMBERS[table.name], name: chain.name, rules: chain.rules, policy, firstRow: row })
       row += chain.rules.length + 1
     }
   }

@@ -83,7 +83,8 @@ export class ConntrackTable {
     const mine = slot * ENTRY_STRIDE
     const theirs = (found >> 1) * ENTRY_STRIDE
     // the same flow twice, not yet confirmed: no clash
-    return !(rows[mine] === rows[theirs] && rows[mine + E_DST] === rows[theirs + E_DST] && rows[mine + E_PORTS] === rows[theirs + E_PORTS] && rows[mine + E_PROTO] === rows[theirs + E_PROTO])
+    if (rows[mine] !== rows[theirs] || rows[mine + E_DST] !== rows[theirs + E_DST]) return true
+    return rows[mine + E_PORTS] !== rows[theirs + E_PORTS] || rows[mine + E_PROTO] !== rows[theirs + E_PROTO]
   }
 
   /** Remembers whose source an entry translates, so that one source keeps its mapping. Called once an entry. */
@@ -139,7 +140,8 @@ export class ConntrackTable {
     this.recentAt = (at + 1) % QUARANTINE
     const old = this.recent[at * 2]
     const row = old * ENTRY_STRIDE
-    if (this.recent[at * 2 + 1] !== 0 && this.rows[row + E_ID] === this.recent[at * 2 + 1] && (this.rows[row + E_STATUS] & (IPS_CONFIRMED | IPS_FREE)) === 0) this.release(old)
+    const oldId = this.recent[at * 2 + 1]
+    if (oldId !== 0 && this.rows[row + E_ID] === oldId && (this.rows[row + E_STATUS] & (IPS_CONFIRMED | IPS_FREE)) === 0) this.release(old)
     this.recent[at * 2] = slot
     this.recent[at * 2 + 1] = id
   }

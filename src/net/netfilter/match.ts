@@ -259,7 +259,8 @@ function rpfilter(nf: Netfilter, flags: number, packet: Packet): number {
   const device = nf.inDevice
   if (device === null || device.kind === DEVICE_LOOPBACK) return MATCHED
   if (packet.src >>> 24 === 0 && (packet.dst === -1 || packet.dst >>> 8 === 0xe00000)) return MATCHED
-  const passes = rpfilterCheck(nf.netns, packet, device, flags & RPFILTER_LOOSE, (flags & RPFILTER_VALIDMARK) === 0 ? 0 : 1, (flags & RPFILTER_ACCEPT_LOCAL) === 0 ? 0 : 1)
+  const validMark = (flags & RPFILTER_VALIDMARK) === 0 ? 0 : 1
+  const passes = rpfilterCheck(nf.netns, packet, device, flags & RPFILTER_LOOSE, validMark, (flags & RPFILTER_ACCEPT_LOCAL) === 0 ? 0 : 1)
   return passes === 1 ? MATCHED : NO_MATCH
 }
 

@@ -122,7 +122,7 @@ export class Netfilter {
     this.entries = compiled.entries
     this.policies = compiled.policies
     this.shown = compiled.shown
-    this.natTable = compiled.tables[TABLE_NAT] !== undefined
+    this.natTable = compiled.tables[TABLE_NAT]
     this.words = (compiled.patterns.length + 31) >>> 5
     this.deviceBits = new Int32Array(this.words)
     this.makeDeviceRow(null)
@@ -222,7 +222,8 @@ export class Netfilter {
     let verdict = NF_ACCEPT
     const conntrack = this.netns.conntrack
     if (hook === HOOK_PREROUTING || hook === HOOK_OUTPUT) {
-      if (conntrack !== null && isFragment(packet) && packet.conntrack < 0 && packet.notrack === 0 && ipDefrag(this.netns, packet, this.defragUser(hook, packet)) === 0) return NF_STOLEN
+      const gather = conntrack !== null && isFragment(packet) && packet.conntrack < 0 && packet.notrack === 0
+      if (gather && ipDefrag(this.netns, packet, this.defragUser(hook, packet)) === 0) return NF_STOLEN
       verdict = this.runTable(TABLE_RAW, hook, packet)
       if (verdict !== NF_ACCEPT) return verdict
       if (conntrack !== null) verdict = conntrack.track(packet)

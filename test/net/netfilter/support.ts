@@ -11,12 +11,29 @@ import { Fib, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from '../../../src/net/fib
 import { RouteTable, type Route } from '../../../src/net/fib-table.js'
 import { FragmentQueues } from '../../../src/net/ip-fragment.js'
 import {
-  compileNetfilter, HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, type Netfilter,
+  compileNetfilter,
+  HOOK_FORWARD,
+  HOOK_INPUT,
+  HOOK_OUTPUT,
+  HOOK_POSTROUTING,
+  HOOK_PREROUTING,
+  NF_ACCEPT,
+  type Netfilter,
 } from '../../../src/net/netfilter/netfilter.js'
 import { Netns, NETNS_NODE, World } from '../../../src/net/netns.js'
 import {
-  ETHERTYPE_IPV4, Packet, PAYLOAD_QUOTE, PROTO_ICMP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP,
-  TCP_SYN, wholeIpPayloadLength,
+  ETHERTYPE_IPV4,
+  Packet,
+  PAYLOAD_QUOTE,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+  TCP_ACK,
+  TCP_OPTIONS_NONE,
+  TCP_OPTIONS_SYN,
+  TCP_OPTIONS_TIMESTAMP,
+  TCP_SYN,
+  wholeIpPayloadLength,
 } from '../../../src/wire/packet.js'
 
 export interface Host {
@@ -44,7 +61,11 @@ export function host(iptables: string, spec: HostSpec = {}): Host {
   world.netns.push(netns)
   const add = (name: string, kind: number, addresses: readonly string[]): void => {
     const device = new Device(netns, world.devices.length, name, kind, 1500)
-    device.addresses = addresses.map((text) => ({ ...parseAddressWithLength(text) as { address: number; length: number }, scope: SCOPE_GLOBAL, secondary: 0 }))
+    device.addresses = addresses.map((text) => ({
+      ...(parseAddressWithLength(text) as { address: number; length: number }),
+      scope: SCOPE_GLOBAL,
+      secondary: 0,
+    }))
     world.devices.push(device)
     netns.devices.push(device)
   }
@@ -64,7 +85,20 @@ export function host(iptables: string, spec: HostSpec = {}): Host {
 
 function connectedRoutes(netns: Netns): Fib {
   const route = (base: number, length: number, type: number, device: Device): Route => ({
-    index: 0, base, length, type, gateway: 0, device, source: device.addresses[0].address, scope: 0, metric: 0, tos: 0, mtu: 0, mtuLocked: 0, nexthops: null, spec: -1,
+    index: 0,
+    base,
+    length,
+    type,
+    gateway: 0,
+    device,
+    source: device.addresses[0].address,
+    scope: 0,
+    metric: 0,
+    tos: 0,
+    mtu: 0,
+    mtuLocked: 0,
+    nexthops: null,
+    spec: -1,
   })
   const local: Route[] = []
   const main: Route[] = []
@@ -81,7 +115,15 @@ function connectedRoutes(netns: Netns): Fib {
   }
   const routes = [...local, ...main]
   routes.forEach((one, index) => (one.index = index))
-  return new Fib(netns, { rules: [], local: new RouteTable('local', local), main: new RouteTable('main', main), fallback: new RouteTable('default', []), customRules: 0, customLocalRoutes: 0, routes })
+  return new Fib(netns, {
+    rules: [],
+    local: new RouteTable('local', local),
+    main: new RouteTable('main', main),
+    fallback: new RouteTable('default', []),
+    customRules: 0,
+    customLocalRoutes: 0,
+    routes,
+  })
 }
 
 export interface PacketSpec {
@@ -204,8 +246,20 @@ export function send(at: Host, leaving: Packet, to = 'rb'): number {
 /** `*filter` with these rules after the built-in chains. */
 export function table(name: string, ...rules: string[]): string {
   const builtin: Record<string, string[]> = {
-    raw: ['PREROUTING', 'OUTPUT'], mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'], nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'], filter: ['INPUT', 'FORWARD', 'OUTPUT'],
+    raw: ['PREROUTING', 'OUTPUT'],
+    mangle: ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'],
+    nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
+    filter: ['INPUT', 'FORWARD', 'OUTPUT'],
   }
-  const users = [...new Set(rules.flatMap((rule) => [/^-A (\S+)/.exec(rule)?.[1] ?? '', /-[jg] ([A-Z]+-[A-Z0-9-]+|cali\S+)/.exec(rule)?.[1] ?? '']))].filter((chain) => chain !== '' && !builtin[name].includes(chain))
-  return [`*${name}`, ...builtin[name].map((chain) => `:${chain} ACCEPT [0:0]`), ...users.map((chain) => `:${chain} - [0:0]`), ...rules, 'COMMIT', ''].join('\n')
+  const users = [
+    ...new Set(rules.flatMap((rule) => [/^-A (\S+)/.exec(rule)?.[1] ?? '', /-[jg] ([A-Z]+-[A-Z0-9-]+|cali\S+)/.exec(rule)?.[1] ?? ''])),
+  ].filter((chain) => chain !== '' && !builtin[name].includes(chain))
+  return [
+    `*${name}`,
+    ...builtin[name].map((chain) => `:${chain} ACCEPT [0:0]`),
+    ...users.map((chain) => `:${chain} - [0:0]`),
+    ...rules,
+    'COMMIT',
+    '',
+  ].join('\n')
 }
