@@ -7,6 +7,7 @@ import { formatMeasurements, runSuite, type Measurement, type Suite } from './su
 /** Loaded one by one: a suite's data and compiled code shall not disturb another's. */
 const SUITES: Record<string, () => Promise<{ suites: readonly Suite[] }>> = {
   'event-queue': () => import('./event-queue.js'),
+  forward: () => import('./forward.js'),
   ip: () => import('./ip.js'),
 }
 

@@ -152,18 +152,14 @@ function addLoss(document: TraceDocument, runs: Run[]): void {
   if (disposition === 'DELIVERED' || disposition === 'EXITED') return
   const hop = document.forward.hops.findLast((candidate) => candidate.steps.some((step) => step.n === document.result.step)) ?? document.forward.hops.at(-1)
   if (hop === undefined) return
-  const station: Station = { kind: 'lost', title: disposition, lengths: [], steps: hop.steps.filter((step) => step.n === document.result.step) }
-  for (const run of runs) for (const other of run.stations) removeSteps(other, station.steps)
   const run = runs.findLast((candidate) => candidate.node === hop.node)
+  const last = run?.stations.at(-1)
+  // What happened after the packet had reached its last station led to the loss.
+  const reached = last?.steps.findLastIndex((step) => ARRIVING.includes(step.kind) || step.kind === 'agent') ?? -1
+  const steps = last === undefined ? hop.steps : last.steps.splice(reached < 0 && last.kind === 'pod' ? last.steps.length - 1 : reached + 1)
+  const station: Station = { kind: 'lost', title: disposition, lengths: [], steps: [...steps] }
   if (run !== undefined) run.stations.push(station)
   else runs.push({ node: hop.node, role: hop.netns.startsWith('router/') ? 'router' : 'host', stations: [station] })
-}
-
-function removeSteps(station: Station, gone: readonly StepDocument[]): void {
-  for (const step of gone) {
-    const at = station.steps.indexOf(step)
-    if (at >= 0) station.steps.splice(at, 1)
-  }
 }
 
 /** `3-6, 9`. */

@@ -65,6 +65,8 @@ interface Layout {
   readonly boxes: readonly Box[]
   readonly hosts: readonly Host[]
   readonly boxWidth: number
+  /** Between two machines. */
+  readonly cable: number
   readonly width: number
   readonly bottom: number
 }
@@ -142,6 +144,7 @@ function layoutOf(runs: readonly Run[], textWidth: number): Layout {
   const rows = Math.max(1, ...columns.flat().map((column) => column.length))
   const stations = runs.flatMap((run) => run.stations)
   const boxWidth = Math.max(130, ...stations.map((station) => Math.max(station.title.length * CHAR, detailText(station).length * SMALL_CHAR) + 24))
+  const cable = Math.max(CABLE_GAP, ...stations.map((station) => wireText(station).length * SMALL_CHAR + 20))
   const labelRoom = Math.max(0, ...stations.map((station) => labelOf(station).length * SMALL_CHAR + 40 - boxWidth / 2))
   const top = HEADER + HOST_TITLE
   const boxes: Box[] = []
@@ -162,10 +165,10 @@ function layoutOf(runs: readonly Run[], textWidth: number): Layout {
     x = Math.max(x + Math.max(HOST_PAD, labelRoom), start + title.length * 8.6 + 2 * HOST_PAD)
     const y = top - HOST_TITLE + (rows - tallest) * ROW
     hosts.push({ title, role: runs[run].role, x: start, y, width: x - start, height: HOST_TITLE + tallest * ROW - (ROW - BOX_HEIGHT) + HOST_PAD })
-    x += CABLE_GAP
+    x += cable
   })
-  const width = Math.ceil(Math.max(x - CABLE_GAP + MARGIN, textWidth + 2 * MARGIN, 360))
-  return { boxes: inPathOrder(boxes, runs), hosts, boxWidth, width, bottom: top + rows * ROW - (ROW - BOX_HEIGHT) + HOST_PAD }
+  const width = Math.ceil(Math.max(x - cable + MARGIN, textWidth + 2 * MARGIN, 360))
+  return { boxes: inPathOrder(boxes, runs), hosts, boxWidth, cable, width, bottom: top + rows * ROW - (ROW - BOX_HEIGHT) + HOST_PAD }
 }
 
 function inPathOrder(boxes: readonly Box[], runs: readonly Run[]): Box[] {
@@ -173,8 +176,7 @@ function inPathOrder(boxes: readonly Box[], runs: readonly Run[]): Box[] {
   return [...boxes].sort((a, b) => order.indexOf(a.station) - order.indexOf(b.station))
 }
 
-function detailText({ lengths, ttl, outerTtl, kind, steps }: Station): string {
-  if (kind === 'lost') return steps.length === 0 ? '' : `step ${stepNumbers(steps)}`
+function detailText({ lengths, ttl, outerTtl }: Station): string {
   const sizes = lengths.length === 0 ? '' : `${lengths.slice(0, 3).join(' + ')}${lengths.length > 3 ? ' + …' : ''} B`
   const life = ttl === undefined ? '' : outerTtl === undefined ? `ttl ${ttl}` : `ttl ${ttl} in ${outerTtl}`
   return [sizes, life].filter((word) => word !== '').join(' · ')
@@ -190,9 +192,10 @@ function addedText(bytes: number | undefined): string[] {
   return bytes === undefined || bytes === 0 ? [] : [`${bytes > 0 ? '+' : '−'}${Math.abs(bytes)} B`]
 }
 
-function arrows({ boxes, boxWidth }: Layout): string[] {
+function arrows(layout: Layout): string[] {
+  const { boxes } = layout
   const parts: string[] = []
-  for (let index = 1; index < boxes.length; index++) parts.push(arrow(boxes[index - 1], boxes[index], boxWidth))
+  for (let index = 1; index < boxes.length; index++) parts.push(arrow(boxes[index - 1], boxes[index], layout))
   return parts
 }
 
@@ -203,11 +206,12 @@ function firstBadge({ boxes, boxWidth }: Layout): string[] {
   return first === undefined || own === '' || first.station.kind === 'lost' ? [] : [badge(own, { x: first.x + boxWidth, y: first.y })]
 }
 
-function arrow(from: Box, to: Box, boxWidth: number): string {
+function arrow(from: Box, to: Box, { boxWidth, cable }: Layout): string {
   const lost = to.station.kind === 'lost'
-  const stroke = `fill="none" stroke="${lost ? BAD : PATH}" stroke-width="2" marker-end="url(#${lost ? 'stop' : 'go'})"${lost ? ' stroke-dasharray="5 4"' : ''}`
-  const numbers = lost ? '' : stepNumbers(to.station.steps)
-  const label = lost ? '' : labelOf(to.station).slice(numbers.length).trim()
+  const color = lost ? BAD : PATH
+  const stroke = `fill="none" stroke="${color}" stroke-width="2" marker-end="url(#${lost ? 'stop' : 'go'})"${lost ? ' stroke-dasharray="5 4"' : ''}`
+  const numbers = stepNumbers(to.station.steps)
+  const label = labelOf(to.station).slice(numbers.length).trim()
   if (from.column === to.column) {
     const x = from.x + boxWidth / 2
     const down = to.y > from.y
@@ -215,27 +219,27 @@ function arrow(from: Box, to: Box, boxWidth: number): string {
     const end = down ? to.y - 3 : to.y + BOX_HEIGHT + 3
     const middle = (start + end) / 2
     const note = label === '' ? '' : text(label, { x: x + 14 + numbers.length * SMALL_CHAR + 22, y: middle + 4, size: 11, fill: FAINT })
-    const steps = numbers === '' ? '' : badge(numbers, { x: x + 26 + (numbers.length * SMALL_CHAR) / 2, y: middle })
+    const steps = numbers === '' ? '' : badge(numbers, { x: x + 26 + (numbers.length * SMALL_CHAR) / 2, y: middle, fill: color })
     return `<path d="M${x} ${start}V${end}" ${stroke}/>${steps}${note}`
   }
   const start = from.x + boxWidth
   const end = to.x - 3
   const y1 = from.y + BOX_HEIGHT / 2
   const y2 = to.y + BOX_HEIGHT / 2
-  const middle = (from.run === to.run ? (start + end) / 2 : Math.round(end - CABLE_GAP / 2 - HOST_PAD))
+  const middle = (from.run === to.run ? (start + end) / 2 : Math.round(end - cable / 2 - HOST_PAD))
   const d = y1 === y2 ? `M${start} ${y1}H${end}` : `M${start} ${y1}H${middle}V${y2}H${end}`
-  const cable = from.run === to.run ? '' : text(wireText(from.station), { x: middle, y: y2 - 24, size: 11, fill: FAINT, anchor: 'middle' })
+  const wire = from.run === to.run ? '' : text(wireText(from.station), { x: middle, y: y2 - 24, size: 11, fill: FAINT, anchor: 'middle' })
   const note = label === '' || from.run === to.run ? '' : text(label, { x: middle, y: y2 + 26, size: 11, fill: FAINT, anchor: 'middle' })
-  return `<path d="${d}" ${stroke}/>${numbers === '' ? '' : badge(numbers, { x: middle, y: y2 })}${cable}${note}`
+  return `<path d="${d}" ${stroke}/>${numbers === '' ? '' : badge(numbers, { x: middle, y: y2, fill: color })}${wire}${note}`
 }
 
 function wireText({ lengths }: Station): string {
   return lengths.length === 0 ? '' : `${lengths.slice(0, 2).join(' + ')}${lengths.length > 2 ? ' + …' : ''} B on wire`
 }
 
-function badge(numbers: string, { x, y }: { x: number; y: number }): string {
+function badge(numbers: string, { x, y, fill = PATH }: { x: number; y: number; fill?: string }): string {
   const width = Math.max(22, numbers.length * SMALL_CHAR + 14)
-  const pill = rect({ x: x - width / 2, y: y - 10, width, height: 20 }, `rx="10" fill="${PATH}"`)
+  const pill = rect({ x: x - width / 2, y: y - 10, width, height: 20 }, `rx="10" fill="${fill}"`)
   return `${pill}${text(numbers, { x, y: y + 4, size: 11, fill: '#ffffff', anchor: 'middle' })}`
 }
 

@@ -140,16 +140,28 @@ function spansOf(page: Page, step: StepDocument): Span[] {
   const rule = page.verbosity >= 1 ? undefined : decidingRule(step.rules ?? [])
   const spans: Span[] = []
   if (rule !== undefined && !step.text.includes(rule.text)) {
-    spans.push({ text: clean(`${rule.chain} #${rule.rule}`), style: 'dim', whole: true }, { text: clean(withoutComments(page, rule.text)) })
+    const chain = labelOf(step).endsWith(`/${rule.chain}`) ? '' : `${rule.chain} `
+    spans.push({ text: clean(`${chain}#${rule.rule}`), style: 'dim', whole: true }, { text: clean(withoutComments(page, rule.text)) })
   }
   const rest = clean(withoutComments(page, restOf(step)))
   if (spans.length === 0) spans.push({ text: rest })
   else if (step.tried !== 1) spans.push({ text: `(${rest})`, style: 'dim' })
-  for (const change of changesOf(step)) {
-    const text = clean(change)
-    if (!spans.some((span) => span.text.includes(text))) spans.push({ text, style: 'bold', whole: true })
-  }
-  return spans
+  return changesOf(step).reduce((sofar, change) => emphasised(sofar, clean(change)), spans)
+}
+
+/** The change in bold: where the text has it already, there, else behind it. */
+function emphasised(spans: readonly Span[], change: string): Span[] {
+  const bold: Span = { text: change, style: 'bold', whole: true }
+  const index = spans.findIndex((span) => span.style === undefined && span.text.includes(change))
+  if (index < 0) return spans.some((span) => span.text.includes(change)) ? [...spans] : [...spans, bold]
+  const { text } = spans[index]
+  const at = text.indexOf(change)
+  // A comma that follows stays with it.
+  const end = /^[^ ]*/.exec(text.slice(at + change.length))?.[0] ?? ''
+  const before = text.slice(0, at).trimEnd()
+  const after = text.slice(at + change.length + end.length).trimStart()
+  const parts: Span[] = [{ text: before }, { ...bold, text: change + end }, { text: after }]
+  return [...spans.slice(0, index), ...parts.filter((part) => part.text !== ''), ...spans.slice(index + 1)]
 }
 
 /** `ttl 64→63`; an address with its port as one: `src 10.1.15.2:40000→192.168.0.100:1024`. */
@@ -174,7 +186,7 @@ export function changesOf({ before = {}, after = {} }: StepDocument): string[] {
 function detailLines(page: Page, columns: Columns, step: StepDocument): string[] {
   if (page.verbosity < 1) return []
   const lines = (step.rules ?? []).flatMap((rule) => ruleLines(page, columns, rule))
-  const source = provenanceText(step.provenance)
+  const source = lines.length > 0 ? '' : provenanceText(step.provenance)
   const from = source === '' ? [] : dimLines(page, columns, `from ${source}`)
   return [...lines, ...from, ...(page.verbosity >= 2 ? fieldLines(page, columns, step) : [])]
 }
@@ -261,7 +273,7 @@ function shortHopLines(page: Page, leg: LegDocument, index: number, hop: HopDocu
   const range = numbers.length === 0 ? '' : numbers.length === 1 ? `${numbers[0]}` : `${numbers[0]}-${numbers[numbers.length - 1]}`
   const place = clean(placeOf(hop))
   const frames = framesOfHop(leg, index)
-  const devices = frames.map((frame) => frame.device).filter((device, at, all) => device !== all[at - 1])
+  const devices = [...new Set(frames.map((frame) => frame.device))]
   const ttl = frames.map((frame) => frameFacts(frame).ttl).findLast((value) => value !== undefined)
   const changes = hop.steps.filter((step) => step.kind === 'nat').flatMap(changesOf)
   const largest = Math.max(0, ...frames.map((frame) => frame.length))

@@ -109,7 +109,7 @@ function ruleText(document: TraceDocument): string {
   const step = decidingStep(document)?.step
   if (step === undefined) return ''
   const rule = decidingRule(step.rules ?? [])
-  const text = rule === undefined ? '' : `-A ${rule.chain} ${rule.text}`
+  const text = rule === undefined || document.result.cause.includes(rule.text) ? '' : `-A ${rule.chain} ${rule.text}`
   const source = provenanceText(rule?.provenance ?? step.provenance)
   return [text, source === '' ? '' : `from ${source}`].filter((part) => part !== '').join('\n')
 }

@@ -14,7 +14,8 @@ import {
   DENIED, NEIGHBOR_FAILED, REASON_BRIDGE_INGRESS_STP_STATE, REASON_OTHERHOST, REASON_PKT_TOO_BIG, TOO_BIG,
 } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
-import { ROUTE_RESULT, routeInput, RTN_UNICAST } from './fib.js'
+import { RTN_UNICAST } from './fib.js'
+import { ROUTE_RESULT, routeInput } from './route-input.js'
 import { fragmentPacket } from './ip-output.js'
 import { MacTable } from './mac-table.js'
 import { runHook } from './netfilter-hook.js'

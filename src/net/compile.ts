@@ -429,7 +429,8 @@ function loadFdb(netns: Netns, dataplane: Dataplane): void {
     if (device.vxlan !== null && spec.destination !== undefined) {
       device.vxlan.add(macHigh(spec.mac), macLow(spec.mac), spec.destination, spec.port ?? device.vxlan.port, spec.vni ?? device.vxlan.vni)
     } else if (device.port !== null && spec.master !== undefined && spec.mac !== undefined) {
-      device.port.bridge.addPermanent(macHigh(spec.mac), macLow(spec.mac), device.port, 0)
+      // permanent is local, for the host itself; static leads to the port (br_fdb.c fdb_add_entry)
+      device.port.bridge.addPermanent(macHigh(spec.mac), macLow(spec.mac), device.port, spec.state === 'permanent' ? 1 : 0)
     }
   }
 }

@@ -11,9 +11,10 @@ import {
 } from './disposition.js'
 import { dropPacket } from './drop.js'
 import {
-  EACCES, EHOSTUNREACH, ENETUNREACH, isMulticast, MARTIAN_DESTINATION, MARTIAN_LOCAL_SOURCE, MARTIAN_NONE, MARTIAN_RPFILTER, ROUTE_RESULT, routeInput,
-  RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_UNREACHABLE, type RouteResult,
+  EACCES, EHOSTUNREACH, ENETUNREACH, isMulticast, MARTIAN_DESTINATION, MARTIAN_LOCAL_SOURCE, MARTIAN_NONE, MARTIAN_RPFILTER, RTN_BROADCAST, RTN_LOCAL,
+  RTN_PROHIBIT, RTN_UNREACHABLE, type RouteResult,
 } from './fib.js'
+import { ROUTE_RESULT, routeInput } from './route-input.js'
 import { icmpReceive, icmpSend, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, ICMP_NET_UNREACH, ICMP_PKT_FILTERED, ICMP_PROT_UNREACH } from './icmp.js'
 import { ipForward } from './ip-forward.js'
 import { DEFRAG_LOCAL_DELIVER, ipDefrag } from './ip-fragment.js'

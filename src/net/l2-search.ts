@@ -5,7 +5,7 @@
 import { DEVICE_BRIDGE, DEVICE_NIC, DEVICE_VETH, SCOPE_LINK, type Device } from './device.js'
 import { ARP_IGNORED, arpVerdict } from './arp.js'
 import type { BridgePort } from './bridge.js'
-import { inetSelectAddr } from './fib.js'
+import { inetSelectAddr } from './route-output.js'
 import type { Neighbour } from './neigh.js'
 
 /** Fills the entry's MAC when somebody would answer. */

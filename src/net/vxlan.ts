@@ -12,7 +12,8 @@ import {
   LOOP, NO_VTEP, REASON_LOCAL_MAC, REASON_RECURSION_LIMIT, REASON_TUNNEL_TXINFO, REASON_VXLAN_INVALID_HDR, REASON_VXLAN_NO_REMOTE, REASON_VXLAN_VNI_NOT_FOUND,
 } from './disposition.js'
 import { dropPacket } from './drop.js'
-import { inetAddrType, RouteResult, routeOutputFrom, RTN_LOCAL } from './fib.js'
+import { inetAddrType, RouteResult, RTN_LOCAL } from './fib.js'
+import { routeOutputFrom } from './route-output.js'
 import { flowHash } from './flow-hash.js'
 import { ipLocalOut } from './ip-output.js'
 import { MacTable } from './mac-table.js'

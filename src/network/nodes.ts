@@ -11,7 +11,8 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { applyChainEdits } from '../dataplane/chain-edit.js'
-import type { Dataplane, SocketSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, FdbSpec, SocketSpec } from '../dataplane/dataplane.js'
+import type { IptablesState, TableName } from '../dataplane/iptables.js'
 import type { PodAttachment, RuntimePart } from '../docker/attachment.js'
 import { renderCni } from '../docker/cni-bridge.js'
 import { renderDocker } from '../docker/docker.js'
@@ -51,7 +52,7 @@ export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane
     routes: [...bare.dataplane.routes, ...(flannel?.routes ?? []), ...(runtime?.routes ?? [])],
     rules: [],
     neighbours: flannel?.neighbours ?? [],
-    fdb: flannel?.fdb ?? [],
+    fdb: [...(flannel?.fdb ?? []), ...bridgeEntries(devices)],
     sysctls: { ...bare.dataplane.sysctls, ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}) },
     iptables: applyChainEdits({ tables: [] }, edits),
     ipsets: runtime?.ipsets ?? [],
@@ -64,7 +65,28 @@ export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane
     dataplane = applied.dataplane
     problems.push(...applied.problems)
   }
-  return { node, dataplane, pods: podPlans(runtime, pods), problems }
+  return { node, dataplane: { ...dataplane, iptables: inSaveOrder(dataplane.iptables) }, pods: podPlans(runtime, pods), problems }
+}
+
+/** What a bridge keeps of itself: an entry for each port's MAC, and one for its own when no port has it (br_fdb_add_local, br_fdb_change_mac_address). */
+function bridgeEntries(devices: readonly DeviceSpec[]): FdbSpec[] {
+  const entries: FdbSpec[] = []
+  for (const bridge of devices.filter(({ kind }) => kind === 'bridge')) {
+    const members = devices.filter(({ name, master }) => master === bridge.name || name === bridge.name)
+    // ports first: the bridge has mostly taken its MAC from one of them
+    for (const { name, mac } of members.sort((a, b) => Number(a === bridge) - Number(b === bridge))) {
+      if (mac === undefined || entries.some((entry) => entry.mac === mac && entry.master === bridge.name)) continue
+      entries.push({ mac, device: name, master: bridge.name, state: 'permanent', provenance: { by: 'kernel' } })
+    }
+  }
+  return entries
+}
+
+/** enum nft_table_type of iptables/nft.h: the order in which iptables-nft-save prints the tables. */
+const SAVE_ORDER: readonly TableName[] = ['mangle', 'security', 'raw', 'filter', 'nat']
+
+function inSaveOrder({ tables }: IptablesState): IptablesState {
+  return { tables: [...tables].sort((a, b) => SAVE_ORDER.indexOf(a.name) - SAVE_ORDER.indexOf(b.name)) }
 }
 
 interface RuntimeInput {

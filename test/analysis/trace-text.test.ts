@@ -26,9 +26,9 @@ describe('the whole text', () => {
       n1 / host                                                                                   t=8.0 us
         3  bridge docker0   from veth-a1, for docker0 itself                            84 B  LOCAL
         4  route            10.1.0.0/16 dev flannel0 ttl 64→63                          84 B  FORWARD
-        5  filter/FORWARD   FORWARD #1 -s 10.1.0.0/16 -j ACCEPT                         84 B  ACCEPT
-        6  nat/POSTROUTING  POSTROUTING #2 -s 10.1.0.0/16 -d 10.1.0.0/16 -j             84 B  RETURN
-                            RETURN (2 tried)
+        5  filter/FORWARD   #1 -s 10.1.0.0/16 -j ACCEPT                                 84 B  ACCEPT
+        6  nat/POSTROUTING  #2 -s 10.1.0.0/16 -d 10.1.0.0/16 -j RETURN (2               84 B  RETURN
+                            tried)
         7  send flannel0    mtu 1472                                              frame 84 B  SENT
         8  agent            flanneld: 10.1.44.0/24 is at 192.168.10.12:8285             84 B  FORWARD
                             ttl 63→62
@@ -70,8 +70,7 @@ describe('the whole text', () => {
         1  send eth0       mtu 1472                                                  frame 74 B  SENT
       n1 / host                                                                                   t=8.0 us
         2  route           10.1.0.0/16 dev flannel0 ttl 64→63                              60 B  FORWARD
-        3  filter/FORWARD  FORWARD #1 -p tcp -m tcp --dport 8080 -j DROP (1 rule           60 B  DROP
-                           tried)
+        3  filter/FORWARD  #1 -p tcp -m tcp --dport 8080 -j DROP (1 rule tried)            60 B  DROP
 
       DENIED  step 3, n1 / host, filter/FORWARD rule 1                              kernel: NETFILTER_DROP
         cause      a rule of filter/FORWARD on n1 drops tcp to port 8080

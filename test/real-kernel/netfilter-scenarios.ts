@@ -476,7 +476,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'ipset list:set',
     ipsets:
-      'create x hash:net family inet\ncreate y hash:ip,port family inet\ncreate s list:set size 8\nadd x 10.1.0.0/25\nadd y 10.1.0.200,udp:9000\nadd s x\nadd s y\n',
+      'create x hash:net family inet\ncreate y hash:ip,port family inet\ncreate s list:set size 8\n' +
+      'add x 10.1.0.0/25\nadd y 10.1.0.200,udp:9000\nadd s x\nadd s y\n',
     rules: table(
       'filter',
       '-A FORWARD -m set --match-set s src -j ACCEPT',

@@ -4,7 +4,8 @@
  */
 import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
 import { DEVICE_LOOPBACK } from '../device.js'
-import { inetAddrType, rpfilterCheck } from '../fib.js'
+import { inetAddrType } from '../fib.js'
+import { rpfilterCheck } from '../route-input.js'
 import {
   M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DPORT, M_DSCP, M_DST, M_END, M_FRAGMENT,
   M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO, M_RANDOM, M_RECENT,

@@ -2,7 +2,8 @@
 /** The targets that do more than end a chain or jump (net/netfilter/xt_*.c, ipt_REJECT.c). */
 import { PROTO_TCP, TCP_OPTIONS_SYN, ipHeaderLength, type Packet } from '../../wire/packet.js'
 import { SCOPE_GLOBAL } from '../device.js'
-import { inetSelectAddr, outputMtu, RouteResult, routeOutputFrom } from '../fib.js'
+import { RouteResult } from '../fib.js'
+import { inetSelectAddr, outputMtu, routeOutputFrom } from '../route-output.js'
 import {
   CONTINUE, HOOK_OUTPUT, NAT_MAP_IPS, NF_ACCEPT, NF_DROP, NF_INCOMPLETE, T_CONNMARK_RESTORE, T_CONNMARK_SAVE, T_CONNMARK_SET, T_DNAT, T_DSCP, T_LOG,
   T_MARK, T_MASQUERADE, T_NOTRACK, T_REDIRECT, T_REJECT, T_SET, T_SNAT, T_TCPMSS, T_TTL, T_UNKNOWN,

@@ -4,7 +4,9 @@
  */
 import { maskOf, parseAddressWithLength } from '../../../src/base/cidr.js'
 import { ip } from '../../../src/base/ip.js'
+import type { IptablesState } from '../../../src/dataplane/iptables.js'
 import { parseIptablesSave } from '../../../src/dataplane/iptables-save.js'
+import type { IpSet } from '../../../src/dataplane/ipset.js'
 import { parseIpsets } from '../../../src/dataplane/ipset-save.js'
 import { Device, DEVICE_LOOPBACK, DEVICE_VETH, SCOPE_GLOBAL } from '../../../src/net/device.js'
 import { Fib, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from '../../../src/net/fib.js'
@@ -53,7 +55,16 @@ export interface HostSpec {
 
 export const ROUTER: NonNullable<HostSpec['devices']> = { ra: ['10.1.0.1/24'], rb: ['10.2.0.1/24'] }
 
+/** A host with rules as text; @throws Error with the problems of the text */
 export function host(iptables: string, spec: HostSpec = {}): Host {
+  const parsed = parseIptablesSave(iptables, { file: 'rules', line: 1, object: '' })
+  const sets = parseIpsets(spec.ipsets ?? '', { file: 'sets', line: 1, object: '' })
+  const problems = [...parsed.problems, ...sets.problems]
+  if (problems.length > 0) throw new Error(JSON.stringify(problems))
+  return hostOf(parsed.state, sets.sets, spec)
+}
+
+export function hostOf(state: IptablesState, sets: readonly IpSet[] = [], spec: HostSpec = {}): Host {
   const world = new World(spec.seed ?? 1)
   const netns = new Netns(world, 0, 'r', NETNS_NODE)
   netns.sysctls = spec.sysctls ?? {}
@@ -73,11 +84,7 @@ export function host(iptables: string, spec: HostSpec = {}): Host {
   for (const [name, addresses] of Object.entries(spec.devices ?? ROUTER)) add(name, DEVICE_VETH, addresses)
   netns.loopback = netns.devices[0]
   netns.fib = connectedRoutes(netns)
-  const parsed = parseIptablesSave(iptables, { file: 'rules', line: 1, object: '' })
-  const sets = parseIpsets(spec.ipsets ?? '', { file: 'sets', line: 1, object: '' })
-  const problems = [...parsed.problems, ...sets.problems]
-  if (problems.length > 0) throw new Error(JSON.stringify(problems))
-  const netfilter = compileNetfilter(netns, parsed.state, sets.sets)
+  const netfilter = compileNetfilter(netns, state, sets)
   if (netfilter === null) throw new Error('no table')
   netns.netfilter = netfilter
   return { world, netns, netfilter, device: (name) => netns.devices.find((device) => device.name === name) as Device }
