@@ -139,7 +139,8 @@ function assignSteps(hop: HopDocument, places: readonly Place[], known: Readonly
   if (places.length === 0) return
   let at = -1
   for (const step of hop.steps) {
-    const name = step.kind === 'agent' ? places.find((place) => place.station.kind === 'process')?.device : ARRIVING.includes(step.kind) ? step.at?.device : undefined
+    const process = places.find((place) => place.station.kind === 'process')?.device
+    const name = step.kind === 'agent' ? process : ARRIVING.includes(step.kind) ? step.at?.device : undefined
     const named = name === undefined ? -1 : places.findIndex((place, index) => index >= Math.max(0, at) && place.device === name)
     if (named >= 0) at = named
     const place = places[named >= 0 ? named : Math.min(at + 1, places.length - 1)]

@@ -12,7 +12,7 @@ const TCP_AND_IP = 40
 /** flanneld's udp backend: IPv4 and UDP. */
 const PROXY_BYTES = 28
 
-/** null when the packet never left a device. */
+/** null when the packet never left a device. Where no card of the underlay was crossed, outer is inner. */
 export function mtuOf(network: Network, outcome: TraceOutcome): MtuDocument | null {
   const { trace, devices } = network.world
   let inner = 0
@@ -51,5 +51,5 @@ export function mtuOf(network: Network, outcome: TraceOutcome): MtuDocument | nu
     }
   }
   if (inner === 0 || path === Infinity) return null
-  return { inner, outer, overhead, path, mss: path - TCP_AND_IP, limitedBy }
+  return { inner, outer: outer === 0 ? inner : outer, overhead, path, mss: path - TCP_AND_IP, limitedBy }
 }

@@ -115,7 +115,7 @@ function framesOf(network: Network, leg: number): FrameDocument[] {
 function notModelledOf(network: Network, outcome: TraceOutcome): string[] {
   const found: string[] = []
   if (network.cluster.kubeProxy.mode === 'iptables' && network.cluster.cni !== 'none') {
-    found.push('kube-proxy: its iptables rules are not rendered yet; they change nothing for a packet to a pod or node address unless a Service shares it')
+    found.push('kube-proxy: its iptables rules are not rendered yet')
   }
   if (outcome.disposition === 'INCOMPLETE') found.push('the packet met something that netsim does not model; the last step names it')
   return found

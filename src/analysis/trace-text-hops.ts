@@ -121,7 +121,7 @@ function paintAction(action: string, shown: string, { style }: Page): string {
 /** `84 B` of IP, `+28 112 B` with what was added, `frame 126 B` on a device. */
 function bytesText({ length, frameLength, bytesAdded }: StepDocument): string {
   if (frameLength !== undefined) return `frame ${frameLength} B`
-  const size = length === undefined ? '' : `${length} B`
+  const size = length === undefined || length === 0 ? '' : `${length} B`
   return bytesAdded === undefined || bytesAdded === 0 ? size : `${bytesAdded > 0 ? '+' : ''}${bytesAdded}  ${size}`
 }
 

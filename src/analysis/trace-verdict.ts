@@ -7,6 +7,7 @@ import type { Disposition } from '../net/disposition.js'
 import type { Network } from '../network/network.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'
 import { DEVICE_NIC } from '../net/device.js'
+import { NETNS_ROUTER } from '../net/netns.js'
 import { FRAME_STRIDE } from '../net/trace.js'
 import { frameLength } from '../wire/frame.js'
 import { LEG_FORWARD } from '../wire/packet.js'
@@ -38,7 +39,7 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     ...(lost && losing.kernelReason !== '' ? { kernelReason: losing.kernelReason } : {}),
     cause: causeOf(outcome, step),
     client: clientOf(outcome),
-    fixes: fixesOf(outcome, step, parts.mtu),
+    fixes: fixesOf(outcome, step, { mtu: parts.mtu, outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER }),
     next: nextOf(outcome),
     ...(outcome.forward.disposition === 'DELIVERED' && ttl !== undefined ? { ttlAtArrival: ttl } : {}),
     overhead: parts.mtu?.overhead ?? 0,
@@ -89,6 +90,7 @@ function clientOf(outcome: TraceOutcome): string {
   const { answer } = outcome
   if (answer !== null && answer.proto === PROTO_ICMP && answer.type !== ICMP_ECHOREPLY) return `ICMP ${icmpWords(answer.type, answer.code, answer.mtu)} from ${answer.from}`
   if (answer !== null && answer.proto === PROTO_TCP) {
+    if (outcome.forward.disposition === 'TOO_BIG' && outcome.reply?.disposition === 'DELIVERED') return 'connects; TCP itself would cut data of that size into segments of the MSS'
     if ((answer.flags & TCP_RST) !== 0) return `connection refused (RST from ${answer.from})`
     return outcome.disposition === 'DELIVERED' ? `connected (SYN-ACK after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms)` : 'connects, then data is retransmitted without an answer'
   }
@@ -99,12 +101,12 @@ function clientOf(outcome: TraceOutcome): string {
   return 'no echo reply: 100 % packet loss'
 }
 
-function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, mtu: MtuDocument | null): string[] {
+function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, { mtu, outside }: { readonly mtu: MtuDocument | null; readonly outside: boolean }): string[] {
   const place = step?.provenance?.file === undefined ? '' : ` (${step.provenance.file}:${step.provenance.line ?? 0})`
   return match(outcome.disposition)
     .returnType<string[]>()
     .with('DENIED', 'REJECTED', () => [step?.at?.rule === undefined ? 'let it pass before the policy of the chain drops it' : `change rule ${step.at.rule} of ${step.at.table ?? ''}/${step.at.chain ?? ''}${place}, or let the packet pass before it`])
-    .with('NO_ROUTE', () => ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'])
+    .with('NO_ROUTE', () => outside ? ['the router knows its segments and nothing else: tell it more in spec.underlay.routers of the Network document'] : ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'])
     .with('NO_VTEP', () => ['compare netsim show fdb and netsim show neigh with netsim show leases'])
     .with('NEIGHBOR_FAILED', () => ['nobody has the address on that segment: is the host up, the lease stale, the pod gone?'])
     .with('TOO_BIG', 'BLACKHOLE', () => (mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss}), or lower the pods' MTU to ${mtu.path}`]))

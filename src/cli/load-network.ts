@@ -1,7 +1,7 @@
 /** `-f`, `-R` and `--seed` → a network, or the list of what is wrong with the input on standard error. */
 import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
 import { buildCluster, type Cluster } from '../cluster/cluster.js'
-import { buildNetwork, type Network } from '../network/network.js'
+import { agentProblems, buildNetwork, type Network } from '../network/network.js'
 import { readInputs } from './input.js'
 import type { Io } from './io.js'
 
@@ -25,11 +25,12 @@ export async function loadNetwork({ filename, recursive, seed, at }: InputOption
   const read = await readInputs(filename, recursive, io)
   const { cluster, problems } = buildCluster(read.inputs)
   const found = [...read.problems, ...problems]
+  const options = { seed, ...(at === undefined ? {} : { atNs: at }) }
   if (hasErrors(found)) {
-    await report(found, io)
+    await report([...found, ...agentProblems(cluster, options)], io)
     return undefined
   }
-  const built = buildNetwork(cluster, { seed, ...(at === undefined ? {} : { atNs: at }) })
+  const built = buildNetwork(cluster, options)
   const all = [...found, ...built.problems]
   await report(all, io)
   return hasErrors(all) ? undefined : { cluster, network: built.network, inputs: read.inputs.map((input) => input.file) }
@@ -48,7 +49,7 @@ export async function report(problems: readonly Problem[], io: Io): Promise<void
 }
 
 /** Values from files stand in these texts: none of them may steer the terminal. */
-function safe(text: string): string {
+export function safe(text: string): string {
   // eslint-disable-next-line no-control-regex
   return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
 }

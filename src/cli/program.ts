@@ -2,7 +2,7 @@
  * The command line: verbs, flags and help. Only commander is loaded here; what a verb needs comes with the verb.
  * Wrong command lines end with 2, wrong input with 3, our own bugs with 70, all of it on standard error.
  */
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, Help, Option } from 'commander'
 import { DEFAULT_REQUEST } from '../network/request.js'
 import { EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, UsageError } from './exit.js'
 import type { Io } from './io.js'
@@ -74,7 +74,7 @@ function buildProgram(name: string, running: Running): Command {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-    .configureHelp({ sortOptions: false })
+    .configureHelp({ optionDescription: describeOption })
     .helpCommand('help [VERB]', 'help for a verb')
     .addHelpText('before', programExamples(name))
     .addHelpText('after', EXITS)
@@ -93,8 +93,17 @@ function programExamples(name: string): string {
 }
 
 const EXITS = `
-Exit status: 0 as asked (delivered, left the modelled world, or --expect met), 1 not delivered or --expect not met,
-2 wrong command line, 3 wrong input, 4 incomplete or ambiguous, 70 a bug of netsim's own.`
+Exit status:
+  0  as asked: delivered, left the modelled world, or --expect met
+  1  not delivered, or --expect not met
+  2  wrong command line       3  wrong input
+  4  incomplete or ambiguous  70  a bug of netsim's own`
+
+/** That a switch is off and a list is empty goes without saying. */
+function describeOption(option: Option): string {
+  const nothing = option.defaultValue === false || (Array.isArray(option.defaultValue) && option.defaultValueDescription === undefined)
+  return nothing ? option.description : new Help().optionDescription(option)
+}
 
 /** The value of a flag that counts. */
 function oneMore(_: string, before: number): number {
@@ -122,10 +131,11 @@ function addTrace(program: Command, name: string, { io, status }: Running): void
     .argument('<SRC>', 'ns/pod, pod/NAME, node/NAME, host/NAME, an address, or a pod of -n')
     .argument('<DST[:PORT]>', 'the same; without a port an ICMP echo is sent, with one a TCP connection is begun')
     .addHelpText('before', traceExamples(name))
+    .showHelpAfterError(`See '${name} trace --help'.`)
   addInputOptions(command)
     .addOption(new Option('--proto <NAME>', 'tcp, udp, icmp or sctp (tcp with a port, icmp without)').argParser(protocol))
     .addOption(new Option('--sport <PORT>', 'source port').argParser(integer(1, 65535)).default(DEFAULT_REQUEST.sport))
-    .addOption(new Option('--size <BYTES>', 'length of the IP packet, headers included; with tcp of a segment after the handshake').argParser(integer(20, 65535)))
+    .addOption(new Option('--size <BYTES>', 'length of the IP packet, headers included; tcp: of a segment after the handshake').argParser(integer(20, 65535)))
     .option('--df', "set don't-fragment", false)
     .addOption(new Option('--ttl <N>', 'time to live').argParser(integer(1, 255)).default(DEFAULT_REQUEST.ttl))
     .option('--cold', 'no neighbour and no bridge port is known yet', false)
@@ -164,6 +174,7 @@ function addShow(program: Command, name: string, { io, status }: Running): void 
     .argument('<KIND>', KINDS.join(', '))
     .argument('[NODE]', 'a node, a pod (ns/pod, or a bare name in -n) or router/NAME; without it every node')
     .addHelpText('before', showExamples(name))
+    .showHelpAfterError(`See '${name} show --help'.`)
   addInputOptions(command).action(async (word: string, node: string | undefined, flags: ShowFlags) => {
     const kind = kindOf(word)
     const { show } = await import('./show-command.js')

@@ -101,7 +101,8 @@ function showCluster(kind: ClusterKind, place: string | undefined, loaded: Loade
 
 function rowsShown(heading: readonly string[], rows: readonly (readonly (string | undefined)[])[]): Shown {
   const keys = heading.map((word) => word.toLowerCase().replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()))
-  const items = rows.map((row) => Object.fromEntries(keys.flatMap((key, column) => (row[column] === undefined || row[column] === '' ? [] : [[key, row[column]]]))))
+  const fields = (row: readonly (string | undefined)[]): [string, string | undefined][] => keys.map((key, column) => [key, row[column]])
+  const items = rows.map((row) => Object.fromEntries(fields(row).filter(([, value]) => value !== undefined && value !== '')))
   return { items, text: table(heading, rows) }
 }
 

@@ -72,7 +72,7 @@ export class GoFields {
     return address
   }
 
-  /** flannel masks host bits away without a word; here it is at least a warning. */
+  /** flannel masks host bits away without a word; here they are an error: whoever wrote them meant another prefix. */
   cidr(name: string): Cidr | undefined {
     const text = this.string(name)
     if (text === undefined) return undefined
@@ -82,7 +82,7 @@ export class GoFields {
       return undefined
     }
     const prefix = cidr(found.address, found.length)
-    if (prefix.base !== found.address) this.problem(`${name} ${text} has host bits; flannel takes it as ${formatCidr(prefix)}`, `write ${formatCidr(prefix)}`, 'warning')
+    if (prefix.base !== found.address) this.problem(`${name} ${text} has host bits; flannel would take it as ${formatCidr(prefix)}`, `write ${formatCidr(prefix)}`)
     return prefix
   }
 

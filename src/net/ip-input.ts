@@ -52,6 +52,11 @@ export function ipReceive(packet: Packet, device: Device): void {
 /** ip_rcv_finish, dst_input. */
 function receiveFinish(packet: Packet, device: Device): void {
   const netns = device.netns
+  // over lo a packet keeps the route that it left with (skb_valid_dst)
+  if (device === netns.loopback) {
+    localDeliver(packet, device)
+    return
+  }
   const result = ROUTE_RESULT
   const error = routeInput(netns, packet, device, result)
   if (error !== 0) {

@@ -2,7 +2,7 @@
  * Leases for every node, and flanneld's part of every node: from what etcd or the Node objects hold, with the agents converged on
  * it. A node whose address has a lease keeps it as it stands (right or wrong); one without takes one as flanneld would.
  */
-import { contains, formatCidr, type Cidr } from '../base/cidr.js'
+import { formatCidr, overlaps } from '../base/cidr.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
@@ -14,7 +14,7 @@ import { EtcdStore } from '../etcd/store.js'
 import type { ExternalInterface, RegistrationView } from '../flannel/backend.js'
 import { registrationAttributes, renderFlannel, type FlannelPart } from '../flannel/flanneld.js'
 import type { FlannelConfig } from '../flannel/config.js'
-import { parseSubnetKey, type Lease } from '../flannel/lease.js'
+import { leaseObject, parseSubnetKey, type Lease } from '../flannel/lease.js'
 import { EtcdSubnetManager } from '../flannel/subnet-manager-etcd.js'
 import { KubernetesSubnetManager, leaseOfNode, NodeRegistry, ANNOTATION_PREFIX } from '../flannel/subnet-manager-kubernetes.js'
 import { acquire, type SubnetManager } from '../flannel/subnet-manager.js'
@@ -50,6 +50,24 @@ const NS = 1e9
 
 /** @param atNs virtual time of the question: a lease that nobody of the cluster renews is gone once its time to live is over */
 export function planFlannel(cluster: Cluster, bare: readonly BareNode[], options: { readonly seed: number; readonly atNs: number }): FlannelPlan {
+  const plan = planUnplaced(cluster, bare, options)
+  return { ...plan, problems: plan.problems.map((problem) => placed(cluster, problem)) }
+}
+
+/** What flanneld says of its configuration or of a lease, at the line where that stands. */
+function placed(cluster: Cluster, problem: Problem): Problem {
+  if (problem.line > 0) return problem
+  const entry = cluster.etcd.find(({ key }) => key === problem.object || leaseObjectOf(key) === problem.object)
+  const place = entry ?? (problem.file === 'network config' || problem.file === 'etcd' ? cluster.flannel.config : undefined)
+  return place === undefined ? problem : { ...problem, file: place.file, line: place.line }
+}
+
+function leaseObjectOf(key: string): string | undefined {
+  const parsed = parseSubnetKey(key)
+  return parsed === undefined ? undefined : leaseObject(parsed.subnet)
+}
+
+function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { readonly seed: number; readonly atNs: number }): FlannelPlan {
   const problems: Problem[] = []
   const source = cluster.datastore === 'etcd' ? etcdSource(cluster, bare, options, problems) : kubernetesSource(cluster, bare, problems)
   const { config } = source
@@ -60,7 +78,7 @@ export function planFlannel(cluster: Cluster, bare: readonly BareNode[], options
     if (lease !== undefined) own.set(one.node.name, lease)
   }
   const leases = source.leases(own)
-  reportOverlaps(leases, cluster, problems)
+  reportOverlaps(leases, problems)
   const parts = new Map<string, FlannelPart>()
   const seen = new Set<string>()
   for (const one of bare) {
@@ -131,12 +149,7 @@ function etcdSource(cluster: Cluster, bare: readonly BareNode[], options: { read
   }
   const manager = new EtcdSubnetManager({ store, version: cluster.flannel.version, prng: new Prng(options.seed ^ hashText('flannel leases')) })
   const read = manager.readConfig()
-  const places = new Map(cluster.etcd.map((entry) => [entry.key, entry]))
-  const placed = (list: readonly Problem[]): Problem[] => list.map((problem) => {
-    const entry = places.get(problem.object)
-    return entry === undefined ? problem : { ...problem, file: entry.file, line: entry.line }
-  })
-  problems.push(...placed(read.problems))
+  problems.push(...read.problems)
   return {
     config: read.config,
     ownLease(one, config) {
@@ -146,7 +159,7 @@ function etcdSource(cluster: Cluster, bare: readonly BareNode[], options: { read
     },
     leases() {
       const listing = manager.list()
-      problems.push(...placed(listing.problems))
+      problems.push(...listing.problems)
       return listing.leases
     },
     etcdKeys: () => store.range('/').filter(({ directory }) => !directory).map(({ key, value }) => ({ key, value })),
@@ -197,22 +210,12 @@ function kubernetesSource(cluster: Cluster, bare: readonly BareNode[], problems:
 }
 
 /** Two nodes with overlapping subnets: flannel does not notice, packets do. */
-function reportOverlaps(leases: readonly Lease[], cluster: Cluster, problems: Problem[]): void {
-  const placeOf = (subnet: Cidr): { readonly file: string; readonly line: number } => {
-    const entry = cluster.etcd.find(({ key }) => {
-      const parsed = parseSubnetKey(key)
-      return parsed !== undefined && parsed.subnet.base === subnet.base && parsed.subnet.length === subnet.length
-    })
-    return entry ?? { file: 'leases', line: 0 }
-  }
+function reportOverlaps(leases: readonly Lease[], problems: Problem[]): void {
   leases.forEach((lease, index) => {
     for (const other of leases.slice(0, index)) {
-      const wide = lease.subnet.length <= other.subnet.length ? lease.subnet : other.subnet
-      const narrow = wide === lease.subnet ? other.subnet : lease.subnet
-      if (!contains(wide, narrow.base)) continue
-      const place = placeOf(lease.subnet)
+      if (!overlaps(lease.subnet, other.subnet)) continue
       problems.push({
-        severity: 'error', file: place.file, line: place.line, object: `lease ${formatCidr(lease.subnet)}`, what: `overlaps lease ${formatCidr(other.subnet)}`,
+        severity: 'error', file: 'etcd', line: 0, object: leaseObject(lease.subnet), what: `overlaps lease ${formatCidr(other.subnet)}`,
         fix: 'Two hosts would hand out the same addresses: delete one of the two leases.',
       })
     }

@@ -83,18 +83,29 @@ export class Network {
   }
 }
 
-export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
-  const problems: Problem[] = []
-  const bare = cluster.nodes.map((node) => {
-    const dataplane = bareHost(cluster, node, options.seed)
-    const one: BareNode & { readonly dataplane: Dataplane } = {
-      node, dataplane, devices: dataplane.devices, routes: dataplane.routes,
-      externalInterface: { name: cardName(cluster), address: node.address, mtu: node.mtu, publicIp: node.address },
-    }
-    return one
+type Bare = BareNode & { readonly dataplane: Dataplane }
+
+function bareNodes(cluster: Cluster, seed: number): Bare[] {
+  return cluster.nodes.map((node) => {
+    const dataplane = bareHost(cluster, node, seed)
+    const externalInterface = { name: cardName(cluster), address: node.address, mtu: node.mtu, publicIp: node.address }
+    return { node, dataplane, devices: dataplane.devices, routes: dataplane.routes, externalInterface }
   })
-  const flannel = cluster.cni === 'flannel' ? planFlannel(cluster, bare, { seed: options.seed, atNs: options.atNs ?? 0 }) : undefined
-  problems.push(...(flannel?.problems ?? []))
+}
+
+function planAgents(cluster: Cluster, bare: readonly Bare[], { seed, atNs = 0 }: BuildOptions): FlannelPlan | undefined {
+  return cluster.cni === 'flannel' ? planFlannel(cluster, bare, { seed, atNs }) : undefined
+}
+
+/** What the agents would say of a cluster that is wrong already, so that one run tells everything; builds nothing. */
+export function agentProblems(cluster: Cluster, options: BuildOptions): readonly Problem[] {
+  return planAgents(cluster, bareNodes(cluster, options.seed), options)?.problems ?? []
+}
+
+export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
+  const bare = bareNodes(cluster, options.seed)
+  const flannel = planAgents(cluster, bare, options)
+  const problems: Problem[] = [...(flannel?.problems ?? [])]
   const nodes = bare.map((one) => planNode(cluster, one, flannel?.parts.get(one.node.name), options.seed))
   const specs: NetnsSpec[] = []
   for (const plan of nodes) {
@@ -107,8 +118,8 @@ export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonl
     specs.push({ dataplane, role: NETNS_ROUTER })
   }
   if (cluster.cni === 'calico' || cluster.cni === 'canal') problems.push(notModelled(cluster, cluster.cni))
-  const world = compileWorld(specs, cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate })), options.seed)
-  const network = new Network({ cluster, nodes, flannel, specs, world })
+  const segments = cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate }))
+  const network = new Network({ cluster, nodes, flannel, specs, world: compileWorld(specs, segments, options.seed) })
   startProxies(network)
   return { network, problems }
 }

@@ -16,7 +16,7 @@ import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
 import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
 import { advertisedMss, initialWindow, WINDOW_SCALE } from '../net/tcp.js'
-import { END_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
+import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
 import { resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
 import type { TraceRequest } from './request.js'
@@ -305,10 +305,16 @@ function loops(network: Network, netns: number): boolean {
   return visits >= 3
 }
 
+function wasSent(network: Network, packetId: number): boolean {
+  const { trace } = network.world
+  for (let i = 0; i < trace.frameCount; i++) if (trace.frames[i * FRAME_STRIDE + 4] === packetId) return true
+  return false
+}
+
 /** Too big: did the one who sent it hear of it, by an errno or by ICMP? */
 function senderTold(network: Network, question: Question, forward: LegOutcome, client: Client): boolean {
   if (forward.disposition !== DISPOSITIONS[TOO_BIG]) return true
-  const local = forward.netns === question.netns.index && network.world.trace.frameCount === 0
+  const local = forward.netns === question.netns.index && !wasSent(network, client.packetId)
   const { answer } = client
   return local || (answer !== null && answer.proto === PROTO_ICMP && answer.type === ICMP_DEST_UNREACH && answer.code === ICMP_FRAG_NEEDED)
 }

@@ -8,7 +8,8 @@ import { EXAMPLE_TEXT } from '../../src/cluster/example.js'
 import { netsim } from './memory-io.js'
 
 /** The built-in example, and a rule that the owner of host-b set by hand. */
-const WITH_RULE = EXAMPLE_TEXT.replace('  kubeProxy:', '  hosts: [{node: host-b, iptables: ["-t filter -I FORWARD -p tcp --dport 8080 -j DROP"]}]\n  kubeProxy:')
+const RULE = '  hosts: [{node: host-b, iptables: ["-t filter -I FORWARD -p tcp --dport 8080 -j DROP"]}]\n'
+const WITH_RULE = EXAMPLE_TEXT.replace('  kubeProxy:', `${RULE}  kubeProxy:`)
 
 let folder = ''
 
@@ -29,7 +30,10 @@ describe('trace', () => {
   it('of the built-in example: TTL 60 at arrival, 28 bytes added, a frame of 126', async () => {
     const { code, out, err } = await netsim(['trace', 'pod-a', 'pod-b'])
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    expect(out).toMatch(/^default\/pod-a 10\.1\.15\.2 → default\/pod-b 10\.1\.20\.3 {3}ICMP echo, 84 bytes\nflannel udp · docker · 2 nodes from built-in example · seed 1 · warm\n/)
+    expect(out.split('\n').slice(0, 2)).toEqual([
+      'default/pod-a 10.1.15.2 → default/pod-b 10.1.20.3   ICMP echo, 84 bytes',
+      'flannel udp · docker · 2 nodes from built-in example · seed 1 · warm',
+    ])
     expect(out).toMatch(/^DELIVERED {2}default\/pod-a reaches default\/pod-b with ttl 60; reply DELIVERED/m)
     expect(out).toContain('84 + 28 overhead = 112 bytes on the underlay, 126 in a frame (14 Ethernet)')
     expect(out).toContain('1500 underlay - 20 IP - 8 UDP = 1472 inside; TCP MSS 1472 - 40 = 1432')
@@ -100,7 +104,9 @@ describe('trace', () => {
   })
 
   it('an --svg that cannot be written is told, exit 2', async () => {
-    expect(await netsim(['trace', 'pod-a', 'pod-b', '--svg', 'no/such/folder.svg'], { cwd: folder })).toMatchObject({ code: 2, out: '', err: /--svg no\/such\/folder\.svg cannot be written/ })
+    const { code, out, err } = await netsim(['trace', 'pod-a', 'pod-b', '--svg', 'no/such/folder.svg'], { cwd: folder })
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toMatch(/--svg no\/such\/folder\.svg cannot be written/)
   })
 
   it.each([
@@ -147,9 +153,12 @@ describe('show', () => {
   })
 
   it('nodes, pods and leases are tables', async () => {
-    expect(await show('nodes')).toBe(
-      'NAME     INTERNAL-IP     POD-SUBNET     SEGMENT   MTU\nhost-a   192.168.0.100   10.1.15.0/24   s0        1500\nhost-b   192.168.0.200   10.1.20.0/24   s0        1500\n',
-    )
+    expect((await show('nodes')).split('\n')).toEqual([
+      'NAME     INTERNAL-IP     POD-SUBNET     SEGMENT   MTU',
+      'host-a   192.168.0.100   10.1.15.0/24   s0        1500',
+      'host-b   192.168.0.200   10.1.20.0/24   s0        1500',
+      '',
+    ])
     expect(await show('pods host-b')).toBe('NAMESPACE   NAME    STATUS    IP          NODE\ndefault     pod-b   Running   10.1.20.3   host-b\n')
     expect(await show('leases')).toMatch(/^SUBNET +PUBLIC-IP +NODE +BACKEND +EXPIRES +BACKEND-DATA\n10\.1\.15\.0\/24 +192\.168\.0\.100 +host-a /)
   })
@@ -163,7 +172,9 @@ describe('show', () => {
   })
 
   it('iptables, etcd, subnet-env and docker-opts in their own forms', async () => {
-    expect(await show('iptables host-a')).toMatch(/^\*nat\n:PREROUTING ACCEPT \[0:0\]\n[^]*COMMIT\n/)
+    const saved = await show('iptables host-a')
+    expect(saved).toMatch(/^\*(filter|nat)\n[^]*^COMMIT\n/m)
+    expect(saved).toContain('-A POSTROUTING -s 10.1.0.0/16 -d 10.1.0.0/16 -j RETURN\n')
     expect(await show('etcd')).toContain('/coreos.com/network/subnets/10.1.15.0-24\n{"PublicIP":"192.168.0.100"')
     expect(await show('subnet-env host-a')).toBe('FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_SUBNET=10.1.15.1/24\nFLANNEL_MTU=1472\nFLANNEL_IPMASQ=true\n')
     expect(await show('docker-opts host-a')).toContain('--bip=10.1.15.1/24 --ip-masq=false --mtu=1472')
@@ -178,6 +189,8 @@ describe('show', () => {
   })
 
   it('a node that is not there: exit 2', async () => {
-    expect(await netsim(['show', 'routes', 'host-c'])).toMatchObject({ code: 2, out: '', err: /there is no node or pod 'host-c'. Did you mean host-/ })
+    const { code, out, err } = await netsim(['show', 'routes', 'host-c'])
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toMatch(/there is no node or pod 'host-c'. Did you mean host-/)
   })
 })

@@ -56,7 +56,8 @@ describe('the process', () => {
   })
 
   it('ends quietly when its reader goes away', async () => {
-    const child = spawn(process.execPath, [command, 'trace', 'pod-a', 'pod-b', '--size', '60000', '-o', 'json'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    const words = ['trace', 'pod-a', 'pod-b', '--size', '60000', '-o', 'json']
+    const child = spawn(process.execPath, [command, ...words], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     let complaint = ''
     child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))
     child.stdout.once('data', () => child.stdout.destroy())

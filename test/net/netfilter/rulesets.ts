@@ -49,8 +49,8 @@ const plainTarget: fc.Arbitrary<Target | undefined> = fc.oneof(
 )
 
 function rule(below: readonly string[]): fc.Arbitrary<Rule> {
-  const jump = fc.record({ kind: fc.constantFrom('jump' as const, 'goto' as const), chain: fc.constantFrom(...below) })
-  const target = below.length === 0 ? plainTarget : fc.oneof({ weight: 3, arbitrary: plainTarget }, { weight: 2, arbitrary: jump })
+  const jump = (): fc.Arbitrary<Target> => fc.record({ kind: fc.constantFrom('jump' as const, 'goto' as const), chain: fc.constantFrom(...below) })
+  const target = below.length === 0 ? plainTarget : fc.oneof({ weight: 3, arbitrary: plainTarget }, { weight: 2, arbitrary: jump() })
   return fc
     .tuple(fc.array(generic, { maxLength: 3 }), protocol, target)
     .map(([some, others, then]) => ({ matches: [...some, ...others], ...(then === undefined ? {} : { target: then }) }))
