@@ -1,6 +1,9 @@
 /** The process as the command line sees it: two streams, an environment, a folder. Tests put their own in its place. */
 import { Buffer } from 'node:buffer'
 
+/** sysexits.h EX_IOERR. */
+const EXIT_CANNOT_WRITE = 74
+
 export interface Io {
   /** Resolves once the text has been handed on; a reader that went away ends it quietly. */
   out(text: string): Promise<void>
@@ -15,10 +18,12 @@ export interface Io {
 }
 
 export function processIo(): Io {
-  // A reader that closed its end (`| head`) is no error of ours: what could not be written is dropped.
+  // A reader that closed its end (`| head`) is no error of ours: what could not be written is dropped. A full disk is one.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+      if (error.code === 'EPIPE') return
+      if (stream === process.stdout) process.stderr.write(`netsim: cannot write the output: ${error.message}\n`)
+      process.exitCode = EXIT_CANNOT_WRITE
     })
   }
   return {

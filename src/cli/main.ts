@@ -2,4 +2,6 @@
 import { processIo } from './io.js'
 import { run } from './program.js'
 
-process.exitCode = await run(process.argv, processIo())
+const status = await run(process.argv, processIo())
+// Set already where the output could not be written.
+process.exitCode ??= status

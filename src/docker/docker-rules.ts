@@ -8,7 +8,7 @@
  * Source: moby libnetwork/drivers/bridge/setup_ip_tables_linux.go, libnetwork/iptables, integration/network/bridge/iptablesdoc.
  */
 import { cidr, formatCidr } from '../base/cidr.js'
-import { ip } from '../base/ip.js'
+import { ip, type Ip } from '../base/ip.js'
 import type { ChainEdit, Match, Rule, TableName, Target } from '../dataplane/iptables.js'
 import type { IpSet } from '../dataplane/ipset.js'
 import { subnetOf, type DockerView } from './attachment.js'
@@ -42,6 +42,16 @@ export function renderDockerRules(view: RulesView): { readonly chainEdits: reado
   const closes = view.forwardPolicyDrop && atLeast(view.version, '1.13')
   const policy: ChainEdit = { table: 'filter', chain: 'FORWARD', action: 'append', rules: [], policy: 'DROP' }
   return { chainEdits: [...natEdits(view), ...filter, ...(closes ? [policy] : [])], ipsets: shape === 'bridge set' ? [bridgeSetOf(view)] : [] }
+}
+
+/**
+ * Since 28.2 (moby#49829) whoever comes from outside docker0 does not get at a container's own address, published ports or not: what
+ * flannel has brought is dropped before DOCKER-USER could let it pass.
+ */
+export function renderDirectAccess(view: RulesView, addresses: readonly Ip[]): ChainEdit[] {
+  if (!view.iptables || !atLeast(view.version, '28.2') || addresses.length === 0) return []
+  const rules = addresses.map((address) => rule('direct access to a container', [{ kind: 'destination', net: { base: address, length: 32 } }, NOT_IN], DROP))
+  return [{ table: 'raw', chain: 'PREROUTING', action: 'append', rules }]
 }
 
 function shapeOf(version: string): Shape {

@@ -7,7 +7,7 @@ import { macOf, type Mac } from '../base/mac.js'
 import type { DeviceSpec } from '../dataplane/dataplane.js'
 import { allocateLowestFree } from './address-allocation.js'
 import type { DockerView, RuntimePart } from './attachment.js'
-import { renderDockerRules } from './docker-rules.js'
+import { renderDirectAccess, renderDockerRules } from './docker-rules.js'
 import { attachPods, bridgeStream, connectedRoute, interfaceAddress, viaGateway } from './veth.js'
 
 export const DOCKER_BRIDGE = 'docker0'
@@ -28,7 +28,7 @@ export function renderDocker(view: DockerView): RuntimePart {
   return {
     devices: [bridgeOf(view, hostEnds), ...hostEnds],
     routes: [connectedRoute(view, DOCKER_BRIDGE, view.subnet.address, `bridge ${DOCKER_BRIDGE}`)],
-    chainEdits,
+    chainEdits: [...chainEdits, ...renderDirectAccess(view, pods.map(({ address }) => address))],
     ipsets,
     sysctls: dockerSysctls(view),
     pods,

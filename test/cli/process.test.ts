@@ -65,6 +65,11 @@ describe('the process', () => {
     expect({ code, signal, complaint }).toEqual({ code: 0, signal: null, complaint: '' })
   })
 
+  it.runIf(process.platform === 'linux')('says that the disk is full', () => {
+    const { status, stderr } = spawnSync('sh', ['-c', `"${process.execPath}" "${command}" trace pod-a pod-b > /dev/full`], { cwd: folder, encoding: 'utf8' })
+    expect({ status, stderr }).toEqual({ status: 74, stderr: expect.stringMatching(/^netsim: cannot write the output: .*ENOSPC.*\n$/) as string })
+  })
+
   it('reads standard input', () => {
     const { status, stderr } = run(['show', 'nodes', '-f', '-'], 'kind: {')
     expect(status).toBe(3)

@@ -213,3 +213,13 @@ describe('chance', () => {
     expect(devices[1].name).not.toBe(drawn)
   })
 })
+
+describe('raw', () => {
+  it('since 28.2 nobody from outside the bridge gets at a container address', () => {
+    const raw = (version: string): string[] => rulesOf('raw', renderDocker(dockerView({ version, pods: podsNamed('a', 'b') })).chainEdits)
+    expect(raw('28.2.0')).toEqual(['-A PREROUTING -d 10.1.15.2/32 ! -i docker0 -j DROP', '-A PREROUTING -d 10.1.15.3/32 ! -i docker0 -j DROP'])
+    expect(raw('28')).toEqual(raw('28.2.0'))
+    expect(raw('28.1.1')).toEqual([])
+    expect(raw('27')).toEqual([])
+  })
+})
