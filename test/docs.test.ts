@@ -4,6 +4,7 @@
  * `…` alone stands for any lines; a command that shows nothing needs only to succeed; `$ echo $?` shows the status of the
  * command above it. `$ npm run demo` is netsim too, once npm's own lines are off. Other commands are left alone.
  */
+import { buildSync } from 'esbuild'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -124,6 +125,23 @@ describe('what the pages show is what netsim prints', () => {
     if (one.status !== undefined) expect(status).toBe(one.status)
     else if (expected.length === 0) expect({ status, output: status === 0 ? [] : output }).toEqual({ status: 0, output: [] })
     if (expected.length > 0 && !fits(expected, output)) expect(output.join('\n')).toBe(expected.join('\n'))
+  })
+})
+
+describe('what README.md shows besides', () => {
+  it('the picture is what the simulation draws', () => {
+    const { status, stdout } = spawnSync(process.execPath, [join(ROOT, 'dist/cli.js'), 'trace', 'pod-a', 'pod-b', '--svg', '-'], { cwd: tmpdir(), encoding: 'utf8' })
+    expect(status).toBe(0)
+    expect(readFileSync(join(ROOT, 'docs/path.svg'), 'utf8')).toBe(stdout)
+  })
+
+  it('the lines of TypeScript print what their comment says', () => {
+    const code = /^```ts\n(.*?)^```/ms.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))?.[1] ?? ''
+    const said = /\/\/ (.*)\n$/.exec(code)?.[1]
+    const stdin = { contents: code, resolveDir: ROOT, loader: 'ts' } as const
+    const { outputFiles } = buildSync({ stdin, alias: { netsim: './src/index.ts' }, bundle: true, platform: 'node', format: 'cjs', write: false, absWorkingDir: ROOT })
+    const { stdout, stderr } = spawnSync(process.execPath, ['-'], { input: outputFiles[0].text, encoding: 'utf8' })
+    expect({ stdout, stderr }).toEqual({ stdout: `${said}\n`, stderr: '' })
   })
 })
 

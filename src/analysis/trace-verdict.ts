@@ -37,7 +37,7 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     ...(step === undefined ? {} : { step: step.n }),
     ...(lost && netns !== undefined ? { netns } : {}),
     ...(lost && losing.kernelReason !== '' ? { kernelReason: losing.kernelReason } : {}),
-    cause: causeOf(outcome, step),
+    cause: outcome.disposition === 'AMBIGUOUS' ? `${netns ?? ''} has the address ${formatIp(outcome.destination.address)} too, and got the packet` : causeOf(outcome, step),
     client: clientOf(outcome),
     fixes: fixesOf(outcome, step, { mtu: parts.mtu, outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER }),
     next: nextOf(outcome),
@@ -83,7 +83,21 @@ function causeOf(outcome: TraceOutcome, step: StepDocument | undefined): string 
   const { from, to } = ends(outcome)
   if (outcome.disposition === 'DELIVERED') return `${from} reaches ${to}`
   if (outcome.disposition === 'REPLY_LOST') return `the packet arrives at ${to}, the answer is lost${step === undefined ? '' : `: ${step.text}`}`
-  return step === undefined ? 'nothing of the packet was seen to end' : step.text
+  if (step === undefined) return 'nothing of the packet was seen to end'
+  if (outcome.disposition !== 'DENIED' && outcome.disposition !== 'REJECTED') return step.text
+  return ruleSentence(outcome, step)
+}
+
+/** `the owner of the host (fw.yaml:12) drops it in filter/FORWARD: -p udp --dport 9000 -j DROP`. */
+function ruleSentence(outcome: TraceOutcome, step: StepDocument): string {
+  if (step.kind !== 'table') return step.text
+  const verb = outcome.disposition === 'DENIED' ? 'drops' : 'rejects'
+  const where = `${step.at?.table ?? ''}/${step.at?.chain ?? ''}`
+  if (step.at?.rule === undefined) return `the policy of ${where} ${verb} it: no rule accepted it`
+  const from = step.provenance
+  const place = from?.file === undefined ? '' : ` (${from.file}:${from.line ?? 0})`
+  const text = step.text.replace(/^[^#]*#\d+\s+/, '')
+  return `${from === undefined ? 'a rule' : `a rule by ${from.by}${place}`} ${verb} it: ${where} #${step.at.rule}  ${text}`
 }
 
 function clientOf(outcome: TraceOutcome): string {

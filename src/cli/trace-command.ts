@@ -7,9 +7,10 @@ import type { TraceDocument } from '../analysis/trace-document.js'
 import { traceDocument } from '../analysis/trace-report.js'
 import { traceText } from '../analysis/trace-text.js'
 import type { TraceRequest } from '../network/request.js'
-import { EXIT_BAD_INPUT, EXIT_USAGE, exitOf, UsageError } from './exit.js'
+import { EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_USAGE, exitOf, UsageError } from './exit.js'
+import { NOT_MODELLED } from '../network/endpoint.js'
 import type { Io } from './io.js'
-import { loadNetwork, report, safe } from './load-network.js'
+import { loadNetwork, safe } from './load-network.js'
 import { wantsAscii, wantsColor, widthOf } from './terminal.js'
 import type { TraceFlags } from './trace-options.js'
 import { VERSION } from './version.js'
@@ -20,13 +21,8 @@ export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): P
   if (loaded === undefined) return EXIT_BAD_INPUT
   const outcome = loaded.network.trace(request)
   if (isRefusal(outcome)) {
-    const ofRequest = outcome.every(({ file }) => file === 'request' || file.startsWith('flag '))
-    if (!ofRequest) {
-      await report(outcome, io)
-      return EXIT_BAD_INPUT
-    }
     for (const { what, fix } of outcome) await io.err(`${safe(`error: ${what}${fix === '' ? '' : `\n    ${fix}`}`)}\n`)
-    return EXIT_USAGE
+    return outcome.every(({ file }) => file === NOT_MODELLED) ? EXIT_UNKNOWN : EXIT_USAGE
   }
   const told = traceDocument(loaded.network, outcome)
   const { cluster, inputs } = loaded

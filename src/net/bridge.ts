@@ -316,6 +316,8 @@ function forward(packet: Packet, bridge: Bridge, out: BridgePort, flooded: numbe
   if (packet.bridgeNfDone === 1) {
     packet.physOut = out.device.index
     packet.flooded = flooded
+    // br_nf_forward_ip: as for the host, or REJECT would not answer
+    packet.packetType = PACKET_HOST
     if (netns.netfilter !== null) {
       if (!runHook(netns, HOOK_FORWARD, packet, device, device)) return
       if (!runHook(netns, HOOK_POSTROUTING, packet, device, device)) return

@@ -343,13 +343,15 @@ function addKernelRoutes(netns: Netns, local: Route[], main: Route[]): void {
   const has = (routes: readonly Route[], base: number, length: number, device: Device): boolean =>
     routes.some((route) => route.base === base && route.length === length && route.device === device)
   for (const device of netns.devices) {
-    if (device.up === 0) continue
-    for (const { address, length, scope, secondary } of device.addresses) {
+    for (const { address, length, secondary } of device.addresses) {
       const base = address & maskOf(length)
-      if (!has(local, address, 32, device)) local.push({ ...common, base: address, length: 32, type: RTN_LOCAL, device, source: address, scope: SCOPE_HOST })
+      if (!has(local, address, 32, device)) {
+        local.push({ ...common, base: address, length: 32, type: RTN_LOCAL, device, source: primaryOf(device, address, length), scope: SCOPE_HOST })
+      }
+      if (device.up === 0) continue
       if (device.kind === DEVICE_LOOPBACK && length < 32) {
         if (!has(local, base, length, device)) local.push({ ...common, base, length, type: RTN_LOCAL, device, source: address, scope: SCOPE_HOST })
-      } else if (length < 32 && secondary === 0 && scope !== SCOPE_HOST && !has(main, base, length, device)) {
+      } else if (length < 32 && secondary === 0 && !has(main, base, length, device)) {
         main.push({ ...common, base, length, type: RTN_UNICAST, device, source: address, scope: SCOPE_LINK })
       }
       const broadcast = base | ~maskOf(length)
@@ -358,6 +360,12 @@ function addKernelRoutes(netns: Netns, local: Route[], main: Route[]): void {
       }
     }
   }
+}
+
+/** inet_ifa_byprefix: who speaks to a secondary address of this host speaks from the primary one of its subnet. */
+function primaryOf(device: Device, address: number, length: number): number {
+  const primary = device.addresses.find((other) => other.secondary === 0 && other.length === length && ((other.address ^ address) & maskOf(length)) === 0)
+  return primary === undefined ? address : primary.address
 }
 
 const DEFAULT_RULES: readonly RoutingRuleSpec[] = [

@@ -13,7 +13,7 @@ import {
 import { NO_VTEP, REASON_DEV_READY, REASON_OTHERHOST, REASON_PKT_TOO_BIG, REASON_TUNNEL_TXINFO, TOO_BIG, NEIGHBOR_FAILED, INCOMPLETE, REASON_NONE, CORRUPT } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { ipReceive } from './ip-input.js'
-import { PACKET_HOST, packetTypeFor } from './packet-type.js'
+import { PACKET_HOST, PACKET_LOOPBACK, packetTypeFor } from './packet-type.js'
 import { segmentTransmit } from './link.js'
 import type { World } from './netns.js'
 import { DIRECTION_RX, DIRECTION_TX, STEP_RECEIVE, STEP_SEND } from './trace.js'
@@ -110,7 +110,7 @@ export function deviceReceive(packet: Packet, device: Device): void {
     return
   }
   device.rxPackets++
-  if (device.kind !== DEVICE_LOOPBACK) packet.packetType = packetTypeFor(packet, device)
+  if (device.kind !== DEVICE_LOOPBACK) packet.packetType = packet.packetType === PACKET_LOOPBACK ? PACKET_HOST : packetTypeFor(packet, device)
   if (trace.on === 1) {
     trace.note(STEP_RECEIVE, 0, netns, packet, device.index, frameLength(packet), packet.packetType)
     trace.frame(device, DIRECTION_RX, packet)

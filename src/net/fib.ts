@@ -177,7 +177,8 @@ function lookupTable(table: RouteTable, flow: Flow, result: RouteResult): number
         continue
       }
       const device = route.device as Device
-      if (device.up === 0 || (flow.oif !== null && device !== flow.oif && route.type !== RTN_LOCAL)) continue
+      // fib_sync_down_dev: the host's own addresses outlive their device's going down
+      if ((device.up === 0 || (flow.oif !== null && device !== flow.oif)) && route.type !== RTN_LOCAL) continue
       fill(route, route.gateway, device, result)
       return 0
     }
@@ -222,8 +223,9 @@ function nexthopAlive(device: Device, flow: Flow): boolean {
   return device.up === 1 && (flow.oif === null || flow.oif === device)
 }
 
-export function isZeronet(address: number): boolean {
-  return (address & 0xff000000) === 0
+export /** ipv4_is_zeronet: since Linux 5.3 the one address only, the rest of 0.0.0.0/8 is unicast. */
+function isZeronet(address: number): boolean {
+  return address === 0
 }
 
 export function isLoopback(address: number): boolean {

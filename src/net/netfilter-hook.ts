@@ -8,7 +8,7 @@ import { icmpSend, ICMP_DEST_UNREACH } from './icmp.js'
 import type { Netns } from './netns.js'
 import { NF_ACCEPT, NF_DROP, NF_STOLEN, type Netfilter } from './netfilter/netfilter.js'
 import { REJECT_ICMP_CODES, REJECT_TCP_RESET } from './netfilter/bytecode.js'
-import { sendReset } from './tcp.js'
+import { sendRejectReset } from './tcp.js'
 
 /** @returns true when the packet goes on; false when it is gone (dropped, answered, or kept for reassembly) */
 export function runHook(netns: Netns, hook: number, packet: Packet, inDevice: Device | null, outDevice: Device | null): boolean {
@@ -34,7 +34,7 @@ function refuse(netns: Netns, hook: number, packet: Packet): void {
     return
   }
   if (how === REJECT_TCP_RESET) {
-    if (packet.proto === PROTO_TCP && (packet.tcpFlags & TCP_RST) === 0) sendReset(netns, packet)
+    if (packet.proto === PROTO_TCP && (packet.tcpFlags & TCP_RST) === 0) sendRejectReset(netns, packet)
   } else icmpSend(netns, packet, ICMP_DEST_UNREACH, REJECT_ICMP_CODES[how], 0)
   dropPacket(netns, packet, REJECTED, REASON_NETFILTER_DROP, 'a netfilter rule rejected it', hook)
 }

@@ -7,6 +7,8 @@ export const PACKET_HOST = 0
 export const PACKET_BROADCAST = 1
 export const PACKET_MULTICAST = 2
 export const PACKET_OTHERHOST = 3
+/** Handed over within the host: for us, whatever its MAC says. */
+export const PACKET_LOOPBACK = 5
 
 export function packetTypeFor(packet: Packet, device: Device): number {
   if (device.ethernet === 0 || packet.etherType === ETHERTYPE_NONE) return PACKET_HOST

@@ -4,10 +4,11 @@
  * segment completed. No retransmission, no windows in motion. Source: net/ipv4/tcp_ipv4.c, tcp_output.c, tcp_input.c.
  */
 import {
-  ETHERTYPE_NONE, IPV4_HEADER, l4HeaderLength, LEG_FORWARD, LEG_REPLY, PROTO_TCP, TCP_ACK, TCP_FIN, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP,
-  TCP_RST, TCP_SYN, type Packet,
+  ETHERTYPE_IPV4, ETHERTYPE_NONE, IPV4_HEADER, l4HeaderLength, LEG_FORWARD, LEG_REPLY, PROTO_TCP, TCP_ACK, TCP_FIN, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN,
+  TCP_OPTIONS_TIMESTAMP, TCP_RST, TCP_SYN, type Packet,
 } from '../wire/packet.js'
 import type { Device } from './device.js'
+import { deviceTransmit } from './device-io.js'
 import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_TCP_CSUM } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { RouteResult } from './fib.js'
@@ -77,15 +78,45 @@ function segmentTo(netns: Netns, packet: Packet): Packet {
 }
 
 function send(netns: Netns, segment: Packet, anySource: number): void {
-  segment.ipLength = IPV4_HEADER + l4HeaderLength(segment) + segment.payloadLength
-  netns.world.live++
-  if (netns.world.trace.on === 1) netns.world.trace.note(STEP_ORIGINATE, 3, netns, segment, segment.src, segment.dst)
+  register(netns, segment)
   ipLocalOut(segment, netns, null, anySource)
 }
 
-/** tcp_v4_send_reset; also what a REJECT rule sends in another's name. */
+/** The segment is whole: one more packet is under way. */
+function register(netns: Netns, segment: Packet): void {
+  segment.ipLength = IPV4_HEADER + l4HeaderLength(segment) + segment.payloadLength
+  netns.world.live++
+  if (netns.world.trace.on === 1) netns.world.trace.note(STEP_ORIGINATE, 3, netns, segment, segment.src, segment.dst)
+}
+
+/** tcp_v4_send_reset. */
 export function sendReset(netns: Netns, packet: Packet): void {
+  send(netns, resetFor(netns, packet), 1)
+}
+
+/**
+ * nf_send_reset: what a REJECT rule sends in another's name. What came in by a bridge port that iptables saw goes straight back out
+ * of that port, the MACs turned round.
+ */
+export function sendRejectReset(netns: Netns, packet: Packet): void {
+  const segment = resetFor(netns, packet)
+  if (packet.physIn < 0) {
+    send(netns, segment, 1)
+    return
+  }
+  segment.etherType = ETHERTYPE_IPV4
+  segment.srcMacHigh = packet.dstMacHigh
+  segment.srcMacLow = packet.dstMacLow
+  segment.dstMacHigh = packet.srcMacHigh
+  segment.dstMacLow = packet.srcMacLow
+  register(netns, segment)
+  deviceTransmit(segment, netns.world.devices[packet.physIn])
+}
+
+function resetFor(netns: Netns, packet: Packet): Packet {
   const segment = segmentTo(netns, packet)
+  // ip_send_unicast_reply: the precedence of what it answers, without its ECN bits
+  segment.tos = packet.tos & ~3
   segment.tcpOptions = TCP_OPTIONS_NONE
   segment.tcpFlags = TCP_RST
   if ((packet.tcpFlags & TCP_ACK) !== 0) segment.tcpSeq = packet.tcpAck
@@ -94,7 +125,7 @@ export function sendReset(netns: Netns, packet: Packet): void {
     const flags = ((packet.tcpFlags & TCP_SYN) !== 0 ? 1 : 0) + ((packet.tcpFlags & TCP_FIN) !== 0 ? 1 : 0)
     segment.tcpAck = (packet.tcpSeq + flags + packet.payloadLength) | 0
   }
-  send(netns, segment, 1)
+  return segment
 }
 
 /** tcp_make_synack. */

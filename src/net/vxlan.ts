@@ -18,6 +18,7 @@ import { flowHash } from './flow-hash.js'
 import { ipLocalOut } from './ip-output.js'
 import { MacTable } from './mac-table.js'
 import type { Netns } from './netns.js'
+import { PACKET_LOOPBACK } from './packet-type.js'
 import { STEP_DECAP, STEP_ENCAP } from './trace.js'
 
 const UDP_AND_VXLAN = 16
@@ -192,6 +193,8 @@ function bypass(outer: Packet, device: Device): void {
     dropPacket(netns, outer, NO_VTEP, REASON_VXLAN_VNI_NOT_FOUND, 'the VTEP is this host, and no device here has the VNI')
     return
   }
+  // vxlan_encap_bypass: PACKET_HOST, whatever MAC the frame bears
+  ;(outer.inner as Packet).packetType = PACKET_LOOPBACK
   unwrap(outer, target)
 }
 

@@ -19,15 +19,24 @@ export function resolveEndpoint(network: Network, text: string, namespace: strin
   const split = /^(.*?)(?::(\d+))?$/.exec(text)
   const name = split?.[1] ?? text
   const port = split?.[2] === undefined ? undefined : Number(split[2])
-  if (isIpv6Text(text)) return problem(text, `${text} is an IPv6 address; IPv6 is not modelled yet`, 'Ask with an IPv4 address.')
+  if (isIpv6Text(text)) return notModelled(text, `${text} is an IPv6 address; IPv6 is not modelled yet`, 'Ask with an IPv4 address.')
   if (port !== undefined && (port < 1 || port > 65535)) return problem(text, `${port} is not a port`, 'Ports are 1 to 65535.')
   const found = lookUp(network, name, namespace)
   if ('severity' in found) return found
   return port === undefined ? found : { ...found, port }
 }
 
+/** Where a Problem about the question itself stands. */
+export const REQUEST = 'request'
+/** In place of it: the question is sound, and netsim cannot answer it yet (INCOMPLETE). */
+export const NOT_MODELLED = 'not modelled'
+
+function notModelled(object: string, what: string, fix: string): Problem {
+  return { severity: 'error', file: NOT_MODELLED, line: 0, object, what, fix }
+}
+
 function problem(object: string, what: string, fix: string): Problem {
-  return { severity: 'error', file: 'request', line: 0, object, what, fix }
+  return { severity: 'error', file: REQUEST, line: 0, object, what, fix }
 }
 
 function lookUp(network: Network, name: string, namespace: string): Endpoint | Problem {
@@ -38,7 +47,7 @@ function lookUp(network: Network, name: string, namespace: string): Endpoint | P
   if (rest.length === 0) return byPod(network, namespace, name)
   if (kind === 'node' || kind === 'host') return byNode(network, tail)
   if (kind === 'pod') return byPod(network, rest.length === 2 ? rest[0] : namespace, rest[rest.length - 1])
-  if (kind === 'svc' || kind === 'service') return problem(name, 'Services are not modelled yet', 'Ask for a pod, a node or an address.')
+  if (kind === 'svc' || kind === 'service') return notModelled(name, 'Services are not modelled yet', 'Ask for a pod, a node or an address.')
   if (rest.length > 1) return problem(name, `"${name}" names no end`, 'Write ns/pod, pod/NAME, node/NAME, or an address.')
   return byPod(network, kind, tail)
 }

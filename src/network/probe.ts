@@ -10,14 +10,14 @@ import {
 } from '../wire/packet.js'
 import { resetWorld } from '../net/compile.js'
 import {
-  BLACKHOLE, DELIVERED, DISPOSITIONS, LOOP, REASONS, REPLY_LOST, TOO_BIG, TTL_EXCEEDED, type Disposition,
+  AMBIGUOUS, BLACKHOLE, DELIVERED, DISPOSITIONS, LOOP, REASONS, REPLY_LOST, TOO_BIG, TTL_EXCEEDED, type Disposition,
 } from '../net/disposition.js'
 import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
 import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
 import { advertisedMss, initialWindow, WINDOW_SCALE } from '../net/tcp.js'
 import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
-import { resolveEndpoint, type Endpoint } from './endpoint.js'
+import { NOT_MODELLED, REQUEST, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
 import type { TraceRequest } from './request.js'
 
@@ -103,7 +103,7 @@ function readQuestion(network: Network, request: TraceRequest): Question | Probl
   const proto = request.proto ?? (to.port === undefined ? 'icmp' : 'tcp')
   if (proto !== 'icmp' && to.port === undefined) problems.push(problem(request.destination, `${proto} needs a port`, `Write ${request.destination}:PORT.`))
   if (proto === 'icmp' && to.port !== undefined) problems.push(problem(request.destination, 'icmp has no ports', 'Leave the port out, or ask with --proto tcp.'))
-  if (proto === 'sctp') problems.push(problem(request.destination, 'sctp is not modelled yet', 'Ask with --proto tcp or udp.'))
+  if (proto === 'sctp') problems.push({ ...problem(request.destination, 'sctp is not modelled yet', 'Ask with --proto tcp or udp.'), file: NOT_MODELLED })
   const size = request.size ?? (proto === 'icmp' ? ECHO_LENGTH : proto === 'tcp' ? SYN_LENGTH : DATAGRAM_LENGTH)
   const smallest = proto === 'tcp' ? (request.size === undefined ? SYN_LENGTH : IPV4_HEADER + 32) : IPV4_HEADER + 8
   if (size < smallest || size > IP_LENGTH_MAX) problems.push(problem('--size', `an IP packet of ${size} bytes cannot be`, `For ${proto} it has ${smallest} to ${IP_LENGTH_MAX} bytes.`))
@@ -112,7 +112,7 @@ function readQuestion(network: Network, request: TraceRequest): Question | Probl
 }
 
 function problem(object: string, what: string, fix: string): Problem {
-  return { severity: 'error', file: 'request', line: 0, object, what, fix }
+  return { severity: 'error', file: REQUEST, line: 0, object, what, fix }
 }
 
 function ask(network: Network, question: Question): TraceOutcome {
@@ -247,6 +247,7 @@ function weigh(network: Network, question: Question, { client, storm }: Run): Tr
   let forward = storm ? { ...NO_END, disposition: 'LOOP' as const } : forwardOutcome(network, client.packetId)
   const came = replyOutcome(network)
   if (forward.disposition === 'TOO_BIG' && !senderTold(network, question, forward, client)) forward = { ...forward, disposition: DISPOSITIONS[BLACKHOLE] }
+  if (forward.disposition === 'DELIVERED' && tookNamesake(network, question, forward)) forward = { ...forward, disposition: DISPOSITIONS[AMBIGUOUS] }
   const reply = came ?? null
   const delivered = forward.disposition === 'DELIVERED'
   const replyArrived = reply !== null && reply.disposition === 'DELIVERED'
@@ -255,6 +256,13 @@ function weigh(network: Network, question: Question, { client, storm }: Run): Tr
     request: question.request, source: question.source, destination: question.destination, proto: question.proto, size: question.size, dport: question.dport, disposition, forward,
     reply, packetId: client.packetId, answer: client.answer,
   }
+}
+
+/** It arrived, at another netns than the one meant that has the same address: a rewritten destination is no such case. */
+function tookNamesake(network: Network, { destination }: Question, forward: LegOutcome): boolean {
+  const { name } = network.world.netns[forward.netns]
+  if (destination.netns === undefined || name === destination.netns) return false
+  return network.dataplanes.get(name)?.devices.some(({ addresses }) => addresses.some(({ address }) => address === destination.address)) === true
 }
 
 /** Of several ends of the packet (fragments, flooded copies): it arrived if one did; else the last loss tells. */

@@ -141,7 +141,7 @@ export function dataplaneOf(name: string, index: number, host: string | HostText
         dataplane = { ...dataplane, fdb: sound(applyFdbCommand(dataplane.fdb, rest, PLACE, known)).fdb }
         break
       case 'sysctl':
-        dataplane = { ...dataplane, sysctls: { ...dataplane.sysctls, ...sound(parseSysctls(rest, PLACE)).sysctls } }
+        dataplane = { ...dataplane, sysctls: { ...dataplane.sysctls, ...sound(parseSysctls(`sysctl ${rest}`, PLACE)).sysctls } }
         break
       case 'socket':
         dataplane = { ...dataplane, sockets: [...dataplane.sockets, socketOf(words)] }

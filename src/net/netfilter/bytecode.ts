@@ -102,6 +102,8 @@ export const M_DSCP = 31
 export const M_TOS = 32
 export const M_RECENT = 33
 export const M_UNKNOWN = 34
+/** A second device match of a rule. */
+export const M_DEVICE = 35
 
 export const MATCH_INVERT = 0x100
 export const MATCH_LENGTH_SHIFT = 9

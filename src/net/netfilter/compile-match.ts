@@ -8,11 +8,11 @@ import { unreachable } from '../../base/assert.js'
 import { maskOf } from '../../base/cidr.js'
 import type { AddrType, CtState, Match, PortRange, Rule } from '../../dataplane/iptables.js'
 import {
-  FLAG_DEVICES, FLAG_PORTS, M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DPORT, M_DSCP,
-  M_DST, M_END, M_FRAGMENT, M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO,
-  M_RANDOM, M_RECENT, M_RPFILTER, M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT, MATCH_INVERT,
-  MATCH_LENGTH_SHIFT, R_DPORT, R_DPORT_RANGE, R_DST, R_DST_MASK, R_FLAGS, R_IN, R_MATCH, R_OUT, R_PROTO, R_SPORT, R_SPORT_RANGE, R_SRC,
-  R_SRC_MASK,
+  FLAG_DEVICES, FLAG_PORTS, M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DEVICE,
+  M_DPORT, M_DSCP, M_DST, M_END, M_FRAGMENT, M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS,
+  M_PKTTYPE, M_PROTO, M_RANDOM, M_RECENT, M_RPFILTER, M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT,
+  MATCH_INVERT, MATCH_LENGTH_SHIFT, R_DPORT, R_DPORT_RANGE, R_DST, R_DST_MASK, R_FLAGS, R_IN, R_MATCH, R_OUT, R_PROTO, R_SPORT, R_SPORT_RANGE,
+  R_SRC, R_SRC_MASK,
 } from './bytecode.js'
 import type { RuleCompiler } from './compile.js'
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_EXPECTED, IPS_SEEN_REPLY } from './conntrack-tuple.js'
@@ -106,7 +106,9 @@ function compileIpMatch(compiler: RuleCompiler, match: Match, row: Int32Array, o
     case 'in-interface':
     case 'out-interface': {
       const field = match.kind === 'in-interface' ? R_IN : R_OUT
-      row[field] = compiler.pattern(match.name, match.invert ?? false)
+      const pattern = compiler.pattern(match.name, match.invert ?? false)
+      if (row[field] !== 0) return [M_DEVICE, field === R_IN ? pattern : 0, field === R_IN ? 0 : pattern]
+      row[field] = pattern
       row[R_FLAGS] |= FLAG_DEVICES
       origins[field === R_IN ? ORIGIN_IN : ORIGIN_OUT] = index
       return undefined

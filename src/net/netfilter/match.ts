@@ -7,10 +7,10 @@ import { DEVICE_LOOPBACK } from '../device.js'
 import { inetAddrType } from '../fib.js'
 import { rpfilterCheck } from '../route-input.js'
 import {
-  M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DPORT, M_DSCP, M_DST, M_END, M_FRAGMENT,
-  M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO, M_RANDOM, M_RECENT,
-  M_RPFILTER, M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT, MATCH_INVERT, MATCH_LENGTH_MASK, MATCH_LENGTH_SHIFT,
-  MATCHED, NO_MATCH, NOT_MODELLED,
+  M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DEVICE, M_DPORT, M_DSCP, M_DST, M_END,
+  M_FRAGMENT, M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS, M_PKTTYPE, M_PROTO, M_RANDOM,
+  M_RECENT, M_RPFILTER, M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT, MATCH_INVERT, MATCH_LENGTH_MASK,
+  MATCH_LENGTH_SHIFT, MATCHED, NO_MATCH, NOT_MODELLED,
 } from './bytecode.js'
 import {
   CT_UNTRACKED, E_DST, E_MARK, E_PORTS, E_PROTO, E_REPLY_DST, E_REPLY_PORTS, E_REPLY_SRC, E_SRC, E_STATUS, ENTRY_STRIDE, IPS_DST_NAT, IPS_SRC_NAT,
@@ -76,6 +76,8 @@ function runMatch(nf: Netfilter, code: Int32Array, at: number, op: number, packe
       return (packet.dst & code[at + 2]) === code[at + 1] ? MATCHED : NO_MATCH
     case M_PROTO:
       return packet.proto === code[at + 1] ? MATCHED : NO_MATCH
+    case M_DEVICE:
+      return nf.devicesMatch(code[at + 1], code[at + 2]) ? MATCHED : NO_MATCH
     case M_FRAGMENT:
       return packet.fragmentOffset !== 0 ? MATCHED : NO_MATCH
     case M_SPORT:

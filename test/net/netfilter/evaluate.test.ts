@@ -42,7 +42,7 @@ describe('the interpreter', () => {
         }
         expect(counters(at, table)).toEqual(expected)
       }),
-      { numRuns: 400 },
+      { numRuns: 400, endOnFailure: true },
     )
   })
 })
@@ -57,7 +57,7 @@ describe('the classifier', () => {
         for (const packet of several) expect(run(classified, packet)).toEqual(run(interpreted, packet))
         expect(counters(classified, table)).toEqual(counters(interpreted, table))
       }),
-      { numRuns: 150 },
+      { numRuns: 150, endOnFailure: true },
     )
   })
 
@@ -98,7 +98,7 @@ describe('the traced way', () => {
         }
         expect(counters(traced, table)).toEqual(counters(plain, table))
       }),
-      { numRuns: 150 },
+      { numRuns: 150, endOnFailure: true },
     )
   })
 })
