@@ -51,7 +51,7 @@ function apply(devices: readonly DeviceSpec[], text: string, report: Report): re
   const { master, ...rest } = changes
   const { master: oldMaster, ...others } = device
   const newMaster = 'master' in changes ? master : oldMaster
-  return devices.map((other) => (other === device ? ({ ...others, ...rest, ...(newMaster === undefined ? {} : { master: newMaster }) } as DeviceSpec) : other))
+  return devices.map((other) => (other === device ? ({ ...others, ...rest, ...(newMaster === undefined ? {} : { master: newMaster }) }) : other))
 }
 
 function readChange(words: Words, { device, devices }: { readonly device: DeviceSpec; readonly devices: readonly DeviceSpec[] }, changes: Changes,

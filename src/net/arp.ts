@@ -6,8 +6,8 @@ import { deviceTransmit } from './device-io.js'
 import { consumePacket } from './drop.js'
 import { inetAddrType, isMulticast, RouteResult, RTN_LOCAL, RTN_UNICAST } from './fib.js'
 import { routeInput } from './route-input.js'
-import { inetSelectAddr } from './route-output.js'
-import { neighbourUpdate, NUD_PROBE, type NeighTable, type Neighbour } from './neigh.js'
+import { inetSelectAddr, routeOutput, sameSubnet } from './route-output.js'
+import { HEARD_ANSWER, HEARD_QUESTION, HEARD_TALK, neighbourUpdate, NUD_PROBE, type NeighTable, type Neighbour } from './neigh.js'
 import { PACKET_HOST } from './packet-type.js'
 import { STEP_ARP, STEP_ORIGINATE } from './trace.js'
 
@@ -28,8 +28,11 @@ export function arpSolicit(neighbour: Neighbour, because: Packet | null): void {
   const request = netns.world.packets.take()
   request.id = netns.world.newPacketId()
   if (because !== null) request.leg = because.leg
+  // inet_addr_type_dev_table: any address of this host, whichever device has it
   let sender = 0
-  if (because !== null && device.arpAnnounce === 0 && inetAddrType(netns, because.src, device) === RTN_LOCAL) sender = because.src
+  if (because !== null && device.arpAnnounce < 2 && inetAddrType(netns, because.src, null) === RTN_LOCAL) {
+    if (device.arpAnnounce === 0 || onLink(device, neighbour.address, because.src)) sender = because.src
+  }
   if (sender === 0) sender = inetSelectAddr(device, neighbour.address, SCOPE_LINK)
   const probing = neighbour.state === NUD_PROBE
   fillArp(request, device, ARP_REQUEST, probing ? neighbour.macHigh : 0xffff, probing ? neighbour.macLow : -1)
@@ -72,7 +75,7 @@ export function arpReceive(packet: Packet, device: Device): void {
   const known = table.find(sender)
   if (known !== undefined) {
     noteArp(packet, device, ARP_LEARNED)
-    neighbourUpdate(known, packet.arpSenderMacHigh, packet.arpSenderMacLow, packet.arpOperation === ARP_REPLY && packet.packetType === PACKET_HOST)
+    neighbourUpdate(known, packet.arpSenderMacHigh, packet.arpSenderMacLow, packet.arpOperation === ARP_REPLY && packet.packetType === PACKET_HOST ? HEARD_ANSWER : HEARD_TALK)
   } else noteArp(packet, device, ARP_IGNORED)
   consumePacket(netns, packet)
 }
@@ -90,13 +93,13 @@ export function arpVerdict(device: Device, sender: number, target: number): numb
   if (sender === 0) return type === RTN_LOCAL && arpIgnore(device, sender, target) === 0 ? ARP_ANSWERED : ARP_IGNORED
   if (routeInput(netns, probe, device, ARP_ROUTE) !== 0) return ARP_IGNORED
   if (ARP_ROUTE.type === RTN_LOCAL) {
-    if (arpIgnore(device, sender, target) === 1) return ARP_IGNORED
+    if (arpIgnore(device, sender, target) === 1 || (device.arpFilter === 1 && arpFiltered(device, sender, target))) return ARP_IGNORED
     return ARP_ANSWERED
   }
   if (device.forwarding === 0 || ARP_ROUTE.type !== RTN_UNICAST) return ARP_IGNORED
   const elsewhere = ARP_ROUTE.device !== device
   if (elsewhere && device.proxyArp === 1) return ARP_PROXIED
-  if (!elsewhere && device.proxyArpPvlan === 1) return ARP_PROXIED
+  if (!elsewhere && device.proxyArpPvlan === 1 && sender !== target) return ARP_PROXIED
   return elsewhere && (device.neighbours as NeighTable).proxied.has(target) ? ARP_PROXIED : ARP_IGNORED
 }
 
@@ -104,11 +107,12 @@ export function arpVerdict(device: Device, sender: number, target: number): numb
 function arpIgnore(device: Device, sender: number, target: number): number {
   switch (device.arpIgnore) {
     case 1:
-      return ownsAddress(device, target, SCOPE_HOST) ? 0 : 1
+      return confirmsAddress(device, 0, target, SCOPE_HOST) ? 0 : 1
     case 2:
-      return ownsAddress(device, target, SCOPE_HOST) && sameSubnetAddress(device, sender, target) ? 0 : 1
+      return confirmsAddress(device, sender, target, SCOPE_HOST) ? 0 : 1
     case 3:
-      return ownsAddress(device, target, SCOPE_LINK) ? 0 : 1
+      for (let i = 0; i < device.netns.devices.length; i++) if (confirmsAddress(device.netns.devices[i], 0, target, SCOPE_LINK)) return 0
+      return 1
     case 8:
       return 1
     default:
@@ -116,15 +120,33 @@ function arpIgnore(device: Device, sender: number, target: number): number {
   }
 }
 
-function ownsAddress(device: Device, address: number, scopeLimit: number): boolean {
-  for (let i = 0; i < device.addresses.length; i++) if (device.addresses[i].address === address && device.addresses[i].scope < scopeLimit) return true
-  return false
+/** confirm_addr_indev: the device has the address, with a scope within the limit, and (for another sender than 0) in a subnet with the sender. */
+function confirmsAddress(device: Device, sender: number, target: number, scopeLimit: number): boolean {
+  const { addresses } = device
+  let own = false
+  let near = false
+  for (let i = 0; i < addresses.length; i++) {
+    const { address, length, scope } = addresses[i]
+    if (address === target && scope <= scopeLimit) own = true
+    if (sameSubnet(address, target, length) && (sender === 0 || sameSubnet(address, sender, length))) near = true
+  }
+  return own && near
 }
 
-function sameSubnetAddress(device: Device, sender: number, target: number): boolean {
-  for (let i = 0; i < device.addresses.length; i++) {
-    const own = device.addresses[i]
-    if (own.address === target && (own.length === 0 || ((own.address ^ sender) >>> (32 - own.length)) === 0)) return true
+/** arp_filter: 1 when this host would not answer the sender by this device. */
+function arpFiltered(device: Device, sender: number, target: number): boolean {
+  const probe = device.netns.world.probePacket
+  probe.src = target
+  probe.dst = sender
+  return routeOutput(device.netns, probe, null, ARP_ROUTE) !== 0 || ARP_ROUTE.device !== device
+}
+
+/** inet_addr_onlink: a subnet of the device holds both. */
+function onLink(device: Device, a: number, b: number): boolean {
+  const { addresses } = device
+  for (let i = 0; i < addresses.length; i++) {
+    const { address, length } = addresses[i]
+    if (sameSubnet(address, a, length) && sameSubnet(address, b, length)) return true
   }
   return false
 }
@@ -133,7 +155,7 @@ function sameSubnetAddress(device: Device, sender: number, target: number): bool
 function learnSender(packet: Packet, device: Device): void {
   const table = device.neighbours as NeighTable
   const neighbour = table.find(packet.src) ?? table.create(packet.src)
-  neighbourUpdate(neighbour, packet.arpSenderMacHigh, packet.arpSenderMacLow, false)
+  neighbourUpdate(neighbour, packet.arpSenderMacHigh, packet.arpSenderMacLow, HEARD_QUESTION)
 }
 
 /** arp_send_dst: is-at, to whoever asked. The request's row is given back. */

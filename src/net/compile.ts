@@ -24,6 +24,7 @@ import { frameArrived, InFlight, Segment } from './link.js'
 import { neighbourTimerFired, NeighTable, NUD_DELAY, NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE } from './neigh.js'
 import { compileNetfilter } from './netfilter/netfilter.js'
 import { Netns, World, type UserSpace } from './netns.js'
+import { inetSelectAddr } from './route-output.js'
 import { SocketTable } from './socket.js'
 import { Tun } from './tun.js'
 import { Vxlan } from './vxlan.js'
@@ -324,7 +325,7 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
   const nexthops: Nexthop[] = []
   for (const hop of spec.nexthops ?? []) {
     const hopDevice = deviceNamed(netns, hop.device)
-    if (hopDevice !== null) nexthops.push({ gateway: hop.via ?? 0, device: hopDevice, weight: hop.weight })
+    if (hopDevice !== null) nexthops.push({ gateway: hop.via ?? 0, device: hopDevice, weight: hop.weight, source: inetSelectAddr(hopDevice, hop.via ?? 0, SCOPE_GLOBAL) })
   }
   const type = ROUTE_TYPES[spec.type]
   const needsDevice = type < RTN_BLACKHOLE && nexthops.length === 0

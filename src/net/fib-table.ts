@@ -9,6 +9,8 @@ export interface Nexthop {
   readonly gateway: number
   readonly device: Device
   readonly weight: number
+  /** The source that it would choose (nh_saddr). */
+  readonly source: number
 }
 
 export interface Route {

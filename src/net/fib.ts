@@ -68,6 +68,8 @@ export class Flow {
   iif: Device | null = null
   oif: Device | null = null
   scope = 0
+  /** 1: the packet is made here. */
+  local = 0
 }
 
 export class Fib {
@@ -198,11 +200,19 @@ function fill(route: Route, gateway: number, device: Device, result: RouteResult
   result.route = route
 }
 
-/** fib_select_multipath: the flow's hash falls into one next hop's share. */
+/**
+ * fib_select_multipath: the flow's hash falls into one next hop's share. What is sent from here with a source of its own goes by
+ * the next hop that would have chosen that source, when there is one (Linux 6.16).
+ */
 function fillMultipath(route: Route, flow: Flow, result: RouteResult): boolean {
   const nexthops = route.nexthops as NonNullable<Route['nexthops']>
   let total = 0
-  for (let i = 0; i < nexthops.length; i++) if (nexthopAlive(nexthops[i].device, flow)) total += nexthops[i].weight
+  let preferred = -1
+  for (let i = 0; i < nexthops.length; i++) {
+    if (!nexthopAlive(nexthops[i].device, flow)) continue
+    total += nexthops[i].weight
+    if (preferred < 0 && flow.local === 1 && flow.src !== 0 && nexthops[i].source === flow.src) preferred = i
+  }
   if (total === 0) return false
   const netns = nexthops[0].device.netns
   const l4 = netns.multipathHashPolicy === 1
@@ -211,20 +221,21 @@ function fillMultipath(route: Route, flow: Flow, result: RouteResult): boolean {
   for (let i = 0; i < nexthops.length; i++) {
     if (!nexthopAlive(nexthops[i].device, flow)) continue
     share -= nexthops[i].weight
-    if (share < 0) {
+    if (share < 0 && (preferred < 0 || nexthops[i].source === flow.src)) {
       fill(route, nexthops[i].gateway, nexthops[i].device, result)
       return true
     }
   }
-  return false
+  fill(route, nexthops[preferred].gateway, nexthops[preferred].device, result)
+  return true
 }
 
 function nexthopAlive(device: Device, flow: Flow): boolean {
   return device.up === 1 && (flow.oif === null || flow.oif === device)
 }
 
-export /** ipv4_is_zeronet: since Linux 5.3 the one address only, the rest of 0.0.0.0/8 is unicast. */
-function isZeronet(address: number): boolean {
+/** ipv4_is_zeronet: since Linux 5.3 the one address only, the rest of 0.0.0.0/8 is unicast. */
+export function isZeronet(address: number): boolean {
   return address === 0
 }
 

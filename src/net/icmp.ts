@@ -42,7 +42,9 @@ export const ICMP_GLOBAL_LIMIT = 3
 
 /** An ICMP error is at most this long, IP header included (RFC 1812 4.3.2.3). */
 const ERROR_LENGTH_MAX = 576
-/** IP_ECN bits are not copied into the answer; precedence "internetwork control" is set. */
+/** IPTOS_TOS_MASK: what of the offender's TOS its report bears, */
+const TOS_MASK = 0x1e
+/** with the precedence "internetwork control". */
 const INTERNETCONTROL = 0xc0
 /** net.ipv4.icmp_ratemask: destination unreachable, source quench, time exceeded, parameter problem. */
 const DEFAULT_RATEMASK = 6168
@@ -51,48 +53,92 @@ const BURST_FACTOR = 6
 
 const ERROR_ROUTE = new RouteResult()
 
-/** Token buckets: one per destination (inet_peer), one for the netns. */
+/** ip_rt_error_burst and ip_rt_error_cost (net/ipv4/route.c), in ns. */
+const ROUTE_ERROR_BURST_NS = 5e9
+const ROUTE_ERROR_COST_NS = 1e9
+/** ip_rt_redirect_number, ip_rt_redirect_load, ip_rt_redirect_silence. */
+const REDIRECT_NUMBER = 9
+const REDIRECT_LOAD_NS = 20e6
+const REDIRECT_SILENCE_NS = 20e6 * 1024
+/** icmp_global_allow fills its bucket at most so often, and for at most a second. */
+const GLOBAL_STEP_NS = 20e6
+const GLOBAL_REACH_NS = 1e9
+
+/** What a netns remembers of another host to ration what it tells it (struct inet_peer): one bucket for all kinds of messages. */
+interface Peer {
+  tokensNs: number
+  lastNs: number
+  redirects: number
+}
+
+/** Token buckets: one per peer, one for the netns. */
 export class IcmpLimits {
   /** net.ipv4.icmp_ratelimit, in ns per message; 0: no limit. */
   rateNs = 1e9
   ratemask = DEFAULT_RATEMASK
   messagesPerSecond = 1000
   burst = 50
-  private readonly tokens = new Map<number, number>()
-  private readonly stamps = new Map<number, number>()
+  private readonly peers = new Map<number, Peer>()
   private credit = 50
-  private creditStampNs = 0
+  private creditStampNs = -Infinity
+
+  private peer(address: number): Peer {
+    const known = this.peers.get(address)
+    if (known !== undefined) return known
+    const peer = { tokensNs: 0, lastNs: -Infinity, redirects: 0 }
+    this.peers.set(address, peer)
+    return peer
+  }
 
   /** inet_peer_xrlim_allow. */
   peerAllows(destination: number, nowNs: number): boolean {
-    if (this.rateNs === 0) return true
-    const stamp = this.stamps.get(destination)
-    let tokens = stamp === undefined ? this.rateNs * BURST_FACTOR : (this.tokens.get(destination) as number) + (nowNs - stamp)
-    if (tokens > this.rateNs * BURST_FACTOR) tokens = this.rateNs * BURST_FACTOR
-    this.stamps.set(destination, nowNs)
-    const allowed = tokens >= this.rateNs
-    this.tokens.set(destination, allowed ? tokens - this.rateNs : tokens)
-    return allowed
+    return this.rateNs === 0 || spend(this.peer(destination), nowNs, this.rateNs * BURST_FACTOR, this.rateNs)
   }
 
-  /** icmp_global_allow. */
-  globalAllows(nowNs: number): boolean {
-    const earned = Math.floor(((nowNs - this.creditStampNs) * this.messagesPerSecond) / 1e9)
-    if (earned > 0) {
-      this.credit = Math.min(this.burst, this.credit + earned)
-      this.creditStampNs = nowNs
+  /** ip_error: what a forwarding host says of missing routes is rationed by itself first. */
+  routeErrorAllows(sender: number, nowNs: number): boolean {
+    return spend(this.peer(sender), nowNs, ROUTE_ERROR_BURST_NS, ROUTE_ERROR_COST_NS)
+  }
+
+  /** ip_rt_send_redirect: each further one after twice the time, and after the ninth none until the sender has been silent. */
+  redirectAllows(sender: number, nowNs: number): boolean {
+    const peer = this.peer(sender)
+    if (nowNs > peer.lastNs + REDIRECT_SILENCE_NS) {
+      peer.tokensNs = 0
+      peer.redirects = 0
     }
-    if (this.credit === 0) return false
-    this.credit--
+    if (peer.redirects >= REDIRECT_NUMBER) {
+      peer.lastNs = nowNs
+      return false
+    }
+    if (peer.redirects !== 0 && nowNs <= peer.lastNs + REDIRECT_LOAD_NS * 2 ** peer.redirects) return false
+    peer.lastNs = nowNs
+    peer.redirects++
     return true
+  }
+
+  /** icmp_global_allow: the bucket is filled only when it is empty. */
+  globalAllows(nowNs: number): boolean {
+    if (this.credit > 0) return true
+    const elapsedNs = Math.min(nowNs - this.creditStampNs, GLOBAL_REACH_NS)
+    if (elapsedNs < GLOBAL_STEP_NS) return false
+    const earned = Math.floor((this.messagesPerSecond * elapsedNs) / 1e9)
+    if (earned === 0) return false
+    this.creditStampNs = nowNs
+    this.credit = Math.min(this.credit + earned, this.burst)
+    return true
+  }
+
+  /** icmp_global_consume: the kernel draws 0 to 2, netsim takes the middle. */
+  consumeGlobal(): void {
+    this.credit--
   }
 
   /** As after a long silence. */
   reset(): void {
-    this.tokens.clear()
-    this.stamps.clear()
+    this.peers.clear()
     this.credit = this.burst
-    this.creditStampNs = 0
+    this.creditStampNs = -Infinity
   }
 
   limits(type: number, code: number): boolean {
@@ -101,8 +147,18 @@ export class IcmpLimits {
   }
 }
 
+/** inet_peer_xrlim_allow: time is the currency. */
+function spend(peer: Peer, nowNs: number, burstNs: number, costNs: number): boolean {
+  peer.tokensNs = Math.min(peer.tokensNs + (nowNs - peer.lastNs), burstNs)
+  peer.lastNs = nowNs
+  if (peer.tokensNs < costNs) return false
+  peer.tokensNs -= costNs
+  return true
+}
+
+/** icmp_pointers[].error; a type that nobody knows is taken for one. */
 function isError(type: number): boolean {
-  return type === ICMP_DEST_UNREACH || type === ICMP_SOURCE_QUENCH || type === ICMP_REDIRECT || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB
+  return type > 18 || type === ICMP_DEST_UNREACH || type === ICMP_SOURCE_QUENCH || type === ICMP_REDIRECT || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB
 }
 
 /**
@@ -115,6 +171,13 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
     note(netns, offender, type, code, 0, info, ICMP_NOT_ALLOWED)
     return
   }
+  const limits = netns.icmpLimits
+  const nowNs = world.sim.nowNs
+  const rationed = limits.limits(type, code) && offender.inDevice !== netns.loopback.index
+  if (rationed && !limits.globalAllows(nowNs)) {
+    note(netns, offender, type, code, 0, info, ICMP_GLOBAL_LIMIT)
+    return
+  }
   const error = world.packets.take()
   error.id = world.newPacketId()
   error.leg = LEG_REPLY
@@ -123,7 +186,7 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
   error.proto = PROTO_ICMP
   error.sport = type
   error.dport = code
-  error.tos = (offender.tos & 0x1c) | INTERNETCONTROL
+  error.tos = (offender.tos & TOS_MASK) | INTERNETCONTROL
   error.ttl = netns.defaultTtl
   error.dst = offender.src
   error.src = sourceOf(netns, offender)
@@ -138,15 +201,13 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
     return
   }
   if (error.src === 0) error.src = result.source
-  const limits = netns.icmpLimits
-  if (limits.limits(type, code) && result.device !== netns.loopback) {
-    const nowNs = world.sim.nowNs
-    const withheld = !limits.peerAllows(error.dst, nowNs) ? ICMP_RATE_LIMITED : !limits.globalAllows(nowNs) ? ICMP_GLOBAL_LIMIT : ICMP_SENT
-    if (withheld !== ICMP_SENT) {
-      note(netns, offender, type, code, error.src, info, withheld)
+  if (rationed) {
+    if (result.device !== netns.loopback && !limits.peerAllows(error.dst, nowNs)) {
+      note(netns, offender, type, code, error.src, info, ICMP_RATE_LIMITED)
       world.packets.release(error)
       return
     }
+    limits.consumeGlobal()
   }
   const room = Math.min(outputMtu(netns, error.dst, result), ERROR_LENGTH_MAX) - IPV4_HEADER - 8
   error.payloadKind = PAYLOAD_QUOTE
@@ -157,6 +218,12 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
   note(netns, error, type, code, error.src, info, ICMP_SENT)
   world.live++
   ipLocalOut(error, netns, null, 1)
+}
+
+/** ip_error: a destination-unreachable for want of a route, which has a ration of its own before that of all errors. */
+export function icmpSendRouteError(netns: Netns, offender: Packet, code: number): void {
+  if (netns.icmpLimits.routeErrorAllows(offender.src, netns.world.sim.nowNs)) icmpSend(netns, offender, ICMP_DEST_UNREACH, code, 0)
+  else note(netns, offender, ICMP_DEST_UNREACH, code, 0, 0, ICMP_RATE_LIMITED)
 }
 
 /** RFC 1122 3.2.2: no report about reports, about later fragments, about broadcasts, to nobody. */

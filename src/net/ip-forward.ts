@@ -29,7 +29,8 @@ export function ipForward(packet: Packet, device: Device, route: RouteResult): v
     dropPacket(netns, packet, TTL_EXCEEDED, REASON_IP_INHDR, 'its time to live has run out')
     return
   }
-  if (packet.ipLength > mtu && packet.dontFragment === 1) {
+  // ip_exceeds_mtu: what conntrack put together may be cut again, unless a piece of it was too big already
+  if (packet.ipLength > mtu && packet.dontFragment === 1 && (packet.fragMaxSize === 0 || packet.fragMaxSize > mtu)) {
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
     dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the next device, and DF is set', packet.ipLength, mtu)
     return
@@ -37,7 +38,7 @@ export function ipForward(packet: Packet, device: Device, route: RouteResult): v
   packet.ttl--
   const trace = netns.world.trace
   if (trace.on === 1) trace.note(STEP_FORWARD, 0, netns, packet, device.index, out.index, packet.ttl + 1, packet.ttl)
-  if (redirect === 1) icmpSend(netns, packet, ICMP_REDIRECT, ICMP_REDIR_HOST, gateway === 0 ? packet.dst : gateway)
+  if (redirect === 1 && netns.icmpLimits.redirectAllows(packet.src, netns.world.sim.nowNs)) icmpSend(netns, packet, ICMP_REDIRECT, ICMP_REDIR_HOST, gateway === 0 ? packet.dst : gateway)
   if (netns.netfilter !== null && !runHook(netns, HOOK_FORWARD, packet, device, out)) return
   ipOutput(packet, netns, out, gateway, mtu)
 }

@@ -30,6 +30,8 @@ class FragmentQueue {
   /** Bytes of IP payload it will have, -1 until the last fragment is here. */
   total = -1
   received = 0
+  /** Where the furthest piece ends. */
+  end = 0
   /** By offset. */
   pieces: Packet[] = []
 }
@@ -80,33 +82,67 @@ export type PendingQueue = { readonly netns: Netns; readonly queue: FragmentQueu
 export function ipDefrag(netns: Netns, packet: Packet, user: number): number {
   if (!isFragment(packet)) return 1
   const queue = netns.fragments.find(packet, user)
-  const size = packet.ipLength - ipHeaderLength(packet)
+  const last = packet.moreFragments === 0
+  // a piece that is not the last carries whole eights
+  const size = last ? packet.ipLength - ipHeaderLength(packet) : (packet.ipLength - ipHeaderLength(packet)) & ~7
   const end = packet.fragmentOffset + size
+  const fit = size === 0 || !endsAgree(queue, end, last) ? OVERLAP : fits(queue, packet.fragmentOffset, end)
+  if (fit === DUPLICATE) {
+    dropPacket(netns, packet, CORRUPT, REASON_DUP_FRAG, 'the fragment is already there')
+    return 0
+  }
+  if (fit === OVERLAP) {
+    discard(netns, queue, packet)
+    return 0
+  }
   let at = 0
   while (at < queue.pieces.length && queue.pieces[at].fragmentOffset < packet.fragmentOffset) at++
-  if (overlaps(queue, at, packet.fragmentOffset, end)) {
-    dropPacket(netns, packet, CORRUPT, REASON_DUP_FRAG, 'the fragment overlaps one that is already there')
-    return 0
-  }
-  if (packet.moreFragments === 0) queue.total = end
+  if (last) queue.total = end
+  if (end > queue.end) queue.end = end
   queue.received += size
+  queue.pieces.splice(at, 0, packet)
   if (queue.total < 0 || queue.received < queue.total) {
     note(netns, packet, queue, 0)
-    queue.pieces.splice(at, 0, packet)
     return 0
   }
-  queue.pieces.splice(at, 0, packet)
   netns.fragments.remove(queue)
   assemble(netns, packet, queue)
   return 1
 }
 
-function overlaps(queue: FragmentQueue, at: number, start: number, end: number): boolean {
-  if (at > 0) {
-    const before = queue.pieces[at - 1]
-    if (before.fragmentOffset + before.ipLength - ipHeaderLength(before) > start) return true
+const FITS = 0
+const DUPLICATE = 1
+const OVERLAP = 2
+
+/** ip_frag_queue: nothing lies beyond the last fragment, and there is one end only. */
+function endsAgree(queue: FragmentQueue, end: number, last: boolean): boolean {
+  if (last) return end >= queue.end && (queue.total < 0 || queue.total === end)
+  return queue.total < 0 || end <= queue.total
+}
+
+/** inet_frag_queue_insert: what a run of adjoining pieces holds already is a duplicate; what it holds in part is an overlap. */
+function fits(queue: FragmentQueue, start: number, end: number): number {
+  const { pieces } = queue
+  for (let i = 0; i < pieces.length; ) {
+    const runStart = pieces[i].fragmentOffset
+    let runEnd = endOf(pieces[i++])
+    while (i < pieces.length && pieces[i].fragmentOffset === runEnd) runEnd = endOf(pieces[i++])
+    if (end <= runStart || start >= runEnd) continue
+    return start >= runStart && end <= runEnd ? DUPLICATE : OVERLAP
   }
-  return at < queue.pieces.length && queue.pieces[at].fragmentOffset < end
+  return FITS
+}
+
+function endOf(piece: Packet): number {
+  const size = piece.ipLength - ipHeaderLength(piece)
+  return piece.fragmentOffset + (piece.moreFragments === 0 ? size : size & ~7)
+}
+
+/** RFC 5722: pieces that overlap, or whose ends disagree, are no datagram; all of them go (discard_qp). */
+function discard(netns: Netns, queue: FragmentQueue, packet: Packet): void {
+  netns.fragments.remove(queue)
+  for (let i = 0; i < queue.pieces.length; i++) dropPacket(netns, queue.pieces[i], CORRUPT, REASON_DUP_FRAG, 'a later fragment overlaps it: the datagram is given up')
+  dropPacket(netns, packet, CORRUPT, REASON_DUP_FRAG, 'the fragment overlaps one that is already there: the datagram is given up')
 }
 
 /** ip_frag_reasm: the row of the last arrival becomes the datagram, with the header of its first fragment. */

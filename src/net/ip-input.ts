@@ -15,7 +15,7 @@ import {
   RTN_PROHIBIT, RTN_UNREACHABLE, type RouteResult,
 } from './fib.js'
 import { ROUTE_RESULT, routeInput } from './route-input.js'
-import { icmpReceive, icmpSend, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, ICMP_NET_UNREACH, ICMP_PKT_FILTERED, ICMP_PROT_UNREACH } from './icmp.js'
+import { icmpReceive, icmpSend, icmpSendRouteError, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, ICMP_NET_UNREACH, ICMP_PKT_FILTERED, ICMP_PROT_UNREACH } from './icmp.js'
 import { ipForward } from './ip-forward.js'
 import { DEFRAG_LOCAL_DELIVER, ipDefrag } from './ip-fragment.js'
 import { runHook } from './netfilter-hook.js'
@@ -103,21 +103,16 @@ function refuseRoute(packet: Packet, device: Device, error: number, result: Rout
     dropPacket(netns, packet, NO_ROUTE, REASON_IP_INADDRERRORS, 'it is for somebody else and this host does not forward (ip_forward is 0)')
     return
   }
-  switch (error) {
-    case EHOSTUNREACH:
-      icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
-      break
-    case ENETUNREACH:
-      icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0)
-      break
-    case EACCES:
-      icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0)
-      break
-    default:
-  }
+  reportRoute(netns, packet, error)
   if (!nullRouted) dropPacket(netns, packet, NO_ROUTE, REASON_IP_INNOROUTES, 'no route to the destination')
   else if (result.type === RTN_UNREACHABLE) dropPacket(netns, packet, NULL_ROUTED, REASON_IP_INNOROUTES, 'an unreachable route')
   else dropPacket(netns, packet, NULL_ROUTED, REASON_IP_INNOROUTES, result.type === RTN_PROHIBIT ? 'a prohibit route' : 'a blackhole route')
+}
+
+/** ip_error: says so, as often as it may; nothing of a blackhole. */
+function reportRoute(netns: Netns, packet: Packet, error: number): void {
+  const code = error === EHOSTUNREACH ? ICMP_HOST_UNREACH : error === ENETUNREACH ? ICMP_NET_UNREACH : error === EACCES ? ICMP_PKT_FILTERED : -1
+  if (code >= 0) icmpSendRouteError(netns, packet, code)
 }
 
 /** ip_local_deliver. */

@@ -123,7 +123,7 @@ export function fragmentPacket(netns: Netns, packet: Packet, device: Device, dev
   let index = 0
   while (offset < total) {
     const left = total - offset
-    const size = keep ? (sizes as Int32Array)[index] : left <= room ? left : room & ~7
+    const size = keep ? (sizes)[index] : left <= room ? left : room & ~7
     const piece = netns.world.packets.clone(packet)
     piece.fragmentOffset = packet.fragmentOffset + offset
     piece.moreFragments = offset + size < total ? 1 : packet.moreFragments

@@ -35,6 +35,8 @@ const RETRANS_NS = 1e9
 const DELAY_NS = 5e9
 /** mcast_solicit and ucast_solicit. */
 const SOLICIT_MAX = 3
+/** locktime: for so long the first of several answers holds. */
+const LOCKTIME_NS = 1e9
 /** unres_qlen (unres_qlen_bytes 212992 over the smallest truesize). */
 const QUEUE_MAX = 101
 
@@ -47,7 +49,8 @@ export class Neighbour {
   macLow = 0
   state = NUD_NONE
   confirmedNs = 0
-  updatedNs = 0
+  /** Last change of MAC or state. */
+  updatedNs = -Infinity
   probes = 0
   /** Timers that are of no use any more carry an older number. */
   timer = 0
@@ -201,20 +204,30 @@ function fail(neighbour: Neighbour): void {
   netns.world.drain()
 }
 
-/** neigh_update: a MAC was heard. `reachable`: it answered us; else it asked, which makes an entry STALE. */
-export function neighbourUpdate(neighbour: Neighbour, macHigh: number, macLow: number, reachable: boolean): void {
-  if ((neighbour.state & (NUD_PERMANENT | NUD_NOARP)) !== 0) return
+/** What is heard of a neighbour: that it answered us, that it asked us, or something said to all (arp_process). */
+export const HEARD_ANSWER = 0
+export const HEARD_QUESTION = 1
+export const HEARD_TALK = 2
+
+/**
+ * neigh_update: a MAC was heard. An answer makes the entry REACHABLE, everything else STALE unless it is known so already. Another
+ * MAC than the known one is believed when it asks (NEIGH_UPDATE_F_OVERRIDE), else only once the entry is older than its locktime.
+ */
+export function neighbourUpdate(neighbour: Neighbour, macHigh: number, macLow: number, heard: number): void {
+  const state = currentState(neighbour)
+  if ((state & (NUD_PERMANENT | NUD_NOARP)) !== 0) return
   const nowNs = neighbour.device.netns.world.sim.nowNs
   const same = neighbour.macHigh === macHigh && neighbour.macLow === macLow
-  const connected = (neighbour.state & (NUD_REACHABLE | NUD_DELAY | NUD_PROBE)) !== 0
+  const valid = (state & NUD_SENDABLE) !== 0
+  if (valid && !same && heard !== HEARD_QUESTION && nowNs - neighbour.updatedNs <= LOCKTIME_NS) return
+  if (heard === HEARD_ANSWER) neighbour.confirmedNs = nowNs
+  const next = heard === HEARD_ANSWER ? NUD_REACHABLE : valid && same ? state : NUD_STALE
+  if (next === state && same) return
   neighbour.macHigh = macHigh
   neighbour.macLow = macLow
   neighbour.updatedNs = nowNs
-  if (reachable) {
-    neighbour.state = NUD_REACHABLE
-    neighbour.confirmedNs = nowNs
-  } else if (!(connected && same)) neighbour.state = NUD_STALE
-  neighbour.timer++
+  if (next !== state) neighbour.timer++
+  neighbour.state = next
   const queue = neighbour.queue
   neighbour.queue = null
   if (queue === null) return

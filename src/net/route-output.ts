@@ -4,13 +4,17 @@
  * Source: net/ipv4/route.c (ip_route_output_key_hash, ipv4_mtu), devinet.c (inet_select_addr).
  */
 import type { Packet } from '../wire/packet.js'
-import { SCOPE_HOST, SCOPE_LINK, type Device } from './device.js'
+import { SCOPE_LINK, type Device } from './device.js'
 import {
   EINVAL, fibLookup, Flow, fromPacket, isLoopback, isMulticast, isZeronet, MARTIAN_NONE, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, type RouteResult,
 } from './fib.js'
 import type { Netns } from './netns.js'
 
 const OUTPUT_FLOW = new Flow()
+OUTPUT_FLOW.local = 1
+
+/** IP_MAX_MTU: lo's MTU is one more. */
+const IP_MTU_MAX = 0xffff
 
 /** ip_route_output_key_hash for a packet whose source may be 0 (then it is chosen). @returns 0 or an errno */
 export function routeOutput(netns: Netns, packet: Packet, oif: Device | null, result: RouteResult): number {
@@ -40,7 +44,7 @@ export function routeOutputFrom(netns: Netns, packet: Packet, oif: Device | null
     result.scope = SCOPE_LINK
     result.source = 0
     result.mtu = 0
-    if (packet.src === 0) result.source = inetSelectAddr(oif, packet.dst, SCOPE_LINK)
+    if (packet.src === 0) result.source = inetSelectAddr(oif, 0, SCOPE_LINK)
     return 0
   }
   if (result.type === RTN_LOCAL) {
@@ -49,9 +53,8 @@ export function routeOutputFrom(netns: Netns, packet: Packet, oif: Device | null
     result.gateway = 0
     return 0
   }
-  if (result.source === 0 && result.device !== null) {
-    result.source = inetSelectAddr(result.device, result.gateway === 0 ? packet.dst : result.gateway, result.scope)
-  }
+  // fib_info_update_nhc_saddr: chosen for the gateway; without one, the device's first address of the scope
+  if (result.source === 0 && result.device !== null) result.source = inetSelectAddr(result.device, result.gateway, result.scope)
   return 0
 }
 
@@ -81,15 +84,14 @@ export function inetSelectAddr(device: Device, destination: number, scope: numbe
   const devices = device.netns.devices
   for (let i = 0; i < devices.length; i++) {
     const others = devices[i].addresses
-    if (devices[i].up === 0) continue
     for (let j = 0; j < others.length; j++) {
-      if (others[j].secondary === 0 && others[j].scope !== SCOPE_LINK && others[j].scope <= scope && others[j].scope !== SCOPE_HOST) return others[j].address
+      if (others[j].secondary === 0 && others[j].scope !== SCOPE_LINK && others[j].scope <= scope) return others[j].address
     }
   }
   return 0
 }
 
-function sameSubnet(a: number, b: number, length: number): boolean {
+export function sameSubnet(a: number, b: number, length: number): boolean {
   return length === 0 || ((a ^ b) >>> (32 - length)) === 0
 }
 
@@ -98,7 +100,7 @@ export function outputMtu(netns: Netns, destination: number, result: RouteResult
   const device = result.device as Device
   if (result.mtuLocked === 1 && result.mtu > 0) return result.mtu
   const learned = netns.fib.pathMtus.get(destination)
-  const own = result.mtu > 0 ? result.mtu : device.mtu
+  const own = result.mtu > 0 ? result.mtu : Math.min(device.mtu, IP_MTU_MAX)
   return learned !== undefined && learned < own ? learned : own
 }
 

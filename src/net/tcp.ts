@@ -91,7 +91,10 @@ function register(netns: Netns, segment: Packet): void {
 
 /** tcp_v4_send_reset. */
 export function sendReset(netns: Netns, packet: Packet): void {
-  send(netns, resetFor(netns, packet), 1)
+  const segment = resetFor(netns, packet)
+  // ip_send_unicast_reply: the precedence of what it answers, without its ECN bits
+  segment.tos = packet.tos & ~3
+  send(netns, segment, 1)
 }
 
 /**
@@ -115,8 +118,6 @@ export function sendRejectReset(netns: Netns, packet: Packet): void {
 
 function resetFor(netns: Netns, packet: Packet): Packet {
   const segment = segmentTo(netns, packet)
-  // ip_send_unicast_reply: the precedence of what it answers, without its ECN bits
-  segment.tos = packet.tos & ~3
   segment.tcpOptions = TCP_OPTIONS_NONE
   segment.tcpFlags = TCP_RST
   if ((packet.tcpFlags & TCP_ACK) !== 0) segment.tcpSeq = packet.tcpAck

@@ -94,7 +94,7 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
     }
   }
   const byAddress = new Map(bare.map((one) => [one.externalInterface.publicIp, one.node.name]))
-  const rows = leases.map((lease) => ({ ...(byAddress.has(lease.attributes.publicIp) ? { node: byAddress.get(lease.attributes.publicIp) as string } : {}), lease }))
+  const rows = leases.map((lease) => ({ ...(byAddress.has(lease.attributes.publicIp) ? { node: byAddress.get(lease.attributes.publicIp) } : {}), lease }))
   return { config, leases: rows, parts, etcdKeys: source.etcdKeys(), problems }
 }
 

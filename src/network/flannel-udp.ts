@@ -150,7 +150,7 @@ export class UdpProcess implements UserSpace {
     icmp.etherType = ETHERTYPE_NONE
     if (world.trace.on === 1) world.trace.note(STEP_ORIGINATE, 4, this.netns, icmp, icmp.src, icmp.dst)
     world.live++
-    this.drop(offender, 'flanneld has no lease for the destination; it writes ICMP network unreachable to the TUN device')
+    this.drop(offender, 'no lease for the destination; it writes ICMP network unreachable to the TUN device')
     tunWrite(icmp, this.tun)
   }
 

@@ -136,6 +136,6 @@ function startProxies(network: Network): void {
     const dataplane = network.dataplanes.get(name)
     if (part.proxy === undefined || netns === undefined || dataplane === undefined) continue
     const tun = deviceNamed(netns, part.proxy.device)
-    if (tun !== null) attachProcess(netns, UDP_HANDLER, new UdpProcess(netns, tun as Device, part.proxy), dataplane)
+    if (tun !== null) attachProcess(netns, UDP_HANDLER, new UdpProcess(netns, tun, part.proxy), dataplane)
   }
 }

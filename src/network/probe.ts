@@ -87,8 +87,8 @@ interface Question {
 
 export function runTrace(network: Network, request: TraceRequest): TraceOutcome | readonly Problem[] {
   const question = readQuestion(network, request)
-  if (Array.isArray(question)) return question as readonly Problem[]
-  return ask(network, question as Question)
+  if (Array.isArray(question)) return question
+  return ask(network, question)
 }
 
 function readQuestion(network: Network, request: TraceRequest): Question | Problem[] {

@@ -65,6 +65,15 @@ describe('trace', () => {
     expect((await netsim(['trace', 'pod-a', 'pod-b:8080', '-f', 'deny.yaml', '--expect', expected], { cwd: folder })).code).toBe(code)
   })
 
+  it('what is not modelled yet ends with status 4 and its name', async () => {
+    for (const [words, what] of [['pod-a fd00::1', 'IPv6 is not modelled'], ['pod-a svc/web', 'Services are not modelled'], ['pod-a pod-b:80 --proto sctp', 'sctp is not modelled']]) {
+      const { code, out, err } = await netsim(['trace', ...words.split(' ')])
+      expect({ code, out }, words).toEqual({ code: 4, out: '' })
+      expect(err, words).toContain(what)
+    }
+    expect((await netsim(['trace', 'pod-a', 'nobody'])).code).toBe(2)
+  })
+
   it('--summary is the last block alone', async () => {
     const whole = (await netsim(['trace', 'pod-a', 'pod-b'])).out
     const { out } = await netsim(['trace', 'pod-a', 'pod-b', '--summary'])

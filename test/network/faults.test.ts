@@ -3,11 +3,10 @@
  * The numbers were measured on a real kernel with flannel's own attributes and proxy, unless a comment says otherwise.
  */
 import { describe, expect, it } from 'vitest'
-import { formatIp } from '../../src/base/ip.js'
 import { printRoutes } from '../../src/dataplane/ip-route.js'
-import { flannelCluster, leaseValue, NODES, PODS, VTEP_A, VTEP_B, type Backend, type ClusterWords } from '../kit/flannel-cluster.js'
-import { buildText, networkOf, type Ask } from '../kit/network.js'
-import { at, innerOf, look, type Sighting } from '../kit/sighting.js'
+import { flannelCluster, leaseValue, NODES, VTEP_A, VTEP_B, type Backend, type ClusterWords } from '../kit/flannel-cluster.js'
+import { networkOf, type Ask } from '../kit/network.js'
+import { at, look, type Sighting } from '../kit/sighting.js'
 
 const BACKENDS: readonly Backend[] = ['udp', 'vxlan', 'host-gw']
 const UDP = 17

@@ -256,7 +256,7 @@ export const SCENARIOS: readonly Scenario[] = [
       b: 'link eth0 veth s/sb\naddr 10.1.0.3/24 dev eth0\naddr 10.2.0.3/32 dev lo\nsocket udp 9000',
     },
     probes: [
-      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.2.0.3' }) },
+      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.2.0.3' }), wait: 30 },
       { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.2.0.3', proto: 'icmp' }) },
       { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.2.0.3' }), wait: 100 },
       { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.2.0.3' }), wait: 100 },
@@ -294,14 +294,14 @@ export const SCENARIOS: readonly Scenario[] = [
     hosts: {
       p: 'link eth0 veth n/vp\naddr 10.1.0.2/24 dev eth0\nroute add default via 10.1.0.1\nsocket udp 9000',
       n: {
-        text: `link br0 bridge\nlink vp veth p/eth0 master br0 ${hairpin}\nlink vq veth q/eth0 master br0 ${hairpin}\nlink up veth u/eth0\naddr 10.1.0.1/24 dev br0\naddr 10.2.0.1/24 dev up\nsysctl net.ipv4.ip_forward=1`,
+        text: `link br0 bridge\nlink vp veth p/eth0 master br0 ${hairpin}\nlink vq veth q/eth0 master br0 ${hairpin}\nlink vu veth u/eth0\naddr 10.1.0.1/24 dev br0\naddr 10.2.0.1/24 dev vu\nsysctl net.ipv4.ip_forward=1`,
         iptables: '*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n-A PREROUTING -d 10.96.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.3:9000\n'
           + '-A PREROUTING -d 10.96.0.2/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.2:9000\n-A PREROUTING -d 10.96.0.3/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.2.0.2:9001\n'
           + '-A PREROUTING -d 10.96.0.4/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.77.0.2:9001\n-A PREROUTING -d 10.1.0.3/32 -p udp -m udp --dport 5353 -j DNAT --to-destination 10.1.0.2:9000\n'
           + '-A PREROUTING -d 10.1.0.3/32 -p udp -m udp --dport 5354 -j DNAT --to-destination 10.1.0.1:9001\nCOMMIT\n',
       },
       q: 'link eth0 veth n/vq\naddr 10.1.0.3/24 dev eth0\nroute add default via 10.1.0.1\nsocket udp 9000',
-      u: 'link eth0 veth n/up\naddr 10.2.0.2/24 dev eth0\nroute add default via 10.2.0.1',
+      u: 'link eth0 veth n/vu\naddr 10.2.0.2/24 dev eth0\nroute add default via 10.2.0.1',
     },
     probes: [
       { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', proto: 'icmp' }) },

@@ -29,7 +29,7 @@ import { CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_RELATED, CT_RELATED_REPLY } fr
 import { Conntrack } from './conntrack.js'
 import { runChain, runChainClassified, runChainTraced } from './evaluate.js'
 import type { CompiledSet, SetChange, SetContext } from './ipset.js'
-import { Limits, Recents } from './match-state.js'
+import type { Limits, Recents } from './match-state.js'
 import { manipOf, masqueradeDeviceChanged, natInitialized, natNullBinding, natPacket } from './nat.js'
 
 export {
