@@ -9,6 +9,7 @@ const SUITES: Record<string, () => Promise<{ suites: readonly Suite[] }>> = {
   'event-queue': () => import('./event-queue.js'),
   forward: () => import('./forward.js'),
   ip: () => import('./ip.js'),
+  netfilter: () => import('./netfilter.js'),
 }
 
 const words = process.argv.slice(2)

@@ -11,6 +11,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { formatProblem } from '../src/base/problem.js'
+import { buildCluster } from '../src/cluster/cluster.js'
+import { buildNetwork } from '../src/network/network.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DEMO = 'npm run demo'
@@ -128,18 +131,34 @@ describe('what the pages show is what netsim prints', () => {
   })
 })
 
-describe('what README.md shows besides', () => {
-  it('the picture is what the simulation draws', () => {
-    const { status, stdout } = spawnSync(process.execPath, [join(ROOT, 'dist/cli.js'), 'trace', 'pod-a', 'pod-b', '--svg', '-'], { cwd: tmpdir(), encoding: 'utf8' })
+const CLUSTER_OF_THE_PAGE = [
+  ...[['n1', '192.168.10.11'], ['n2', '192.168.10.12'], ['n3', '192.168.20.11']].map(([name, address]) => (
+    { apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses: [{ type: 'InternalIP', address }] } }
+  )),
+  { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a1' }, spec: { nodeName: 'n1' } },
+]
+
+describe('what the pages show besides', () => {
+  it('docs/network-document.md: its document is read and built without a Problem', () => {
+    const text = /^```yaml\n(.*?)^```/ms.exec(readFileSync(join(ROOT, 'docs/network-document.md'), 'utf8'))?.[1] ?? ''
+    const objects = CLUSTER_OF_THE_PAGE.map((object) => ({ file: object.metadata.name, text: JSON.stringify(object) }))
+    const { cluster, problems } = buildCluster([{ file: 'network-document.md', text }, ...objects])
+    expect([...problems, ...buildNetwork(cluster, { seed: 1 }).problems].map(formatProblem)).toEqual([])
+  })
+
+  it('README.md: the picture is what the simulation draws', () => {
+    const words = ['trace', 'pod-a', 'pod-b', '--svg', '-']
+    const { status, stdout } = spawnSync(process.execPath, [join(ROOT, 'dist/cli.js'), ...words], { cwd: tmpdir(), encoding: 'utf8' })
     expect(status).toBe(0)
     expect(readFileSync(join(ROOT, 'docs/path.svg'), 'utf8')).toBe(stdout)
   })
 
-  it('the lines of TypeScript print what their comment says', () => {
+  it('README.md: the lines of TypeScript print what their comment says', () => {
     const code = /^```ts\n(.*?)^```/ms.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))?.[1] ?? ''
     const said = /\/\/ (.*)\n$/.exec(code)?.[1]
     const stdin = { contents: code, resolveDir: ROOT, loader: 'ts' } as const
-    const { outputFiles } = buildSync({ stdin, alias: { netsim: './src/index.ts' }, bundle: true, platform: 'node', format: 'cjs', write: false, absWorkingDir: ROOT })
+    const alias = { netsim: './src/index.ts' }
+    const { outputFiles } = buildSync({ stdin, alias, bundle: true, platform: 'node', format: 'cjs', write: false, absWorkingDir: ROOT })
     const { stdout, stderr } = spawnSync(process.execPath, ['-'], { input: outputFiles[0].text, encoding: 'utf8' })
     expect({ stdout, stderr }).toEqual({ stdout: `${said}\n`, stderr: '' })
   })

@@ -99,9 +99,11 @@ function guiltyPlace(document: TraceDocument): string {
   if (found === undefined) return document.result.netns === undefined ? '' : `in ${document.result.netns}`
   const rule = decidingRule(found.step.rules ?? [])
   const number = rule?.rule ?? found.step.at?.rule
-  const chain = rule === undefined || rule.chain === found.step.at?.chain ? '' : `, ${rule.chain}`
+  const label = labelOf(found.step)
+  // the label names the hook; the rule may stand in a chain that was jumped to
+  const chain = rule === undefined || label.endsWith(`/${rule.chain}`) ? '' : `, ${rule.chain}`
   const leg = document.reply?.hops.includes(found.hop) === true ? ', on the way back' : ''
-  return `step ${found.step.n}, ${placeOf(found.hop)}, ${labelOf(found.step)}${chain}${number === undefined ? '' : ` rule ${number}`}${leg}`
+  return `step ${found.step.n}, ${placeOf(found.hop)}, ${label}${chain}${number === undefined ? '' : ` rule ${number}`}${leg}`
 }
 
 /** The rule that dropped it, and who wrote it. */

@@ -20,7 +20,7 @@ import { fragmentPacket } from './ip-output.js'
 import { MacTable } from './mac-table.js'
 import { runHook } from './netfilter-hook.js'
 import { HOOK_FORWARD, HOOK_POSTROUTING, HOOK_PREROUTING } from './netfilter/netfilter.js'
-import { neighbourMac } from './neigh.js'
+import { neighbourMac, neighbourOutput } from './neigh.js'
 import { PACKET_HOST } from './packet-type.js'
 import { DIRECTION_RX, STEP_BRIDGE } from './trace.js'
 
@@ -185,6 +185,12 @@ function bridgeAfterDnat(packet: Packet, port: BridgePort): boolean {
       packet.packetType = PACKET_HOST
       return true
     }
+    // br_nf_pre_routing_finish_bridge: the bridge device asks for the MAC and takes the frame up again in bridgeTransmit
+    packet.bridgedDnat = 1
+    packet.arpSenderMacHigh = packet.srcMacHigh
+    packet.arpSenderMacLow = packet.srcMacLow
+    neighbourOutput(packet, device, target)
+    return false
   }
   packet.dstMacHigh = device.macHigh
   packet.dstMacLow = device.macLow
@@ -230,6 +236,10 @@ function handleFrameFinish(packet: Packet, port: BridgePort): void {
 /** br_dev_xmit: the host sends by the bridge device. */
 export function bridgeTransmit(packet: Packet, device: Device): void {
   const bridge = device.bridge as Bridge
+  if (packet.bridgedDnat === 1) {
+    resumeBridged(packet, bridge)
+    return
+  }
   packet.physIn = -1
   packet.bridgeNfDone = 0
   if ((packet.dstMacHigh & 0x0100) !== 0) {
@@ -247,6 +257,15 @@ export function bridgeTransmit(packet: Packet, device: Device): void {
   }
   note(packet, bridge, null, BRIDGE_FLOOD, null, 0)
   floodUnknown(packet, bridge, null)
+}
+
+/** br_nf_pre_routing_finish_bridge_slow: the MAC of bridged DNAT is known now; the frame goes on as if it had just come in by its port. */
+function resumeBridged(packet: Packet, bridge: Bridge): void {
+  const port = bridge.device.netns.world.devices[packet.physIn].port as BridgePort
+  packet.bridgedDnat = 0
+  packet.srcMacHigh = packet.arpSenderMacHigh
+  packet.srcMacLow = packet.arpSenderMacLow
+  handleFrameFinish(packet, port)
 }
 
 /**
@@ -323,16 +342,23 @@ function forward(packet: Packet, bridge: Bridge, out: BridgePort, flooded: numbe
       if (!runHook(netns, HOOK_POSTROUTING, packet, device, device)) return
     }
     packet.bridgeNfDone = 0
-    if (packet.fragMaxSize > 0) {
+    const limit = packet.fragMaxSize > 0 && packet.fragMaxSize < out.device.mtu ? packet.fragMaxSize : out.device.mtu
+    if (packet.ipLength > limit) {
       refragment(packet, bridge, out)
       return
     }
+    packet.fragMaxSize = 0
+    packet.fragmentSizes = null
   }
   pushOut(packet, bridge, out)
 }
 
-/** br_nf_dev_queue_xmit: conntrack put the fragments together; the bridge cuts them again as they were. */
+/** br_nf_dev_queue_xmit: what is too big for the port, and what conntrack put together, is cut to the bridge's MTU. With DF it is lost without a word (br_nf_ip_fragment). */
 function refragment(packet: Packet, bridge: Bridge, out: BridgePort): void {
+  if ((packet.dontFragment === 1 && packet.fragMaxSize === 0) || packet.fragMaxSize > bridge.device.mtu) {
+    dropPacket(bridge.device.netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the bridge port, and DF is set: the bridge drops it and tells nobody', packet.ipLength, bridge.device.mtu)
+    return
+  }
   const pieces: Packet[] = []
   fragmentPacket(bridge.device.netns, packet, bridge.device, bridge.device.mtu, pieces)
   for (let i = 0; i < pieces.length; i++) pushOut(pieces[i], bridge, out)

@@ -73,7 +73,8 @@ export class RouteTable {
   private readonly trie: Int32Array | null
   private readonly localAddresses = new Set<number>()
 
-  constructor(name: string, routes: readonly Route[]) {
+  /** @param options.inOrder the routes of a prefix come in the order in which they are to be tried */
+  constructor(name: string, routes: readonly Route[], options: { readonly inOrder?: boolean } = {}) {
     this.name = name
     const byPrefix = new Map<string, Route[]>()
     for (const route of routes) {
@@ -83,7 +84,7 @@ export class RouteTable {
       else group.push(route)
     }
     this.groups = [...byPrefix.values()].sort((a, b) => b[0].length - a[0].length || (a[0].base >>> 0) - (b[0].base >>> 0))
-    for (const group of this.groups as Route[][]) group.sort((a, b) => b.tos - a.tos || a.metric - b.metric)
+    if (options.inOrder !== true) for (const group of this.groups as Route[][]) group.sort((a, b) => b.tos - a.tos || a.metric - b.metric)
     this.bases = Int32Array.from(this.groups, (group) => group[0].base)
     this.masks = Int32Array.from(this.groups, (group) => maskOf(group[0].length))
     this.parents = new Int32Array(this.groups.length).fill(-1)
@@ -91,6 +92,11 @@ export class RouteTable {
     if (this.trie === null) this.linkParents()
     // hasLocalAddress() is asked per packet and means the addresses themselves, not 127.0.0.0/8
     for (const route of routes) if (route.type === 2 && route.length === 32) this.localAddresses.add(route.base)
+  }
+
+  /** fib_trie_unmerge undone: while there are no rules of one's own, local and main are one trie, and the longest prefix of both decides. */
+  static merged(local: RouteTable, main: RouteTable): RouteTable {
+    return new RouteTable(main.name, [...local.groups, ...main.groups].flat(), { inOrder: true })
   }
 
   /** The longest prefix that holds the address, -1 none. */

@@ -6,7 +6,7 @@
 import type { Packet } from '../wire/packet.js'
 import { PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
 import type { Device } from './device.js'
-import type { Route, RouteTable, RoutingRule } from './fib-table.js'
+import { RouteTable, type Route, type RoutingRule } from './fib-table.js'
 import { flowHash } from './flow-hash.js'
 import type { Netns } from './netns.js'
 
@@ -79,6 +79,8 @@ export class Fib {
   readonly local: RouteTable
   readonly main: RouteTable
   readonly fallback: RouteTable
+  /** What a lookup in the table local sees: main too, while there are no rules of one's own. */
+  readonly localTrie: RouteTable
   /** Rules other than the three built-in ones. */
   readonly customRules: number
   readonly customLocalRoutes: number
@@ -93,6 +95,7 @@ export class Fib {
     this.local = parts.local
     this.main = parts.main
     this.fallback = parts.fallback
+    this.localTrie = parts.customRules === 0 ? RouteTable.merged(parts.local, parts.main) : parts.local
     this.customRules = parts.customRules
     this.customLocalRoutes = parts.customLocalRoutes
     this.routes = parts.routes
@@ -102,12 +105,21 @@ export class Fib {
 /** fib_lookup. @returns 0 or an errno; the result is filled for 0 and for the error route types */
 export function fibLookup(fib: Fib, flow: Flow, result: RouteResult): number {
   if (fib.customRules === 0) {
-    let error = lookupTable(fib.local, flow, result)
-    if (error < 0) error = lookupTable(fib.main, flow, result)
+    let error = lookupTable(fib.localTrie, flow, result)
     if (error < 0) error = lookupTable(fib.fallback, flow, result)
-    return error < 0 ? ENETUNREACH : error
+    return error < 0 ? noRoute(result) : error
   }
   return lookupRules(fib, flow, result)
+}
+
+/** Nothing of an earlier lookup stays in the result, nor a throw route. */
+function noRoute(result: RouteResult): number {
+  result.type = RTN_UNSPEC
+  result.gateway = 0
+  result.device = null
+  result.source = 0
+  result.route = null
+  return ENETUNREACH
 }
 
 function lookupRules(fib: Fib, flow: Flow, result: RouteResult): number {
@@ -129,12 +141,12 @@ function lookupRules(fib: Fib, flow: Flow, result: RouteResult): number {
       case RULE_NOP:
         break
       default:
-        result.route = null
+        noRoute(result)
         result.type = rule.action === RULE_BLACKHOLE ? RTN_BLACKHOLE : rule.action === RULE_PROHIBIT ? RTN_PROHIBIT : RTN_UNREACHABLE
         return rule.action === RULE_BLACKHOLE ? EINVAL : rule.action === RULE_PROHIBIT ? EACCES : ENETUNREACH
     }
   }
-  return ENETUNREACH
+  return noRoute(result)
 }
 
 export const RULE_LOOKUP = 0
@@ -171,6 +183,8 @@ function lookupTable(table: RouteTable, flow: Flow, result: RouteResult): number
         result.type = route.type
         result.route = route
         result.device = null
+        result.gateway = 0
+        result.source = 0
         if (route.type === RTN_THROW) return -1
         return route.type === RTN_BLACKHOLE ? EINVAL : route.type === RTN_PROHIBIT ? EACCES : EHOSTUNREACH
       }
@@ -263,11 +277,12 @@ export function fromPacket(flow: Flow, packet: Packet): void {
 export function inetAddrType(netns: Netns, address: number, device: Device | null): number {
   if (isZeronet(address) || address === -1) return RTN_BROADCAST
   if (isMulticast(address)) return RTN_MULTICAST
-  const group = netns.fib.local.findGroup(address)
+  const table = netns.fib.localTrie
+  const group = table.findGroup(address)
   if (group < 0) return RTN_UNICAST
-  const routes = netns.fib.local.groups[group]
+  const routes = table.groups[group]
   for (let i = 0; i < routes.length; i++) {
-    if (device === null || routes[i].device === device) return routes[i].type
+    if (device === null || routes[i].device === device) return routes[i].type >= RTN_BLACKHOLE ? RTN_UNICAST : routes[i].type
   }
   return RTN_UNICAST
 }

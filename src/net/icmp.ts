@@ -201,6 +201,8 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
     return
   }
   if (error.src === 0) error.src = result.source
+  // nf_ct_attach
+  netns.conntrack?.attach(error, offender)
   if (rationed) {
     if (result.device !== netns.loopback && !limits.peerAllows(error.dst, nowNs)) {
       note(netns, offender, type, code, error.src, info, ICMP_RATE_LIMITED)

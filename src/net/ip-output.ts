@@ -130,7 +130,8 @@ export function fragmentPacket(netns: Netns, packet: Packet, device: Device, dev
     piece.ipLength = header + size
     piece.fragMaxSize = 0
     piece.fragmentSizes = null
-    if (packet.dontFragment === 1 && packet.fragMaxSize === 0) piece.dontFragment = 0
+    // ip_fraglist_init forgets DF; only pieces that are cut anew bear it again (IPSKB_FRAG_PMTU)
+    if (keep || packet.fragMaxSize === 0) piece.dontFragment = 0
     if (piece.flooded === 0) netns.world.live++
     if (trace.on === 1) trace.note(STEP_FRAGMENT, 0, netns, piece, device.index, mtu, piece.fragmentOffset, size, piece.moreFragments === 0 ? 1 : 0)
     pieces.push(piece)

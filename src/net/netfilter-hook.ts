@@ -1,12 +1,12 @@
 // hot path
 /** NF_HOOK: runs one hook over a packet and sees to what the verdict asks for (REJECT answers, INCOMPLETE ends). */
-import { PROTO_TCP, TCP_RST, type Packet } from '../wire/packet.js'
-import type { Device } from './device.js'
+import { isFragment, PROTO_ICMP, PROTO_TCP, PROTO_UDP, TCP_RST, type Packet } from '../wire/packet.js'
+import { DEVICE_LOOPBACK, DEVICE_VXLAN, type Device } from './device.js'
 import { DENIED, INCOMPLETE, REASON_NETFILTER_DROP, REASON_NONE, REJECTED } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { icmpSend, ICMP_DEST_UNREACH } from './icmp.js'
 import type { Netns } from './netns.js'
-import { NF_ACCEPT, NF_DROP, NF_STOLEN, type Netfilter } from './netfilter/netfilter.js'
+import { HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_STOLEN, type Netfilter } from './netfilter/netfilter.js'
 import { REJECT_ICMP_CODES, REJECT_TCP_RESET } from './netfilter/bytecode.js'
 import { sendRejectReset } from './tcp.js'
 
@@ -19,22 +19,37 @@ export function runHook(netns: Netns, hook: number, packet: Packet, inDevice: De
   if (verdict === NF_ACCEPT) return true
   if (verdict === NF_STOLEN) return false
   if (verdict === NF_DROP) {
-    refuse(netns, hook, packet)
+    refuse(netns, hook, packet, inDevice)
     return false
   }
   dropPacket(netns, packet, INCOMPLETE, REASON_NONE, netns.world.words[netfilter.incompleteWord])
   return false
 }
 
-function refuse(netns: Netns, hook: number, packet: Packet): void {
+function refuse(netns: Netns, hook: number, packet: Packet, inDevice: Device | null): void {
   const how = packet.rejectWith
   packet.rejectWith = 0
   if (how === 0) {
     dropPacket(netns, packet, DENIED, REASON_NETFILTER_DROP, 'a netfilter rule dropped it', hook)
     return
   }
-  if (how === REJECT_TCP_RESET) {
-    if (packet.proto === PROTO_TCP && (packet.tcpFlags & TCP_RST) === 0) sendRejectReset(netns, packet)
-  } else icmpSend(netns, packet, ICMP_DEST_UNREACH, REJECT_ICMP_CODES[how], 0)
+  if (answers(hook, packet, inDevice)) {
+    if (how !== REJECT_TCP_RESET) icmpSend(netns, packet, ICMP_DEST_UNREACH, REJECT_ICMP_CODES[how], 0)
+    else if (packet.proto === PROTO_TCP && (packet.tcpFlags & TCP_RST) === 0) sendRejectReset(netns, packet)
+  }
   dropPacket(netns, packet, REJECTED, REASON_NETFILTER_DROP, 'a netfilter rule rejected it', hook)
+}
+
+/**
+ * nf_send_unreach, nf_send_reset: only a first fragment is answered, and only when its checksum holds (nf_ip_checksum). The first
+ * of several fragments does not hold the whole that was summed, so without conntrack, which puts fragments together before, a
+ * fragmented datagram is refused in silence. What a VXLAN device unwrapped carries the sum of its bytes (CHECKSUM_COMPLETE), which
+ * is looked at in PREROUTING and INPUT alone; lo and own packets are trusted.
+ */
+function answers(hook: number, packet: Packet, inDevice: Device | null): boolean {
+  if (packet.fragmentOffset !== 0) return false
+  if (packet.corrupt === 0 && !isFragment(packet)) return true
+  if (inDevice === null || inDevice.kind === DEVICE_LOOPBACK) return true
+  if (inDevice.kind === DEVICE_VXLAN && hook !== HOOK_PREROUTING && hook !== HOOK_INPUT) return true
+  return packet.proto !== PROTO_UDP && packet.proto !== PROTO_TCP && packet.proto !== PROTO_ICMP
 }

@@ -6,7 +6,7 @@
 import type { Packet } from '../wire/packet.js'
 import { SCOPE_LINK, type Device } from './device.js'
 import {
-  EINVAL, fibLookup, Flow, fromPacket, isLoopback, isMulticast, isZeronet, MARTIAN_NONE, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, type RouteResult,
+  EINVAL, fibLookup, Flow, fromPacket, inetAddrType, isMulticast, isZeronet, MARTIAN_NONE, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, type RouteResult,
 } from './fib.js'
 import type { Netns } from './netns.js'
 
@@ -23,7 +23,8 @@ export function routeOutput(netns: Netns, packet: Packet, oif: Device | null, re
   result.martian = MARTIAN_NONE
   if (packet.src !== 0) {
     if (isMulticast(packet.src) || packet.src === -1 || isZeronet(packet.src)) return EINVAL
-    if (oif === null && !netns.fib.local.hasLocalAddress(packet.src) && !isLoopback(packet.src)) return EINVAL
+    // __ip_dev_find: an address of a device, or one that the table local takes in
+    if (oif === null && !netns.fib.local.hasLocalAddress(packet.src) && inetAddrType(netns, packet.src, null) !== RTN_LOCAL) return EINVAL
   }
   return routeOutputFrom(netns, packet, oif, result)
 }

@@ -31,15 +31,9 @@ export class EventQueue {
 
   push(timeNs: number, handler: number, arg: number): void {
     if (this.size === this.times.length) this.grow()
-    const sequence = this.nextSequence++
-    let hole = this.size++
-    while (hole > 0) {
-      const parent = (hole - 1) >> 1
-      if (this.times[parent] < timeNs || (this.times[parent] === timeNs && this.sequences[parent] < sequence)) break
-      this.move(parent, hole)
-      hole = parent
-    }
-    this.place(hole, timeNs, sequence, handler, arg)
+    const leaf = this.size++
+    this.place(leaf, timeNs, this.nextSequence++, handler, arg)
+    this.siftUp(leaf)
   }
 
   /** Removes the earliest event; read it with the peeks first. */
@@ -65,6 +59,22 @@ export class EventQueue {
   clear(): void {
     this.size = 0
     this.nextSequence = 0
+  }
+
+  /** Takes the place alone, not the event: a double that is passed on costs a heap number. */
+  private siftUp(leaf: number): void {
+    const timeNs = this.times[leaf]
+    const sequence = this.sequences[leaf]
+    const handler = this.handlers[leaf]
+    const arg = this.args[leaf]
+    let hole = leaf
+    while (hole > 0) {
+      const parent = (hole - 1) >> 1
+      if (this.times[parent] < timeNs || (this.times[parent] === timeNs && this.sequences[parent] < sequence)) break
+      this.move(parent, hole)
+      hole = parent
+    }
+    this.place(hole, timeNs, sequence, handler, arg)
   }
 
   private before(a: number, b: number): boolean {

@@ -143,6 +143,8 @@ export class Packet {
   nextHop = 0
   /** Bridge netfilter has already run PREROUTING for it. */
   bridgeNfDone = 0
+  /** 1: bridged DNAT waits for the MAC of its new destination; arpSender* holds the source MAC meanwhile (nf_bridge_info.bridged_dnat). */
+  bridgedDnat = 0
   /** The largest fragment it was put together from, 0 when it was whole (IPCB(skb)->frag_max_size). */
   fragMaxSize = 0
   /** Lengths of the IP payload of each fragment it was put together from, in order: re-fragmentation keeps the cuts (skb frag_list); null when it was whole. */
@@ -216,6 +218,7 @@ export class Packet {
     this.physOut = from.physOut
     this.nextHop = from.nextHop
     this.bridgeNfDone = from.bridgeNfDone
+    this.bridgedDnat = from.bridgedDnat
     this.fragMaxSize = from.fragMaxSize
     this.fragmentSizes = from.fragmentSizes
     this.flooded = from.flooded

@@ -25,7 +25,7 @@ export function cniView(change: Partial<CniView> = {}): CniView {
 }
 
 /** The rules of one table as iptables-save writes them, chain by chain. */
-export function rulesOf(table: 'filter' | 'nat', edits: readonly ChainEdit[]): string[] {
+export function rulesOf(table: 'raw' | 'filter' | 'nat', edits: readonly ChainEdit[]): string[] {
   const state = applyChainEdits({ tables: [] }, edits)
   return printIptablesSave({ tables: state.tables.filter(({ name }) => name === table) }).split('\n').filter((line) => line.startsWith('-A '))
 }

@@ -41,6 +41,7 @@ for ns, host in layout.items():
         pack[(ns, device)] = out
     raws[ns] = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     udps[ns] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udps[ns].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     udps[ns].bind(('0.0.0.0', 40000))
     for kind, port in host['sockets']:
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == 'udp' else socket.SOCK_STREAM)
@@ -69,8 +70,15 @@ for line in sys.stdin:
         if ask['kind'] == 'raw': raws[ask['ns']].sendto(data, (ask['dst'], 0))
         elif ask['kind'] == 'frame': pack[(ask['ns'], ask['device'])].send(data)
         elif ask['kind'] == 'udp':
-            udps[ask['ns']].setsockopt(socket.IPPROTO_IP, 10, ask['pmtudisc'])
-            udps[ask['ns']].sendto(bytes(i & 255 for i in range(ask['size'])), (ask['dst'], ask['dport']))
+            s = udps[ask['ns']]
+            if 'src' in ask:
+                enter(ask['ns'])
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                s.bind((ask['src'], 40000))
+            s.setsockopt(socket.IPPROTO_IP, 10, ask['pmtudisc'])
+            s.sendto(bytes(i & 255 for i in range(ask['size'])), (ask['dst'], ask['dport']))
+            if 'src' in ask: s.close()
     except OSError as e: error = os.strerror(e.errno)
     print(json.dumps({'error': error, 'frames': drain(ask['wait'] / 1000)}), flush=True)
 `
@@ -80,6 +88,7 @@ export interface Ask {
   readonly ns?: string
   readonly device?: string
   readonly hex?: string
+  readonly src?: string
   readonly dst?: string
   readonly dport?: number
   readonly size?: number
@@ -114,6 +123,7 @@ export class WalkLab {
       const devices = ['lo', ...lines.filter((words) => words[0] === 'link' && !words.includes('down')).map((words) => words[1])]
       return [name, { devices, sockets: lines.filter(([word]) => word === 'socket').map(([, kind, port]) => [kind, Number(port)]) }]
     }))
+    await this.settled()
     const porter = spawn('python3', ['-c', PORTER, PREFIX, JSON.stringify(layout)], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.porter = porter
     this.lines = createInterface({ input: porter.stdout })
@@ -141,6 +151,20 @@ export class WalkLab {
         // it was not there
       }
     }
+  }
+
+  /** A cable that was just plugged in carries nothing until the kernel's linkwatch has seen it (up to a second). */
+  private async settled(): Promise<void> {
+    for (let tries = 0; tries < 60; tries++) {
+      const pending = Object.entries(this.hosts).some(([name, host]) => {
+        const state = execFileSync('ip', ['-n', PREFIX + name, '-o', 'link', 'show'], { encoding: 'utf8' })
+        return linesOfHost(host).some((words) => words[0] === 'link' && !words.includes('down')
+          && !new RegExp(` ${words[1]}[@:].*(state UP|type vxlan|state UNKNOWN)`).test(state))
+      })
+      if (!pending) return
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    throw new Error('the devices do not come up')
   }
 
   private nextLine(): Promise<string> {

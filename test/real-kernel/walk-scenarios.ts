@@ -311,7 +311,7 @@ export const SCENARIOS: readonly Scenario[] = [
       { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.96.0.2', dport: 53 }) },
       { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.96.0.3', dport: 53 }) },
       { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.96.0.4', dport: 53 }) },
-      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', dport: 5353 }) },
+      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', sport: 40077, dport: 5353 }) },
       { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', dport: 5354 }) },
     ],
   })),
@@ -322,9 +322,9 @@ export const SCENARIOS: readonly Scenario[] = [
       { from: 'a', packet: echo },
       { from: 'a', packet: fragment(1, 0, 600, true) },
       { from: 'a', packet: fragment(1, 1200, 208, false) },
-      { from: 'a', packet: fragment(1, 600, 600, true) },
+      { from: 'a', packet: fragment(1, 600, 600, true), blind: ['a/eth0', 'r/ra'] },
       { from: 'a', packet: fragment(2, 0, 600, true, true) },
-      { from: 'a', packet: fragment(2, 600, 808, false, true) },
+      { from: 'a', packet: fragment(2, 600, 808, false, true), blind: ['a/eth0', 'r/ra'] },
       { from: 'r', packet: fragment(3, 0, 600, true) },
       { from: 'r', packet: fragment(3, 0, 600, true) },
       { from: 'r', packet: fragment(3, 600, 808, false) },
@@ -335,6 +335,71 @@ export const SCENARIOS: readonly Scenario[] = [
       { from: 'r', packet: fragment(5, 0, 304, true) },
       { from: 'r', packet: fragment(5, 0, 600, true) },
       { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.2.0.2', proto: 'icmp', length: 1500 }) },
+    ],
+  },
+  {
+    name: 'two equal ways: each flow stays on one, and an own source keeps to its own way',
+    hosts: {
+      a: 'link eth0 veth r/ra\nlink eth1 veth r/rc\naddr 10.1.0.2/24 dev eth0\naddr 10.3.0.2/24 dev eth1\nroute add 10.9.0.0/24 nexthop via 10.1.0.1 nexthop via 10.3.0.1',
+      r: 'link ra veth a/eth0\nlink rc veth a/eth1\naddr 10.1.0.1/24 dev ra\naddr 10.3.0.1/24 dev rc\naddr 10.9.0.1/24 dev lo',
+    },
+    probes: ['10.1.0.2', '10.3.0.2', '10.1.0.2', '10.3.0.2'].map((src) => ({ from: 'a', udp: { src, dst: '10.9.0.1', dport: 9, size: 10, pmtudisc: 0 as const } })),
+  },
+  {
+    name: 'routes of the table local beside longer ones of main',
+    hosts: chain('route add local 10.40.0.0/16 dev lo table local\nroute add 10.40.1.0/24 via 10.2.0.2\nroute add local 10.41.0.0/24 dev lo table local\nroute add 127.5.0.0/16 via 10.2.0.2', { b: 'addr 10.40.1.1/32 dev lo' }),
+    probes: [
+      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.40.2.1', proto: 'icmp' }) },
+      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.40.1.1', proto: 'icmp' }) },
+      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.41.0.9', proto: 'icmp' }) },
+      { from: 'a', packet: packetOf({ src: '10.40.3.3', dst: '10.2.0.2', proto: 'icmp' }) },
+      { from: 'r', packet: packetOf({ dst: '127.5.0.1', proto: 'icmp' }) },
+    ],
+  },
+  {
+    name: 'the same with a rule: the table local comes first',
+    hosts: chain('route add local 10.40.0.0/16 dev lo table local\nroute add 10.40.1.0/24 via 10.2.0.2\nrule add pref 100 fwmark 7 lookup 100', { b: 'addr 10.40.1.1/32 dev lo' }),
+    probes: [{ from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.40.1.1', proto: 'icmp' }) }],
+  },
+  {
+    name: 'a bridge port with a smaller MTU; bridge-nf cuts what is too big, and drops it with DF',
+    hosts: {
+      p: 'link eth0 veth n/vp\naddr 10.1.0.2/24 dev eth0',
+      n: { text: 'link br0 bridge mtu 1400\nlink vp veth p/eth0 master br0\nlink vq veth q/eth0 mtu 1400 master br0\naddr 10.1.0.1/24 dev br0', iptables: '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -p tcp -j DROP\nCOMMIT\n' },
+      q: 'link eth0 veth n/vq mtu 1400\naddr 10.1.0.3/24 dev eth0\nsocket udp 9000',
+    },
+    probes: [
+      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', length: 1400 }) },
+      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', length: 1404 }) },
+      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', length: 1405 }), blind: ['p/eth0', 'n/vp'] },
+      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3', length: 1500, df: true }), blind: ['p/eth0', 'n/vp'] },
+    ],
+  },
+  {
+    name: 'a neighbour grows stale: used, it is asked again after five seconds, and forgotten after three questions',
+    hosts: {
+      a: 'link eth0 veth b/eth0\naddr 10.1.0.2/24 dev eth0\nneigh add 10.1.0.3 lladdr 02:00:00:00:02:01 dev eth0 nud stale\nneigh add 10.1.0.4 lladdr 02:00:00:00:02:01 dev eth0 nud stale',
+      b: 'link eth0 veth a/eth0\naddr 10.1.0.3/24 dev eth0\nsocket udp 9000',
+    },
+    probes: [
+      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.3' }), wait: 400 },
+      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.4' }), wait: 8500 },
+      { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.1.0.4' }) },
+    ],
+  },
+  {
+    name: 'DNAT on a bridge to a guest whose MAC the host does not know yet',
+    hosts: {
+      p: 'link eth0 veth n/vp\naddr 10.1.0.2/24 dev eth0\nroute add default via 10.1.0.1',
+      n: {
+        text: 'link br0 bridge\nlink vp veth p/eth0 master br0\nlink vq veth q/eth0 master br0\naddr 10.1.0.1/24 dev br0\nsysctl net.ipv4.ip_forward=1',
+        iptables: '*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n-A PREROUTING -d 10.96.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.3:9000\nCOMMIT\n',
+      },
+      q: 'link eth0 veth n/vq\naddr 10.1.0.3/24 dev eth0\nroute add default via 10.1.0.1\nsocket udp 9000',
+    },
+    probes: [
+      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.96.0.1', dport: 53 }), blind: ['n/br0'] },
+      { from: 'p', packet: packetOf({ src: '10.1.0.2', dst: '10.96.0.1', dport: 53 }) },
     ],
   },
   {

@@ -49,7 +49,8 @@ export function runMatches(nf: Netfilter, start: number, packet: Packet): number
     const head = code[at]
     const op = head & 0xff
     if (op === M_END) return MATCHED
-    const said = runMatch(nf, code, at, op, packet)
+    // the commonest by far, in Calico's and kube-proxy's chains, without the call
+    const said = op === M_MARK ? ((packet.mark & code[at + 2]) === code[at + 1] ? MATCHED : NO_MATCH) : runMatch(nf, code, at, op, packet)
     if (said === NOT_MODELLED) {
       nf.failedMatch = head >> MATCH_INDEX_SHIFT
       return NOT_MODELLED
@@ -92,8 +93,6 @@ function runMatch(nf: Netfilter, code: Int32Array, at: number, op: number, packe
       return (code[at + 1] === 255 || packet.sport === code[at + 1]) && (packet.dport - code[at + 2]) >>> 0 <= code[at + 3] ? MATCHED : NO_MATCH
     case M_MULTIPORT:
       return multiport(code, at, packet)
-    case M_MARK:
-      return (packet.mark & code[at + 2]) === code[at + 1] ? MATCHED : NO_MATCH
     case M_LENGTH:
       return (packet.ipLength - code[at + 1]) >>> 0 <= code[at + 2] ? MATCHED : NO_MATCH
     case M_TTL:

@@ -195,7 +195,9 @@ export class Netfilter {
 
   /** A pattern holds for a device. */
   deviceMatches(device: Device, pattern: number): boolean {
-    return ((this.deviceBits[this.deviceRow(device) + (pattern >> 5)] >>> (pattern & 31)) & 1) !== 0
+    // first the row: making it may replace the bits
+    const row = this.deviceRow(device)
+    return ((this.deviceBits[row + (pattern >> 5)] >>> (pattern & 31)) & 1) !== 0
   }
 
   /** What ipset tests and the SET target need to know beside the packet. */
@@ -219,7 +221,7 @@ export class Netfilter {
   }
 
   private runHook(hook: number, packet: Packet): number {
-    let verdict = NF_ACCEPT
+    let verdict: number
     const conntrack = this.netns.conntrack
     if (hook === HOOK_PREROUTING || hook === HOOK_OUTPUT) {
       const gather = conntrack !== null && isFragment(packet) && packet.conntrack < 0 && packet.notrack === 0

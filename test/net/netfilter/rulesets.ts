@@ -24,9 +24,14 @@ const generic: fc.Arbitrary<Match> = fc.oneof(
 function portMatches(module: 'tcp' | 'udp'): fc.Arbitrary<readonly Match[]> {
   const one = fc.oneof(
     fc.record({ kind: fc.constantFrom('source-port' as const, 'destination-port' as const), module: fc.constant(module), ports, invert }),
-    fc.record({ kind: fc.constant('multiport' as const), side: fc.constantFrom('sports' as const, 'dports' as const, 'ports' as const), ports: fc.array(ports, { minLength: 1, maxLength: 3 }), invert }),
+    fc.record({
+      kind: fc.constant('multiport' as const),
+      side: fc.constantFrom('sports' as const, 'dports' as const, 'ports' as const),
+      ports: fc.array(ports, { minLength: 1, maxLength: 3 }),
+      invert,
+    }),
     fc.constant({ kind: 'module', module } as const),
-    fc.constant({ kind: 'tcp-flags', mask: 0x17, set: 2 } as const).filter(() => module === 'tcp'),
+    fc.constant(module === 'tcp' ? ({ kind: 'tcp-flags', mask: 0x17, set: 2 } as const) : ({ kind: 'module', module } as const)),
   )
   return fc.array(one, { maxLength: 2 })
 }
@@ -38,14 +43,20 @@ const protocol: fc.Arbitrary<readonly Match[]> = fc.oneof(
   portMatches('tcp').map((more) => [{ kind: 'protocol', proto: 6 } as const, ...more]),
   portMatches('udp').map((more) => [{ kind: 'protocol', proto: 17 } as const, ...more]),
   fc
-    .array(fc.record({ kind: fc.constant('icmp-type' as const), type: fc.constantFrom(0, 3, 8, 255), code: fc.constantFrom(undefined, 0, 4), invert }), { maxLength: 2 })
+    .array(
+      fc.record({ kind: fc.constant('icmp-type' as const), type: fc.constantFrom(0, 3, 8, 255), code: fc.constantFrom(undefined, 0, 4), invert }),
+      { maxLength: 2 },
+    )
     .map((more) => [{ kind: 'protocol', proto: 1 } as const, ...more.map(({ code, ...rest }) => (code === undefined ? rest : { ...rest, code }))]),
 )
 
 const plainTarget: fc.Arbitrary<Target | undefined> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom({ kind: 'ACCEPT' } as const, { kind: 'DROP' } as const, { kind: 'RETURN' } as const) },
   { weight: 2, arbitrary: fc.constantFrom(undefined, { kind: 'LOG' } as const) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('MARK' as const), value: fc.integer({ min: 0, max: 3 }), mask: fc.constantFrom(1, 3, 0xffffffff | 0) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('MARK' as const), value: fc.integer({ min: 0, max: 3 }), mask: fc.constantFrom(1, 3, 0xffffffff | 0) }),
+  },
 )
 
 function rule(below: readonly string[]): fc.Arbitrary<Rule> {
@@ -60,9 +71,16 @@ const USER_CHAINS = ['U1', 'U2', 'U3']
 
 /** A filter table whose FORWARD jumps down into three user chains, each only into those after it. */
 export function filterTable(longest: number): fc.Arbitrary<Table> {
-  const chain = (name: string, below: readonly string[]): fc.Arbitrary<Chain> => fc.array(rule(below), { maxLength: longest }).map((rules) => ({ name, rules }))
+  const chain = (name: string, below: readonly string[]): fc.Arbitrary<Chain> =>
+    fc.array(rule(below), { maxLength: longest }).map((rules) => ({ name, rules }))
   return fc
-    .tuple(fc.constantFrom('ACCEPT' as const, 'DROP' as const), chain('FORWARD', USER_CHAINS), chain('U1', ['U2', 'U3']), chain('U2', ['U3']), chain('U3', []))
+    .tuple(
+      fc.constantFrom('ACCEPT' as const, 'DROP' as const),
+      chain('FORWARD', USER_CHAINS),
+      chain('U1', ['U2', 'U3']),
+      chain('U2', ['U3']),
+      chain('U3', []),
+    )
     .map(([policy, forward, ...users]) => ({
       name: 'filter',
       chains: [{ name: 'INPUT', policy: 'ACCEPT', rules: [] }, { ...forward, policy }, { name: 'OUTPUT', policy: 'ACCEPT', rules: [] }, ...users],

@@ -5,6 +5,7 @@
 import { maskOf, parseAddressWithLength } from '../../../src/base/cidr.js'
 import { ip } from '../../../src/base/ip.js'
 import type { IptablesState } from '../../../src/dataplane/iptables.js'
+import { hasErrors } from '../../../src/base/problem.js'
 import { parseIptablesSave } from '../../../src/dataplane/iptables-save.js'
 import type { IpSet } from '../../../src/dataplane/ipset.js'
 import { parseIpsets } from '../../../src/dataplane/ipset-save.js'
@@ -60,7 +61,7 @@ export function host(iptables: string, spec: HostSpec = {}): Host {
   const parsed = parseIptablesSave(iptables, { file: 'rules', line: 1, object: '' })
   const sets = parseIpsets(spec.ipsets ?? '', { file: 'sets', line: 1, object: '' })
   const problems = [...parsed.problems, ...sets.problems]
-  if (problems.length > 0) throw new Error(JSON.stringify(problems))
+  if (hasErrors(problems)) throw new Error(JSON.stringify(problems))
   return hostOf(parsed.state, sets.sets, spec)
 }
 
