@@ -132,9 +132,12 @@ function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, { mtu, o
 }
 
 function nextOf(outcome: TraceOutcome): string[] {
-  const { source, destination } = outcome
-  const next = [`netsim trace ${source.name} ${destination.name} -v`]
-  if (outcome.disposition === 'DELIVERED' && outcome.proto === 'icmp') next.push(`netsim trace ${source.name} ${destination.name} --size 1500 --df`)
+  const { source, request } = outcome
+  const { to } = ends(outcome)
+  const proto = outcome.proto === 'icmp' || outcome.proto === 'tcp' ? '' : ` --proto ${outcome.proto}`
+  const size = request.size === undefined ? '' : ` --size ${request.size}`
+  const next = [`netsim trace ${source.name} ${to}${proto}${size} -v`]
+  if (outcome.disposition === 'DELIVERED' && outcome.proto === 'icmp' && size === '') next.push(`netsim trace ${source.name} ${to} --size 1500 --df`)
   if (outcome.disposition !== 'DELIVERED' && source.node !== undefined) next.push(`netsim show routes ${source.node}`)
   return next
 }

@@ -29,9 +29,16 @@ export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): P
   const document: TraceDocument = {
     ...told,
     metadata: { ...told.metadata, tool: `netsim ${VERSION}`, inputs, runtime: cluster.runtime.name, nodes: cluster.nodes.length },
+    result: { ...told.result, next: told.result.next.map((command) => command + inputFlags(flags)) },
   }
   await print(document, flags, io)
   return exitOf(document.disposition, flags.expect)
+}
+
+/** So that a command of `next` asks the same network. */
+function inputFlags({ filename, recursive }: TraceFlags): string {
+  const quoted = (name: string): string => (/^[\w./:@%+=,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`)
+  return filename.map((name) => ` -f ${quoted(name)}`).join('') + (recursive ? ' -R' : '')
 }
 
 function isRefusal<Outcome extends object>(outcome: Outcome | readonly Problem[]): outcome is readonly Problem[] {

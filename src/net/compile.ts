@@ -6,25 +6,20 @@
 import { maskOf } from '../base/cidr.js'
 import { macHigh, macLow } from '../base/mac.js'
 import { unreachable } from '../base/assert.js'
-import type { Dataplane, DeviceSpec, RouteSpec, RoutingRuleSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
 import { Bridge, BridgePort } from './bridge.js'
+import { compileFib } from './compile-fib.js'
 import { connectBacklog } from './device-io.js'
 import {
-  Device, DEVICE_BRIDGE, DEVICE_DUMMY, DEVICE_IPIP, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, DEVICE_WIREGUARD, SCOPE_GLOBAL, SCOPE_HOST,
-  SCOPE_LINK, SCOPE_NOWHERE, SCOPE_SITE, type DeviceAddress,
+  Device, DEVICE_BRIDGE, DEVICE_DUMMY, DEVICE_IPIP, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, DEVICE_WIREGUARD, SCOPES,
+  type DeviceAddress,
 } from './device.js'
-import {
-  Fib, RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, RULE_BLACKHOLE, RULE_GOTO, RULE_LOOKUP,
-  RULE_NOP, RULE_PROHIBIT, RULE_UNREACHABLE,
-} from './fib.js'
-import { RouteTable, type Nexthop, type Route, type RoutingRule } from './fib-table.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
 import { frameArrived, InFlight, Segment } from './link.js'
 import { neighbourTimerFired, NeighTable, NUD_DELAY, NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE } from './neigh.js'
 import { compileNetfilter } from './netfilter/netfilter.js'
-import { Netns, World, type UserSpace } from './netns.js'
-import { inetSelectAddr } from './route-output.js'
+import { deviceNamed, Netns, World, type UserSpace } from './netns.js'
 import { SocketTable } from './socket.js'
 import { Tun } from './tun.js'
 import { Vxlan } from './vxlan.js'
@@ -46,13 +41,6 @@ export interface NetnsSpec {
 const KINDS: Readonly<Record<DeviceSpec['kind'], number>> = {
   loopback: DEVICE_LOOPBACK, nic: DEVICE_NIC, veth: DEVICE_VETH, bridge: DEVICE_BRIDGE, tun: DEVICE_TUN, vxlan: DEVICE_VXLAN, ipip: DEVICE_IPIP,
   wireguard: DEVICE_WIREGUARD, dummy: DEVICE_DUMMY,
-}
-
-const SCOPES = { global: SCOPE_GLOBAL, site: SCOPE_SITE, link: SCOPE_LINK, host: SCOPE_HOST, nowhere: SCOPE_NOWHERE } as const
-
-const ROUTE_TYPES: Readonly<Record<RouteSpec['type'], number>> = {
-  unicast: RTN_UNICAST, local: RTN_LOCAL, broadcast: RTN_BROADCAST, multicast: RTN_MULTICAST, blackhole: RTN_BLACKHOLE, unreachable: RTN_UNREACHABLE,
-  prohibit: RTN_PROHIBIT, throw: RTN_THROW,
 }
 
 const NEIGHBOUR_STATES = {
@@ -235,10 +223,6 @@ function compileVxlan(spec: Extract<DeviceSpec, { kind: 'vxlan' }>): Vxlan {
   return vxlan
 }
 
-export function deviceNamed(netns: Netns, name: string): Device | null {
-  return netns.devices.find((device) => device.name === name) ?? null
-}
-
 /** Folds `all` and `default` into each device as the IN_DEV_* macros of include/linux/inetdevice.h do. */
 function compileSysctls(netns: Netns, dataplane: Dataplane): void {
   const sysctls = dataplane.sysctls
@@ -280,138 +264,6 @@ function compileIcmpLimits(netns: Netns): IcmpLimits {
   limits.burst = netns.sysctls['net.ipv4.icmp_msgs_burst'] ?? limits.burst
   limits.reset()
   return limits
-}
-
-/** Table numbers of /etc/iproute2/rt_tables. */
-const LOCAL_TABLE = 'local'
-const MAIN_TABLE = 'main'
-const DEFAULT_TABLE = 'default'
-
-function tableName(text: string | undefined): string {
-  if (text === undefined || text === '254') return MAIN_TABLE
-  return text === '255' ? LOCAL_TABLE : text === '253' ? DEFAULT_TABLE : text
-}
-
-function compileFib(netns: Netns, dataplane: Dataplane): Fib {
-  const tables = new Map<string, Route[]>([[LOCAL_TABLE, []], [MAIN_TABLE, []], [DEFAULT_TABLE, []]])
-  let customLocalRoutes = 0
-  dataplane.routes.forEach((spec, index) => {
-    const name = tableName(spec.table)
-    const route = compileRoute(netns, spec, index)
-    if (route === null) return
-    if (name === LOCAL_TABLE && spec.protocol !== 'kernel') customLocalRoutes = 1
-    const table = tables.get(name)
-    if (table === undefined) tables.set(name, [route])
-    else table.push(route)
-  })
-  addKernelRoutes(netns, tables.get(LOCAL_TABLE) as Route[], tables.get(MAIN_TABLE) as Route[])
-  const compiled = new Map([...tables].map(([name, routes]) => [name, new RouteTable(name, routes)]))
-  const routes = [...tables.values()].flat()
-  routes.forEach((route, index) => (route.index = index))
-  const rules = compileRules(dataplane.rules, compiled)
-  return new Fib(netns, {
-    rules,
-    local: compiled.get(LOCAL_TABLE) as RouteTable,
-    main: compiled.get(MAIN_TABLE) as RouteTable,
-    fallback: compiled.get(DEFAULT_TABLE) as RouteTable,
-    customRules: isDefaultRules(dataplane.rules) ? 0 : 1,
-    customLocalRoutes,
-    routes,
-  })
-}
-
-function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | null {
-  const device = spec.device === undefined ? null : deviceNamed(netns, spec.device)
-  const nexthops: Nexthop[] = []
-  for (const hop of spec.nexthops ?? []) {
-    const hopDevice = deviceNamed(netns, hop.device)
-    if (hopDevice !== null) nexthops.push({ gateway: hop.via ?? 0, device: hopDevice, weight: hop.weight, source: inetSelectAddr(hopDevice, hop.via ?? 0, SCOPE_GLOBAL) })
-  }
-  const type = ROUTE_TYPES[spec.type]
-  const needsDevice = type < RTN_BLACKHOLE && nexthops.length === 0
-  if (needsDevice && device === null && type !== RTN_LOCAL) return null
-  const scope = spec.scope !== undefined ? SCOPES[spec.scope] : type === RTN_LOCAL ? SCOPE_HOST : type === RTN_BROADCAST ? SCOPE_LINK : SCOPE_GLOBAL
-  return {
-    index: 0, base: spec.destination.base, length: spec.destination.length, type, gateway: spec.via ?? 0, device: device ?? (type === RTN_LOCAL ? netns.loopback : null),
-    source: spec.source ?? 0, scope, metric: spec.metric ?? 0, tos: spec.tos ?? 0, mtu: spec.mtu ?? 0, mtuLocked: spec.mtuLocked === true ? 1 : 0,
-    nexthops: nexthops.length > 0 ? nexthops : null, spec: index,
-  }
-}
-
-/** fib_add_ifaddr: what the kernel itself adds for each address of a device that is up. */
-function addKernelRoutes(netns: Netns, local: Route[], main: Route[]): void {
-  const common = { index: 0, gateway: 0, metric: 0, tos: 0, mtu: 0, mtuLocked: 0, nexthops: null, spec: -1 }
-  const has = (routes: readonly Route[], base: number, length: number, device: Device): boolean =>
-    routes.some((route) => route.base === base && route.length === length && route.device === device)
-  for (const device of netns.devices) {
-    for (const { address, length, secondary } of device.addresses) {
-      const base = address & maskOf(length)
-      if (!has(local, address, 32, device)) {
-        local.push({ ...common, base: address, length: 32, type: RTN_LOCAL, device, source: primaryOf(device, address, length), scope: SCOPE_HOST })
-      }
-      if (device.up === 0) continue
-      if (device.kind === DEVICE_LOOPBACK && length < 32) {
-        if (!has(local, base, length, device)) local.push({ ...common, base, length, type: RTN_LOCAL, device, source: address, scope: SCOPE_HOST })
-      } else if (length < 32 && secondary === 0 && !has(main, base, length, device)) {
-        main.push({ ...common, base, length, type: RTN_UNICAST, device, source: address, scope: SCOPE_LINK })
-      }
-      const broadcast = base | ~maskOf(length)
-      if (length < 31 && !has(local, broadcast, 32, device)) {
-        local.push({ ...common, base: broadcast, length: 32, type: RTN_BROADCAST, device, source: address, scope: SCOPE_LINK })
-      }
-    }
-  }
-}
-
-/** inet_ifa_byprefix: who speaks to a secondary address of this host speaks from the primary one of its subnet. */
-function primaryOf(device: Device, address: number, length: number): number {
-  const primary = device.addresses.find((other) => other.secondary === 0 && other.length === length && ((other.address ^ address) & maskOf(length)) === 0)
-  return primary === undefined ? address : primary.address
-}
-
-const DEFAULT_RULES: readonly RoutingRuleSpec[] = [
-  { priority: 0, action: 'lookup', table: LOCAL_TABLE },
-  { priority: 32766, action: 'lookup', table: MAIN_TABLE },
-  { priority: 32767, action: 'lookup', table: DEFAULT_TABLE },
-]
-
-function isDefaultRules(rules: readonly RoutingRuleSpec[]): boolean {
-  if (rules.length === 0) return true
-  return (
-    rules.length === DEFAULT_RULES.length &&
-    rules.every((rule, i) => rule.priority === DEFAULT_RULES[i].priority && rule.action === 'lookup' && tableName(rule.table) === DEFAULT_RULES[i].table
-      && rule.from === undefined && rule.to === undefined && rule.fwmark === undefined && rule.iif === undefined && rule.oif === undefined)
-  )
-}
-
-const RULE_ACTIONS: Readonly<Record<RoutingRuleSpec['action'], number>> = {
-  lookup: RULE_LOOKUP, blackhole: RULE_BLACKHOLE, unreachable: RULE_UNREACHABLE, prohibit: RULE_PROHIBIT, goto: RULE_GOTO, nop: RULE_NOP,
-}
-
-function compileRules(specs: readonly RoutingRuleSpec[], tables: ReadonlyMap<string, RouteTable>): RoutingRule[] {
-  const sorted = [...(specs.length === 0 ? DEFAULT_RULES : specs)].sort((a, b) => a.priority - b.priority)
-  return sorted.map((spec) => ({
-    priority: spec.priority,
-    action: RULE_ACTIONS[spec.action],
-    table: spec.table === undefined ? null : (tables.get(tableName(spec.table)) ?? null),
-    gotoIndex: spec.goto === undefined ? 0 : sorted.findIndex((other) => other.priority >= (spec.goto as number)),
-    not: spec.not === true ? 1 : 0,
-    from: spec.from?.base ?? 0,
-    fromMask: spec.from === undefined ? 0 : maskOf(spec.from.length),
-    to: spec.to?.base ?? 0,
-    toMask: spec.to === undefined ? 0 : maskOf(spec.to.length),
-    iif: spec.iif ?? '',
-    oif: spec.oif ?? '',
-    mark: spec.fwmark ?? 0,
-    markMask: spec.fwmark === undefined ? 0 : (spec.fwmask ?? -1) | 0,
-    tos: spec.tos ?? 0,
-    proto: spec.ipproto ?? 0,
-    sportFirst: spec.sport?.[0] ?? 0,
-    sportLast: spec.sport?.[1] ?? 0,
-    dportFirst: spec.dport?.[0] ?? 0,
-    dportLast: spec.dport?.[1] ?? 0,
-    suppressPrefixLength: spec.suppressPrefixLength ?? -1,
-  }))
 }
 
 function loadNeighbours(netns: Netns, dataplane: Dataplane): void {

@@ -25,6 +25,9 @@ export const SCOPE_LINK = 253
 export const SCOPE_HOST = 254
 export const SCOPE_NOWHERE = 255
 
+/** The words of `ip` for them. */
+export const SCOPES = { global: SCOPE_GLOBAL, site: SCOPE_SITE, link: SCOPE_LINK, host: SCOPE_HOST, nowhere: SCOPE_NOWHERE } as const
+
 /** An address of a device (struct in_ifaddr). */
 export interface DeviceAddress {
   readonly address: number

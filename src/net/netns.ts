@@ -73,6 +73,11 @@ export class Netns {
   }
 }
 
+/** Cold. */
+export function deviceNamed(netns: Netns, name: string): Device | null {
+  return netns.devices.find((device) => device.name === name) ?? null
+}
+
 export class World {
   readonly sim = new Simulation()
   readonly trace = new Trace(this.sim)

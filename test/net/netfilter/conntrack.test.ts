@@ -16,7 +16,7 @@ import {
 import type { Conntrack } from '../../../src/net/netfilter/conntrack.js'
 import { NF_ACCEPT, NF_DROP } from '../../../src/net/netfilter/netfilter.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type Packet } from '../../../src/wire/packet.js'
-import { answer, forward, host, icmpError, packet, table, type Host, type PacketSpec } from './support.js'
+import { answer, forward, host, icmpError, packet, send, table, type Host, type PacketSpec } from './support.js'
 
 const TRACKING = table('filter', '-A FORWARD -m conntrack --ctstate INVALID')
 
@@ -223,6 +223,24 @@ describe('translation', () => {
     const prerouting = at.netfilter.run(0, error, at.device('rb'), null)
     expect([prerouting, formatIp(error.dst), error.conntrackState]).toEqual([NF_ACCEPT, '10.1.0.2', CT_RELATED_REPLY])
     expect(error.inner === null ? '' : shown(error.inner)).toBe('10.1.0.2:40000 > 10.2.0.2:9000')
+  })
+
+  it('lets the answer to a rejected packet look as if the first destination gave it, as measured on Linux 6.18', () => {
+    const at = host(table('nat', '-A PREROUTING -d 10.9.0.2/32 -j DNAT --to-destination 10.2.0.2') + table('filter', '-A FORWARD -j REJECT'))
+    const udp = packet({ dst: '10.9.0.2' })
+    expect(forward(at, udp)).toBe(NF_DROP)
+    const error = icmpError(udp, '10.1.0.1')
+    conntrackOf(at).attach(error, udp)
+    expect([send(at, error, 'ra'), formatIp(error.src), error.inner === null ? '' : shown(error.inner)]).toEqual([
+      NF_ACCEPT,
+      '10.9.0.2',
+      '10.1.0.2:40000 > 10.9.0.2:9000',
+    ])
+    const tcp = packet({ dst: '10.9.0.2', proto: 'tcp' })
+    expect(forward(at, tcp)).toBe(NF_DROP)
+    const reset = Object.assign(answer(tcp), { tcpFlags: TCP_RST | TCP_ACK })
+    conntrackOf(at).attach(reset, tcp)
+    expect([send(at, reset, 'ra'), shown(reset), conntrackOf(at).count]).toEqual([NF_ACCEPT, '10.9.0.2:9000 > 10.1.0.2:40000', 0])
   })
 
   it('takes an error that is not for the sender of what it quotes for invalid', () => {
