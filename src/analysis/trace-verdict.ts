@@ -8,6 +8,7 @@ import type { Network } from '../network/network.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'
 import { DEVICE_NIC } from '../net/device.js'
 import { NETNS_ROUTER } from '../net/netns.js'
+import { DEFAULT_REQUEST } from '../network/request.js'
 import { FRAME_STRIDE } from '../net/trace.js'
 import { frameLength } from '../wire/frame.js'
 import { LEG_FORWARD } from '../wire/packet.js'
@@ -131,13 +132,25 @@ function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, { mtu, o
     .exhaustive()
 }
 
+/** What makes it the same question again. */
+function flagsOf({ proto, request }: TraceOutcome): string {
+  const flags = [
+    proto === 'icmp' || proto === 'tcp' ? '' : ` --proto ${proto}`,
+    request.size === undefined ? '' : ` --size ${request.size}`,
+    request.df ? ' --df' : '',
+    request.ttl === DEFAULT_REQUEST.ttl ? '' : ` --ttl ${request.ttl}`,
+    request.cold ? ' --cold' : '',
+    request.listen ? ' --listen' : '',
+  ]
+  return flags.join('')
+}
+
 function nextOf(outcome: TraceOutcome): string[] {
-  const { source, request } = outcome
-  const { to } = ends(outcome)
-  const proto = outcome.proto === 'icmp' || outcome.proto === 'tcp' ? '' : ` --proto ${outcome.proto}`
-  const size = request.size === undefined ? '' : ` --size ${request.size}`
-  const next = [`netsim trace ${source.name} ${to}${proto}${size} -v`]
-  if (outcome.disposition === 'DELIVERED' && outcome.proto === 'icmp' && size === '') next.push(`netsim trace ${source.name} ${to} --size 1500 --df`)
+  const { source } = outcome
+  const asked = `netsim trace ${source.name} ${ends(outcome).to}`
+  const flags = flagsOf(outcome)
+  const next = [`${asked}${flags} -v`]
+  if (outcome.disposition === 'DELIVERED' && outcome.proto === 'icmp' && flags === '') next.push(`${asked} --size 1500 --df`)
   if (outcome.disposition !== 'DELIVERED' && source.node !== undefined) next.push(`netsim show routes ${source.node}`)
   return next
 }

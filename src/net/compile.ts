@@ -88,6 +88,7 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
   world.reseed(options.seed)
   world.warm = options.warm ? 1 : 0
   world.live = 0
+  world.icmpSocketHeld = 0
   world.fragmentQueues.length = 0
   world.neighbours.length = 0
   for (const process of world.userSpaces) process.reset()

@@ -79,7 +79,7 @@ export class IcmpLimits {
   messagesPerSecond = 1000
   burst = 50
   private readonly peers = new Map<number, Peer>()
-  private credit = 50
+  private credit = 0
   private creditStampNs = -Infinity
 
   private peer(address: number): Peer {
@@ -134,10 +134,10 @@ export class IcmpLimits {
     this.credit--
   }
 
-  /** As after a long silence. */
+  /** As in a netns that is new: the first message fills the bucket. */
   reset(): void {
     this.peers.clear()
-    this.credit = this.burst
+    this.credit = 0
     this.creditStampNs = -Infinity
   }
 
@@ -167,7 +167,7 @@ function isError(type: number): boolean {
  */
 export function icmpSend(netns: Netns, offender: Packet, type: number, code: number, info: number): void {
   const world = netns.world
-  if (!mayReport(netns, offender)) {
+  if (world.icmpSocketHeld === 1 || !mayReport(netns, offender)) {
     note(netns, offender, type, code, 0, info, ICMP_NOT_ALLOWED)
     return
   }
@@ -219,7 +219,7 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
   error.ipId = world.prng.nextInt32() & 0xffff
   note(netns, error, type, code, error.src, info, ICMP_SENT)
   world.live++
-  ipLocalOut(error, netns, null, 1)
+  sendHoldingSocket(netns, error, 1)
 }
 
 /** ip_error: a destination-unreachable for want of a route, which has a ration of its own before that of all errors. */
@@ -301,7 +301,18 @@ function echoReply(packet: Packet, device: Device): void {
   clearMetadata(reply)
   world.live++
   if (world.trace.on === 1) world.trace.note(STEP_ORIGINATE, 2, netns, reply, reply.src, reply.dst)
-  ipLocalOut(reply, netns, null, 0)
+  sendHoldingSocket(netns, reply, 0)
+}
+
+/**
+ * icmp_xmit_lock: one ICMP message of our own at a time, down to the queue of the device that it leaves by. What goes wrong with it
+ * on the way, or with the tunnel packet around it, is reported to nobody.
+ */
+function sendHoldingSocket(netns: Netns, message: Packet, anySource: number): void {
+  const { world } = netns
+  world.icmpSocketHeld = 1
+  ipLocalOut(message, netns, null, anySource)
+  world.icmpSocketHeld = 0
 }
 
 /** A row that is a new packet of this host from here on. */

@@ -107,6 +107,8 @@ export class World {
   private nextPacketId = 1
   /** Rows of the question (no ARP, no flooded copy) that are still on their way: when it is 0 the question is answered. */
   live = 0
+  /** 1 while the kernel's own ICMP message is on its way out: the CPU's ICMP socket is taken (icmp_xmit_lock). */
+  icmpSocketHeld = 0
 
   /** The softirq backlog: frames handed to a device of the same machine, taken in order (net/core/dev.c process_backlog). A ring, so that nothing is allocated. */
   private backlogPackets: (Packet | null)[] = new Array<Packet | null>(256).fill(null)

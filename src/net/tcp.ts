@@ -99,10 +99,11 @@ export function sendReset(netns: Netns, packet: Packet): void {
 
 /**
  * nf_send_reset: what a REJECT rule sends in another's name. What came in by a bridge port that iptables saw goes straight back out
- * of that port, the MACs turned round.
+ * of that port, the MACs turned round. It belongs to the connection of what it refuses (nf_ct_attach).
  */
 export function sendRejectReset(netns: Netns, packet: Packet): void {
   const segment = resetFor(netns, packet)
+  netns.conntrack?.attach(segment, packet)
   if (packet.physIn < 0) {
     send(netns, segment, 1)
     return

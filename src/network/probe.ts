@@ -27,6 +27,7 @@ const ECHO_LENGTH = 84
 /** A UDP question without --size: 32 bytes of data. */
 const DATAGRAM_LENGTH = 60
 const SYN_LENGTH = 60
+const INADDR_LOOPBACK = 0x7f000001
 const IP_LENGTH_MAX = 65535
 /** More events than any sound question makes: a storm. */
 const EVENT_LIMIT = 200_000
@@ -187,9 +188,10 @@ class Client {
     packet.leg = LEG_FORWARD
     packet.etherType = ETHERTYPE_NONE
     packet.proto = PROTOCOLS[proto]
-    packet.dst = destination.address
-    // a host's process is bound to nothing: its kernel picks the source
-    packet.src = source.name.startsWith('node/') || source.netns === source.node ? 0 : source.address
+    // ip_route_output_key_hash_rcu: whoever asks 0.0.0.0 asks himself
+    packet.dst = destination.address === 0 ? INADDR_LOOPBACK : destination.address
+    // a host's process is bound to nothing: its kernel picks the source; and everybody's does for 127.0.0.0/8
+    packet.src = source.name.startsWith('node/') || source.netns === source.node || packet.dst >>> 24 === 127 ? 0 : source.address
     packet.sport = request.sport
     packet.dport = proto === 'icmp' ? 0 : dport
     packet.ttl = request.ttl

@@ -50,10 +50,15 @@ export interface ClusterWords {
 export const VTEP_A = 'ee:00:00:00:00:0a'
 export const VTEP_B = 'ee:00:00:00:00:0b'
 
-export const NODES: readonly NodeWords[] = [{ name: 'host-a', address: '192.168.0.100' }, { name: 'host-b', address: '192.168.0.200' }]
+export const NODES: readonly NodeWords[] = [
+  { name: 'host-a', address: '192.168.0.100' },
+  { name: 'host-b', address: '192.168.0.200' },
+]
 
 export const PODS: readonly PodWords[] = [
-  { name: 'pod-a', node: 'host-a', address: '10.1.15.2' }, { name: 'pod-a2', node: 'host-a', address: '10.1.15.3' }, { name: 'pod-b', node: 'host-b', address: '10.1.20.3' },
+  { name: 'pod-a', node: 'host-a', address: '10.1.15.2' },
+  { name: 'pod-a2', node: 'host-a', address: '10.1.15.3' },
+  { name: 'pod-b', node: 'host-b', address: '10.1.20.3' },
 ]
 
 export const UNDERLAY = { segments: [{ name: 's0', cidr: '192.168.0.0/24', router: '192.168.0.254', mtu: 1500 }] }
@@ -69,7 +74,9 @@ function etcdOf(words: ClusterWords): Record<string, string | object> {
   const { backend } = words
   const config = { Network: words.network ?? '10.1.0.0/16', Backend: { Type: backend, ...words.backendOptions } }
   const leases: Record<string, string | object | null> = {
-    '10.1.15.0-24': leaseValue(backend, '192.168.0.100', VTEP_A), '10.1.20.0-24': leaseValue(backend, '192.168.0.200', VTEP_B), ...words.leases,
+    '10.1.15.0-24': leaseValue(backend, '192.168.0.100', VTEP_A),
+    '10.1.20.0-24': leaseValue(backend, '192.168.0.200', VTEP_B),
+    ...words.leases,
   }
   const entries: Record<string, string | object> = { '/coreos.com/network/config': JSON.stringify(config) }
   for (const [subnet, value] of Object.entries(leases)) if (value !== null) entries[`/coreos.com/network/subnets/${subnet}`] = value
@@ -80,10 +87,15 @@ function etcdOf(words: ClusterWords): Record<string, string | object> {
 export function flannelCluster(words: ClusterWords): string {
   const cni = words.cni ?? 'flannel'
   const nodes = (words.nodes ?? NODES).map(({ name, address, annotations }) => ({
-    apiVersion: 'v1', kind: 'Node', metadata: { name, annotations: annotations ?? {} }, status: { addresses: [{ type: 'InternalIP', address }] },
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, annotations: annotations ?? {} },
+    status: { addresses: [{ type: 'InternalIP', address }] },
   }))
   const pods = (words.pods ?? PODS).map(({ name, node, address, ports }) => ({
-    apiVersion: 'v1', kind: 'Pod', metadata: { name },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name },
     spec: {
       nodeName: node,
       containers: [{ name: 'c', image: 'x', ports: (ports ?? []).flatMap((port) => ['TCP', 'UDP'].map((protocol) => ({ containerPort: port, protocol }))) }],
@@ -91,10 +103,17 @@ export function flannelCluster(words: ClusterWords): string {
     status: { phase: 'Running', ...(address === undefined ? {} : { podIP: address }) },
   }))
   const network = {
-    apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' },
+    apiVersion: 'netsim/v1',
+    kind: 'Network',
+    metadata: { name: 'default' },
     spec: {
-      cni, runtime: { name: 'docker', iptables: false, ...words.runtime }, kubeProxy: { mode: 'none' }, underlay: words.underlay ?? UNDERLAY,
-      ...(cni === 'none' ? {} : { datastore: 'etcd', etcd: etcdOf(words), flannel: { ipMasq: words.ipMasq ?? true, version: words.version ?? '0.11.0', iface: 'eth0' } }),
+      cni,
+      runtime: { name: 'docker', iptables: false, ...words.runtime },
+      kubeProxy: { mode: 'none' },
+      underlay: words.underlay ?? UNDERLAY,
+      ...(cni === 'none'
+        ? {}
+        : { datastore: 'etcd', etcd: etcdOf(words), flannel: { ipMasq: words.ipMasq ?? true, version: words.version ?? '0.11.0', iface: 'eth0' } }),
       hosts: Object.entries(words.hosts ?? {}).map(([node, host]) => ({ node, ...host })),
       pins: { macs: words.macs ?? {} },
     },

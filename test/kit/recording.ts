@@ -70,7 +70,13 @@ export function netnsName(recording: Recording, ns: string): string {
 
 /** netns and device of every TUN, as `netns device`. */
 export function tunDevices(recording: Recording): ReadonlySet<string> {
-  return new Set(Object.entries(recording.state).flatMap(([ns, state]) => linksOf(state).filter((link) => link.link_type === 'none').map((link) => `${ns} ${link.ifname}`)))
+  return new Set(
+    Object.entries(recording.state).flatMap(([ns, state]) =>
+      linksOf(state)
+        .filter((link) => link.link_type === 'none')
+        .map((link) => `${ns} ${link.ifname}`),
+    ),
+  )
 }
 
 function pins(recording: Recording): { readonly macs: Record<string, string>; readonly devices: Record<string, string> } {
@@ -94,28 +100,47 @@ function pins(recording: Recording): { readonly macs: Record<string, string>; re
 function segmentOf(recording: Recording, name: string, text: string): object {
   const own = parseAddressWithLength(text)
   if (own === undefined) throw new Error(`${name}: ${text}`)
-  return { name, cidr: formatCidr(cidr(own.address & -(2 ** (32 - own.length)), own.length)), router: text.split('/')[0], mtu: recording.scenario.underlay_mtu ?? 1500 }
+  return {
+    name,
+    cidr: formatCidr(cidr(own.address & -(2 ** (32 - own.length)), own.length)),
+    router: text.split('/')[0],
+    mtu: recording.scenario.underlay_mtu ?? 1500,
+  }
 }
 
 /** JSON documents between --- lines. */
 export function manifestOf(recording: Recording): string {
   const { scenario } = recording
-  const nodes = scenario.nodes.map(({ name, ip }) => (
-    { apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses: [{ type: 'InternalIP', address: ip.split('/')[0] }] } }
-  ))
+  const nodes = scenario.nodes.map(({ name, ip }) => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name },
+    status: { addresses: [{ type: 'InternalIP', address: ip.split('/')[0] }] },
+  }))
   const pods = Object.entries(recording.pods).map(([name, { node, ip }]) => ({
-    apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default' },
     spec: { nodeName: node, containers: [{ name: 'c', image: 'x', ports: [{ containerPort: 1 }] }] },
     status: { podIP: ip, phase: 'Running' },
   }))
-  const hosts = scenario.nodes.filter(({ setup }) => setup !== undefined).map(({ name, setup }) => ({ node: name, iptables: setup?.map((line) => line.replace(/^iptables /, '')) }))
+  const hosts = scenario.nodes
+    .filter(({ setup }) => setup !== undefined)
+    .map(({ name, setup }) => ({ node: name, iptables: setup?.map((line) => line.replace(/^iptables /, '')) }))
   const network = {
-    apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' },
+    apiVersion: 'netsim/v1',
+    kind: 'Network',
+    metadata: { name: 'default' },
     spec: {
-      cni: 'flannel', datastore: 'etcd', runtime: { name: 'docker', iptables: false }, etcd: recording.etcd,
-      flannel: { ipMasq: scenario.ip_masq ?? true, version: '0.11.0', iface: 'eth0' }, kubeProxy: { mode: 'none' },
+      cni: 'flannel',
+      datastore: 'etcd',
+      runtime: { name: 'docker', iptables: false },
+      etcd: recording.etcd,
+      flannel: { ipMasq: scenario.ip_masq ?? true, version: '0.11.0', iface: 'eth0' },
+      kubeProxy: { mode: 'none' },
       underlay: { segments: Object.entries(scenario.segments).map(([name, text]) => segmentOf(recording, name, text)) },
-      hosts, pins: pins(recording),
+      hosts,
+      pins: pins(recording),
     },
   }
   return [...nodes, ...pods, network].map((document) => JSON.stringify(document)).join('\n---\n')
@@ -127,7 +152,14 @@ const DEFAULT_PING_DATA = 56
 /** The question that a probe asked of the real kernel. */
 export function requestOf(recording: Recording, probe: Probe): TraceRequest {
   const to = probe.to in recording.pods ? `default/${probe.to}` : probe.to
-  const asked = { ...DEFAULT_REQUEST, source: `default/${probe.from}`, proto: probe.proto, df: probe.pmtu === 'do', ttl: probe.ttl ?? DEFAULT_REQUEST.ttl, cold: probe.cold === true }
+  const asked = {
+    ...DEFAULT_REQUEST,
+    source: `default/${probe.from}`,
+    proto: probe.proto,
+    df: probe.pmtu === 'do',
+    ttl: probe.ttl ?? DEFAULT_REQUEST.ttl,
+    cold: probe.cold === true,
+  }
   if (probe.proto === 'icmp') return { ...asked, destination: to, size: (probe.size ?? DEFAULT_PING_DATA) + ICMP_HEADERS }
   if (probe.proto === 'udp') return { ...asked, destination: `${to}:${probe.port}`, sport: 40000, size: (probe.size ?? 0) + ICMP_HEADERS }
   return { ...asked, destination: `${to}:${probe.port}`, sport: 40001 }
@@ -135,8 +167,10 @@ export function requestOf(recording: Recording, probe: Probe): TraceRequest {
 
 export function probeTitle(probe: Probe): string {
   const more = [
-    probe.size === undefined ? '' : ` ${probe.size} bytes`, probe.ttl === undefined ? '' : ` ttl ${probe.ttl}`,
-    probe.pmtu === 'do' ? ' df' : '', probe.cold === true ? ' cold' : '',
+    probe.size === undefined ? '' : ` ${probe.size} bytes`,
+    probe.ttl === undefined ? '' : ` ttl ${probe.ttl}`,
+    probe.pmtu === 'do' ? ' df' : '',
+    probe.cold === true ? ' cold' : '',
   ].join('')
   return `${probe.from} → ${probe.to} ${probe.proto}${probe.port === undefined ? '' : ` ${probe.port}`}${more}`
 }

@@ -17,7 +17,11 @@ interface Question {
   readonly ask: Ask
 }
 
-const texts = new Map(readdirSync(EXAMPLES).filter((file) => file.endsWith('.yaml')).map((file) => [file, readFileSync(new URL(file, EXAMPLES), 'utf8')]))
+const texts = new Map(
+  readdirSync(EXAMPLES)
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => [file, readFileSync(new URL(file, EXAMPLES), 'utf8')]),
+)
 
 function pick<Item>(prng: Prng, items: readonly Item[]): Item {
   return items[prng.below(items.length)]
@@ -25,10 +29,12 @@ function pick<Item>(prng: Prng, items: readonly Item[]): Item {
 
 function drawQuestions(count: number): Question[] {
   const prng = new Prng(20260)
-  const ends = new Map([...texts].map(([file, text]) => {
-    const network = networkOf(text)
-    return [file, [...network.pods.map(({ pod }) => `${pod.namespace}/${pod.name}`), ...network.nodeNames.map((name) => `node/${name}`)]] as const
-  }))
+  const ends = new Map(
+    [...texts].map(([file, text]) => {
+      const network = networkOf(text)
+      return [file, [...network.pods.map(({ pod }) => `${pod.namespace}/${pod.name}`), ...network.nodeNames.map((name) => `node/${name}`)]] as const
+    }),
+  )
   return Array.from({ length: count }, () => {
     const example = pick(prng, [...texts.keys()])
     const names = ends.get(example) ?? []
@@ -36,15 +42,24 @@ function drawQuestions(count: number): Question[] {
     const to = pick(prng, [...names, ...names, '10.1.99.9', '203.0.113.7'])
     const size = proto === 'tcp' ? pick(prng, [undefined, 100, 1400]) : pick(prng, [undefined, 100, 1400, 1500, 3000])
     const ask: Ask = {
-      proto, sport: 1024 + prng.below(60000), df: prng.below(4) === 0, ttl: pick(prng, [64, 64, 64, 1, 2, 3, 4]), cold: prng.below(3) === 0, listen: prng.below(2) === 0,
-      seed: prng.below(1000), level: prng.below(2), ...(size === undefined ? {} : { size }),
+      proto,
+      sport: 1024 + prng.below(60000),
+      df: prng.below(4) === 0,
+      ttl: pick(prng, [64, 64, 64, 1, 2, 3, 4]),
+      cold: prng.below(3) === 0,
+      listen: prng.below(2) === 0,
+      seed: prng.below(1000),
+      level: prng.below(2),
+      ...(size === undefined ? {} : { size }),
     }
     return { example, source: pick(prng, names), destination: proto === 'icmp' ? to : `${to}:${pick(prng, [53, 80, 8080, 9000])}`, ask }
   })
 }
 
 function fingerprint(network: Network, { source, destination, ask }: Question): string {
-  return createHash('sha256').update(JSON.stringify(answer(network, source, destination, ask).document)).digest('hex')
+  return createHash('sha256')
+    .update(JSON.stringify(answer(network, source, destination, ask).document))
+    .digest('hex')
 }
 
 const questions = drawQuestions(TRACES)
@@ -99,7 +114,8 @@ describe('another seed', () => {
 
   it('changes chance fields and nothing else', () => {
     const asked = [1, 2].map((seed) => answer(networkOf(text), 'pod-a', 'pod-b', { seed }).document)
-    const shape = (index: number): unknown => asked[index].forward.frames.map(({ netns, device, direction, length, timeNs }) => [netns, device, direction, length, timeNs])
+    const shape = (index: number): unknown =>
+      asked[index].forward.frames.map(({ netns, device, direction, length, timeNs }) => [netns, device, direction, length, timeNs])
     expect(shape(0)).toEqual(shape(1))
     expect(asked[0].forward.frames.map(({ hex }) => hex)).not.toEqual(asked[1].forward.frames.map(({ hex }) => hex))
   })
@@ -107,14 +123,21 @@ describe('another seed', () => {
 
 /** A VXLAN source port is chance, and each host's chance hangs on its place in the list. */
 describe('the order of the documents', () => {
-  it.each(['flannel-udp.yaml', 'flannel-vxlan.yaml', 'flannel-host-gw.yaml'])('%s: where every address is given, pods and nodes may stand in any order', (file) => {
-    const documents = (texts.get(file) ?? '').split(/^---\n/m).map((document) => `${document.trimEnd()}\n`)
-    const frames = (text: string): unknown => {
-      const network = networkOf(text)
-      const [from, to] = network.pods.map(({ pod }) => `${pod.namespace}/${pod.name}`).sort()
-      const { document } = answer(network, from, to, { proto: 'icmp' })
-      return [...document.forward.frames, ...(document.reply?.frames ?? [])].map(({ hex, netns, device }) => [netns, device, viewOf(bytesOf(hex), device === 'flannel0')])
-    }
-    expect(frames([...documents].reverse().join('---\n'))).toEqual(frames(documents.join('---\n')))
-  })
+  it.each(['flannel-udp.yaml', 'flannel-vxlan.yaml', 'flannel-host-gw.yaml'])(
+    '%s: where every address is given, pods and nodes may stand in any order',
+    (file) => {
+      const documents = (texts.get(file) ?? '').split(/^---\n/m).map((document) => `${document.trimEnd()}\n`)
+      const frames = (text: string): unknown => {
+        const network = networkOf(text)
+        const [from, to] = network.pods.map(({ pod }) => `${pod.namespace}/${pod.name}`).sort()
+        const { document } = answer(network, from, to, { proto: 'icmp' })
+        return [...document.forward.frames, ...(document.reply?.frames ?? [])].map(({ hex, netns, device }) => [
+          netns,
+          device,
+          viewOf(bytesOf(hex), device === 'flannel0'),
+        ])
+      }
+      expect(frames([...documents].reverse().join('---\n'))).toEqual(frames(documents.join('---\n')))
+    },
+  )
 })

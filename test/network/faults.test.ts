@@ -35,12 +35,14 @@ describe('the tables of vxlan', () => {
     const lost = ask({ backend: 'vxlan', hosts: { 'host-a': { ip: ['neigh del 10.1.20.0 dev flannel.1'] } } }, 'pod-b')
     expect(lost).toMatchObject({ disposition: 'NEIGHBOR_FAILED', reason: 'NEIGH_FAILED', netns: 'host-a', answer: 'icmp 3/1 from 10.1.15.1' })
     const requests = at(lost, { netns: 'host-a', device: 'flannel.1' })
-    expect(requests.map(({ proto, dstMac, dst, timeNs }) => [proto, dstMac, dst, Math.round(timeNs / 1e9)])).toEqual([0, 1, 2].map((second) => [ARP, 'ff:ff:ff:ff:ff:ff', '10.1.20.0', second]))
+    expect(requests.map(({ proto, dstMac, dst, timeNs }) => [proto, dstMac, dst, Math.round(timeNs / 1e9)])).toEqual(
+      [0, 1, 2].map((second) => [ARP, 'ff:ff:ff:ff:ff:ff', '10.1.20.0', second]),
+    )
     expect(lost.answerNs).toBeGreaterThanOrEqual(2.9e9)
     expect(lost.answerNs).toBeLessThan(3.2e9)
   })
 
-  it('a neighbour with somebody else\'s MAC: counted on flannel.1, never delivered', () => {
+  it("a neighbour with somebody else's MAC: counted on flannel.1, never delivered", () => {
     const lost = ask({ backend: 'vxlan', macs: { 'host-b/flannel.1': 'ee:00:00:00:00:cc' } }, 'pod-b')
     expect(lost).toMatchObject({ disposition: 'NEIGHBOR_FAILED', reason: 'OTHERHOST', netns: 'host-b', answer: '' })
     expect(at(lost, { netns: 'host-b', device: 'flannel.1', direction: 'rx' }).map(({ dstMac, ttl }) => [dstMac, ttl])).toEqual([[VTEP_B, 63]])
@@ -53,20 +55,25 @@ describe('the tables of vxlan', () => {
     expect(at(lost, { netns: 'host-b', device: 'flannel.1' })).toEqual([])
   })
 
-  it('a lease with this host\'s own address and another MAC: round in the device until the TTL is gone (measured for this test, Linux 6.18)', () => {
+  it("a lease with this host's own address and another MAC: round in the device until the TTL is gone (measured for this test, Linux 6.18)", () => {
     const lost = ask({ backend: 'vxlan', leases: { '10.1.30.0-24': leaseValue('vxlan', '192.168.0.100', 'ee:00:00:00:00:77') } }, '10.1.30.5', { ttl: 6 })
     expect(lost).toMatchObject({ disposition: 'LOOP', netns: 'host-a', answer: 'icmp 11/0 from 10.1.15.1' })
-    expect(at(lost, { netns: 'host-a', device: 'flannel.1' }).map(({ direction, ttl }) => `${direction} ${ttl}`)).toEqual([5, 4, 3, 2, 1].flatMap((ttl) => [`tx ${ttl}`, `rx ${ttl}`]))
+    expect(at(lost, { netns: 'host-a', device: 'flannel.1' }).map(({ direction, ttl }) => `${direction} ${ttl}`)).toEqual(
+      [5, 4, 3, 2, 1].flatMap((ttl) => [`tx ${ttl}`, `rx ${ttl}`]),
+    )
     expect(at(lost, { netns: 'host-a', device: 'eth0' })).toEqual([])
   })
 
-  it('flannel.1 down on the far host: its UDP port is closed, and the sender\'s kernel hears of it, not the pod', () => {
+  it("flannel.1 down on the far host: its UDP port is closed, and the sender's kernel hears of it, not the pod", () => {
     const lost = ask({ backend: 'vxlan', hosts: { 'host-b': { ip: ['link set flannel.1 down'] } } }, 'pod-b')
     expect(lost).toMatchObject({ disposition: 'NO_SOCKET', netns: 'host-b', answer: '' })
     expect(at(lost, { netns: 'host-a', device: 'eth0', direction: 'rx' }).map(({ proto, src }) => [proto, src])).toEqual([[1, '192.168.0.200']])
   })
 
-  it.each([['default', {}, 8472, 1], ['VNI 42 on port 4789', { VNI: 42, Port: 4789 }, 4789, 42]] as const)('%s: the header', (_name, backendOptions, port, vni) => {
+  it.each([
+    ['default', {}, 8472, 1],
+    ['VNI 42 on port 4789', { VNI: 42, Port: 4789 }, 4789, 42],
+  ] as const)('%s: the header', (_name, backendOptions, port, vni) => {
     const came = ask({ backend: 'vxlan', backendOptions }, 'pod-b')
     expect(came.disposition).toBe('DELIVERED')
     const [outer] = at(came, { netns: 'host-a', device: 'eth0', direction: 'tx' })
@@ -81,7 +88,12 @@ describe('the tables of vxlan', () => {
 describe('leases', () => {
   it.each(BACKENDS)('%s: a lease whose host nobody is: ARP on the underlay for 3 s; only host-gw tells the pod', (backend) => {
     const lost = ask({ backend, leases: { '10.1.30.0-24': leaseValue(backend, '192.168.0.66', 'ee:00:00:00:00:66') } }, '10.1.30.5')
-    expect(lost).toMatchObject({ disposition: 'NEIGHBOR_FAILED', reason: 'NEIGH_FAILED', netns: 'host-a', answer: backend === 'host-gw' ? 'icmp 3/1 from 10.1.15.1' : '' })
+    expect(lost).toMatchObject({
+      disposition: 'NEIGHBOR_FAILED',
+      reason: 'NEIGH_FAILED',
+      netns: 'host-a',
+      answer: backend === 'host-gw' ? 'icmp 3/1 from 10.1.15.1' : '',
+    })
     expect(at(lost, { netns: 'host-a', device: 'eth0', direction: 'tx' }).map(({ proto, dst }) => [proto, dst])).toEqual(Array(3).fill([ARP, '192.168.0.66']))
   })
 
@@ -103,7 +115,9 @@ describe('leases', () => {
     expect(at(echo, { netns: 'host-a', device: 'flannel0', direction: 'rx' })).toEqual([])
     const words = ask({ backend: 'udp' }, '10.1.99.5:9000', datagram)
     expect(words).toMatchObject({ disposition: 'AGENT_DROPPED', answer: '' })
-    expect(at(words, { netns: 'host-a', device: 'flannel0', direction: 'rx' }).map(({ src, dst, ttl, length, df }) => [src, dst, ttl, length, df])).toEqual([['10.1.15.0', '10.1.15.2', 8, 56, false]])
+    expect(at(words, { netns: 'host-a', device: 'flannel0', direction: 'rx' }).map(({ src, dst, ttl, length, df }) => [src, dst, ttl, length, df])).toEqual([
+      ['10.1.15.0', '10.1.15.2', 8, 56, false],
+    ])
   })
 
   it('with accept_local on flannel0 it reaches the pod with TTL 7', () => {
@@ -136,7 +150,9 @@ describe('leases', () => {
     // the router stands for a host without flanneld's udp socket
     const lost = ask({ backend: 'udp', leases: { '10.1.30.0-24': leaseValue('vxlan', '192.168.0.254', 'ee:00:00:00:00:66') } }, '10.1.30.5')
     expect(lost).toMatchObject({ disposition: 'NO_SOCKET', netns: 'router/router', answer: '' })
-    expect(at(lost, { netns: 'host-a', device: 'eth0', direction: 'tx' }).map(({ sport, dport, length }) => [sport, dport, length])).toEqual([[8285, 8285, 126]])
+    expect(at(lost, { netns: 'host-a', device: 'eth0', direction: 'tx' }).map(({ sport, dport, length }) => [sport, dport, length])).toEqual([
+      [8285, 8285, 126],
+    ])
     expect(at(lost, { netns: 'host-a', device: 'eth0', direction: 'rx' }).map(({ proto, src }) => [proto, src])).toEqual([[1, '192.168.0.254']])
   })
 
@@ -158,13 +174,20 @@ describe('TTL, and who answers a traceroute', () => {
     expect(hop('udp', 5)).toMatchObject({ disposition: 'DELIVERED' })
   })
 
-  it.each([['vxlan', '10.1.20.0'], ['host-gw', '192.168.0.200']] as const)('%s: the bridge, %s, the pod', (backend, second) => {
+  it.each([
+    ['vxlan', '10.1.20.0'],
+    ['host-gw', '192.168.0.200'],
+  ] as const)('%s: the bridge, %s, the pod', (backend, second) => {
     expect(hop(backend, 1)).toMatchObject({ disposition: 'TTL_EXCEEDED', answer: 'icmp 11/0 from 10.1.15.1' })
     expect(hop(backend, 2)).toMatchObject({ disposition: 'TTL_EXCEEDED', answer: `icmp 11/0 from ${second}` })
     expect(hop(backend, 3)).toMatchObject({ disposition: 'DELIVERED' })
   })
 
-  it.each([['udp', 60, 1042], ['vxlan', 62, 1064], ['host-gw', 62, 1014]] as const)('%s: 1000 bytes arrive with TTL %i, %i bytes on the wire', (backend, ttl, wire) => {
+  it.each([
+    ['udp', 60, 1042],
+    ['vxlan', 62, 1064],
+    ['host-gw', 62, 1014],
+  ] as const)('%s: 1000 bytes arrive with TTL %i, %i bytes on the wire', (backend, ttl, wire) => {
     const came = ask({ backend }, 'pod-b:9000', { ...datagram, size: 1000, df: true })
     expect(came.disposition).toBe('DELIVERED')
     expect(ttlAt(came, 'default/pod-b', 'eth0', 'rx')).toBe(ttl)
@@ -172,7 +195,11 @@ describe('TTL, and who answers a traceroute', () => {
     expect([outer.length, outer.ttl, outer.df]).toEqual([wire, backend === 'host-gw' ? 63 : 64, backend !== 'vxlan'])
   })
 
-  it.each([['udp', '10.1.15.0', 61], ['vxlan', '10.1.15.0', 63], ['host-gw', '192.168.0.100', 63]] as const)('%s: a process of the host speaks as %s', (backend, source, ttl) => {
+  it.each([
+    ['udp', '10.1.15.0', 61],
+    ['vxlan', '10.1.15.0', 63],
+    ['host-gw', '192.168.0.100', 63],
+  ] as const)('%s: a process of the host speaks as %s', (backend, source, ttl) => {
     const came = ask({ backend }, 'pod-b:9000', datagram, 'node/host-a')
     expect(at(came, { netns: 'default/pod-b', device: 'eth0' }).map((sight) => [sight.src, sight.ttl])).toEqual([[source, ttl]])
     if (backend === 'udp') expect(ttlAt(came, 'host-b', 'flannel0', 'rx')).toBe(62)
@@ -182,14 +209,18 @@ describe('TTL, and who answers a traceroute', () => {
 /** Pods at 1500 over a tunnel that bears less: flannel's MTU option, or a card that shrank after docker started. */
 const WIDE_PODS: Readonly<Record<'udp' | 'vxlan', ClusterWords>> = {
   udp: {
-    backend: 'udp', nodes: NODES.map((node) => ({ ...node, annotations: { 'netsim/mtu': '1528' } })),
+    backend: 'udp',
+    nodes: NODES.map((node) => ({ ...node, annotations: { 'netsim/mtu': '1528' } })),
     hosts: { 'host-a': { ip: ['link set flannel0 mtu 1472', 'link set eth0 mtu 1500'] } },
   },
   vxlan: { backend: 'vxlan', version: '0.21.3', backendOptions: { MTU: 1550 } },
 }
 
 describe('MTU', () => {
-  it.each([['udp', 1472], ['vxlan', 1450]] as const)('%s: one byte more than the tunnel bears, with DF: ICMP 3/4 mtu %i from the bridge, 576 bytes', (backend, mtu) => {
+  it.each([
+    ['udp', 1472],
+    ['vxlan', 1450],
+  ] as const)('%s: one byte more than the tunnel bears, with DF: ICMP 3/4 mtu %i from the bridge, 576 bytes', (backend, mtu) => {
     const told = ask(WIDE_PODS[backend], 'pod-b:9000', { ...datagram, size: mtu + 1, df: true })
     expect(told).toMatchObject({ disposition: 'TOO_BIG', reason: 'PKT_TOO_BIG', netns: 'host-a', answer: `icmp 3/4 mtu ${mtu} from 10.1.15.1` })
     const [icmp] = at(told, { netns: 'default/pod-a', device: 'eth0', direction: 'rx' })
@@ -197,7 +228,10 @@ describe('MTU', () => {
     expect(ask(WIDE_PODS[backend], 'pod-b:9000', { ...datagram, size: mtu, df: true }).disposition).toBe('DELIVERED')
   })
 
-  it.each([['udp', 'flannel0', [1468, 25], [1496, 53]], ['vxlan', 'flannel.1', [1444, 27], [1494, 77]]] as const)('%s: without DF the kernel cuts before the tunnel, each piece its own datagram', (backend, device, pieces, outers) => {
+  it.each([
+    ['udp', 'flannel0', [1468, 25], [1496, 53]],
+    ['vxlan', 'flannel.1', [1444, 27], [1494, 77]],
+  ] as const)('%s: without DF the kernel cuts before the tunnel, each piece its own datagram', (backend, device, pieces, outers) => {
     const came = ask(WIDE_PODS[backend], 'pod-b:9000', { ...datagram, size: pieces[0] + pieces[1] - 20 })
     expect(came.disposition).toBe('DELIVERED')
     expect(at(came, { netns: 'host-a', device, direction: 'tx' }).map(({ ipLength }) => ipLength)).toEqual(pieces)
@@ -212,11 +246,17 @@ describe('MTU', () => {
     expect(pieces[0].sport).not.toBe(whole[0].sport)
   })
 
-  it.each([['udp', 1472], ['vxlan', 1450]] as const)('%s: the underlay shrunk to 1400: the outer packet is cut, 1396 and 124, DF 0, and arrives', (backend, size) => {
+  it.each([
+    ['udp', 1472],
+    ['vxlan', 1450],
+  ] as const)('%s: the underlay shrunk to 1400: the outer packet is cut, 1396 and 124, DF 0, and arrives', (backend, size) => {
     const came = ask({ backend, hosts: { 'host-a': { ip: ['link set eth0 mtu 1400'] } } }, 'pod-b:9000', { ...datagram, size, df: true })
     expect(came.disposition).toBe('DELIVERED')
     const sent = at(came, { netns: 'host-a', device: 'eth0', direction: 'tx' })
-    expect(sent.map(({ ipLength, df, offset, more }) => [ipLength, df, offset, more])).toEqual([[1396, false, 0, true], [124, false, 1376, false]])
+    expect(sent.map(({ ipLength, df, offset, more }) => [ipLength, df, offset, more])).toEqual([
+      [1396, false, 0, true],
+      [124, false, 1376, false],
+    ])
     expect(at(came, { netns: 'default/pod-b', device: 'eth0' }).map(({ ipLength, df }) => [ipLength, df])).toEqual([[size, true]])
   })
 
@@ -225,7 +265,7 @@ describe('MTU', () => {
     expect(told).toMatchObject({ disposition: 'TOO_BIG', answer: 'icmp 3/4 mtu 1400 from 10.1.15.1' })
   })
 
-  it('the pod\'s own device is too small: the call fails, nothing is sent', () => {
+  it("the pod's own device is too small: the call fails, nothing is sent", () => {
     const failed = ask({ backend: 'vxlan' }, 'pod-b:9000', { ...datagram, size: 1451, df: true })
     expect(failed).toMatchObject({ disposition: 'TOO_BIG', netns: 'default/pod-a', answer: '', sights: [] })
   })

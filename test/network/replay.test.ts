@@ -10,7 +10,19 @@ import { printRoutes } from '../../src/dataplane/ip-route.js'
 import { printIptablesSave } from '../../src/dataplane/iptables-save.js'
 import { bytesOf, isFragmentFrame, isSoundFrame, viewOf, type View } from '../kit/frame-view.js'
 import { answer, buildText, networkOf } from '../kit/network.js'
-import { linksOf, loadRecording, manifestOf, netnsName, probeTitle, requestOf, tunDevices, WIRE, type RecordedFrame, type RecordedState, type Recording } from '../kit/recording.js'
+import {
+  linksOf,
+  loadRecording,
+  manifestOf,
+  netnsName,
+  probeTitle,
+  requestOf,
+  tunDevices,
+  WIRE,
+  type RecordedFrame,
+  type RecordedState,
+  type Recording,
+} from '../kit/recording.js'
 
 interface Seen {
   readonly tap: string
@@ -91,18 +103,22 @@ interface RecordedRoute {
 }
 
 function addressesOf(state: RecordedState): string[] {
-  return linksOf(state).map((link) => {
-    const own = link.addr_info.filter(({ family }) => family === 'inet').map(({ local, prefixlen, scope }) => `${local}/${prefixlen} ${scope}`)
-    return [link.ifname, `mtu ${link.mtu}`, link.link_type === 'ether' ? link.address : link.link_type, ...own].join(' ')
-  }).sort()
+  return linksOf(state)
+    .map((link) => {
+      const own = link.addr_info.filter(({ family }) => family === 'inet').map(({ local, prefixlen, scope }) => `${local}/${prefixlen} ${scope}`)
+      return [link.ifname, `mtu ${link.mtu}`, link.link_type === 'ether' ? link.address : link.link_type, ...own].join(' ')
+    })
+    .sort()
 }
 
 function devicesOf(dataplane: Dataplane): string[] {
-  return dataplane.devices.map((device) => {
-    const own = device.addresses.map(({ address, length, scope }) => `${formatIp(address)}/${length} ${scope}`)
-    const layer = device.kind === 'loopback' ? 'loopback' : device.mac === undefined ? 'none' : formatMac(device.mac)
-    return [device.name, `mtu ${device.mtu}`, layer, ...own].join(' ')
-  }).sort()
+  return dataplane.devices
+    .map((device) => {
+      const own = device.addresses.map(({ address, length, scope }) => `${formatIp(address)}/${length} ${scope}`)
+      const layer = device.kind === 'loopback' ? 'loopback' : device.mac === undefined ? 'none' : formatMac(device.mac)
+      return [device.name, `mtu ${device.mtu}`, layer, ...own].join(' ')
+    })
+    .sort()
 }
 
 interface RecordedNeighbour {
@@ -127,7 +143,10 @@ function isUnicast(mac: string): boolean {
 
 /** Counters aside. */
 function rulesOf(text: string): string[] {
-  return text.split('\n').filter((line) => !line.startsWith('#') && line !== '').map((line) => line.replace(/\[\d+:\d+\]/, '').trimEnd())
+  return text
+    .split('\n')
+    .filter((line) => !line.startsWith('#') && line !== '')
+    .map((line) => line.replace(/\[\d+:\d+\]/, '').trimEnd())
 }
 
 describe.each(RECORDINGS)('the state of $name', ({ recording }) => {
@@ -140,25 +159,39 @@ describe.each(RECORDINGS)('the state of $name', ({ recording }) => {
     it('devices, MTUs, MACs, addresses', () => expect(devicesOf(dataplane)).toEqual(addressesOf(state)))
 
     it('unicast routes of the main table', () => {
-      const recorded = (JSON.parse(state.route) as RecordedRoute[]).filter(({ type, table }) => table === undefined && (type === undefined || type === 'unicast'))
+      const recorded = (JSON.parse(state.route) as RecordedRoute[]).filter(
+        ({ type, table }) => table === undefined && (type === undefined || type === 'unicast'),
+      )
       expect(recorded.length).toBeGreaterThan(0)
       const unicast = dataplane.routes.filter(({ type, table }) => type === 'unicast' && (table ?? 'main') === 'main')
       expect(printRoutes(unicast)).toBe(state.route_text)
     })
 
     it('permanent neighbours', () => {
-      const recorded = (JSON.parse(state.neigh) as RecordedNeighbour[]).filter((one) => one.state.includes('PERMANENT')).map((one) => `${one.dst} ${one.dev} ${one.lladdr}`)
-      const rendered = dataplane.neighbours.filter((one) => one.state === 'permanent').map((one) => `${formatIp(one.address)} ${one.device} ${formatMac(one.mac ?? 0)}`)
+      const recorded = (JSON.parse(state.neigh) as RecordedNeighbour[])
+        .filter((one) => one.state.includes('PERMANENT'))
+        .map((one) => `${one.dst} ${one.dev} ${one.lladdr}`)
+      const rendered = dataplane.neighbours
+        .filter((one) => one.state === 'permanent')
+        .map((one) => `${formatIp(one.address)} ${one.device} ${formatMac(one.mac ?? 0)}`)
       expect(rendered.sort()).toEqual(recorded.sort())
     })
 
     it('permanent unicast FDB entries', () => {
-      const recorded = (JSON.parse(state.fdb) as RecordedFdb[]).filter((one) => one.state === 'permanent' && isUnicast(one.mac)).map((one) => (
-        [one.mac, one.ifname, one.dst ?? '-', one.master ?? '-', ...one.flags].join(' ')
-      ))
-      const rendered = dataplane.fdb.filter((one) => one.state === 'permanent').map((one) => (
-        [formatMac(one.mac), one.device, one.destination === undefined ? '-' : formatIp(one.destination), one.master ?? '-', ...(one.self === true ? ['self'] : [])].join(' ')
-      ))
+      const recorded = (JSON.parse(state.fdb) as RecordedFdb[])
+        .filter((one) => one.state === 'permanent' && isUnicast(one.mac))
+        .map((one) => [one.mac, one.ifname, one.dst ?? '-', one.master ?? '-', ...one.flags].join(' '))
+      const rendered = dataplane.fdb
+        .filter((one) => one.state === 'permanent')
+        .map((one) =>
+          [
+            formatMac(one.mac),
+            one.device,
+            one.destination === undefined ? '-' : formatIp(one.destination),
+            one.master ?? '-',
+            ...(one.self === true ? ['self'] : []),
+          ].join(' '),
+        )
       expect(rendered.sort()).toEqual(recorded.sort())
     })
 
@@ -168,7 +201,9 @@ describe.each(RECORDINGS)('the state of $name', ({ recording }) => {
 
 // Calico's agents come with a later issue: until then a network with `cni: calico` says itself that it is not modelled.
 const calico = loadRecording('calico-none')
-const { problems: calicoProblems } = buildText(JSON.stringify({ apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' }, spec: { cni: 'calico' } }))
+const { problems: calicoProblems } = buildText(
+  JSON.stringify({ apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' }, spec: { cni: 'calico' } }),
+)
 const calicoMissing = calicoProblems.some(({ what }) => what.includes('calico is not modelled yet'))
 
 describe.skipIf(calicoMissing)('the frames of calico-none (skipped while the CNI calico is not modelled)', () => {

@@ -23,10 +23,13 @@ function seenByPodB(sighting: Sighting): string[] {
   return at(sighting, { netns: 'default/pod-b', device: 'eth0', direction: 'rx' }).map(({ src }) => src)
 }
 
-describe('docker\'s FORWARD policy DROP', () => {
-  const dockerDrops = (host: string, version: string, dockerVersion = '27'): ClusterWords => (
-    { backend: 'vxlan', version, runtime: { iptables: true, dockerVersion }, hosts: { [host]: { iptables: ['-P FORWARD DROP'] } } }
-  )
+describe("docker's FORWARD policy DROP", () => {
+  const dockerDrops = (host: string, version: string, dockerVersion = '27'): ClusterWords => ({
+    backend: 'vxlan',
+    version,
+    runtime: { iptables: true, dockerVersion },
+    hosts: { [host]: { iptables: ['-P FORWARD DROP'] } },
+  })
 
   it('on the receiving host, before flannel 0.9.1: new connections die there in silence', () => {
     const lost = ask(dockerDrops('host-b', '0.9.0'), 'pod-b:9000', syn)
@@ -34,25 +37,29 @@ describe('docker\'s FORWARD policy DROP', () => {
     expect(at(lost, { netns: 'host-b', device: 'flannel.1', direction: 'rx' })).toHaveLength(1)
   })
 
-  it('on the sending host: connections go out by docker\'s own rule, and their answers come in as established', () => {
+  it("on the sending host: connections go out by docker's own rule, and their answers come in as established", () => {
     expect(ask(dockerDrops('host-a', '0.9.0'), 'pod-b:9000', syn)).toMatchObject({ disposition: 'DELIVERED', answer: `${TCP_SYN_ACK} from 10.1.20.3` })
   })
 
   it('flannel 0.11.0 accepts its Network', () => expect(ask(dockerDrops('host-b', '0.11.0'), 'pod-b:9000', syn).disposition).toBe('DELIVERED'))
 
-  it('docker 28 drops what comes to docker0 from elsewhere before flannel\'s rules are reached', () => {
+  it("docker 28 drops what comes to docker0 from elsewhere before flannel's rules are reached", () => {
     expect(ask(dockerDrops('host-b', '0.11.0', '28'), 'pod-b:9000', syn)).toMatchObject({ disposition: 'DENIED', netns: 'host-b', answer: '' })
   })
 })
 
 describe('who masquerades', () => {
-  it.each([['udp', '10.1.15.0'], ['vxlan', '10.1.15.0'], ['host-gw', '192.168.0.100']] as const)('%s with docker\'s --ip-masq: the far pod sees %s', (backend, source) => {
+  it.each([
+    ['udp', '10.1.15.0'],
+    ['vxlan', '10.1.15.0'],
+    ['host-gw', '192.168.0.100'],
+  ] as const)("%s with docker's --ip-masq: the far pod sees %s", (backend, source) => {
     const came = ask({ backend, ipMasq: false, runtime: { iptables: true } }, 'pod-b:9000', syn)
     expect(came).toMatchObject({ disposition: 'DELIVERED', answer: `${TCP_SYN_ACK} from 10.1.20.3` })
     expect(seenByPodB(came)).toEqual([source])
   })
 
-  it.each(['udp', 'vxlan', 'host-gw'] as const)('%s with flannel\'s --ip-masq: the far pod sees the pod', (backend) => {
+  it.each(['udp', 'vxlan', 'host-gw'] as const)("%s with flannel's --ip-masq: the far pod sees the pod", (backend) => {
     expect(seenByPodB(ask({ backend, runtime: { iptables: true } }, 'pod-b:9000', syn))).toEqual(['10.1.15.2'])
   })
 
@@ -78,7 +85,10 @@ describe('who masquerades', () => {
   })
 
   it('a mark that survives the encapsulation: masqueraded twice, and the outer port is no longer the hash', () => {
-    const iptables = ['-t mangle -A PREROUTING -s 10.1.15.2/32 -j MARK --set-xmark 0x4000/0x4000', '-t nat -I POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE --random-fully']
+    const iptables = [
+      '-t mangle -A PREROUTING -s 10.1.15.2/32 -j MARK --set-xmark 0x4000/0x4000',
+      '-t nat -I POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE --random-fully',
+    ]
     const plain = at(ask({ backend: 'vxlan' }, 'pod-b:9000', datagram), { netns: 'host-a', device: 'eth0', direction: 'tx' })[0]
     const came = ask({ backend: 'vxlan', hosts: { 'host-a': { iptables } } }, 'pod-b:9000', datagram)
     const outer = at(came, { netns: 'host-a', device: 'eth0', direction: 'tx' })[0]
@@ -89,13 +99,23 @@ describe('who masquerades', () => {
 })
 
 describe('the hooks that inner and outer packets pass', () => {
-  const drop = (host: string, chain: string): ClusterWords => ({ backend: 'vxlan', hosts: { [host]: { iptables: [`-I ${chain} -p udp --dport 8472 -j DROP`] } } })
+  const drop = (host: string, chain: string): ClusterWords => ({
+    backend: 'vxlan',
+    hosts: { [host]: { iptables: [`-I ${chain} -p udp --dport 8472 -j DROP`] } },
+  })
 
-  it.each([['OUTPUT', 'host-a'], ['INPUT', 'host-b']])('the outer packet dies in %s of %s', (chain, host) => {
+  it.each([
+    ['OUTPUT', 'host-a'],
+    ['INPUT', 'host-b'],
+  ])('the outer packet dies in %s of %s', (chain, host) => {
     expect(ask(drop(host, chain), 'pod-b')).toMatchObject({ disposition: 'DENIED', reason: 'NETFILTER_DROP', netns: host })
   })
 
-  it.each([['FORWARD', 'host-a'], ['FORWARD', 'host-b'], ['INPUT', 'host-a']])('it never sees %s of %s', (chain, host) => {
+  it.each([
+    ['FORWARD', 'host-a'],
+    ['FORWARD', 'host-b'],
+    ['INPUT', 'host-a'],
+  ])('it never sees %s of %s', (chain, host) => {
     expect(ask(drop(host, chain), 'pod-b').disposition).toBe(chain === 'INPUT' ? 'REPLY_LOST' : 'DELIVERED')
   })
 
@@ -106,21 +126,33 @@ describe('the hooks that inner and outer packets pass', () => {
 })
 
 describe('REJECT', () => {
-  const rejecting = (host: string, target: string): ClusterWords => ({ backend: 'vxlan', hosts: { [host]: { iptables: [`-I FORWARD -p tcp --dport 9000 -j ${target}`] } } })
+  const rejecting = (host: string, target: string): ClusterWords => ({
+    backend: 'vxlan',
+    hosts: { [host]: { iptables: [`-I FORWARD -p tcp --dport 9000 -j ${target}`] } },
+  })
 
   it.each([
-    ['REJECT', 'icmp 3/3 from 10.1.20.0', 63], ['REJECT --reject-with icmp-admin-prohibited', 'icmp 3/13 from 10.1.20.0', 63],
+    ['REJECT', 'icmp 3/3 from 10.1.20.0', 63],
+    ['REJECT --reject-with icmp-admin-prohibited', 'icmp 3/13 from 10.1.20.0', 63],
     ['REJECT --reject-with tcp-reset', `${TCP_RST_ACK} from 10.1.20.3`, 63],
   ])('%s on the far host: %s', (target, answer, answerTtl) => {
     expect(ask(rejecting('host-b', target), 'pod-b:9000', syn)).toMatchObject({ disposition: 'REJECTED', netns: 'host-b', answer, answerTtl })
   })
 
   it('on the own host: from the bridge', () => {
-    expect(ask(rejecting('host-a', 'REJECT'), 'pod-b:9000', syn)).toMatchObject({ disposition: 'REJECTED', netns: 'host-a', answer: 'icmp 3/3 from 10.1.15.1', answerTtl: 64 })
+    expect(ask(rejecting('host-a', 'REJECT'), 'pod-b:9000', syn)).toMatchObject({
+      disposition: 'REJECTED',
+      netns: 'host-a',
+      answer: 'icmp 3/3 from 10.1.15.1',
+      answerTtl: 64,
+    })
   })
 
   // measured for this test (Linux 6.18): nf_send_reset goes out of the port itself where br_netfilter saw the packet
-  it.each([[1, 0], [0, 1]])('a reset with bridge-nf %i crosses docker0 %i times on its way back', (nf, crossings) => {
+  it.each([
+    [1, 0],
+    [0, 1],
+  ])('a reset with bridge-nf %i crosses docker0 %i times on its way back', (nf, crossings) => {
     const words = rejecting('host-a', 'REJECT --reject-with tcp-reset')
     const sysctls = { 'net.bridge.bridge-nf-call-iptables': nf }
     const told = ask({ ...words, hosts: { 'host-a': { ...words.hosts?.['host-a'], sysctls } } }, 'pod-b:9000', syn)
@@ -130,7 +162,10 @@ describe('REJECT', () => {
     expect([seen.length, seen.srcMac]).toEqual([54, told.sights[0].dstMac])
   })
 
-  it.each([['REJECT', 'icmp 3/3 from 10.1.15.1', 1], ['REJECT --reject-with tcp-reset', `${TCP_RST_ACK} from 10.1.15.3`, 0]])('between two pods of a host, %s answers too', (target, answer, crossings) => {
+  it.each([
+    ['REJECT', 'icmp 3/3 from 10.1.15.1', 1],
+    ['REJECT --reject-with tcp-reset', `${TCP_RST_ACK} from 10.1.15.3`, 0],
+  ])('between two pods of a host, %s answers too', (target, answer, crossings) => {
     const told = ask(rejecting('host-a', target), 'pod-a2:9000', syn)
     expect(told).toMatchObject({ disposition: 'REJECTED', netns: 'host-a', answer, answerTtl: 64 })
     expect(at(told, { netns: 'host-a', device: 'docker0', direction: 'tx' })).toHaveLength(crossings)
@@ -147,12 +182,22 @@ describe('REJECT', () => {
 })
 
 describe('two pods of a host', () => {
-  const sameHost = (nf: number, policy: string): Sighting => ask(
-    { backend: 'vxlan', version: '0.9.0', hosts: { 'host-a': { sysctls: { 'net.bridge.bridge-nf-call-iptables': nf }, iptables: [`-P FORWARD ${policy}`] } } },
-    'pod-a2:9000', { ...datagram, size: 1000 },
-  )
+  const sameHost = (nf: number, policy: string): Sighting =>
+    ask(
+      {
+        backend: 'vxlan',
+        version: '0.9.0',
+        hosts: { 'host-a': { sysctls: { 'net.bridge.bridge-nf-call-iptables': nf }, iptables: [`-P FORWARD ${policy}`] } },
+      },
+      'pod-a2:9000',
+      { ...datagram, size: 1000 },
+    )
 
-  it.each([[0, 'ACCEPT'], [1, 'ACCEPT'], [0, 'DROP']])('bridge-nf %i, FORWARD %s: TTL 64, 1014 bytes, the pods\' own MACs, docker0 sees nothing', (nf, policy) => {
+  it.each([
+    [0, 'ACCEPT'],
+    [1, 'ACCEPT'],
+    [0, 'DROP'],
+  ])("bridge-nf %i, FORWARD %s: TTL 64, 1014 bytes, the pods' own MACs, docker0 sees nothing", (nf, policy) => {
     const came = sameHost(nf, policy)
     expect(came.disposition).toBe('DELIVERED')
     expect(new Set(came.sights.map(({ ttl, length, srcMac, dstMac }) => `${ttl} ${length} ${srcMac} ${dstMac}`)).size).toBe(1)
@@ -160,7 +205,7 @@ describe('two pods of a host', () => {
     expect([came.sights[0].ttl, came.sights[0].length]).toEqual([64, 1014])
   })
 
-  it('bridge-nf 1, FORWARD DROP: dead on one\'s own bridge', () => {
+  it("bridge-nf 1, FORWARD DROP: dead on one's own bridge", () => {
     expect(sameHost(1, 'DROP')).toMatchObject({ disposition: 'DENIED', reason: 'NETFILTER_DROP', netns: 'host-a', answer: '' })
   })
 })
@@ -168,13 +213,24 @@ describe('two pods of a host', () => {
 describe('a pod that asks a service which is itself (DNAT on the host)', () => {
   const text = (nf: number, hairpin: boolean): string => {
     const words = (device: string): ClusterWords => ({
-      backend: 'vxlan', ipMasq: false, hosts: { 'host-a': {
-        iptables: ['-t nat -A PREROUTING -d 10.96.0.10/32 -p tcp --dport 80 -j DNAT --to-destination 10.1.15.2:8080', '-t nat -A POSTROUTING -s 10.1.15.2/32 -d 10.1.15.2/32 -j MASQUERADE'],
-        sysctls: { 'net.bridge.bridge-nf-call-iptables': nf }, ip: device === '' ? [] : [`link set ${device} type bridge_slave hairpin on`],
-      } },
+      backend: 'vxlan',
+      ipMasq: false,
+      hosts: {
+        'host-a': {
+          iptables: [
+            '-t nat -A PREROUTING -d 10.96.0.10/32 -p tcp --dport 80 -j DNAT --to-destination 10.1.15.2:8080',
+            '-t nat -A POSTROUTING -s 10.1.15.2/32 -d 10.1.15.2/32 -j MASQUERADE',
+          ],
+          sysctls: { 'net.bridge.bridge-nf-call-iptables': nf },
+          ip: device === '' ? [] : [`link set ${device} type bridge_slave hairpin on`],
+        },
+      },
     })
     // the port of pod-a is the first that docker made
-    const port = networkOf(flannelCluster(words(''))).dataplanes.get('host-a')?.devices.find(({ master }) => master === 'docker0')?.name ?? ''
+    const port =
+      networkOf(flannelCluster(words('')))
+        .dataplanes.get('host-a')
+        ?.devices.find(({ master }) => master === 'docker0')?.name ?? ''
     return flannelCluster(words(hairpin ? port : ''))
   }
   const hairpin = (nf: number, on: boolean): Sighting => look(networkOf(text(nf, on)), 'pod-a', '10.96.0.10:80', syn)
@@ -186,7 +242,7 @@ describe('a pod that asks a service which is itself (DNAT on the host)', () => {
     expect(at(lost, { netns: 'default/pod-a', device: 'eth0', direction: 'rx' })).toEqual([])
   })
 
-  it('bridge-nf 1, hairpin on: source .1, TTL 64, the pod\'s own MAC', () => {
+  it("bridge-nf 1, hairpin on: source .1, TTL 64, the pod's own MAC", () => {
     const came = hairpin(1, true)
     expect(came).toMatchObject({ disposition: 'DELIVERED', answer: `${TCP_SYN_ACK} from 10.96.0.10` })
     const [sent] = at(came, { netns: 'default/pod-a', device: 'eth0', direction: 'tx' })
@@ -194,7 +250,7 @@ describe('a pod that asks a service which is itself (DNAT on the host)', () => {
     expect([seen.src, seen.ttl, seen.dport, seen.srcMac]).toEqual(['10.1.15.1', 64, 8080, sent.srcMac])
   })
 
-  it.each([false, true])('bridge-nf 0, hairpin %s: routed: source .1, TTL 63, the bridge\'s MAC', (on) => {
+  it.each([false, true])("bridge-nf 0, hairpin %s: routed: source .1, TTL 63, the bridge's MAC", (on) => {
     const came = hairpin(0, on)
     expect(came).toMatchObject({ disposition: 'DELIVERED', answer: `${TCP_SYN_ACK} from 10.96.0.10` })
     const [sent] = at(came, { netns: 'default/pod-a', device: 'eth0', direction: 'tx' })
@@ -215,9 +271,10 @@ describe('rp_filter', () => {
     expect(ask({ backend, hosts }, 'pod-b').disposition).toBe('DELIVERED')
   })
 
-  const without = (value: number, more: readonly string[] = []): ClusterWords => (
-    { backend: 'vxlan', hosts: { 'host-b': { sysctls: { 'net.ipv4.conf.all.rp_filter': value }, ip: ['route del 10.1.15.0/24', ...more] } } }
-  )
+  const without = (value: number, more: readonly string[] = []): ClusterWords => ({
+    backend: 'vxlan',
+    hosts: { 'host-b': { sysctls: { 'net.ipv4.conf.all.rp_filter': value }, ip: ['route del 10.1.15.0/24', ...more] } },
+  })
 
   it('strict, the way back is another device: gone', () => {
     expect(ask(without(1), 'pod-b')).toMatchObject({ disposition: 'RPFILTER', reason: 'IP_RPFILTER', netns: 'host-b', answer: '' })
@@ -229,11 +286,20 @@ describe('rp_filter', () => {
   })
 })
 
-const TWO_SEGMENTS = { segments: [{ name: 's0', cidr: '192.168.0.0/24', router: '192.168.0.254' }, { name: 's1', cidr: '192.168.1.0/24', router: '192.168.1.254' }] }
+const TWO_SEGMENTS = {
+  segments: [
+    { name: 's0', cidr: '192.168.0.0/24', router: '192.168.0.254' },
+    { name: 's1', cidr: '192.168.1.0/24', router: '192.168.1.254' },
+  ],
+}
 
 describe('two segments with a router between them', () => {
   const far = (backend: Backend, more: Partial<ClusterWords> = {}): ClusterWords => ({
-    backend, underlay: TWO_SEGMENTS, nodes: [NODES[0], { name: 'host-b', address: '192.168.1.200' }], leases: { '10.1.20.0-24': leaseValue(backend, '192.168.1.200', VTEP_B) }, ...more,
+    backend,
+    underlay: TWO_SEGMENTS,
+    nodes: [NODES[0], { name: 'host-b', address: '192.168.1.200' }],
+    leases: { '10.1.20.0-24': leaseValue(backend, '192.168.1.200', VTEP_B) },
+    ...more,
   })
 
   it('host-gw: the kernel refuses the gateway, flannel says so, the packet takes the default route', () => {
@@ -243,7 +309,10 @@ describe('two segments with a router between them', () => {
     expect(look(network, 'pod-a', 'pod-b')).toMatchObject({ disposition: 'NO_ROUTE', netns: 'router/router', answer: '' })
   })
 
-  it.each([['udp', 60, 126], ['vxlan', 62, 148]] as const)('%s: the router forwards the outer packet, the inner TTL does not change', (backend, ttl, wire) => {
+  it.each([
+    ['udp', 60, 126],
+    ['vxlan', 62, 148],
+  ] as const)('%s: the router forwards the outer packet, the inner TTL does not change', (backend, ttl, wire) => {
     const came = ask(far(backend), 'pod-b')
     expect(came).toMatchObject({ disposition: 'DELIVERED', answerTtl: ttl })
     const [arrived] = at(came, { netns: 'host-b', device: 'eth0', direction: 'rx' })
@@ -262,13 +331,26 @@ describe('two segments with a router between them', () => {
     const host = network.dataplanes.get('host-a')
     expect(host?.neighbours.map(({ address }) => formatIp(address))).toEqual(['10.1.20.0'])
     expect(host?.fdb.filter(({ destination }) => destination !== undefined).map(({ destination }) => formatIp(destination ?? 0))).toEqual(['192.168.1.200'])
-    expect(at(look(network, 'pod-a', 'pod-c'), { netns: 'host-a', device: 'eth0', direction: 'tx' }).map(({ length, dst, ttl }) => [length, dst, ttl])).toEqual([[98, '10.1.30.2', 63]])
-    expect(at(look(network, 'pod-a', 'pod-b'), { netns: 'host-a', device: 'eth0', direction: 'tx' }).map(({ length, dst }) => [length, dst])).toEqual([[148, '192.168.1.200']])
+    expect(at(look(network, 'pod-a', 'pod-c'), { netns: 'host-a', device: 'eth0', direction: 'tx' }).map(({ length, dst, ttl }) => [length, dst, ttl])).toEqual(
+      [[98, '10.1.30.2', 63]],
+    )
+    expect(at(look(network, 'pod-a', 'pod-b'), { netns: 'host-a', device: 'eth0', direction: 'tx' }).map(({ length, dst }) => [length, dst])).toEqual([
+      [148, '192.168.1.200'],
+    ])
   })
 })
 
 describe('cni none: plain docker', () => {
-  const plain: ClusterWords = { backend: 'udp', cni: 'none', runtime: { iptables: true }, pods: [{ name: 'pod-a', node: 'host-a' }, { name: 'pod-b', node: 'host-b' }, { name: 'pod-b2', node: 'host-b' }] }
+  const plain: ClusterWords = {
+    backend: 'udp',
+    cni: 'none',
+    runtime: { iptables: true },
+    pods: [
+      { name: 'pod-a', node: 'host-a' },
+      { name: 'pod-b', node: 'host-b' },
+      { name: 'pod-b2', node: 'host-b' },
+    ],
+  }
 
   it('both hosts hand out 172.17.0.2', () => {
     const network = networkOf(flannelCluster(plain))
@@ -293,10 +375,16 @@ kind: ConfigMap
 metadata: {name: kube-flannel-cfg, namespace: kube-flannel, labels: {app: flannel}}
 data:
   cni-conf.json: |
-    {"name": "cbr0", "cniVersion": "0.3.1", "plugins": [{"type": "flannel", "delegate": {"hairpinMode": true, "isDefaultGateway": true}}, {"type": "portmap", "capabilities": {"portMappings": true}}]}
+    {"name": "cbr0", "cniVersion": "0.3.1",
+     "plugins": [{"type": "flannel", "delegate": {"hairpinMode": true, "isDefaultGateway": true}}, {"type": "portmap", "capabilities": {"portMappings": true}}]}
   net-conf.json: |
     {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}
-${[['n1', '192.168.0.1', '10.244.0.0/24'], ['n2', '192.168.0.2', '10.244.1.0/24']].map(([name, address, podCidr]) => `---
+${[
+  ['n1', '192.168.0.1', '10.244.0.0/24'],
+  ['n2', '192.168.0.2', '10.244.1.0/24'],
+]
+  .map(
+    ([name, address, podCidr]) => `---
 apiVersion: v1
 kind: Node
 metadata: {name: ${name}}
@@ -308,9 +396,11 @@ kind: Pod
 metadata: {name: pod-${name}}
 spec: {nodeName: ${name}, containers: [{name: c, image: x}]}
 status: {phase: Running}
-`).join('')}`
+`,
+  )
+  .join('')}`
 
-describe('kube-flannel: leases are the nodes\' podCIDR, pods hang on cni0', () => {
+describe("kube-flannel: leases are the nodes' podCIDR, pods hang on cni0", () => {
   const network = networkOf(KUBE_FLANNEL)
 
   it('delivers with TTL 62 and 50 bytes more', () => {

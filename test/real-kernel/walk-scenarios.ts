@@ -403,7 +403,7 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
   },
   {
-    name: 'VXLAN between two hosts: GBP, an unknown VNI, large packets, TOS',
+    name: 'VXLAN between two hosts: an unknown VNI, an unknown MAC, large packets, TOS',
     hosts: vxlanHosts(''),
     probes: [
       { from: 'a', packet: packetOf({ src: '10.9.1.0', dst: '10.9.2.0', proto: 'icmp', tos: 0xff }) },

@@ -83,7 +83,9 @@ export class Conntrack extends ConntrackTable {
   /** The packet is lost before its connection was confirmed: forgets the entry. */
   abandon(packet: Packet): void {
     const slot = packet.conntrack
-    if (slot >= 0 && (this.rows[slot * ENTRY_STRIDE + E_STATUS] & IPS_CONFIRMED) === 0) this.release(slot)
+    // an answer that shares the entry goes without it: the packet it answers holds it still
+    const shares = packet.conntrackState === CT_RELATED || packet.conntrackState === CT_RELATED_REPLY
+    if (slot >= 0 && !shares && (this.rows[slot * ENTRY_STRIDE + E_STATUS] & IPS_CONFIRMED) === 0) this.release(slot)
     packet.conntrack = -1
     packet.conntrackState = CT_INVALID
   }

@@ -98,12 +98,20 @@ export function runChainTraced(nf: Netfilter, entry: number, policy: number, pac
   let matched = 0
   nf.depth = 0
   for (;;) {
+    const run = trace.level === 0 && nf.classified !== 0 ? code[at + R_RUN] : -1
+    const found = run < 0 ? CLASSIFY_INCOMPLETE : classify(nf, nf.runs[run], at, packet)
+    if (found !== CLASSIFY_INCOMPLETE) {
+      tried += (found - at) / RULE_STRIDE
+      at = found
+      if (found === nf.runs[run].end) continue
+    }
     const rule = (at / RULE_STRIDE) | 0
     const target = code[at + R_TARGET]
     const isRule = target !== T_END && target !== T_POLICY
     if (isRule) {
       tried++
-      const said = matchRule(nf, at, packet)
+      // the classifier has asked all its matches already, and some count what they are asked
+      const said = found === CLASSIFY_INCOMPLETE ? matchRule(nf, at, packet) : MATCHED
       if (said !== MATCHED) {
         if (said === NOT_MODELLED || trace.level > 0) noteRule(nf, packet, table, rule, said === NOT_MODELLED ? NF_INCOMPLETE : CONTINUE, 0)
         if (said === NOT_MODELLED) {
@@ -173,7 +181,7 @@ export function matchRule(nf: Netfilter, at: number, packet: Packet): number {
     ((flags & FLAG_PORTS) !== 0 && !portsMatch(code, at, packet)) ||
     ((flags & FLAG_DEVICES) !== 0 && !nf.devicesMatch(code[at + R_IN], code[at + R_OUT]))
   ) {
-    if (nf.netns.world.trace.on !== 0) nf.failedMatch = failedField(nf, at, packet)
+    if (nf.netns.world.trace.level !== 0) nf.failedMatch = failedField(nf, at, packet)
     return NO_MATCH
   }
   return code[at + R_MATCH] === 0 ? MATCHED : runMatches(nf, code[at + R_MATCH], packet)

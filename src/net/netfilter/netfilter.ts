@@ -25,7 +25,7 @@ import {
 import type { ClassifierRun } from './classify.js'
 import { compileRules, type CompiledRules, type RulesetFault } from './compile.js'
 import { needsConntrack } from './compile-target.js'
-import { CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_RELATED, CT_RELATED_REPLY } from './conntrack-tuple.js'
+import { CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_RELATED, CT_RELATED_REPLY, CT_UNTRACKED } from './conntrack-tuple.js'
 import { Conntrack } from './conntrack.js'
 import { runChain, runChainClassified, runChainTraced } from './evaluate.js'
 import type { CompiledSet, SetChange, SetContext } from './ipset.js'
@@ -224,7 +224,7 @@ export class Netfilter {
     let verdict: number
     const conntrack = this.netns.conntrack
     if (hook === HOOK_PREROUTING || hook === HOOK_OUTPUT) {
-      const gather = conntrack !== null && isFragment(packet) && packet.conntrack < 0 && packet.notrack === 0
+      const gather = conntrack !== null && isFragment(packet) && packet.conntrack < 0 && packet.conntrackState !== CT_UNTRACKED
       if (gather && ipDefrag(this.netns, packet, this.defragUser(hook, packet)) === 0) return NF_STOLEN
       verdict = this.runTable(TABLE_RAW, hook, packet)
       if (verdict !== NF_ACCEPT) return verdict
