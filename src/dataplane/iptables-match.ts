@@ -260,6 +260,8 @@ function table(options: Readonly<Record<string, number>>): OptionTable {
   return Object.fromEntries(Object.entries(options).map(([name, args]) => [name, [name, args] as const]))
 }
 
+// a table: a row an option
+// prettier-ignore
 export const MATCH_MODULES: Readonly<Record<string, MatchModule>> = {
   tcp: { options: { ...PORT_OPTIONS, ...table({ '--tcp-flags': 2, '--syn': 0 }) }, unmodelled: { '--tcp-option': 1 }, protocols: [6], build: buildTcp },
   udp: { options: PORT_OPTIONS, protocols: [17], build: (r) => orBare('udp', ports('udp', r)) },
