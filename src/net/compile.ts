@@ -106,6 +106,7 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
       device.busyUntilNs = 0
       if (device.neighbours !== null) device.neighbours = new NeighTable(device)
       device.bridge?.forgetLearned()
+      device.vxlan?.forgetLearned()
     }
     loadNeighbours(netns, specs[index].dataplane)
   })

@@ -44,6 +44,8 @@ export class Vxlan {
   private readonly remotes: number[] = []
   private readonly ports: number[] = []
   private readonly vnis: number[] = []
+  /** Where the entries begin that were learned. */
+  private learnedFrom = Infinity
   /** VTEPs for frames to everybody (the all-zero MAC); more than one: a copy each. */
   readonly everybody: number[] = []
 
@@ -65,7 +67,27 @@ export class Vxlan {
   }
 
   find(macHigh: number, macLow: number): number {
-    return this.table.find(macHigh, macLow)
+    const slot = this.table.find(macHigh, macLow)
+    return slot < 0 || this.remotes[slot] === 0 ? -1 : slot
+  }
+
+  /** vxlan_snoop: the MAC is behind the VTEP that it was heard from. @returns false when an entry made by hand says otherwise */
+  learn(macHigh: number, macLow: number, remote: number): boolean {
+    const slot = this.table.find(macHigh, macLow)
+    if (slot < 0) {
+      if (this.learnedFrom > this.remotes.length) this.learnedFrom = this.remotes.length
+      this.add(macHigh, macLow, remote, this.port, this.vni)
+      return true
+    }
+    if (this.remotes[slot] === remote) return true
+    if (slot < this.learnedFrom) return false
+    this.remotes[slot] = remote
+    return true
+  }
+
+  /** What was learned leads nowhere any more; the entries made by hand stay. */
+  forgetLearned(): void {
+    for (let slot = this.learnedFrom; slot < this.remotes.length; slot++) this.remotes[slot] = 0
   }
 
   remote(slot: number): number {
@@ -247,8 +269,9 @@ function unwrap(outer: Packet, target: Device): void {
   inner.physOut = -1
   inner.bridgeNfDone = 0
   inner.depth = 0
-  if (vxlan.learning === 1 && vxlan.find(inner.srcMacHigh, inner.srcMacLow) < 0) {
-    vxlan.add(inner.srcMacHigh, inner.srcMacLow, outer.src, vxlan.port, vxlan.vni)
+  if (vxlan.learning === 1 && !vxlan.learn(inner.srcMacHigh, inner.srcMacLow, outer.src)) {
+    dropPacket(netns, outer, NO_VTEP, REASON_LOCAL_MAC, 'an FDB entry made by hand has the MAC of the inner frame behind another VTEP')
+    return
   }
   if ((outer.tos & 3) === 3 && (inner.tos & 3) !== 0) inner.tos |= 3
   outer.inner = null

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { formatMac } from '../../src/base/mac.js'
 import { IcmpLimits } from '../../src/net/icmp.js'
 import { NUD_DELAY, NUD_FAILED, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE, type NeighTable } from '../../src/net/neigh.js'
-import { ETHERTYPE_ARP, Packet, PROTO_ICMP } from '../../src/wire/packet.js'
+import { ETHERTYPE_ARP, PROTO_ICMP, type Packet } from '../../src/wire/packet.js'
 import { ip } from '../../src/base/ip.js'
+import type { Vxlan } from '../../src/net/vxlan.js'
 import { arpOf, Kit, macFor, packetOf, type SeenFrame } from './kit.js'
 
 const PAIR = { a: 'link eth0 veth b/eth0\naddr 10.1.0.1/24 dev eth0\nsocket udp 9000', b: 'link eth0 veth a/eth0\naddr 10.1.0.2/24 dev eth0\nsocket udp 9000' }
@@ -257,6 +258,21 @@ describe('VXLAN', () => {
       expect(kit.ends()).toMatchObject([{ disposition, ...(disposition === 'NO_VTEP' ? { reason: 'VXLAN_INVALID_HDR' } : {}) }])
       expect(at(kit, 'h1', 'eth0')[0].packet.gbp).toBe(one === 'gbp' ? 0x123 : -1)
     }
+  })
+
+  it('learns who is behind which VTEP, but not against an entry made by hand, and forgets it with the world', () => {
+    const hosts = (own1: string): Record<string, string> => ({ h1: own1.replace(/fdb.*/, ''), h2: host(2, 'learning') })
+    const kit = new Kit(hosts(host(1, 'learning')), { warm: true })
+    const vxlan = kit.device('h1/vx').vxlan as Vxlan
+    const known = (): number => vxlan.find(0x0200, macFor(2, 2) | 0)
+    expect(known()).toBe(-1)
+    kit.send('h2', packetOf({ src: '10.9.0.2', dst: '10.9.0.1' }))
+    expect(vxlan.remote(known())).toBe(ip('10.0.0.2'))
+    vxlan.forgetLearned()
+    expect(known()).toBe(-1)
+    const other = new Kit({ h1: host(1, 'learning').replace('dst 10.0.0.2', 'dst 10.0.0.7'), h2: host(2) }, { warm: true })
+    other.send('h2', packetOf({ src: '10.9.0.2', dst: '10.9.0.1' }))
+    expect(other.ends().at(-1)).toMatchObject({ disposition: 'NO_VTEP', netns: 'h1' })
   })
 
   it('drops an unknown VNI, its own MAC, and what no FDB entry leads to', () => {

@@ -225,7 +225,7 @@ function run(command: string, words: readonly string[], tolerant = false): void 
   try {
     execFileSync(command, words, { stdio: ['ignore', 'ignore', 'pipe'] })
   } catch (error) {
-    if (!tolerant) throw new Error(`${command} ${words.join(' ')}: ${String((error as { stderr?: Buffer }).stderr)}`)
+    if (!tolerant) throw new Error(`${command} ${words.join(' ')}: ${String((error as { stderr?: Buffer }).stderr)}`, { cause: error })
   }
 }
 
