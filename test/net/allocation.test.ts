@@ -26,7 +26,8 @@ describe('a packet across two vxlan hosts', () => {
   beforeAll(() => {
     const program = join(folder, 'program.mjs')
     buildSync({
-      entryPoints: [fileURLToPath(new URL('allocation-program.ts', import.meta.url))], outfile: program, bundle: true, platform: 'node', format: 'esm', logLevel: 'error',
+      entryPoints: [fileURLToPath(new URL('allocation-program.ts', import.meta.url))], outfile: program, bundle: true, platform: 'node', format: 'esm',
+        logLevel: 'error',
       banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
     })
     const text = execFileSync(process.execPath, [program], { encoding: 'utf8' })

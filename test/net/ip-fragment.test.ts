@@ -16,7 +16,8 @@ function warmKit(): Kit {
 
 describe('a datagram in pieces', () => {
   it('is delivered once, whole, whatever the cuts and the order, duplicates dropped', () => {
-    fc.assert(fc.property(fc.integer({ min: 40, max: 4000 }), fc.array(fc.integer({ min: 1, max: 499 }), { maxLength: 8 }), fc.integer(), fc.boolean(), (whole, marks, order, twice) => {
+    fc.assert(fc.property(fc.integer({ min: 40, max: 4000 }), fc.array(fc.integer({ min: 1, max: 499 }), { maxLength: 8 }), fc.integer(), fc.boolean(),
+      (whole, marks, order, twice) => {
       const cuts = [...new Set(marks.map((mark) => mark * 8).filter((cut) => cut < whole))].sort((a, b) => a - b)
       if (cuts.length === 0) return
       const edges = [0, ...cuts, whole]
@@ -65,7 +66,8 @@ describe('a datagram in pieces', () => {
 
 describe('a router', () => {
   it('cuts pieces again, and the last host puts all of them together', () => {
-    fc.assert(fc.property(fc.integer({ min: 100, max: 8000 }), fc.integer({ min: 68, max: 1500 }), fc.integer({ min: 68, max: 1500 }), (length, first, second) => {
+    fc.assert(fc.property(fc.integer({ min: 100, max: 8000 }), fc.integer({ min: 68, max: 1500 }), fc.integer({ min: 68, max: 1500 }), (length, first,
+      second) => {
       const kit = new Kit({
         a: `link eth0 veth r/ra mtu ${first}\naddr 10.1.0.1/24 dev eth0\nroute add default via 10.1.0.9`,
         r: `link ra veth a/eth0 mtu 1500\nlink rb veth b/eth0 mtu ${second}\naddr 10.1.0.9/24 dev ra\naddr 10.2.0.9/24 dev rb\nsysctl net.ipv4.ip_forward=1`,

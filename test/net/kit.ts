@@ -126,7 +126,8 @@ export function dataplaneOf(name: string, index: number, host: string | HostText
       case 'addr': {
         const device = valueAfter(words, 'dev')
         if (!dataplane.devices.some((one) => one.name === device)) throw new Error(`${name}: no device ${device}`)
-        dataplane = { ...dataplane, devices: dataplane.devices.map((one) => (one.name === device ? { ...one, addresses: [...one.addresses, addressOf(words)] } : one)) }
+        dataplane = { ...dataplane, devices: dataplane.devices.map((one) => (one.name === device ? { ...one, addresses: [...one.addresses,
+          addressOf(words)] } : one)) }
         break
       }
       case 'route':

@@ -8,7 +8,8 @@ import { ip } from '../../src/base/ip.js'
 import type { Vxlan } from '../../src/net/vxlan.js'
 import { arpOf, Kit, macFor, packetOf, type SeenFrame } from './kit.js'
 
-const PAIR = { a: 'link eth0 veth b/eth0\naddr 10.1.0.1/24 dev eth0\nsocket udp 9000', b: 'link eth0 veth a/eth0\naddr 10.1.0.2/24 dev eth0\nsocket udp 9000' }
+const PAIR = { a: 'link eth0 veth b/eth0\naddr 10.1.0.1/24 dev eth0\n'
+  + 'socket udp 9000', b: 'link eth0 veth a/eth0\naddr 10.1.0.2/24 dev eth0\nsocket udp 9000' }
 
 function state(kit: Kit, device: string, address: string): number | undefined {
   return (kit.device(device).neighbours as NeighTable).find(ip(address))?.state
@@ -103,7 +104,8 @@ describe('a neighbour', () => {
 describe('ICMP errors', () => {
   const CHAIN = {
     a: 'link eth0 veth r/ra\naddr 10.1.0.2/24 dev eth0\nroute add default via 10.1.0.1',
-    r: 'link ra veth a/eth0\nlink rb nic s9\naddr 10.1.0.1/24 dev ra\naddr 10.9.0.9/24 dev rb\nroute add unreachable 10.20.0.0/16\nsysctl net.ipv4.ip_forward=1',
+    r: 'link ra veth a/eth0\nlink rb nic s9\naddr 10.1.0.1/24 dev ra\naddr 10.9.0.9/24 dev rb\nroute add unreachable 10.20.0.0/16\n'
+      + 'sysctl net.ipv4.ip_forward=1',
   }
   const errors = (kit: Kit): Packet[] => at(kit, 'r', 'ra').filter(({ out, packet }) => out && packet.proto === PROTO_ICMP).map(({ packet }) => packet)
 
@@ -140,7 +142,8 @@ describe('ICMP errors', () => {
 
   it('say frag-needed without a ration', () => {
     const limits = new IcmpLimits()
-    expect([limits.limits(3, 4), limits.limits(3, 1), limits.limits(11, 0), limits.limits(5, 1), limits.limits(0, 0)]).toEqual([false, true, true, false, false])
+    expect([limits.limits(3, 4), limits.limits(3, 1), limits.limits(11, 0), limits.limits(5, 1), limits.limits(0, 0)]).toEqual([false, true, true, false,
+      false])
   })
 
   it('redirect nine times at most, each after twice the time', () => {
@@ -175,7 +178,9 @@ describe('ICMP errors', () => {
 describe('a bridge', () => {
   const LAN = (options = ''): Record<string, string> => ({
     n: `link br0 bridge ${options}\nlink v1 veth p1/eth0 master br0\nlink v2 veth p2/eth0 master br0\nlink v3 veth p3/eth0 master br0`,
-    p1: 'link eth0 veth n/v1\naddr 10.1.0.1/24 dev eth0', p2: 'link eth0 veth n/v2\naddr 10.1.0.2/24 dev eth0\nsocket udp 9000', p3: 'link eth0 veth n/v3\naddr 10.1.0.3/24 dev eth0',
+    p1: 'link eth0 veth n/v1\n'
+      + 'addr 10.1.0.1/24 dev eth0', p2: 'link eth0 veth n/v2\naddr 10.1.0.2/24 dev eth0\n'
+        + 'socket udp 9000', p3: 'link eth0 veth n/v3\naddr 10.1.0.3/24 dev eth0',
   })
   const frame = (from: number, to: number): Packet => packetOf({ src: '10.1.0.1', dst: '10.1.0.2', from, to })
   const outPorts = (kit: Kit): string[] => kit.frames().filter(({ netns, out }) => netns === 'n' && out).map(({ device }) => device)
@@ -234,8 +239,10 @@ describe('a bridge', () => {
 
 describe('VXLAN', () => {
   const host = (own: number, flags = ''): string =>
-    `link eth0 veth h${3 - own}/eth0\nlink vx vxlan id 5 local 10.0.0.${own} dstport 8472 ${flags}\naddr 10.0.0.${own}/24 dev eth0\naddr 10.9.0.${own}/24 dev vx\n`
-    + `fdb add ${formatMac(macFor(3 - own, 2))} dev vx dst 10.0.0.${3 - own} self permanent\nneigh add 10.9.0.${3 - own} lladdr ${formatMac(macFor(3 - own, 2))} dev vx nud permanent\nsocket udp 9000`
+    `link eth0 veth h${3 - own}/eth0\nlink vx vxlan id 5 local 10.0.0.${own} dstport 8472 ${flags}\naddr 10.0.0.${own}/24 dev eth0\n`
+      + `addr 10.9.0.${own}/24 dev vx\n`
+    + `fdb add ${formatMac(macFor(3 - own, 2))} dev vx dst 10.0.0.${3 - own} self permanent\n`
+      + `neigh add 10.9.0.${3 - own} lladdr ${formatMac(macFor(3 - own, 2))} dev vx nud permanent\nsocket udp 9000`
   const marked = (kit: Kit, mark: number): void => {
     const packet = packetOf({ src: '10.9.0.1', dst: '10.9.0.2' })
     packet.mark = mark

@@ -58,12 +58,14 @@ export async function play(scenario: Scenario): Promise<readonly Outcome[]> {
       const real: Record<string, string[]> = {}
       for (let i = 0; i < times; i++) {
         const answer = await lab.ask(askOf(probe, i + 1 < times ? 2 : wait))
-        for (const { netns, device, out, hex } of answer.frames) if (probe.blind?.includes(`${netns}/${device}`) !== true) push(real, `${netns}/${device}`, out, Buffer.from(hex, 'hex'))
+        for (const { netns, device, out, hex } of answer.frames) if (probe.blind?.includes(`${netns}/${device}`) !== true) push(real, `${netns}/${device}`,
+          out, Buffer.from(hex, 'hex'))
       }
       kit.clear()
       for (let i = 0; i < times; i++) simulate(kit, probe, i + 1 < times ? 2 : wait)
       const simulated: Record<string, string[]> = {}
-      for (const { netns, device, out, bytes } of kit.frames()) if (probe.blind?.includes(`${netns}/${device}`) !== true) push(simulated, `${netns}/${device}`, out, bytes)
+      for (const { netns, device, out, bytes } of kit.frames()) if (probe.blind?.includes(`${netns}/${device}`) !== true) push(simulated,
+        `${netns}/${device}`, out, bytes)
       outcomes.push({ real, simulated })
     }
     return outcomes

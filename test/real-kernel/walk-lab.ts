@@ -182,10 +182,12 @@ export class WalkLab {
       const after = (word: string): string | undefined => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined)
       if (kind === 'veth') {
         const [peerHost, peer] = words[3].split('/')
-        if (!exists(PREFIX + name, device)) run('ip', ['link', 'add', device, 'netns', PREFIX + name, 'type', 'veth', 'peer', 'name', peer, 'netns', PREFIX + peerHost])
+        if (!exists(PREFIX + name, device)) run('ip', ['link', 'add', device, 'netns', PREFIX + name, 'type', 'veth', 'peer', 'name', peer, 'netns',
+          PREFIX + peerHost])
         run('ip', ['netns', 'exec', PREFIX + name, 'ethtool', '-K', device, 'tx', 'off', 'rx', 'off', 'gso', 'off', 'tso', 'off', 'gro', 'off'], true)
       } else if (kind === 'vxlan') {
-        this.inside(name, 'ip', 'link', 'add', device, 'type', 'vxlan', 'id', after('id') ?? '', 'local', after('local') ?? '', 'dstport', after('dstport') ?? '',
+        this.inside(name, 'ip', 'link', 'add', device, 'type', 'vxlan', 'id', after('id') ?? '', 'local', after('local') ?? '', 'dstport',
+          after('dstport') ?? '',
           words.includes('learning') ? 'learning' : 'nolearning', 'noudpcsum', ...(words.includes('gbp') ? ['gbp'] : []))
       } else if (kind === 'bridge') this.inside(name, 'ip', 'link', 'add', device, 'type', 'bridge', 'mcast_snooping', '0')
       else if (kind === 'dummy') this.inside(name, 'ip', 'link', 'add', device, 'type', 'dummy')
@@ -217,7 +219,8 @@ export class WalkLab {
       else if (words[0] === 'fdb') this.inside(name, 'bridge', 'fdb', ...rest)
     }
     const iptables = typeof host === 'string' ? undefined : host.iptables
-    if (iptables !== undefined) execFileSync('ip', ['netns', 'exec', PREFIX + name, 'iptables-restore'], { input: iptables, stdio: ['pipe', 'ignore', 'pipe'] })
+    if (iptables !== undefined) execFileSync('ip', ['netns', 'exec', PREFIX + name, 'iptables-restore'], { input: iptables, stdio: ['pipe', 'ignore',
+      'pipe'] })
   }
 }
 
