@@ -47,15 +47,27 @@ function rule(index: number): string {
 function document(rules: number): string {
   const inserted = Array.from({ length: rules }, (_, index) => `-I ${rule(rules - 1 - index).slice(3)}`)
   const node = (name: string, address: string): object => ({
-    apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses: [{ type: 'InternalIP', address }] },
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name },
+    status: { addresses: [{ type: 'InternalIP', address }] },
   })
   const pod = (name: string, nodeName: string): object => ({
-    apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { nodeName, containers: [{ name: 'c', image: 'x' }] },
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default' },
+    spec: { nodeName, containers: [{ name: 'c', image: 'x' }] },
   })
   const lease = (address: string, mac: string): string => JSON.stringify({ PublicIP: address, BackendType: 'vxlan', BackendData: { VtepMAC: mac } })
   const network = {
-    apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' }, spec: {
-      cni: 'flannel', datastore: 'etcd', runtime: { name: 'docker', iptables: false }, kubeProxy: { mode: 'none' },
+    apiVersion: 'netsim/v1',
+    kind: 'Network',
+    metadata: { name: 'default' },
+    spec: {
+      cni: 'flannel',
+      datastore: 'etcd',
+      runtime: { name: 'docker', iptables: false },
+      kubeProxy: { mode: 'none' },
       etcd: {
         '/coreos.com/network/config': '{"Network":"10.1.0.0/16","Backend":{"Type":"vxlan"}}',
         '/coreos.com/network/subnets/10.1.15.0-24': lease('192.168.0.100', '02:00:00:00:00:0a'),

@@ -98,7 +98,12 @@ function thirdParty(metafile) {
 
 function digestOfInputs() {
   const hash = createHash('sha256')
-  for (const input of INPUTS.flatMap(filesUnder)) hash.update(input).update('\0').update(readFileSync(join(ROOT, input))).update('\0')
+  for (const input of INPUTS.flatMap(filesUnder))
+    hash
+      .update(input)
+      .update('\0')
+      .update(readFileSync(join(ROOT, input)))
+      .update('\0')
   return hash.digest('hex')
 }
 

@@ -31,7 +31,11 @@ class Count extends DefaultReporter {
       for (const test of module.children.allTests()) this.count(test.result().state)
     }
     this.failed += unhandledErrors.length
-    if (this.failed > 0) this.printErrorsSummary(inOrder.map((module) => module.task), [...unhandledErrors])
+    if (this.failed > 0)
+      this.printErrorsSummary(
+        inOrder.map((module) => module.task),
+        [...unhandledErrors],
+      )
   }
 
   count(state) {

@@ -62,7 +62,11 @@ function isNetsim(command: string): boolean {
 }
 
 function withoutBlankEnds(lines: readonly string[]): string[] {
-  return lines.join('\n').replace(/^\n+|\s+$/g, '').split('\n').filter((line, _index, all) => all.length > 1 || line !== '')
+  return lines
+    .join('\n')
+    .replace(/^\n+|\s+$/g, '')
+    .split('\n')
+    .filter((line, _index, all) => all.length > 1 || line !== '')
 }
 
 /** Line by line; a line of `…` takes as few lines as it can, and one more whenever what follows does not fit. */
@@ -109,7 +113,14 @@ function withoutNpm(shown: Shown): readonly string[] {
   return withoutBlankEnds(shown.output.filter((line, index) => !(index < 4 && line.startsWith('> '))))
 }
 
-const pages = ['README.md', ...(existsSync(join(ROOT, 'docs')) ? readdirSync(join(ROOT, 'docs')).sort().map((name) => `docs/${name}`) : [])]
+const pages = [
+  'README.md',
+  ...(existsSync(join(ROOT, 'docs'))
+    ? readdirSync(join(ROOT, 'docs'))
+        .sort()
+        .map((name) => `docs/${name}`)
+    : []),
+]
 const shown = pages
   .filter((page) => page.endsWith('.md') && existsSync(join(ROOT, page)))
   .flatMap((page) => shownIn(page, readFileSync(join(ROOT, page), 'utf8')))
@@ -132,9 +143,11 @@ describe('what the pages show is what netsim prints', () => {
 })
 
 const CLUSTER_OF_THE_PAGE = [
-  ...[['n1', '192.168.10.11'], ['n2', '192.168.10.12'], ['n3', '192.168.20.11']].map(([name, address]) => (
-    { apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses: [{ type: 'InternalIP', address }] } }
-  )),
+  ...[
+    ['n1', '192.168.10.11'],
+    ['n2', '192.168.10.12'],
+    ['n3', '192.168.20.11'],
+  ].map(([name, address]) => ({ apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses: [{ type: 'InternalIP', address }] } })),
   { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a1' }, spec: { nodeName: 'n1' } },
 ]
 

@@ -21,7 +21,19 @@ interface Schema {
 
 const ROOT = JSON.parse(readFileSync(new URL('../docs/trace.schema.json', import.meta.url), 'utf8')) as Schema
 const KEYWORDS = [
-  '$schema', 'title', 'description', '$ref', '$defs', 'type', 'const', 'enum', 'anyOf', 'required', 'properties', 'additionalProperties', 'items',
+  '$schema',
+  'title',
+  'description',
+  '$ref',
+  '$defs',
+  'type',
+  'const',
+  'enum',
+  'anyOf',
+  'required',
+  'properties',
+  'additionalProperties',
+  'items',
 ]
 
 function typeOf(value: unknown): string {

@@ -226,7 +226,7 @@ function arrow(from: Box, to: Box, { boxWidth, cable }: Layout): string {
   const end = to.x - 3
   const y1 = from.y + BOX_HEIGHT / 2
   const y2 = to.y + BOX_HEIGHT / 2
-  const middle = (from.run === to.run ? (start + end) / 2 : Math.round(end - cable / 2 - HOST_PAD))
+  const middle = from.run === to.run ? (start + end) / 2 : Math.round(end - cable / 2 - HOST_PAD)
   const d = y1 === y2 ? `M${start} ${y1}H${end}` : `M${start} ${y1}H${middle}V${y2}H${end}`
   const wire = from.run === to.run ? '' : text(wireText(from.station), { x: middle, y: y2 - 24, size: 11, fill: FAINT, anchor: 'middle' })
   const note = label === '' || from.run === to.run ? '' : text(label, { x: middle, y: y2 + 26, size: 11, fill: FAINT, anchor: 'middle' })

@@ -23,15 +23,27 @@ const CODES: Readonly<Record<StyleName, readonly [on: number, off: number]>> = {
 }
 
 export function styleOf(color: boolean): Style {
-  const paint = (name: StyleName) => (text: string): string => {
-    const [on, off] = CODES[name]
-    return color && text !== '' ? `\u001b[${on}m${text}\u001b[${off}m` : text
-  }
+  const paint =
+    (name: StyleName) =>
+    (text: string): string => {
+      const [on, off] = CODES[name]
+      return color && text !== '' ? `\u001b[${on}m${text}\u001b[${off}m` : text
+    }
   return { green: paint('green'), red: paint('red'), yellow: paint('yellow'), cyan: paint('cyan'), dim: paint('dim'), bold: paint('bold') }
 }
 
 const ASCII: ReadonlyMap<string, string> = new Map([
-  ['→', '->'], ['←', '<-'], ['⇒', '=>'], ['≤', '<='], ['≥', '>='], ['·', '-'], ['–', '-'], ['—', '-'], ['…', '...'], ['×', 'x'], ['µ', 'u'],
+  ['→', '->'],
+  ['←', '<-'],
+  ['⇒', '=>'],
+  ['≤', '<='],
+  ['≥', '>='],
+  ['·', '-'],
+  ['–', '-'],
+  ['—', '-'],
+  ['…', '...'],
+  ['×', 'x'],
+  ['µ', 'u'],
 ])
 
 /** Names come from files: whatever would steer a terminal becomes a `?`. With `ascii`, other letters become their nearest plain ones. */

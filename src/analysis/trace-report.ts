@@ -30,12 +30,23 @@ export function traceDocument(network: Network, outcome: TraceOutcome): TraceDoc
     kind: 'Trace',
     disposition: outcome.disposition,
     metadata: {
-      tool: TOOL, seed: request.seed, inputs: [...new Set(network.cluster.objects.map(({ file }) => file))], cni: network.cluster.cni,
-      backend: network.flannel?.config?.backendType ?? 'none', warm: !request.cold,
+      tool: TOOL,
+      seed: request.seed,
+      inputs: [...new Set(network.cluster.objects.map(({ file }) => file))],
+      cni: network.cluster.cni,
+      backend: network.flannel?.config?.backendType ?? 'none',
+      warm: !request.cold,
     },
     request: {
-      source: endOf(outcome.source), destination: endOf(outcome.destination), proto: outcome.proto, sport: request.sport, dport: outcome.dport, size: outcome.size,
-      df: request.df || outcome.proto === 'tcp', ttl: request.ttl, cold: request.cold,
+      source: endOf(outcome.source),
+      destination: endOf(outcome.destination),
+      proto: outcome.proto,
+      sport: request.sport,
+      dport: outcome.dport,
+      size: outcome.size,
+      df: request.df || outcome.proto === 'tcp',
+      ttl: request.ttl,
+      cold: request.cold,
     },
     forward,
     reply,
@@ -91,7 +102,8 @@ function hopsOf(network: Network, leg: number, numbers: Int32Array): HopDocument
 }
 
 function placeOf(network: Network, stack: Netns): Pick<HopDocument, 'node' | 'netns' | 'pod'> {
-  if (stack.role === NETNS_POD) return { node: network.pods.find(({ dataplane }) => dataplane.netns === stack.name)?.pod.node ?? '', netns: stack.name, pod: stack.name }
+  if (stack.role === NETNS_POD)
+    return { node: network.pods.find(({ dataplane }) => dataplane.netns === stack.name)?.pod.node ?? '', netns: stack.name, pod: stack.name }
   return { node: stack.name, netns: stack.name }
 }
 
@@ -105,8 +117,13 @@ function framesOf(network: Network, leg: number): FrameDocument[] {
     if (trace.frames[at + 3] !== leg || stack.role === NETNS_ROUTER) continue
     const packet = trace.framePackets[i]
     frames.push({
-      timeNs: trace.frameTimes[i], netns: stack.name, device: devices[trace.frames[at + 1]].name, direction: trace.frames[at + 2] === 1 ? 'tx' : 'rx',
-      length: frameLength(packet), hex: Buffer.from(encodeFrame(packet)).toString('hex'), packet: packet.id,
+      timeNs: trace.frameTimes[i],
+      netns: stack.name,
+      device: devices[trace.frames[at + 1]].name,
+      direction: trace.frames[at + 2] === 1 ? 'tx' : 'rx',
+      length: frameLength(packet),
+      hex: Buffer.from(encodeFrame(packet)).toString('hex'),
+      packet: packet.id,
     })
   }
   return frames

@@ -24,11 +24,17 @@ export function ruleRows(row: Row): RuleDocument[] {
     const rule = number < 0 ? undefined : netfilter?.ruleAt(table, chain, number)
     if (netfilter === null || rule === undefined) return []
     const name = netfilter.chainName(chain)
-    return [{
-      chain: name, rule: number + 1, text: printRule(rule), matched: matched === 1, action: matched === 1 ? targetWord(rule) : 'NO_MATCH',
-      ...(matched === 0 && failing >= 0 ? { failed: failedTerm(row, index, rule.matches[failing]) } : {}),
-      ...(rule.provenance === undefined ? {} : { provenance: rule.provenance }),
-    }]
+    return [
+      {
+        chain: name,
+        rule: number + 1,
+        text: printRule(rule),
+        matched: matched === 1,
+        action: matched === 1 ? targetWord(rule) : 'NO_MATCH',
+        ...(matched === 0 && failing >= 0 ? { failed: failedTerm(row, index, rule.matches[failing]) } : {}),
+        ...(rule.provenance === undefined ? {} : { provenance: rule.provenance }),
+      },
+    ]
   })
 }
 
@@ -42,7 +48,13 @@ export function rulesBehind(row: { readonly steps: Int32Array; readonly stepCoun
 function targetWord(rule: Rule): string {
   const { target } = rule
   if (target === undefined) return 'COUNT'
-  return target.kind === 'jump' ? `JUMP ${target.chain}` : target.kind === 'goto' ? `GOTO ${target.chain}` : target.kind === 'unknown' ? target.name : target.kind
+  return target.kind === 'jump'
+    ? `JUMP ${target.chain}`
+    : target.kind === 'goto'
+      ? `GOTO ${target.chain}`
+      : target.kind === 'unknown'
+        ? target.name
+        : target.kind
 }
 
 function failedTerm(row: Row, index: number, match: Match | undefined): { readonly term: string; readonly actual: string } {

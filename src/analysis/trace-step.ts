@@ -46,8 +46,18 @@ export function stepOf(network: Network, index: number, options: { readonly numb
   const { steps } = trace
   const kind = STEP_KINDS[steps[at + ROW_KIND]]
   const row: Row = {
-    network, netns: netns[steps[at + ROW_NETNS]], action: steps[at + ROW_ACTION], length: steps[at + ROW_LENGTH], ttl: steps[at + ROW_TTL],
-    a: steps[at + ROW_A], b: steps[at + ROW_A + 1], c: steps[at + ROW_A + 2], d: steps[at + ROW_A + 3], e: steps[at + ROW_A + 4], f: steps[at + ROW_A + 5], rules: options.rules,
+    network,
+    netns: netns[steps[at + ROW_NETNS]],
+    action: steps[at + ROW_ACTION],
+    length: steps[at + ROW_LENGTH],
+    ttl: steps[at + ROW_TTL],
+    a: steps[at + ROW_A],
+    b: steps[at + ROW_A + 1],
+    c: steps[at + ROW_A + 2],
+    d: steps[at + ROW_A + 3],
+    e: steps[at + ROW_A + 4],
+    f: steps[at + ROW_A + 5],
+    rules: options.rules,
   }
   const words = match(kind)
     .with('originate', () => originate(row))
@@ -92,7 +102,11 @@ function originate(row: Row): Words {
 }
 
 const ROUTE_ACTIONS: Readonly<Record<number, string>> = {
-  [RTN_LOCAL]: 'LOCAL', [RTN_BROADCAST]: 'LOCAL', [RTN_BLACKHOLE]: 'BLACKHOLE', [RTN_UNREACHABLE]: 'UNREACHABLE', [RTN_PROHIBIT]: 'PROHIBIT',
+  [RTN_LOCAL]: 'LOCAL',
+  [RTN_BROADCAST]: 'LOCAL',
+  [RTN_BLACKHOLE]: 'BLACKHOLE',
+  [RTN_UNREACHABLE]: 'UNREACHABLE',
+  [RTN_PROHIBIT]: 'PROHIBIT',
 }
 
 function route(row: Row): Words {
@@ -105,7 +119,12 @@ function route(row: Row): Words {
   const name = found.type === RTN_LOCAL || found.type === RTN_BROADCAST ? 'local' : 'main'
   const text = spec !== undefined ? printRoute(spec, { showTable: false }).trim() : kernelRoute(row, name)
   const tableName = spec?.table ?? name
-  return { action, text, at: { table: tableName, ...(row.d < 0 ? {} : { device: deviceName(row, row.d) }) }, ...provenanceOf(spec?.provenance ?? { by: 'kernel' }) }
+  return {
+    action,
+    text,
+    at: { table: tableName, ...(row.d < 0 ? {} : { device: deviceName(row, row.d) }) },
+    ...provenanceOf(spec?.provenance ?? { by: 'kernel' }),
+  }
 }
 
 function kernelRoute(row: Row, name: string): string {
@@ -116,12 +135,24 @@ function kernelRoute(row: Row, name: string): string {
 }
 
 function neigh(row: Row): Words {
-  const states: Readonly<Record<number, string>> = { [NUD_PERMANENT]: 'PERMANENT', [NUD_REACHABLE]: 'REACHABLE', [NUD_STALE]: 'STALE', [NUD_INCOMPLETE]: 'INCOMPLETE', [NUD_FAILED]: 'FAILED', [NUD_NONE]: 'UNKNOWN' }
+  const states: Readonly<Record<number, string>> = {
+    [NUD_PERMANENT]: 'PERMANENT',
+    [NUD_REACHABLE]: 'REACHABLE',
+    [NUD_STALE]: 'STALE',
+    [NUD_INCOMPLETE]: 'INCOMPLETE',
+    [NUD_FAILED]: 'FAILED',
+    [NUD_NONE]: 'UNKNOWN',
+  }
   const state = states[row.b] ?? 'PROBE'
   const unknown = row.b === NUD_NONE || row.b === NUD_INCOMPLETE || row.b === NUD_FAILED
   const mac = unknown ? 'no MAC yet, the packet waits' : `lladdr ${formatMac(macOf(row.c, row.d))}`
   const spec = row.network.dataplanes.get(row.netns.name)?.neighbours.find((entry) => entry.address === row.a && entry.device === deviceName(row, row.e))
-  return { action: unknown ? 'WAIT' : state, text: `${formatIp(row.a)} dev ${deviceName(row, row.e)} ${mac}`, at: { device: deviceName(row, row.e) }, ...provenanceOf(spec?.provenance) }
+  return {
+    action: unknown ? 'WAIT' : state,
+    text: `${formatIp(row.a)} dev ${deviceName(row, row.e)} ${mac}`,
+    at: { device: deviceName(row, row.e) },
+    ...provenanceOf(spec?.provenance),
+  }
 }
 
 const ARP_ACTIONS = ['IGNORED', 'ANSWERED', 'LEARNED', 'PROXIED'] as const
@@ -164,7 +195,14 @@ function table(row: Row): Words {
     return { action, text: `${hook}: ${how}${policy}`, at: where, rules, tried: row.e }
   }
   const chain = where.chain === hook ? '' : `${where.chain} `
-  return { action, text: `${hook}: ${chain}#${row.d + 1}  ${printRule(decided)}`, at: { ...where, rule: row.d + 1 }, rules, tried: row.e, ...provenanceOf(decided.provenance) }
+  return {
+    action,
+    text: `${hook}: ${chain}#${row.d + 1}  ${printRule(decided)}`,
+    at: { ...where, rule: row.d + 1 },
+    rules,
+    tried: row.e,
+    ...provenanceOf(decided.provenance),
+  }
 }
 
 function conntrack(row: Row): Words {
@@ -179,7 +217,9 @@ function nat(row: Row): Words {
   const changed = row.d === row.e ? {} : { [port]: row.d }
   const changedTo = row.d === row.e ? {} : { [port]: row.e }
   return {
-    action: row.a === 0 ? 'SNAT' : 'DNAT', text: `${side} ${formatIp(row.b)}→${formatIp(row.c)}${ports}`, before: { [side]: formatIp(row.b), ...changed },
+    action: row.a === 0 ? 'SNAT' : 'DNAT',
+    text: `${side} ${formatIp(row.b)}→${formatIp(row.c)}${ports}`,
+    before: { [side]: formatIp(row.b), ...changed },
     after: { [side]: formatIp(row.c), ...changedTo },
   }
 }
@@ -188,13 +228,21 @@ function encap(row: Row): Words {
   const device = row.network.world.devices[row.a]
   const spec = row.network.dataplanes.get(row.netns.name)?.fdb.find((entry) => entry.device === device.name && entry.destination === row.c)
   return {
-    action: 'ENCAP', text: `vxlan vni ${device.vxlan?.vni ?? '?'}, udp ${row.d}→${row.e}, ${formatIp(row.b)}→${formatIp(row.c)}, +${row.f} bytes`, at: { device: device.name }, bytesAdded: row.f,
+    action: 'ENCAP',
+    text: `vxlan vni ${device.vxlan?.vni ?? '?'}, udp ${row.d}→${row.e}, ${formatIp(row.b)}→${formatIp(row.c)}, +${row.f} bytes`,
+    at: { device: device.name },
+    bytesAdded: row.f,
     ...provenanceOf(spec?.provenance),
   }
 }
 
 function decap(row: Row): Words {
-  return { action: 'DECAP', text: `vxlan vni ${row.d} from ${formatIp(row.b)}: out of ${deviceName(row, row.a)}`, at: { device: deviceName(row, row.a) }, bytesAdded: -row.c }
+  return {
+    action: 'DECAP',
+    text: `vxlan vni ${row.d} from ${formatIp(row.b)}: out of ${deviceName(row, row.a)}`,
+    at: { device: deviceName(row, row.a) },
+    bytesAdded: -row.c,
+  }
 }
 
 function fragment(row: Row): Words {
@@ -226,7 +274,14 @@ function socket(row: Row): Words {
 }
 
 const UNREACHABLE_CODES: Readonly<Record<number, string>> = {
-  0: 'net unreachable', 1: 'host unreachable', 2: 'protocol unreachable', 3: 'port unreachable', 4: 'fragmentation needed', 9: 'net prohibited', 10: 'host prohibited', 13: 'prohibited by filter',
+  0: 'net unreachable',
+  1: 'host unreachable',
+  2: 'protocol unreachable',
+  3: 'port unreachable',
+  4: 'fragmentation needed',
+  9: 'net prohibited',
+  10: 'host prohibited',
+  13: 'prohibited by filter',
 }
 const ICMP_OUTCOMES = ['SENT', 'RATE_LIMITED', 'NOT_SENT', 'RATE_LIMITED'] as const
 
@@ -243,7 +298,12 @@ function icmp(row: Row): Words {
 }
 
 function forward(row: Row): Words {
-  return { action: 'FORWARD', text: `${deviceName(row, row.a)} → ${deviceName(row, row.b)}, ttl ${row.c}→${row.d}`, before: { ttl: row.c }, after: { ttl: row.d } }
+  return {
+    action: 'FORWARD',
+    text: `${deviceName(row, row.a)} → ${deviceName(row, row.b)}, ttl ${row.c}→${row.d}`,
+    before: { ttl: row.c },
+    after: { ttl: row.d },
+  }
 }
 
 function link(row: Row): Words {
@@ -254,7 +314,15 @@ function link(row: Row): Words {
 function agent(row: Row): Words {
   const tun = deviceName(row, row.f)
   const ttl = { before: { ttl: row.d }, after: { ttl: row.e } }
-  if (row.a === PROXY_SENT) return { action: 'SENT', text: `flanneld reads ${tun}, sends to ${formatIp(row.b)}:${row.c}, ttl ${row.d}→${row.e}, +28 bytes`, ...ttl, bytesAdded: 28, length: row.length + 28, provenance: { by: 'flanneld' } }
+  if (row.a === PROXY_SENT)
+    return {
+      action: 'SENT',
+      text: `flanneld reads ${tun}, sends to ${formatIp(row.b)}:${row.c}, ttl ${row.d}→${row.e}, +28 bytes`,
+      ...ttl,
+      bytesAdded: 28,
+      length: row.length + 28,
+      provenance: { by: 'flanneld' },
+    }
   return { action: 'WRITTEN', text: `flanneld receives, writes to ${tun}, ttl ${row.d}→${row.e}`, ...ttl, bytesAdded: -28, provenance: { by: 'flanneld' } }
 }
 
@@ -263,4 +331,3 @@ function drop(row: Row): Words {
   const detail = row.network.world.words[row.c]
   return { action: DISPOSITIONS[row.a], text: detail, ...(reason === '' ? {} : { kernelReason: reason }) }
 }
-

@@ -31,8 +31,16 @@ interface Columns {
 /** Over both legs, so that the verdicts stand in one column. */
 function columnsOf({ document, width, clean }: Page): Columns {
   const steps = [document.forward, document.reply].flatMap((leg) => leg?.hops ?? []).flatMap((hop) => hop.steps)
-  const label = bounded(steps.map((step) => clean(labelOf(step)).length), LABEL_MIN, LABEL_MAX)
-  const action = bounded(steps.map((step) => clean(step.action).length), ACTION_MIN, ACTION_MAX)
+  const label = bounded(
+    steps.map((step) => clean(labelOf(step)).length),
+    LABEL_MIN,
+    LABEL_MAX,
+  )
+  const action = bounded(
+    steps.map((step) => clean(step.action).length),
+    ACTION_MIN,
+    ACTION_MAX,
+  )
   const indent = NUMBER + 2 + label + 2
   return { label, action, indent, text: width - indent - 2 - BYTES - 2 - action }
 }
@@ -202,7 +210,10 @@ function ruleLines(page: Page, columns: Columns, rule: RuleDocument): string[] {
   const { clean, style } = page
   const room = columns.text + 2 + BYTES
   const name = clean(`${rule.chain} #${rule.rule}`)
-  const spans: Span[] = [{ text: name, style: 'dim' }, { text: clean(rule.text), ...(rule.matched ? {} : { style: 'dim' as const }) }]
+  const spans: Span[] = [
+    { text: name, style: 'dim' },
+    { text: clean(rule.text), ...(rule.matched ? {} : { style: 'dim' as const }) },
+  ]
   if (rule.failed !== undefined) spans.push({ text: clean(`${rule.failed.term}: ${rule.failed.actual}`), style: 'yellow' })
   // The chain that a jump leads to stands in the rule's own text.
   const action = rule.matched ? paintAction(rule.action, clean(rule.action.split(' ')[0]), page) : style.dim('no match')
@@ -220,8 +231,14 @@ export function provenanceText(provenance: StepDocument['provenance']): string {
 }
 
 function fieldLines(page: Page, columns: Columns, step: StepDocument): string[] {
-  const words = (fields: Readonly<Record<string, string | number>>): string => Object.entries(fields).map(([name, value]) => `${name}=${value}`).join(' ')
-  const sides: [string, string][] = [['before', words(step.before ?? {})], ['after ', words(step.after ?? {})]]
+  const words = (fields: Readonly<Record<string, string | number>>): string =>
+    Object.entries(fields)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' ')
+  const sides: [string, string][] = [
+    ['before', words(step.before ?? {})],
+    ['after ', words(step.after ?? {})],
+  ]
   return sides.flatMap(([name, fields]) => (fields === '' ? [] : dimLines(page, columns, `${name}  ${fields}`)))
 }
 

@@ -91,4 +91,3 @@ function assumptions({ metadata, request }: TraceDocument): string {
   const cluster = [nodes, from].filter((word) => word !== '').join(' ')
   return [network, metadata.runtime ?? '', cluster, `seed ${metadata.seed}`, state].filter((word) => word !== '').join(' · ')
 }
-

@@ -38,7 +38,10 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     ...(step === undefined ? {} : { step: step.n }),
     ...(lost && netns !== undefined ? { netns } : {}),
     ...(lost && losing.kernelReason !== '' ? { kernelReason: losing.kernelReason } : {}),
-    cause: outcome.disposition === 'AMBIGUOUS' ? `${netns ?? ''} has the address ${formatIp(outcome.destination.address)} too, and got the packet` : causeOf(outcome, step),
+    cause:
+      outcome.disposition === 'AMBIGUOUS'
+        ? `${netns ?? ''} has the address ${formatIp(outcome.destination.address)} too, and got the packet`
+        : causeOf(outcome, step),
     client: clientOf(outcome),
     fixes: fixesOf(outcome, step, { mtu: parts.mtu, outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER }),
     next: nextOf(outcome),
@@ -70,7 +73,8 @@ function largestWireFrame(network: Network): number {
   let largest = 0
   for (let i = 0; i < trace.frameCount; i++) {
     const at = i * FRAME_STRIDE
-    if (trace.frames[at + 3] === LEG_FORWARD && devices[trace.frames[at + 1]].kind === DEVICE_NIC) largest = Math.max(largest, frameLength(trace.framePackets[i]))
+    if (trace.frames[at + 3] === LEG_FORWARD && devices[trace.frames[at + 1]].kind === DEVICE_NIC)
+      largest = Math.max(largest, frameLength(trace.framePackets[i]))
   }
   return largest
 }
@@ -103,11 +107,15 @@ function ruleSentence(outcome: TraceOutcome, step: StepDocument): string {
 
 function clientOf(outcome: TraceOutcome): string {
   const { answer } = outcome
-  if (answer !== null && answer.proto === PROTO_ICMP && answer.type !== ICMP_ECHOREPLY) return `ICMP ${icmpWords(answer.type, answer.code, answer.mtu)} from ${answer.from}`
+  if (answer !== null && answer.proto === PROTO_ICMP && answer.type !== ICMP_ECHOREPLY)
+    return `ICMP ${icmpWords(answer.type, answer.code, answer.mtu)} from ${answer.from}`
   if (answer !== null && answer.proto === PROTO_TCP) {
-    if (outcome.forward.disposition === 'TOO_BIG' && outcome.reply?.disposition === 'DELIVERED') return 'connects; TCP itself would cut data of that size into segments of the MSS'
+    if (outcome.forward.disposition === 'TOO_BIG' && outcome.reply?.disposition === 'DELIVERED')
+      return 'connects; TCP itself would cut data of that size into segments of the MSS'
     if ((answer.flags & TCP_RST) !== 0) return `connection refused (RST from ${answer.from})`
-    return outcome.disposition === 'DELIVERED' ? `connected (SYN-ACK after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms)` : 'connects, then data is retransmitted without an answer'
+    return outcome.disposition === 'DELIVERED'
+      ? `connected (SYN-ACK after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms)`
+      : 'connects, then data is retransmitted without an answer'
   }
   if (answer !== null) return `echo reply from ${answer.from}, ttl ${answer.ttl}, after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms`
   if (outcome.forward.disposition === 'TOO_BIG') return 'the call fails with EMSGSIZE (message too long)'
@@ -116,19 +124,46 @@ function clientOf(outcome: TraceOutcome): string {
   return 'no echo reply: 100 % packet loss'
 }
 
-function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, { mtu, outside }: { readonly mtu: MtuDocument | null; readonly outside: boolean }): string[] {
+function fixesOf(
+  outcome: TraceOutcome,
+  step: StepDocument | undefined,
+  { mtu, outside }: { readonly mtu: MtuDocument | null; readonly outside: boolean },
+): string[] {
   const place = step?.provenance?.file === undefined ? '' : ` (${step.provenance.file}:${step.provenance.line ?? 0})`
   return match(outcome.disposition)
     .returnType<string[]>()
-    .with('DENIED', 'REJECTED', () => [step?.at?.rule === undefined ? 'let it pass before the policy of the chain drops it' : `change rule ${step.at.rule} of ${step.at.table ?? ''}/${step.at.chain ?? ''}${place}, or let the packet pass before it`])
-    .with('NO_ROUTE', () => outside ? ['the router knows its segments and nothing else: tell it more in spec.underlay.routers of the Network document'] : ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'])
+    .with('DENIED', 'REJECTED', () => [
+      step?.at?.rule === undefined
+        ? 'let it pass before the policy of the chain drops it'
+        : `change rule ${step.at.rule} of ${step.at.table ?? ''}/${step.at.chain ?? ''}${place}, or let the packet pass before it`,
+    ])
+    .with('NO_ROUTE', () =>
+      outside
+        ? ['the router knows its segments and nothing else: tell it more in spec.underlay.routers of the Network document']
+        : ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'],
+    )
     .with('NO_VTEP', () => ['compare netsim show fdb and netsim show neigh with netsim show leases'])
     .with('NEIGHBOR_FAILED', () => ['nobody has the address on that segment: is the host up, the lease stale, the pod gone?'])
-    .with('TOO_BIG', 'BLACKHOLE', () => (mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss}), or lower the pods' MTU to ${mtu.path}`]))
+    .with('TOO_BIG', 'BLACKHOLE', () =>
+      mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss}), or lower the pods' MTU to ${mtu.path}`],
+    )
     .with('RPFILTER', () => ['set net.ipv4.conf.*.rp_filter to 2 (loose) or 0 on that host, or mend the way back'])
     .with('NO_SOCKET', () => ['nothing listens there: correct the port, or ask with --listen'])
     .with('MARTIAN', () => ['an address of the host itself came in from outside: look for a duplicate address or a wrong NAT'])
-    .with('DELIVERED', 'REPLY_LOST', 'EXITED', 'NULL_ROUTED', 'TTL_EXCEEDED', 'LOOP', 'NO_ENDPOINT', 'CORRUPT', 'AGENT_DROPPED', 'AMBIGUOUS', 'INCOMPLETE', () => [])
+    .with(
+      'DELIVERED',
+      'REPLY_LOST',
+      'EXITED',
+      'NULL_ROUTED',
+      'TTL_EXCEEDED',
+      'LOOP',
+      'NO_ENDPOINT',
+      'CORRUPT',
+      'AGENT_DROPPED',
+      'AMBIGUOUS',
+      'INCOMPLETE',
+      () => [],
+    )
     .exhaustive()
 }
 
@@ -161,12 +196,18 @@ export function warningsOf(network: Network): string[] {
   const { cluster } = network
   const policies = cluster.networkPolicies
   if (policies.length > 0 && (cluster.cni === 'flannel' || cluster.cni === 'none')) {
-    const places = policies.slice(0, 3).map(({ file, line }) => `${file}:${line}`).join(', ')
+    const places = policies
+      .slice(0, 3)
+      .map(({ file, line }) => `${file}:${line}`)
+      .join(', ')
     const one = policies.length === 1
-    warnings.push(`${policies.length} NetworkPolic${one ? 'y has' : 'ies have'} no effect: ${cluster.cni === 'flannel' ? 'flannel' : 'plain docker'} has no policy engine (${places}${policies.length > 3 ? ', …' : ''})`)
+    warnings.push(
+      `${policies.length} NetworkPolic${one ? 'y has' : 'ies have'} no effect: ${cluster.cni === 'flannel' ? 'flannel' : 'plain docker'} has no policy engine (${places}${policies.length > 3 ? ', …' : ''})`,
+    )
   }
   for (const [address, pods] of cluster.podsByAddress) {
-    if (pods.length > 1) warnings.push(`${pods.length} pods have the address ${formatIp(address)}: ${pods.map(({ namespace, name }) => `${namespace}/${name}`).join(', ')}`)
+    if (pods.length > 1)
+      warnings.push(`${pods.length} pods have the address ${formatIp(address)}: ${pods.map(({ namespace, name }) => `${namespace}/${name}`).join(', ')}`)
   }
   return warnings
 }

@@ -11,7 +11,10 @@ export function parseMac(text: string): Mac | undefined {
 }
 
 export function formatMac(mac: Mac): string {
-  return mac.toString(16).padStart(12, '0').replace(/(..)(?=.)/g, '$1:')
+  return mac
+    .toString(16)
+    .padStart(12, '0')
+    .replace(/(..)(?=.)/g, '$1:')
 }
 
 /** The upper 16 bits. */

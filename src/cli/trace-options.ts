@@ -39,7 +39,11 @@ export function requestOf(source: string, destination: string, flags: TraceFlags
   if (size !== undefined && least !== undefined && size < least) {
     throw new UsageError(`--size ${size} is less than the headers of ${proto}: at least ${least}`)
   }
-  for (const [name, value] of [['SRC', source], ['DST', destination]]) if (value.trim() === '') throw new UsageError(`${name} is empty`)
+  for (const [name, value] of [
+    ['SRC', source],
+    ['DST', destination],
+  ])
+    if (value.trim() === '') throw new UsageError(`${name} is empty`)
   return {
     ...DEFAULT_REQUEST,
     source,

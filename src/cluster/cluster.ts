@@ -95,7 +95,13 @@ export function buildCluster(inputs: readonly Input[]): ClusterResult {
   const pods = completePods(placePods(readPods, readings), nodes)
   checkPodAddresses(pods, nodes, settings, problems)
   checkPending(pods, nodes, known, problems)
-  if (document !== undefined) checkDocumentNames(document, underlay.segments.map(({ name }) => name), known, problems)
+  if (document !== undefined)
+    checkDocumentNames(
+      document,
+      underlay.segments.map(({ name }) => name),
+      known,
+      problems,
+    )
   const networkPolicies = readPolicies(usable, settings, problems)
   const namespaces = readNamespaces(usable, pods, networkPolicies, problems)
   const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, document, objects })
@@ -122,7 +128,8 @@ function namesOf(objects: readonly KubernetesObject[], complete: boolean): Known
 
 function readDocument(objects: readonly KubernetesObject[], problems: ProblemList): NetworkDocument | undefined {
   const [first, ...more] = objects.filter((object) => object.apiVersion === 'netsim/v1' && object.kind === 'Network')
-  for (const other of more) problems.error(other, other.label, `a second Network document; the first stands in ${formatPlace(first)}`, 'One document says it all: merge the two.')
+  for (const other of more)
+    problems.error(other, other.label, `a second Network document; the first stands in ${formatPlace(first)}`, 'One document says it all: merge the two.')
   return first === undefined ? undefined : readNetworkDocument(first, problems)
 }
 
@@ -131,8 +138,14 @@ interface Surroundings {
   readonly underlay: Underlay
 }
 
-function completeNodes(readings: readonly NodeReading[], pods: readonly ClusterPod[], { settings, underlay }: Surroundings, problems: ProblemList): ClusterNode[] {
-  const assumed = settings.cni === 'flannel' && settings.datastore === 'kubernetes' ? assumePodCidrs(readings, pods, settings.clusterCIDR, problems) : new Map<string, Cidr>()
+function completeNodes(
+  readings: readonly NodeReading[],
+  pods: readonly ClusterPod[],
+  { settings, underlay }: Surroundings,
+  problems: ProblemList,
+): ClusterNode[] {
+  const assumed =
+    settings.cni === 'flannel' && settings.datastore === 'kubernetes' ? assumePodCidrs(readings, pods, settings.clusterCIDR, problems) : new Map<string, Cidr>()
   return readings.map((reading) => {
     const segment = checkNodeAddress(reading, underlay.segments, problems)
     const podCIDR = reading.podCIDR ?? assumed.get(reading.name)
@@ -163,18 +176,27 @@ function assumePodCidrs(nodes: readonly NodeReading[], pods: readonly ClusterPod
     assumed.set(node.name, prefix)
   }
   for (const node of lacking) {
-    const prefixes = pods.filter((pod) => pod.node === node.name && pod.address !== undefined && !pod.terminated).map((pod) => cidr(pod.address as Ip, NODE_CIDR_LENGTH))
+    const prefixes = pods
+      .filter((pod) => pod.node === node.name && pod.address !== undefined && !pod.terminated)
+      .map((pod) => cidr(pod.address as Ip, NODE_CIDR_LENGTH))
     const inUse = prefixes.find(isFree)
     if (inUse !== undefined) assume(node, inUse)
   }
   let candidate = clusterCIDR === undefined ? undefined : cidr(clusterCIDR.base, NODE_CIDR_LENGTH)
   for (const node of lacking) {
     if (!assumed.has(node.name)) {
-      while (candidate !== undefined && clusterCIDR !== undefined && contains(clusterCIDR, candidate.base) && !isFree(candidate)) candidate = following(candidate, clusterCIDR)
+      while (candidate !== undefined && clusterCIDR !== undefined && contains(clusterCIDR, candidate.base) && !isFree(candidate))
+        candidate = following(candidate, clusterCIDR)
       if (candidate !== undefined && isFree(candidate)) assume(node, candidate)
     }
     const prefix = assumed.get(node.name)
-    if (prefix === undefined) problems.error(node.object.at('spec'), node.object.label, 'the node has no podCIDR, and the cluster\'s CIDR has none left', 'flannel needs spec.podCIDR on every node.')
+    if (prefix === undefined)
+      problems.error(
+        node.object.at('spec'),
+        node.object.label,
+        "the node has no podCIDR, and the cluster's CIDR has none left",
+        'flannel needs spec.podCIDR on every node.',
+      )
     else problems.warning(node.object.at('spec'), node.object.label, `the node has no podCIDR; taken to be ${formatCidr(prefix)}`, 'Write spec.podCIDR.')
   }
   return assumed
@@ -183,7 +205,7 @@ function assumePodCidrs(nodes: readonly NodeReading[], pods: readonly ClusterPod
 /** undefined past the end of the cluster's prefix. */
 function following(prefix: Cidr, clusterCIDR: Cidr): Cidr | undefined {
   const next = nextCidr(prefix)
-  return contains(clusterCIDR, next.base) && (next.base >>> 0) > (prefix.base >>> 0) ? next : undefined
+  return contains(clusterCIDR, next.base) && next.base >>> 0 > prefix.base >>> 0 ? next : undefined
 }
 
 /** A pod on the host's network has its node's address. */
@@ -198,12 +220,24 @@ function completePods(pods: readonly ClusterPod[], nodes: readonly ClusterNode[]
 function checkPending(pods: readonly ClusterPod[], nodes: readonly ClusterNode[], known: KnownNames, problems: ProblemList): void {
   const [first] = pods
   if (known.nodes.size === 0) {
-    if (first !== undefined) problems.warning(first, '', `${pods.length === 1 ? '1 pod' : `${pods.length} pods`}, but no Node: no packet can be traced`, 'Add the nodes (kubectl get nodes -o yaml).')
+    if (first !== undefined)
+      problems.warning(
+        first,
+        '',
+        `${pods.length === 1 ? '1 pod' : `${pods.length} pods`}, but no Node: no packet can be traced`,
+        'Add the nodes (kubectl get nodes -o yaml).',
+      )
     return
   }
   if (nodes.length === 0) return
   for (const pod of pods) {
-    if (pod.pending !== undefined) problems.warning(pod, pod.object.label, `no node takes it: ${pod.pending}`, 'It stays Pending, without a network; mend what is named, or write spec.nodeName.')
+    if (pod.pending !== undefined)
+      problems.warning(
+        pod,
+        pod.object.label,
+        `no node takes it: ${pod.pending}`,
+        'It stays Pending, without a network; mend what is named, or write spec.nodeName.',
+      )
   }
 }
 
@@ -211,17 +245,28 @@ function readPolicies(objects: readonly KubernetesObject[], settings: Settings, 
   const found = ofKind(objects, 'NetworkPolicy')
   const policies: ClusterNetworkPolicy[] = []
   for (const object of found) {
-    if (check(networkPolicySchema(), object, problems, 'hint') !== undefined) policies.push({ namespace: object.namespace, name: object.name, object, file: object.file, line: object.line })
+    if (check(networkPolicySchema(), object, problems, 'hint') !== undefined)
+      policies.push({ namespace: object.namespace, name: object.name, object, file: object.file, line: object.line })
   }
   if (policies.length > 0 && (settings.cni === 'flannel' || settings.cni === 'none')) {
     const who = settings.cni === 'flannel' ? 'flannel' : 'plain docker'
-    problems.warning(policies[0], policies[0].object.label, `${policies.length === 1 ? 'the NetworkPolicy has' : `the ${policies.length} NetworkPolicies have`} no effect: ${who} does not enforce ${policies.length === 1 ? 'it' : 'them'}`, 'Canal adds Calico\'s enforcement to flannel.')
+    problems.warning(
+      policies[0],
+      policies[0].object.label,
+      `${policies.length === 1 ? 'the NetworkPolicy has' : `the ${policies.length} NetworkPolicies have`} no effect: ${who} does not enforce ${policies.length === 1 ? 'it' : 'them'}`,
+      "Canal adds Calico's enforcement to flannel.",
+    )
   }
   return policies
 }
 
 /** Declared ones first, then those that pods and policies live in; `default` always exists. */
-function readNamespaces(objects: readonly KubernetesObject[], pods: readonly ClusterPod[], policies: readonly ClusterNetworkPolicy[], problems: ProblemList): ClusterNamespace[] {
+function readNamespaces(
+  objects: readonly KubernetesObject[],
+  pods: readonly ClusterPod[],
+  policies: readonly ClusterNetworkPolicy[],
+  problems: ProblemList,
+): ClusterNamespace[] {
   const namespaces = new Map<string, ClusterNamespace>()
   for (const object of ofKind(objects, 'Namespace')) {
     const value = check(namespaceSchema(), object, problems, 'hint')

@@ -22,7 +22,13 @@ export function checkNodes(nodes: readonly NodeReading[], problems: ProblemList)
   for (const node of nodes) {
     const same = first.get(node.address)
     if (same === undefined) first.set(node.address, node)
-    else problems.error(node.object.at('status', 'addresses'), node.object.label, `node ${same.name} (${formatPlace(same.object.at('status', 'addresses'))}) has the address ${formatIp(node.address)} too`, 'Give each node its own InternalIP.')
+    else
+      problems.error(
+        node.object.at('status', 'addresses'),
+        node.object.label,
+        `node ${same.name} (${formatPlace(same.object.at('status', 'addresses'))}) has the address ${formatIp(node.address)} too`,
+        'Give each node its own InternalIP.',
+      )
   }
   checkPodCidrs(nodes, problems)
 }
@@ -35,7 +41,13 @@ function checkPodCidrs(nodes: readonly NodeReading[], problems: ProblemList): vo
     const earlier = owned[wide]
     const { node, podCIDR } = owned[index]
     if (!overlaps(earlier.podCIDR, podCIDR)) wide = index
-    else problems.error(node.object.at('spec', 'podCIDR'), node.object.label, `its podCIDR ${formatCidr(podCIDR)} overlaps ${formatCidr(earlier.podCIDR)} of node ${earlier.node.name} (${formatPlace(earlier.node.object.at('spec', 'podCIDR'))})`, 'Give each node a prefix of its own.')
+    else
+      problems.error(
+        node.object.at('spec', 'podCIDR'),
+        node.object.label,
+        `its podCIDR ${formatCidr(podCIDR)} overlaps ${formatCidr(earlier.podCIDR)} of node ${earlier.node.name} (${formatPlace(earlier.node.object.at('spec', 'podCIDR'))})`,
+        'Give each node a prefix of its own.',
+      )
   }
 }
 
@@ -56,7 +68,13 @@ export function checkPodAddresses(pods: readonly ClusterPod[], nodes: readonly C
     if (pod.address === undefined || pod.hostNetwork || pod.terminated) continue
     const place = pod.object.at('status', 'podIP')
     const node = nodeByAddress.get(pod.address)
-    if (node !== undefined) problems.error(place, pod.object.label, `its address ${formatIp(pod.address)} is the one of node ${node.name} (${formatPlace(node.object.at('status', 'addresses'))})`, 'A pod on its node\'s network says spec.hostNetwork: true; any other needs an address of its own.')
+    if (node !== undefined)
+      problems.error(
+        place,
+        pod.object.label,
+        `its address ${formatIp(pod.address)} is the one of node ${node.name} (${formatPlace(node.object.at('status', 'addresses'))})`,
+        "A pod on its node's network says spec.hostNetwork: true; any other needs an address of its own.",
+      )
     const same = first.get(pod.address)
     if (same === undefined) first.set(pod.address, pod)
     else reportSharedAddress(pod, same, settings, problems)
@@ -68,7 +86,8 @@ export function checkPodAddresses(pods: readonly ClusterPod[], nodes: readonly C
 function reportSharedAddress(pod: ClusterPod, same: ClusterPod, settings: Settings, problems: ProblemList): void {
   const place = pod.object.at('status', 'podIP')
   const what = `pod ${same.namespace}/${same.name} (${formatPlace(same.object.at('status', 'podIP'))}) has the address ${formatIp(pod.address as Ip)} too`
-  if (settings.cni === 'none' && pod.node !== same.node) problems.warning(place, pod.object.label, what, 'Each host knows only its own of the two: no packet from elsewhere reaches either by this address.')
+  if (settings.cni === 'none' && pod.node !== same.node)
+    problems.warning(place, pod.object.label, what, 'Each host knows only its own of the two: no packet from elsewhere reaches either by this address.')
   else problems.error(place, pod.object.label, what, 'Give each pod its own address, or leave status.podIP out to have one assigned.')
 }
 
@@ -78,9 +97,19 @@ function checkPodPrefix(pod: ClusterPod, node: ClusterNode | undefined, settings
   if (settings.cni === 'none') return
   const podCIDR = settings.cni === 'flannel' && settings.datastore === 'kubernetes' ? node?.podCIDR : undefined
   if (podCIDR !== undefined && node !== undefined && !contains(podCIDR, address)) {
-    problems.warning(pod.object.at('status', 'podIP'), pod.object.label, `its address ${formatIp(address)} is outside the podCIDR ${formatCidr(podCIDR)} of node ${node.name} (${formatPlace(node.object.at('spec', 'podCIDR'))})`, 'No other node routes it there; check the address, nodeName and podCIDR.')
+    problems.warning(
+      pod.object.at('status', 'podIP'),
+      pod.object.label,
+      `its address ${formatIp(address)} is outside the podCIDR ${formatCidr(podCIDR)} of node ${node.name} (${formatPlace(node.object.at('spec', 'podCIDR'))})`,
+      'No other node routes it there; check the address, nodeName and podCIDR.',
+    )
   } else if (settings.clusterCIDR !== undefined && !contains(settings.clusterCIDR, address)) {
-    problems.warning(pod.object.at('status', 'podIP'), pod.object.label, `its address ${formatIp(address)} is outside the cluster's ${formatCidr(settings.clusterCIDR)}`, 'Check the address, or the clusterCIDR.')
+    problems.warning(
+      pod.object.at('status', 'podIP'),
+      pod.object.label,
+      `its address ${formatIp(address)} is outside the cluster's ${formatCidr(settings.clusterCIDR)}`,
+      'Check the address, or the clusterCIDR.',
+    )
   }
 }
 
@@ -91,8 +120,10 @@ export function checkDocumentNames(document: NetworkDocument, segments: readonly
   for (const host of document.hosts) {
     const same = seen.get(host.node)
     seen.set(host.node, same ?? host)
-    if (same !== undefined) problems.warning(host, label, `host ${host.node} is listed twice, first in ${formatPlace(same)}`, 'Both are applied, in this order.')
-    else if (!known.nodes.has(host.node) && known.complete) problems.error(host, label, `the host ${host.node} is no node of the input`, suggestName(host.node, [...known.nodes]))
+    if (same !== undefined)
+      problems.warning(host, label, `host ${host.node} is listed twice, first in ${formatPlace(same)}`, 'Both are applied, in this order.')
+    else if (!known.nodes.has(host.node) && known.complete)
+      problems.error(host, label, `the host ${host.node} is no node of the input`, suggestName(host.node, [...known.nodes]))
   }
   if (!known.complete) return
   const routers = document.routers.map(({ name }) => name)

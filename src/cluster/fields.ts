@@ -14,10 +14,16 @@ export function cidrFault(text: string): { readonly what: string; readonly fix: 
   if (prefix === 'host-bits') {
     const given = parseAddressWithLength(text) as { readonly address: Ip; readonly length: number }
     const meant = formatCidr(cidrOf(given.address, given.length))
-    return { what: `${text} has bits set beyond /${given.length}`, fix: `The prefix of that length is ${meant}; for the one address write ${formatIp(given.address)}/32.` }
+    return {
+      what: `${text} has bits set beyond /${given.length}`,
+      fix: `The prefix of that length is ${meant}; for the one address write ${formatIp(given.address)}/32.`,
+    }
   }
   if (isIpv6Text(text)) return { what: `${text} is an IPv6 prefix`, fix: IPV6_FIX }
-  return { what: `${JSON.stringify(text)} is no IPv4 prefix`, fix: 'A prefix looks like 10.1.0.0/16: four numbers up to 255 without leading zeros, a slash, 0 to 32.' }
+  return {
+    what: `${JSON.stringify(text)} is no IPv4 prefix`,
+    fix: 'A prefix looks like 10.1.0.0/16: four numbers up to 255 without leading zeros, a slash, 0 to 32.',
+  }
 }
 
 export function addressFault(text: string): { readonly what: string; readonly fix: string } | undefined {
@@ -27,7 +33,10 @@ export function addressFault(text: string): { readonly what: string; readonly fi
 }
 
 /** A text that `parse` takes or `fault` explains. */
-function parsed<Output>(parse: (text: string) => Output, fault: (text: string) => { readonly what: string; readonly fix: string } | undefined): v.GenericSchema<string, Output> {
+function parsed<Output>(
+  parse: (text: string) => Output,
+  fault: (text: string) => { readonly what: string; readonly fix: string } | undefined,
+): v.GenericSchema<string, Output> {
   return v.pipe(
     v.string(),
     v.rawTransform<string, Output>(({ dataset, addIssue, NEVER }) => {
@@ -48,13 +57,17 @@ export function addressField(): v.GenericSchema<string, Ip> {
 }
 
 export function macField(): v.GenericSchema<string, Mac> {
-  return parsed((text) => parseMac(text) as Mac, (text) => {
-    const mac = parseMac(text)
-    if (mac === undefined) return { what: `${JSON.stringify(text)} is no MAC address`, fix: 'A MAC address looks like 0a:ff:b8:12:f6:df.' }
-    if (mac === 0) return { what: 'the MAC address is all zeros', fix: 'Leave it out to have one drawn from the seed.' }
-    if (Math.floor(mac / 2 ** 40) % 2 === 1) return { what: `${formatMac(mac)} is a group address`, fix: 'The second hex digit of a card\'s address is even: 2, 6, a or e for one made up.' }
-    return undefined
-  })
+  return parsed(
+    (text) => parseMac(text) as Mac,
+    (text) => {
+      const mac = parseMac(text)
+      if (mac === undefined) return { what: `${JSON.stringify(text)} is no MAC address`, fix: 'A MAC address looks like 0a:ff:b8:12:f6:df.' }
+      if (mac === 0) return { what: 'the MAC address is all zeros', fix: 'Leave it out to have one drawn from the seed.' }
+      if (Math.floor(mac / 2 ** 40) % 2 === 1)
+        return { what: `${formatMac(mac)} is a group address`, fix: "The second hex digit of a card's address is even: 2, 6, a or e for one made up." }
+      return undefined
+    },
+  )
 }
 
 /** @param parse undefined when the text is wrong; @param what as in `no duration` */
@@ -74,7 +87,10 @@ export function unitField(parse: (text: string) => number | undefined, what: str
 export function integerField(minimum: number, maximum: number): v.GenericSchema<number, number> {
   return v.pipe(
     v.number(),
-    v.check((value) => Number.isInteger(value) && value >= minimum && value <= maximum, (issue) => say(`${String(issue.input)} is not a whole number from ${minimum} to ${maximum}`, '')),
+    v.check(
+      (value) => Number.isInteger(value) && value >= minimum && value <= maximum,
+      (issue) => say(`${String(issue.input)} is not a whole number from ${minimum} to ${maximum}`, ''),
+    ),
   )
 }
 
@@ -86,7 +102,10 @@ export function nameFault(name: string, form: 'label' | 'subdomain'): { readonly
   const limit = form === 'label' ? 63 : 253
   if (name.length > limit) return { what: `the name ${name.slice(0, 40)}... has ${name.length} characters`, fix: `At most ${limit} are allowed.` }
   if ((form === 'label' ? DNS_LABEL : DNS_SUBDOMAIN).test(name)) return undefined
-  return { what: `${JSON.stringify(name)} is no name that Kubernetes allows (RFC 1123)`, fix: `Lower-case letters, digits and -${form === 'label' ? '' : ' and .'}, starting and ending with a letter or digit.` }
+  return {
+    what: `${JSON.stringify(name)} is no name that Kubernetes allows (RFC 1123)`,
+    fix: `Lower-case letters, digits and -${form === 'label' ? '' : ' and .'}, starting and ending with a letter or digit.`,
+  }
 }
 
 /** True for an address that a host of the prefix can have: not its first (the network) nor its last (broadcast), unless it is a /31 or /32. */

@@ -61,7 +61,8 @@ function readConfigMap(object: KubernetesObject, problems: ProblemList): Pick<Fl
   const read = (key: string): ConfigText | undefined => (data[key] === undefined ? undefined : readConfigText(data[key], key, object, problems))
   const netConf = read('net-conf.json')
   const cniConf = read('cni-conf.json') ?? read('cni_network_config')
-  if (data['net-conf.json'] === undefined) problems.error(object.at('data'), object.label, 'the ConfigMap has no net-conf.json', 'flannel reads its Network and Backend from that key.')
+  if (data['net-conf.json'] === undefined)
+    problems.error(object.at('data'), object.label, 'the ConfigMap has no net-conf.json', 'flannel reads its Network and Backend from that key.')
   return { ...(netConf === undefined ? {} : { netConf }), ...(cniConf === undefined ? {} : { cniConf }) }
 }
 
@@ -70,7 +71,12 @@ function readConfigText(text: string, key: string, object: KubernetesObject, pro
   for (const issue of issues) problems.error(object.inText(['data', key], issue.line), object.label, `${key}: ${issue.what}`, issue.fix)
   if (issues.length > 0) return undefined
   if (documents.length !== 1 || !isObject(documents[0].value)) {
-    problems.error(object.at('data', key), object.label, `${key} holds no JSON object`, 'It looks like {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}.')
+    problems.error(
+      object.at('data', key),
+      object.label,
+      `${key} holds no JSON object`,
+      'It looks like {"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}.',
+    )
     return undefined
   }
   return { text, ...object.at('data', key) }
@@ -79,7 +85,10 @@ function readConfigText(text: string, key: string, object: KubernetesObject, pro
 function readDaemonSet(object: KubernetesObject, problems: ProblemList): Omit<FlannelManifest, 'present' | 'netConf' | 'cniConf'> {
   const value = check(daemonSetSchema(), object, problems, 'hint')
   const containers = value?.spec?.template?.spec?.containers ?? []
-  const index = Math.max(0, containers.findIndex(({ name, image }) => (name ?? '').includes('flannel') || (image ?? '').includes('flannel')))
+  const index = Math.max(
+    0,
+    containers.findIndex(({ name, image }) => (name ?? '').includes('flannel') || (image ?? '').includes('flannel')),
+  )
   const container = containers[index]
   if (container === undefined) return {}
   const words = [...(container.command ?? []), ...(container.args ?? [])]
@@ -92,7 +101,13 @@ function readDaemonSet(object: KubernetesObject, problems: ProblemList): Omit<Fl
     flags.set(match[1], match[2] ?? next ?? 'true')
   }
   for (const flag of ['iface-regex', 'iface-can-reach', 'public-ip']) {
-    if (flags.has(flag)) problems.warning(object.at('spec', 'template', 'spec', 'containers', index, 'args'), object.label, `--${flag} is not modelled: flannel is taken to use the card with the node's InternalIP`, '')
+    if (flags.has(flag))
+      problems.warning(
+        object.at('spec', 'template', 'spec', 'containers', index, 'args'),
+        object.label,
+        `--${flag} is not modelled: flannel is taken to use the card with the node's InternalIP`,
+        '',
+      )
   }
   const version = /:v?([0-9]+(?:\.[0-9]+)+)/.exec(container.image ?? '')?.[1]
   const iface = flags.get('iface')

@@ -20,7 +20,8 @@ export function takeInventory(objects: readonly KubernetesObject[], problems: Pr
     if (role === 'none' || role === 'later' || (role === 'workload' && !isAgentDaemonSet(object))) groups[role].push(object)
   }
   if (groups.none.length > 0) problems.warning(groups.none[0], '', `${countKinds(groups.none)}: play no part in packet paths, kept`, '')
-  if (groups.later.length > 0) problems.warning(groups.later[0], '', `${countKinds(groups.later)}: not modelled yet, kept`, 'Trace to the address of a pod instead.')
+  if (groups.later.length > 0)
+    problems.warning(groups.later[0], '', `${countKinds(groups.later)}: not modelled yet, kept`, 'Trace to the address of a pod instead.')
   for (const [kind, members] of groupByKind(groups.workload)) {
     problems.warning(members[0], '', `${kind} ${listNames(members)}: their pods are not created yet`, 'Add the pods themselves (kubectl get pods -A -o yaml).')
   }

@@ -20,7 +20,11 @@ class JsonSyntaxError extends Error {
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 const WORD = /[A-Za-z0-9_.+-]+/y
-const LITERALS: ReadonlyMap<string, JsonValue> = new Map<string, JsonValue>([['true', true], ['false', false], ['null', null]])
+const LITERALS: ReadonlyMap<string, JsonValue> = new Map<string, JsonValue>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+])
 
 /** @param firstLine the line of the file on which `text` starts. Reads up to the first syntax error. */
 export function readJson(text: string, firstLine: number): TextResult {
@@ -73,7 +77,8 @@ class JsonReader {
       const line = this.line
       if (this.text[this.position] !== '"') this.failHere('a key in double quotes', `the { of line ${opened}`)
       const key = this.readString()
-      if (keys.has(key)) this.issues.push({ line, what: `the key "${key}" stands twice in one object, first on line ${keys.get(key)?.line}`, fix: 'Keep one of the two.' })
+      if (keys.has(key))
+        this.issues.push({ line, what: `the key "${key}" stands twice in one object, first on line ${keys.get(key)?.line}`, fix: 'Keep one of the two.' })
       this.skipSpace()
       if (this.text[this.position] !== ':') this.failHere(`: after the key "${key}"`, `the { of line ${opened}`)
       this.position++
@@ -110,7 +115,8 @@ class JsonReader {
     const line = this.line
     this.position++
     this.skipSpace()
-    if (this.text[this.position] === close) throw new JsonSyntaxError({ line, what: `a comma before ${close}`, fix: 'JSON allows no comma after the last entry: delete it.' })
+    if (this.text[this.position] === close)
+      throw new JsonSyntaxError({ line, what: `a comma before ${close}`, fix: 'JSON allows no comma after the last entry: delete it.' })
   }
 
   private readString(): string {
@@ -143,7 +149,8 @@ class JsonReader {
     const word = WORD.exec(this.text)?.[0]
     if (word === undefined) this.fail(`${describe(first)} where a value was due`, '')
     const number = NUMBER.exec(this.text)?.[0]
-    if (number !== word && !LITERALS.has(word)) this.fail(`${clip(word)} is no JSON value`, 'Text stands in double quotes; the bare words are true, false and null.')
+    if (number !== word && !LITERALS.has(word))
+      this.fail(`${clip(word)} is no JSON value`, 'Text stands in double quotes; the bare words are true, false and null.')
     this.position += word.length
     return number === word ? Number(number) : (LITERALS.get(word) as JsonValue)
   }

@@ -47,13 +47,20 @@ export function matchesRequirement(requirement: Requirement, labels: Labels): bo
   const value = valueOf(labels, requirement.key)
   const values = requirement.values ?? []
   switch (requirement.operator) {
-    case 'In': return value !== undefined && values.includes(value)
-    case 'NotIn': return value === undefined || !values.includes(value)
-    case 'Exists': return value !== undefined
-    case 'DoesNotExist': return value === undefined
-    case 'Gt': return compareWhole(value, values[0], (a, b) => a > b)
-    case 'Lt': return compareWhole(value, values[0], (a, b) => a < b)
-    default: return false
+    case 'In':
+      return value !== undefined && values.includes(value)
+    case 'NotIn':
+      return value === undefined || !values.includes(value)
+    case 'Exists':
+      return value !== undefined
+    case 'DoesNotExist':
+      return value === undefined
+    case 'Gt':
+      return compareWhole(value, values[0], (a, b) => a > b)
+    case 'Lt':
+      return compareWhole(value, values[0], (a, b) => a < b)
+    default:
+      return false
   }
 }
 
@@ -63,18 +70,25 @@ export function matchesNodeTerms(terms: readonly NodeSelectorTerm[], node: { rea
     const expressions = term.matchExpressions ?? []
     const fields = term.matchFields ?? []
     if (expressions.length + fields.length === 0) return false
-    return expressions.every((requirement) => matchesRequirement(requirement, node.labels)) && fields.every((requirement) => matchesRequirement(requirement, { 'metadata.name': node.name }))
+    return (
+      expressions.every((requirement) => matchesRequirement(requirement, node.labels)) &&
+      fields.every((requirement) => matchesRequirement(requirement, { 'metadata.name': node.name }))
+    )
   })
 }
 
 /** What the grammar has against a requirement. */
 export function requirementFaults(requirement: Requirement, operators: readonly string[]): Fault[] {
   const { operator, values } = requirement
-  if (!operators.includes(operator)) return [{ path: ['operator'], what: `unknown operator ${JSON.stringify(operator)}`, fix: `The operators are ${operators.join(', ')}.` }]
+  if (!operators.includes(operator))
+    return [{ path: ['operator'], what: `unknown operator ${JSON.stringify(operator)}`, fix: `The operators are ${operators.join(', ')}.` }]
   const count = values?.length ?? 0
-  if ((operator === 'In' || operator === 'NotIn') && count === 0) return [{ path: ['values'], what: `${operator} without values`, fix: 'Give at least one value, or use Exists or DoesNotExist.' }]
-  if ((operator === 'Exists' || operator === 'DoesNotExist') && count > 0) return [{ path: ['values'], what: `${operator} with values`, fix: 'Leave the values out, or use In or NotIn.' }]
-  if ((operator === 'Gt' || operator === 'Lt') && (count !== 1 || wholeNumber(values?.[0]) === undefined)) return [{ path: ['values'], what: `${operator} without exactly one whole number`, fix: 'Write one, in quotes: ["3"].' }]
+  if ((operator === 'In' || operator === 'NotIn') && count === 0)
+    return [{ path: ['values'], what: `${operator} without values`, fix: 'Give at least one value, or use Exists or DoesNotExist.' }]
+  if ((operator === 'Exists' || operator === 'DoesNotExist') && count > 0)
+    return [{ path: ['values'], what: `${operator} with values`, fix: 'Leave the values out, or use In or NotIn.' }]
+  if ((operator === 'Gt' || operator === 'Lt') && (count !== 1 || wholeNumber(values?.[0]) === undefined))
+    return [{ path: ['values'], what: `${operator} without exactly one whole number`, fix: 'Write one, in quotes: ["3"].' }]
   return []
 }
 
@@ -87,10 +101,16 @@ export function labelFault(key: string, value: string): { readonly what: string;
   const prefix = slash < 0 ? undefined : key.slice(0, slash)
   const name = key.slice(slash + 1)
   if (name.length > 63 || !NAME.test(name) || (prefix !== undefined && (prefix.length > 253 || !PREFIX.test(prefix)))) {
-    return { what: `${JSON.stringify(key)} is no label key`, fix: 'A key is [dns.prefix/]name; the name has up to 63 letters, digits, - _ . and starts and ends with a letter or digit.' }
+    return {
+      what: `${JSON.stringify(key)} is no label key`,
+      fix: 'A key is [dns.prefix/]name; the name has up to 63 letters, digits, - _ . and starts and ends with a letter or digit.',
+    }
   }
   if (value.length > 63 || (value !== '' && !NAME.test(value))) {
-    return { what: `${JSON.stringify(value)} is no label value`, fix: 'A value has up to 63 letters, digits, - _ . and starts and ends with a letter or digit.' }
+    return {
+      what: `${JSON.stringify(value)} is no label value`,
+      fix: 'A value has up to 63 letters, digits, - _ . and starts and ends with a letter or digit.',
+    }
   }
   return undefined
 }

@@ -26,7 +26,11 @@ export class KubernetesObject implements Place {
   readonly value: JsonObject
   private readonly lines: Lines
 
-  constructor(head: { readonly apiVersion: string; readonly kind: string; readonly namespace: string; readonly name: string; readonly file: string }, value: JsonObject, lines: Lines) {
+  constructor(
+    head: { readonly apiVersion: string; readonly kind: string; readonly namespace: string; readonly name: string; readonly file: string },
+    value: JsonObject,
+    lines: Lines,
+  ) {
     this.apiVersion = head.apiVersion
     this.kind = head.kind
     this.namespace = head.namespace
@@ -151,7 +155,12 @@ function collectDocument(document: Located, context: Context, collected: Collect
   const kind = value.kind ?? context.itemOf?.kind
   if (typeof apiVersion !== 'string' || typeof kind !== 'string' || apiVersion === '' || kind === '') {
     const missing = typeof kind !== 'string' || kind === '' ? 'kind' : 'apiVersion'
-    reject(collected, { file: context.file, line: linesAt(lines, [missing]).line }, `an object without ${missing === 'kind' ? 'a kind' : 'an apiVersion'}`, 'Every object starts like this: apiVersion: v1, kind: Pod.')
+    reject(
+      collected,
+      { file: context.file, line: linesAt(lines, [missing]).line },
+      `an object without ${missing === 'kind' ? 'a kind' : 'an apiVersion'}`,
+      'Every object starts like this: apiVersion: v1, kind: Pod.',
+    )
   } else if (Array.isArray(value.items) || (kind.endsWith('List') && !('metadata' in value && isObject(value.metadata) && 'name' in value.metadata))) {
     collectList(value, { apiVersion, kind, lines }, context, collected)
   } else {
@@ -187,7 +196,12 @@ function collectObject(value: JsonObject, head: Head, context: Context, collecte
   const isNetwork = apiVersion.startsWith('netsim/') && name === undefined
   if (!isNetwork && (typeof name !== 'string' || name === '')) {
     const place = { file: context.file, line: linesAt(lines, ['metadata', 'name']).line }
-    const fix = typeof generated === 'string' ? 'generateName is filled in by an API server: write a name.' : typeof name === 'number' ? `Write it in quotes: "${name}".` : 'Give it a metadata.name.'
+    const fix =
+      typeof generated === 'string'
+        ? 'generateName is filled in by an API server: write a name.'
+        : typeof name === 'number'
+          ? `Write it in quotes: "${name}".`
+          : 'Give it a metadata.name.'
     reject(collected, place, `a ${kind} without a name${name === undefined ? '' : ` (${describeValue(name)})`}`, fix)
     return
   }

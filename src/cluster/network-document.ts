@@ -78,7 +78,13 @@ export interface NetworkDocument extends Place {
   readonly object: KubernetesObject
   readonly cni?: Cni
   readonly datastore?: Datastore
-  readonly runtime: { readonly name?: 'docker' | 'cni'; readonly iptables?: boolean; readonly dockerVersion?: string; readonly icc?: boolean; readonly userlandProxy?: boolean }
+  readonly runtime: {
+    readonly name?: 'docker' | 'cni'
+    readonly iptables?: boolean
+    readonly dockerVersion?: string
+    readonly icc?: boolean
+    readonly userlandProxy?: boolean
+  }
   readonly clusterCIDR?: Cidr
   readonly serviceCIDR?: Cidr
   readonly clusterDomain?: string
@@ -122,24 +128,38 @@ export function readNetworkDocument(object: KubernetesObject, problems: ProblemL
 
 /** Without the keys whose value is null or undefined. */
 function drop<Fields extends object>(fields: Fields): { [Key in keyof Fields]?: NonNullable<Fields[Key]> } {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)) as { [Key in keyof Fields]?: NonNullable<Fields[Key]> }
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)) as {
+    [Key in keyof Fields]?: NonNullable<Fields[Key]>
+  }
 }
 
 function readEtcd(spec: Spec, object: KubernetesObject, problems: ProblemList): EtcdEntry[] {
   const entries: EtcdEntry[] = []
   for (const [key, value] of Object.entries(spec.etcd ?? {})) {
     const place = object.at('spec', 'etcd', key)
-    if (!key.startsWith('/')) problems.error(place, object.label, `the etcd key ${JSON.stringify(key)} does not start with /`, 'Keys are absolute, like /coreos.com/network/config.')
+    if (!key.startsWith('/'))
+      problems.error(place, object.label, `the etcd key ${JSON.stringify(key)} does not start with /`, 'Keys are absolute, like /coreos.com/network/config.')
     else if (typeof value === 'string') entries.push({ key, value, ...place })
     else if (isObject(value) && typeof value.value === 'string') {
       const { ttl } = value
       const unknown = Object.keys(value).filter((field) => field !== 'value' && field !== 'ttl')
-      if (unknown.length > 0) problems.error(object.at('spec', 'etcd', key, unknown[0]), object.label, `unknown field ${unknown[0]} of the etcd key ${key}`, suggestName(unknown[0], ['value', 'ttl']))
+      if (unknown.length > 0)
+        problems.error(
+          object.at('spec', 'etcd', key, unknown[0]),
+          object.label,
+          `unknown field ${unknown[0]} of the etcd key ${key}`,
+          suggestName(unknown[0], ['value', 'ttl']),
+        )
       else if (ttl === undefined || ttl === null) entries.push({ key, value: value.value, ...place })
       else if (typeof ttl === 'number' && Number.isSafeInteger(ttl) && ttl > 0) entries.push({ key, value: value.value, ttl, ...place })
       else problems.error(object.at('spec', 'etcd', key, 'ttl'), object.label, `the ttl of ${key} is ${describeValue(ttl)}`, 'Write whole seconds, at least 1.')
     } else {
-      problems.error(place, object.label, `the value of the etcd key ${key} is ${describeValue(value)}, not text`, 'etcd holds text: put the JSON in single quotes, or write {value: \'...\', ttl: 86400}.')
+      problems.error(
+        place,
+        object.label,
+        `the value of the etcd key ${key} is ${describeValue(value)}, not text`,
+        "etcd holds text: put the JSON in single quotes, or write {value: '...', ttl: 86400}.",
+      )
     }
   }
   return entries
@@ -149,16 +169,43 @@ function readSegments(spec: Spec, object: KubernetesObject, problems: ProblemLis
   const segments: SegmentSpec[] = []
   for (const [index, fields] of (spec.underlay?.segments ?? []).entries()) {
     const path: Path = ['spec', 'underlay', 'segments', index]
-    const segment: SegmentSpec = { name: fields.name, cidr: fields.cidr, ...drop({ router: fields.router, mtu: fields.mtu, latency: fields.latency, rate: fields.rate }), ...object.at(...path) }
+    const segment: SegmentSpec = {
+      name: fields.name,
+      cidr: fields.cidr,
+      ...drop({ router: fields.router, mtu: fields.mtu, latency: fields.latency, rate: fields.rate }),
+      ...object.at(...path),
+    }
     const same = segments.find(({ name }) => name === segment.name)
-    if (same !== undefined) problems.error(object.at(...path, 'name'), object.label, `two segments are called ${segment.name}, the other in ${formatPlace(same)}`, 'Give each its own name.')
+    if (same !== undefined)
+      problems.error(
+        object.at(...path, 'name'),
+        object.label,
+        `two segments are called ${segment.name}, the other in ${formatPlace(same)}`,
+        'Give each its own name.',
+      )
     const overlapping = segments.find(({ cidr }) => overlaps(cidr, segment.cidr))
     if (overlapping !== undefined) {
-      problems.error(object.at(...path, 'cidr'), object.label, `segment ${segment.name} (${formatCidr(segment.cidr)}) overlaps segment ${overlapping.name} (${formatCidr(overlapping.cidr)}) of ${formatPlace(overlapping)}`, 'Segments are separate networks: give them prefixes that share no address.')
+      problems.error(
+        object.at(...path, 'cidr'),
+        object.label,
+        `segment ${segment.name} (${formatCidr(segment.cidr)}) overlaps segment ${overlapping.name} (${formatCidr(overlapping.cidr)}) of ${formatPlace(overlapping)}`,
+        'Segments are separate networks: give them prefixes that share no address.',
+      )
     }
-    if (segment.cidr.length > 30) problems.error(object.at(...path, 'cidr'), object.label, `segment ${segment.name} is a /${segment.cidr.length}: no room for a host and its router`, 'Use a prefix of /30 or shorter.')
+    if (segment.cidr.length > 30)
+      problems.error(
+        object.at(...path, 'cidr'),
+        object.label,
+        `segment ${segment.name} is a /${segment.cidr.length}: no room for a host and its router`,
+        'Use a prefix of /30 or shorter.',
+      )
     else if (segment.router !== undefined && (!contains(segment.cidr, segment.router) || !isHostAddress(segment.cidr, segment.router))) {
-      problems.error(object.at(...path, 'router'), object.label, `the router ${formatIp(segment.router)} is no host address of segment ${segment.name} (${formatCidr(segment.cidr)})`, 'Take an address of the segment that is neither its first nor its last.')
+      problems.error(
+        object.at(...path, 'router'),
+        object.label,
+        `the router ${formatIp(segment.router)} is no host address of segment ${segment.name} (${formatCidr(segment.cidr)})`,
+        'Take an address of the segment that is neither its first nor its last.',
+      )
     }
     segments.push(segment)
   }
@@ -171,14 +218,33 @@ function readRouters(spec: Spec, object: KubernetesObject, problems: ProblemList
   for (const [index, fields] of (spec.underlay?.routers ?? []).entries()) {
     const path: Path = ['spec', 'underlay', 'routers', index]
     const same = routers.find(({ name }) => name === fields.name)
-    if (same !== undefined) problems.error(object.at(...path, 'name'), object.label, `two routers are called ${fields.name}, the other in ${formatPlace(same)}`, 'Give each its own name.')
+    if (same !== undefined)
+      problems.error(
+        object.at(...path, 'name'),
+        object.label,
+        `two routers are called ${fields.name}, the other in ${formatPlace(same)}`,
+        'Give each its own name.',
+      )
     for (const [at, segment] of fields.segments.entries()) {
-      if (!names.includes(segment)) problems.error(object.at(...path, 'segments', at), object.label, `router ${fields.name} is on segment ${segment}, which is not listed`, suggestName(segment, names))
-      else if (fields.segments.indexOf(segment) !== at) problems.error(object.at(...path, 'segments', at), object.label, `router ${fields.name} is on segment ${segment} twice`, 'List each segment once.')
+      if (!names.includes(segment))
+        problems.error(
+          object.at(...path, 'segments', at),
+          object.label,
+          `router ${fields.name} is on segment ${segment}, which is not listed`,
+          suggestName(segment, names),
+        )
+      else if (fields.segments.indexOf(segment) !== at)
+        problems.error(object.at(...path, 'segments', at), object.label, `router ${fields.name} is on segment ${segment} twice`, 'List each segment once.')
     }
     const addresses = new FrozenMap(Object.entries(fields.addresses ?? {}))
     for (const segment of addresses.keys()) {
-      if (!fields.segments.includes(segment)) problems.error(object.at(...path, 'addresses', segment), object.label, `router ${fields.name} has an address on ${segment}, a segment that it is not on`, suggestName(segment, fields.segments))
+      if (!fields.segments.includes(segment))
+        problems.error(
+          object.at(...path, 'addresses', segment),
+          object.label,
+          `router ${fields.name} has an address on ${segment}, a segment that it is not on`,
+          suggestName(segment, fields.segments),
+        )
     }
     routers.push({
       name: fields.name,
@@ -208,8 +274,10 @@ function readHost(host: NonNullable<Spec['hosts']>[number], path: Path, object: 
     const place = object.at(...path, 'sysctls', key)
     const value = typeof written === 'string' ? (/^-?[0-9]{1,10}$/.test(written.trim()) ? Number(written) : Number.NaN) : Number(written)
     const name = key.includes('/') ? key.replaceAll(/[./]/g, (sign) => (sign === '/' ? '.' : '/')) : key
-    if (!Number.isSafeInteger(value)) problems.error(place, object.label, `sysctl ${key} is ${describeValue(written)}`, 'Write the whole number that sysctl prints.')
-    else if (!/^[a-z0-9_-]+(\.[A-Za-z0-9_@/-]+)+$/.test(name)) problems.error(place, object.label, `${JSON.stringify(key)} is no sysctl`, 'Write it with dots, like net.ipv4.ip_forward.')
+    if (!Number.isSafeInteger(value))
+      problems.error(place, object.label, `sysctl ${key} is ${describeValue(written)}`, 'Write the whole number that sysctl prints.')
+    else if (!/^[a-z0-9_-]+(\.[A-Za-z0-9_@/-]+)+$/.test(name))
+      problems.error(place, object.label, `${JSON.stringify(key)} is no sysctl`, 'Write it with dots, like net.ipv4.ip_forward.')
     else sysctls.push({ name, value, ...place })
   }
   return {
@@ -228,7 +296,8 @@ function readPins<Value>(pins: Readonly<Record<string, Value>> | null | undefine
   for (const [key, value] of Object.entries(pins ?? {})) {
     const place = object.at(...path, key)
     const parts = key.split('/')
-    if (parts.length < 2 || parts.length > 3 || parts.some((part) => part === '')) problems.error(place, object.label, `${JSON.stringify(key)} names nothing to pin`, 'Write node/device, namespace/pod/device or segment/router.')
+    if (parts.length < 2 || parts.length > 3 || parts.some((part) => part === ''))
+      problems.error(place, object.label, `${JSON.stringify(key)} names nothing to pin`, 'Write node/device, namespace/pod/device or segment/router.')
     else read.push({ key, value, ...place })
   }
   return read
@@ -244,7 +313,12 @@ function checkDuplicateMacs(document: NetworkDocument, problems: ProblemList): v
     const earlier = first.get(pin.value)
     if (earlier === undefined) first.set(pin.value, pin)
     else if (ownerOf(earlier.key) !== ownerOf(pin.key) && pin.value !== CALICO_MAC) {
-      problems.warning(pin, document.object.label, `${pin.key} and ${earlier.key} (${formatPlace(earlier)}) have one MAC address, ${formatMac(pin.value)}`, 'Leave it if the real network is like that; on one segment their frames go astray.')
+      problems.warning(
+        pin,
+        document.object.label,
+        `${pin.key} and ${earlier.key} (${formatPlace(earlier)}) have one MAC address, ${formatMac(pin.value)}`,
+        'Leave it if the real network is like that; on one segment their frames go astray.',
+      )
     }
   }
 }

@@ -8,23 +8,48 @@ import { lazily, optional, say } from './schema.js'
 import { parseDuration, parseRate } from './units.js'
 
 /** Commands of one tool, each as the arguments that follow its name. */
-const commands = () => optional(v.array(v.pipe(v.string(), v.check((text) => text.trim() !== '', () => say('an empty command', 'Delete the line.')))))
+const commands = () =>
+  optional(
+    v.array(
+      v.pipe(
+        v.string(),
+        v.check(
+          (text) => text.trim() !== '',
+          () => say('an empty command', 'Delete the line.'),
+        ),
+      ),
+    ),
+  )
 
 /** A name that may stand in `segment/router` and `node/device`. */
 const plainName = () =>
   v.pipe(
     v.string(),
-    v.check((text) => /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62})$/.test(text), (issue) => say(`${JSON.stringify(issue.input)} is no name`, 'Letters, digits, - _ and . only, at most 63, starting with a letter or digit.')),
+    v.check(
+      (text) => /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62})$/.test(text),
+      (issue) => say(`${JSON.stringify(issue.input)} is no name`, 'Letters, digits, - _ and . only, at most 63, starting with a letter or digit.'),
+    ),
   )
 
 /** IFNAMSIZ is 16 with the closing zero; the kernel refuses `/`, `:` and blanks, and the names . and .. */
 const deviceName = () =>
   v.pipe(
     v.string(),
-    v.check((text) => text.length <= 15 && /^[^/:\s]+$/.test(text) && text !== '.' && text !== '..', (issue) => say(`${JSON.stringify(issue.input)} is no device name`, 'A Linux device name has 1 to 15 characters, no blank, / or :.')),
+    v.check(
+      (text) => text.length <= 15 && /^[^/:\s]+$/.test(text) && text !== '.' && text !== '..',
+      (issue) => say(`${JSON.stringify(issue.input)} is no device name`, 'A Linux device name has 1 to 15 characters, no blank, / or :.'),
+    ),
   )
 
-const version = () => v.pipe(v.union([v.string(), v.number()], () => say('not a version', 'Write it in quotes: "0.11.0".')), v.transform(String), v.check((text) => /^v?[0-9]+(\.[0-9]+)*(-[A-Za-z0-9.]+)?$/.test(text), (issue) => say(`${JSON.stringify(issue.input)} is no version`, 'Write it like "0.11.0".')))
+const version = () =>
+  v.pipe(
+    v.union([v.string(), v.number()], () => say('not a version', 'Write it in quotes: "0.11.0".')),
+    v.transform(String),
+    v.check(
+      (text) => /^v?[0-9]+(\.[0-9]+)*(-[A-Za-z0-9.]+)?$/.test(text),
+      (issue) => say(`${JSON.stringify(issue.input)} is no version`, 'Write it like "0.11.0".'),
+    ),
+  )
 
 const underlay = () =>
   v.looseObject({
@@ -58,7 +83,12 @@ const underlay = () =>
 const host = () =>
   v.looseObject({
     node: v.string(),
-    sysctls: optional(v.record(v.string(), v.union([v.number(), v.string(), v.boolean()], () => say('not a number', 'Write the number that sysctl prints.')))),
+    sysctls: optional(
+      v.record(
+        v.string(),
+        v.union([v.number(), v.string(), v.boolean()], () => say('not a number', 'Write the number that sysctl prints.')),
+      ),
+    ),
     iptables: commands(),
     ipset: commands(),
     ip: commands(),

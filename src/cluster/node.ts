@@ -94,32 +94,55 @@ interface NodeAddress {
   readonly prefixLength?: number
 }
 
-function readAddress(addresses: readonly { readonly type: string; readonly address: string }[], annotations: Labels, object: KubernetesObject, problems: ProblemList): NodeAddress | undefined {
+function readAddress(
+  addresses: readonly { readonly type: string; readonly address: string }[],
+  annotations: Labels,
+  object: KubernetesObject,
+  problems: ProblemList,
+): NodeAddress | undefined {
   const annotated = readAnnotatedAddress(annotations, object, problems)
   // LegacyHostIP is InternalIP's name before Kubernetes 1.7
   for (const type of ['InternalIP', 'LegacyHostIP']) {
     for (const [index, entry] of addresses.entries()) {
       if (entry.type !== type || isIpv6Text(entry.address)) continue
       const address = parseIp(entry.address)
-      if (address !== undefined) return annotated !== undefined && contains({ base: address, length: annotated.length }, annotated.address) ? { address, prefixLength: annotated.length } : { address }
+      if (address !== undefined)
+        return annotated !== undefined && contains({ base: address, length: annotated.length }, annotated.address)
+          ? { address, prefixLength: annotated.length }
+          : { address }
       const fault = addressFault(entry.address)
       problems.error(object.at('status', 'addresses', index, 'address'), object.label, fault?.what ?? '', fault?.fix ?? '')
       return undefined
     }
   }
   if (annotated !== undefined) return { address: annotated.address, prefixLength: annotated.length }
-  problems.error(object.at('status', 'addresses'), object.label, 'the node has no IPv4 InternalIP', 'Add status.addresses: [{type: InternalIP, address: 192.168.0.100}].')
+  problems.error(
+    object.at('status', 'addresses'),
+    object.label,
+    'the node has no IPv4 InternalIP',
+    'Add status.addresses: [{type: InternalIP, address: 192.168.0.100}].',
+  )
   return undefined
 }
 
 /** `192.168.0.100/16`: the one place where an object of Kubernetes says how long a node's prefix is. */
-function readAnnotatedAddress(annotations: Labels, object: KubernetesObject, problems: ProblemList): { readonly address: Ip; readonly length: number } | undefined {
+function readAnnotatedAddress(
+  annotations: Labels,
+  object: KubernetesObject,
+  problems: ProblemList,
+): { readonly address: Ip; readonly length: number } | undefined {
   for (const key of [ADDRESS_ANNOTATION, CALICO_ADDRESS_ANNOTATION]) {
     const text = annotations[key]
     if (text === undefined || text === '') continue
     const parsed = parseAddressWithLength(text)
     if (parsed !== undefined && parsed.length <= 30) return parsed.length === 0 ? undefined : parsed
-    if (parsed === undefined) problems.error(object.at('metadata', 'annotations', key), object.label, `annotation ${key} is ${JSON.stringify(text)}`, 'Write an address with its prefix length, like 192.168.0.100/24.')
+    if (parsed === undefined)
+      problems.error(
+        object.at('metadata', 'annotations', key),
+        object.label,
+        `annotation ${key} is ${JSON.stringify(text)}`,
+        'Write an address with its prefix length, like 192.168.0.100/24.',
+      )
   }
   return undefined
 }
@@ -129,15 +152,30 @@ function readMtu(annotations: Labels, object: KubernetesObject, problems: Proble
   if (text === undefined) return undefined
   const mtu = /^[0-9]{2,5}$/.test(text) ? Number(text) : 0
   if (mtu >= 68 && mtu <= 65535) return mtu
-  problems.error(object.at('metadata', 'annotations', MTU_ANNOTATION), object.label, `annotation ${MTU_ANNOTATION} is ${JSON.stringify(text)}`, 'Write a whole number from 68 to 65535, in quotes.')
+  problems.error(
+    object.at('metadata', 'annotations', MTU_ANNOTATION),
+    object.label,
+    `annotation ${MTU_ANNOTATION} is ${JSON.stringify(text)}`,
+    'Write a whole number from 68 to 65535, in quotes.',
+  )
   return undefined
 }
 
 /** The IPv4 one of podCIDRs, which repeats podCIDR as its first. */
 function readPodCidr(single: string | undefined, several: readonly string[], object: KubernetesObject, problems: ProblemList): Cidr | undefined {
-  const written = several.length > 0 ? several.map((text, index) => ({ text, place: object.at('spec', 'podCIDRs', index) })) : single === undefined || single === '' ? [] : [{ text: single, place: object.at('spec', 'podCIDR') }]
+  const written =
+    several.length > 0
+      ? several.map((text, index) => ({ text, place: object.at('spec', 'podCIDRs', index) }))
+      : single === undefined || single === ''
+        ? []
+        : [{ text: single, place: object.at('spec', 'podCIDR') }]
   if (several.length > 0 && single !== undefined && single !== '' && single !== several[0]) {
-    problems.error(object.at('spec', 'podCIDR'), object.label, `podCIDR ${single} is not the first of podCIDRs (${several[0]})`, 'The two say the same thing: make them equal.')
+    problems.error(
+      object.at('spec', 'podCIDR'),
+      object.label,
+      `podCIDR ${single} is not the first of podCIDRs (${several[0]})`,
+      'The two say the same thing: make them equal.',
+    )
   }
   let found: Cidr | undefined
   for (const { text, place } of written) {
@@ -146,7 +184,8 @@ function readPodCidr(single: string | undefined, several: readonly string[], obj
     if (typeof prefix === 'string') {
       const fault = cidrFault(text)
       problems.error(place, object.label, `podCIDR: ${fault?.what ?? ''}`, fault?.fix ?? '')
-    } else if (prefix.length > 30) problems.error(place, object.label, `podCIDR ${formatCidr(prefix)} has no room for a bridge and a pod`, 'Use a prefix of /30 or shorter.')
+    } else if (prefix.length > 30)
+      problems.error(place, object.label, `podCIDR ${formatCidr(prefix)} has no room for a bridge and a pod`, 'Use a prefix of /30 or shorter.')
     else found ??= prefix
   }
   return found

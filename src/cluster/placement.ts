@@ -63,11 +63,20 @@ function hostPortsOf(pod: ClusterPod): HostPort[] {
 /** Why the node cannot take the pod; undefined when it can. */
 function unfit(pod: ClusterPod, node: NodeReading, load: Load): string | undefined {
   const { scheduling } = pod
-  if (!matchesLabels(scheduling.nodeSelector, node.labels)) return `its labels do not have ${Object.entries(scheduling.nodeSelector).filter(([key, value]) => node.labels[key] !== value).map(([key, value]) => `${key}=${value}`).join(', ')}`
+  if (!matchesLabels(scheduling.nodeSelector, node.labels))
+    return `its labels do not have ${Object.entries(scheduling.nodeSelector)
+      .filter(([key, value]) => node.labels[key] !== value)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(', ')}`
   if (scheduling.requiredTerms !== undefined && !matchesNodeTerms(scheduling.requiredTerms, node)) return 'no term of the required node affinity matches it'
   const taint = untolerated(scheduling, node)
-  if (taint !== undefined) return taint.key === UNSCHEDULABLE && node.unschedulable ? 'it is cordoned' : `the taint ${taint.key}${taint.value === '' ? '' : `=${taint.value}`}:${taint.effect} is not tolerated`
-  const clash = hostPortsOf(pod).find((wanted) => load.hostPorts.some((taken) => taken.port === wanted.port && taken.protocol === wanted.protocol && sameHostAddress(taken.hostIP, wanted.hostIP)))
+  if (taint !== undefined)
+    return taint.key === UNSCHEDULABLE && node.unschedulable
+      ? 'it is cordoned'
+      : `the taint ${taint.key}${taint.value === '' ? '' : `=${taint.value}`}:${taint.effect} is not tolerated`
+  const clash = hostPortsOf(pod).find((wanted) =>
+    load.hostPorts.some((taken) => taken.port === wanted.port && taken.protocol === wanted.protocol && sameHostAddress(taken.hostIP, wanted.hostIP)),
+  )
   return clash === undefined ? undefined : `host port ${clash.port}/${clash.protocol} is taken`
 }
 

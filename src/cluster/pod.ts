@@ -100,8 +100,16 @@ function checkNames(object: KubernetesObject, problems: ProblemList): void {
   if (namespace !== undefined) problems.error(object.at('metadata', 'namespace'), object.label, namespace.what, namespace.fix)
 }
 
-function readPodAddress(single: string | undefined, several: readonly { readonly ip?: string | null | undefined }[], object: KubernetesObject, problems: ProblemList): Ip | undefined {
-  const written = [{ text: single, place: object.at('status', 'podIP') }, ...several.map(({ ip }, index) => ({ text: ip ?? undefined, place: object.at('status', 'podIPs', index, 'ip') }))]
+function readPodAddress(
+  single: string | undefined,
+  several: readonly { readonly ip?: string | null | undefined }[],
+  object: KubernetesObject,
+  problems: ProblemList,
+): Ip | undefined {
+  const written = [
+    { text: single, place: object.at('status', 'podIP') },
+    ...several.map(({ ip }, index) => ({ text: ip ?? undefined, place: object.at('status', 'podIPs', index, 'ip') })),
+  ]
   for (const { text, place } of written) {
     if (text === undefined || text === '' || isIpv6Text(text)) continue
     const address = parseIp(text)
@@ -124,7 +132,12 @@ function readPorts(object: KubernetesObject, spec: PodSpec, problems: ProblemLis
         const protocol = declared.protocol ?? 'TCP'
         const same = ports.find((port) => port.port === declared.containerPort && port.protocol === protocol)
         if (same !== undefined) {
-          problems.warning(place, object.label, `port ${declared.containerPort}/${protocol} is declared twice, first on line ${same.line}`, 'The containers of a pod share one network: two of them cannot listen on one port.')
+          problems.warning(
+            place,
+            object.label,
+            `port ${declared.containerPort}/${protocol} is declared twice, first on line ${same.line}`,
+            'The containers of a pod share one network: two of them cannot listen on one port.',
+          )
           continue
         }
         const hostPort = declared.hostPort || undefined
@@ -157,6 +170,11 @@ function readScheduling(object: KubernetesObject, spec: PodSpec, problems: Probl
   return {
     nodeSelector: spec.nodeSelector ?? {},
     ...(requiredTerms === undefined ? {} : { requiredTerms }),
-    tolerations: (spec.tolerations ?? []).map(({ key, operator, value, effect }) => ({ key: key ?? '', operator: operator ?? 'Equal', value: value ?? '', effect: effect ?? '' })),
+    tolerations: (spec.tolerations ?? []).map(({ key, operator, value, effect }) => ({
+      key: key ?? '',
+      operator: operator ?? 'Equal',
+      value: value ?? '',
+      effect: effect ?? '',
+    })),
   }
 }

@@ -31,7 +31,12 @@ export function lazily<Schema>(build: () => Schema): () => Schema {
  * @param unknownFields `refuse`: a field that the schema does not have is an error (netsim's own documents); `hint`: only one that is
  *   spelt almost like a known one is a warning (Kubernetes objects have far more fields than netsim reads).
  */
-export function check<const Schema extends v.GenericSchema>(schema: Schema, object: KubernetesObject, problems: ProblemList, unknownFields: 'refuse' | 'hint'): v.InferOutput<Schema> | undefined {
+export function check<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  object: KubernetesObject,
+  problems: ProblemList,
+  unknownFields: 'refuse' | 'hint',
+): v.InferOutput<Schema> | undefined {
   const shaped = checkShape(schema, object.value, [], { object, problems, unknownFields })
   const result = v.safeParse(schema, object.value)
   if (result.success) return shaped ? result.output : undefined
@@ -56,7 +61,8 @@ function reportIssue(issue: v.BaseIssue<unknown>, object: KubernetesObject, prob
 const EXPECTED: Readonly<Record<string, string>> = { string: 'text', number: 'a number', boolean: 'true or false', Array: 'a list', Object: 'a mapping' }
 
 function fixOf(issue: v.BaseIssue<unknown>): string {
-  if (issue.expected === 'string' && (typeof issue.input === 'number' || typeof issue.input === 'boolean')) return `Write it in quotes: "${String(issue.input)}".`
+  if (issue.expected === 'string' && (typeof issue.input === 'number' || typeof issue.input === 'boolean'))
+    return `Write it in quotes: "${String(issue.input)}".`
   if (issue.expected === 'Array') return 'Start each item on a line of its own with "- ".'
   const choices = choicesOf(issue)
   return choices.length > 0 && typeof issue.input === 'string' ? suggestName(issue.input, choices) : ''
@@ -92,16 +98,23 @@ interface SchemaShape {
 /** Reports unknown fields, and lists where mappings are due: valibot takes a list for an object. False when there was one. */
 function checkShape(schema: SchemaShape, value: JsonValue | undefined, path: Path, context: Unknown): boolean {
   if (schema.wrapped !== undefined) return checkShape(schema.wrapped, value, path, context)
-  if (schema.item !== undefined && Array.isArray(value)) return allOf(value.map((item: JsonValue, index) => checkShape(schema.item as SchemaShape, item, [...path, index], context)))
+  if (schema.item !== undefined && Array.isArray(value))
+    return allOf(value.map((item: JsonValue, index) => checkShape(schema.item as SchemaShape, item, [...path, index], context)))
   if (schema.entries === undefined && schema.type !== 'record') return true
   if (Array.isArray(value)) {
     const { object, problems } = context
-    problems.error({ file: object.file, line: object.lineOf(path) }, object.label, `${formatPath(path)} is a list, not a mapping`, 'Write key: value, without the dash.')
+    problems.error(
+      { file: object.file, line: object.lineOf(path) },
+      object.label,
+      `${formatPath(path)} is a list, not a mapping`,
+      'Write key: value, without the dash.',
+    )
     return false
   }
   if (!isObject(value)) return true
   const { entries } = schema
-  if (entries === undefined) return schema.value === undefined || allOf(Object.keys(value).map((key) => checkShape(schema.value as SchemaShape, value[key], [...path, key], context)))
+  if (entries === undefined)
+    return schema.value === undefined || allOf(Object.keys(value).map((key) => checkShape(schema.value as SchemaShape, value[key], [...path, key], context)))
   const known = Object.keys(entries)
   return allOf(
     Object.keys(value).map((key) => {
@@ -125,5 +138,6 @@ function reportUnknownField(key: string, known: readonly string[], path: Path, c
     return
   }
   const meant = key.length < 5 ? undefined : known.find((candidate) => candidate.length >= 5 && editDistance(key.toLowerCase(), candidate.toLowerCase()) <= 1)
-  if (meant !== undefined) problems.warning(place, object.label, `unknown field ${formatPath([...path, key])}`, `Did you mean ${meant}? As it stands the field says nothing.`)
+  if (meant !== undefined)
+    problems.warning(place, object.label, `unknown field ${formatPath([...path, key])}`, `Did you mean ${meant}? As it stands the field says nothing.`)
 }

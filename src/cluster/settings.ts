@@ -100,7 +100,12 @@ function hasFlannelKeys(document: NetworkDocument | undefined): boolean {
 
 function inferCni({ document, manifest, objects, nodes }: SettingsInput): Cni {
   const flannel = manifest.present || hasFlannelKeys(document) || nodes.some((node) => node.flannel !== undefined)
-  const calico = objects.some((object) => CALICO_GROUPS.includes(groupOf(object.apiVersion)) || (object.kind === 'DaemonSet' && object.name === 'calico-node') || (object.kind === 'ConfigMap' && object.name === 'calico-config'))
+  const calico = objects.some(
+    (object) =>
+      CALICO_GROUPS.includes(groupOf(object.apiVersion)) ||
+      (object.kind === 'DaemonSet' && object.name === 'calico-node') ||
+      (object.kind === 'ConfigMap' && object.name === 'calico-config'),
+  )
   if (calico) return flannel ? 'canal' : 'calico'
   return flannel ? 'flannel' : 'none'
 }
@@ -125,7 +130,11 @@ function resolveRuntime(document: NetworkDocument | undefined, cni: Cni, manifes
   }
 }
 
-function resolveFlannel({ document, manifest, nodes }: SettingsInput, how: { readonly usesFlannel: boolean; readonly datastore: Datastore }, problems: ProblemList): FlannelSettings {
+function resolveFlannel(
+  { document, manifest, nodes }: SettingsInput,
+  how: { readonly usesFlannel: boolean; readonly datastore: Datastore },
+  problems: ProblemList,
+): FlannelSettings {
   const iface = document?.flannel.iface ?? manifest.iface
   const inEtcd = document?.etcd.find(({ key }) => key === FLANNEL_CONFIG_KEY)
   const told = how.datastore === 'etcd' ? (inEtcd === undefined ? undefined : { text: inEtcd.value, file: inEtcd.file, line: inEtcd.line }) : manifest.netConf
@@ -164,7 +173,12 @@ function checkClusterCidr(document: NetworkDocument | undefined, flannel: Flanne
   if (document?.clusterCIDR === undefined || flannel.config === undefined) return
   const network = networkOf(flannel.config.text)
   if (network === undefined || formatCidr(network) === formatCidr(document.clusterCIDR)) return
-  problems.warning(document.object.at('spec', 'clusterCIDR'), document.object.label, `clusterCIDR is ${formatCidr(document.clusterCIDR)}, flannel's Network ${formatCidr(network)} (${formatPlace(flannel.config)})`, 'flannel goes by its own Network; make the two equal.')
+  problems.warning(
+    document.object.at('spec', 'clusterCIDR'),
+    document.object.label,
+    `clusterCIDR is ${formatCidr(document.clusterCIDR)}, flannel's Network ${formatCidr(network)} (${formatPlace(flannel.config)})`,
+    'flannel goes by its own Network; make the two equal.',
+  )
 }
 
 /** `v0.11.0-amd64` → `0.11.0`. */

@@ -56,7 +56,13 @@ export function buildUnderlay(document: NetworkDocument | undefined, nodes: read
   const segments = specs.map((spec) => completeSegment(spec, taken, document === undefined || document.segments.length === 0))
   for (const segment of segments) {
     const clash = nodes.find(({ address }) => address === segment.router)
-    if (clash !== undefined) problems.error(segment, '', `the router of segment ${segment.name} and node ${clash.name} (${formatPlace(clash)}) both have ${formatIp(segment.router)}`, 'Give the router another address of the segment.')
+    if (clash !== undefined)
+      problems.error(
+        segment,
+        '',
+        `the router of segment ${segment.name} and node ${clash.name} (${formatPlace(clash)}) both have ${formatIp(segment.router)}`,
+        'Give the router another address of the segment.',
+      )
   }
   return { segments, routers: buildRouters(document, segments, taken, problems) }
 }
@@ -71,9 +77,19 @@ export function checkNodeAddress(node: NodeReading, segments: readonly Segment[]
   const segment = segmentOf(segments, node.address)
   const place = node.object.at('status', 'addresses')
   if (segment === undefined) {
-    problems.error(place, node.object.label, `its address ${formatIp(node.address)} is in no segment (${segments.map(({ name, cidr: prefix }) => `${name} ${formatCidr(prefix)}`).join(', ')})`, 'Correct the address, or list its segment in spec.underlay.segments of the Network document.')
+    problems.error(
+      place,
+      node.object.label,
+      `its address ${formatIp(node.address)} is in no segment (${segments.map(({ name, cidr: prefix }) => `${name} ${formatCidr(prefix)}`).join(', ')})`,
+      'Correct the address, or list its segment in spec.underlay.segments of the Network document.',
+    )
   } else if (!isHostAddress(segment.cidr, node.address)) {
-    problems.error(place, node.object.label, `its address ${formatIp(node.address)} is the ${node.address === segment.cidr.base ? 'network' : 'broadcast'} address of segment ${segment.name} (${formatCidr(segment.cidr)})`, `Take another one${segment.inferred ? `, or say how long the prefix is with the annotation ${ADDRESS_ANNOTATION}` : ''}.`)
+    problems.error(
+      place,
+      node.object.label,
+      `its address ${formatIp(node.address)} is the ${node.address === segment.cidr.base ? 'network' : 'broadcast'} address of segment ${segment.name} (${formatCidr(segment.cidr)})`,
+      `Take another one${segment.inferred ? `, or say how long the prefix is with the annotation ${ADDRESS_ANNOTATION}` : ''}.`,
+    )
   }
   return segment
 }
@@ -87,7 +103,12 @@ function inferSegments(nodes: readonly NodeReading[], problems: ProblemList): Se
     const wider = found.find((segment) => covers(segment.cidr, prefix))
     if (wider === undefined) found.push({ cidr: prefix, node })
     else if (wider.cidr.length !== prefix.length) {
-      problems.warning(node, node.object.label, `its prefix ${formatCidr(prefix)} lies inside ${formatCidr(wider.cidr)}, which ${wider.node.object.label} (${formatPlace(wider.node)}) tells`, `It is taken to be on ${formatCidr(wider.cidr)}; list the segments in a Network document if it is not.`)
+      problems.warning(
+        node,
+        node.object.label,
+        `its prefix ${formatCidr(prefix)} lies inside ${formatCidr(wider.cidr)}, which ${wider.node.object.label} (${formatPlace(wider.node)}) tells`,
+        `It is taken to be on ${formatCidr(wider.cidr)}; list the segments in a Network document if it is not.`,
+      )
     }
   }
   for (const node of nodes) {
@@ -100,7 +121,17 @@ function inferSegments(nodes: readonly NodeReading[], problems: ProblemList): Se
 function completeSegment(spec: SegmentSpec, taken: Set<Ip>, inferred: boolean): Segment {
   const router = spec.router ?? lastFreeAddress(spec.cidr, taken) ?? broadcastOf(spec.cidr) - 1
   taken.add(router)
-  return { name: spec.name, cidr: spec.cidr, router, mtu: spec.mtu ?? DEFAULT_MTU, latency: spec.latency ?? DEFAULT_LATENCY, rate: spec.rate ?? DEFAULT_RATE, inferred, file: spec.file, line: spec.line }
+  return {
+    name: spec.name,
+    cidr: spec.cidr,
+    router,
+    mtu: spec.mtu ?? DEFAULT_MTU,
+    latency: spec.latency ?? DEFAULT_LATENCY,
+    rate: spec.rate ?? DEFAULT_RATE,
+    inferred,
+    file: spec.file,
+    line: spec.line,
+  }
 }
 
 /** The highest host address that nobody has. */
@@ -123,7 +154,11 @@ function buildRouters(document: NetworkDocument | undefined, segments: readonly 
 }
 
 /** The first router listed on a segment has the segment's `router` address, the others the next free ones downwards, unless they say which. */
-function buildRouter(spec: RouterSpec, segments: readonly Segment[], state: { readonly served: Set<string>; readonly taken: Set<Ip>; readonly problems: ProblemList }): Router {
+function buildRouter(
+  spec: RouterSpec,
+  segments: readonly Segment[],
+  state: { readonly served: Set<string>; readonly taken: Set<Ip>; readonly problems: ProblemList },
+): Router {
   const { served, taken, problems } = state
   const interfaces: { readonly segment: string; readonly address: Ip; readonly length: number }[] = []
   for (const name of new Set(spec.segments)) {
@@ -131,7 +166,12 @@ function buildRouter(spec: RouterSpec, segments: readonly Segment[], state: { re
     if (segment === undefined) continue
     const told = spec.addresses.get(name)
     if (told !== undefined && (!contains(segment.cidr, told) || !isHostAddress(segment.cidr, told))) {
-      problems.error(spec, '', `router ${spec.name} has the address ${formatIp(told)} on segment ${name} (${formatCidr(segment.cidr)})`, 'Take a host address of the segment.')
+      problems.error(
+        spec,
+        '',
+        `router ${spec.name} has the address ${formatIp(told)} on segment ${name} (${formatCidr(segment.cidr)})`,
+        'Take a host address of the segment.',
+      )
     }
     const address = told ?? (served.has(name) ? lastFreeAddress(segment.cidr, taken) : segment.router)
     served.add(name)

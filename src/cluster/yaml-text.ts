@@ -3,7 +3,20 @@
  * (`<<`, which kubectl reads too) have to work, and aliases must not blow up: an alias shares the converted value, and what it would
  * amount to written out is counted.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, Scalar, type Document, type ParsedNode, type YAMLError, type YAMLMap, type YAMLSeq } from 'yaml'
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseAllDocuments,
+  Scalar,
+  type Document,
+  type ParsedNode,
+  type YAMLError,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml'
 import { isObject, MAX_DEPTH, setKey, type JsonValue, type Lines, type Located, type TextIssue, type TextResult } from './located.js'
 
 /** What the aliases of one document may amount to, in values, all written out; a long text counts as several. */
@@ -38,21 +51,32 @@ export function readYaml(text: string, firstLine: number): TextResult {
     parsed = Array.isArray(result) ? result : []
   } catch (error) {
     // the package's parser is recursive: brackets nested thousands deep exhaust the stack
-    const what = error instanceof RangeError ? 'values nested too deep to read' : `text that cannot be read as YAML (${error instanceof Error ? error.message : String(error)})`
+    const what =
+      error instanceof RangeError
+        ? 'values nested too deep to read'
+        : `text that cannot be read as YAML (${error instanceof Error ? error.message : String(error)})`
     return { documents: [], issues: [{ line: firstLine, what, fix: 'Check where the brackets and the indentation close.' }] }
   }
   const documents: Located[] = []
   for (const document of parsed) {
     const found = document.errors.map((error) => describeError(error, lineCounter, lineOffset))
     if (found.length > 0) issues.push(...limit(found))
-    else if (document.contents !== null) documents.push(...convertDocument(document.contents, { lineCounter, lineOffset, anchors: new Map(), issues, aliased: 0 }))
+    else if (document.contents !== null)
+      documents.push(...convertDocument(document.contents, { lineCounter, lineOffset, anchors: new Map(), issues, aliased: 0 }))
   }
   return { documents, issues }
 }
 
 function limit(issues: readonly TextIssue[]): TextIssue[] {
   if (issues.length <= MAX_ISSUES) return [...issues]
-  return [...issues.slice(0, MAX_ISSUES), { line: issues[MAX_ISSUES].line, what: `${issues.length - MAX_ISSUES} more errors from here on`, fix: 'Mend the first one; the others may follow from it.' }]
+  return [
+    ...issues.slice(0, MAX_ISSUES),
+    {
+      line: issues[MAX_ISSUES].line,
+      what: `${issues.length - MAX_ISSUES} more errors from here on`,
+      fix: 'Mend the first one; the others may follow from it.',
+    },
+  ]
 }
 
 function convertDocument(contents: ParsedNode, context: Context): Located[] {
@@ -69,7 +93,8 @@ function convertDocument(contents: ParsedNode, context: Context): Located[] {
 
 function convert(node: ParsedNode | null, context: Context, depth: number): Read {
   if (node === null) return { value: null, lines: { line: context.lineOffset + 1 }, size: 1 }
-  if (depth > MAX_DEPTH) stop(node, context, `values nested more than ${MAX_DEPTH} deep`, 'No Kubernetes object is this deep; check the brackets and the indentation.')
+  if (depth > MAX_DEPTH)
+    stop(node, context, `values nested more than ${MAX_DEPTH} deep`, 'No Kubernetes object is this deep; check the brackets and the indentation.')
   if (isAlias(node)) return resolveAlias(node, context)
   const anchor = node.anchor
   if (anchor !== undefined) context.anchors.set(anchor, 'open')
@@ -81,9 +106,16 @@ function convert(node: ParsedNode | null, context: Context, depth: number): Read
 function resolveAlias(node: ParsedNode & { readonly source: string }, context: Context): Read {
   const target = context.anchors.get(node.source)
   if (target === 'open') stop(node, context, `the alias *${node.source} stands inside the value that it repeats`, 'Write the value out.')
-  if (target === undefined) stop(node, context, `the alias *${node.source} names no anchor before it`, `Write &${node.source} before the value to repeat, or quote the text if the asterisk was meant.`)
+  if (target === undefined)
+    stop(
+      node,
+      context,
+      `the alias *${node.source} names no anchor before it`,
+      `Write &${node.source} before the value to repeat, or quote the text if the asterisk was meant.`,
+    )
   context.aliased += target.size
-  if (context.aliased > MAX_ALIASED_VALUES) stop(node, context, `aliases that amount to more than ${MAX_ALIASED_VALUES} values`, 'Aliases of aliases multiply; write the values out.')
+  if (context.aliased > MAX_ALIASED_VALUES)
+    stop(node, context, `aliases that amount to more than ${MAX_ALIASED_VALUES} values`, 'Aliases of aliases multiply; write the values out.')
   return { ...target, lines: { ...target.lines, line: lineOf(node, context) } }
 }
 
@@ -125,7 +157,8 @@ function convertMap(node: YAMLMap.Parsed, context: Context, depth: number): Read
       merged.push(read)
       continue
     }
-    if (keys.has(key)) context.issues.push({ line, what: `the key ${key} stands twice in one mapping, first on line ${keys.get(key)?.line}`, fix: 'Keep one of the two.' })
+    if (keys.has(key))
+      context.issues.push({ line, what: `the key ${key} stands twice in one mapping, first on line ${keys.get(key)?.line}`, fix: 'Keep one of the two.' })
     setKey(value, key, read.value)
     keys.set(key, { ...read.lines, line })
   }
@@ -148,7 +181,8 @@ function mergeKeys(from: Located, value: Record<string, JsonValue>, keys: Map<st
 
 function keyText(key: ParsedNode, context: Context): string {
   const read = convert(key, context, 0)
-  if (typeof read.value === 'object' && read.value !== null) stop(key, context, 'a mapping or list as a key', 'Keys are plain text; quote the key if it starts with a bracket.')
+  if (typeof read.value === 'object' && read.value !== null)
+    stop(key, context, 'a mapping or list as a key', 'Keys are plain text; quote the key if it starts with a bracket.')
   return String(read.value)
 }
 

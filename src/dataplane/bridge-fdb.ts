@@ -42,8 +42,13 @@ interface FdbWords {
 }
 
 const STATES: ReadonlyMap<string, FdbSpec['state']> = new Map([
-  ['permanent', 'permanent'], ['local', 'permanent'], ['static', 'static'], ['temp', 'static'], ['dynamic', 'reachable'], ['reachable', 'reachable'],
-    ['stale', 'reachable'],
+  ['permanent', 'permanent'],
+  ['local', 'permanent'],
+  ['static', 'static'],
+  ['temp', 'static'],
+  ['dynamic', 'reachable'],
+  ['reachable', 'reachable'],
+  ['stale', 'reachable'],
 ])
 const FLAGS = ['extern_learn', 'sticky', 'offload', 'router', 'use', 'locked']
 
@@ -62,8 +67,8 @@ function readWords(words: Words, report: Report, options: { readonly named: bool
     else if (word === 'master') said.master = options.named ? (words.next() ?? '') : ''
     else if (STATES.has(word)) said.state = STATES.get(word)
     else if (FLAGS.includes(word)) report.warning(`the flag "${word}" of an FDB entry is not modelled and left out`)
-    else if (word === 'vlan' || word === 'src_vni'
-      || word === 'nhid') return report.error(`"${word} ${words.next() ?? ''}" of an FDB entry is not modelled`, 'The entry is left out.')
+    else if (word === 'vlan' || word === 'src_vni' || word === 'nhid')
+      return report.error(`"${word} ${words.next() ?? ''}" of an FDB entry is not modelled`, 'The entry is left out.')
     else if (word === 'port') {
       if ((said.port = number(65535)) === undefined) return undefined
     } else if (word === 'vni') {
@@ -71,8 +76,8 @@ function readWords(words: Words, report: Report, options: { readonly named: bool
     } else if (word === 'dst') {
       const text = words.next() ?? ''
       said.destination = parseIp(text)
-      if (said.destination === undefined) return report.error(`Invalid address "${text}" behind dst`,
-        text.includes(':') ? 'IPv6 is not modelled.' : 'Give an IPv4 address.')
+      if (said.destination === undefined)
+        return report.error(`Invalid address "${text}" behind dst`, text.includes(':') ? 'IPv6 is not modelled.' : 'Give an IPv4 address.')
     } else if (word === 'to' || said.mac === undefined) {
       const text = word === 'to' ? (words.next() ?? '') : word
       said.mac = parseMac(text)
@@ -116,7 +121,10 @@ export interface FdbCommandOptions extends CommandOptions {
 
 /** `bridge fdb …` with or without the leading words. After an error the table is as it was. */
 export function applyFdbCommand(
-  fdb: readonly FdbSpec[], text: string, place: Place, options: FdbCommandOptions = {},
+  fdb: readonly FdbSpec[],
+  text: string,
+  place: Place,
+  options: FdbCommandOptions = {},
 ): { readonly fdb: readonly FdbSpec[]; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   return { fdb: apply(fdb, text, options, report) ?? fdb, problems: report.problems }
@@ -139,16 +147,16 @@ function apply(fdb: readonly FdbSpec[], text: string, options: FdbCommandOptions
   if (options.devices !== undefined && device === undefined) return report.error(`Cannot find device "${name}"`)
   // an entry of the bridge itself stands in the bridge's own table
   const bridge = said.master !== undefined ? device?.master : device?.kind === 'bridge' ? device.name : undefined
-  if (said.master !== undefined
-    && bridge === undefined) return report.error('RTNETLINK answers: Operation not supported', `${name} is not known as the port of a bridge.`)
+  if (said.master !== undefined && bridge === undefined)
+    return report.error('RTNETLINK answers: Operation not supported', `${name} is not known as the port of a bridge.`)
   const self = said.master === undefined && bridge === undefined
   const entry: FdbSpec = {
     ...entryOf({ ...said, master: bridge, self, state: said.state ?? 'permanent' }, mac, name),
     ...(options.provenance === undefined ? {} : { provenance: options.provenance }),
   }
   const vxlan = device?.kind === 'vxlan' ? device : undefined
-  if (vxlan !== undefined || (device === undefined && entry.destination !== undefined)) return applyToVxlan(fdb,
-    { entry: withoutDefaults(entry, vxlan), command }, vxlan !== undefined, report)
+  if (vxlan !== undefined || (device === undefined && entry.destination !== undefined))
+    return applyToVxlan(fdb, { entry: withoutDefaults(entry, vxlan), command }, vxlan !== undefined, report)
   return applyToBridge(fdb, { entry, command }, report)
 }
 

@@ -32,5 +32,7 @@ export function sectionsOf(dataplane: Dataplane): readonly DataplaneSection[] {
 
 /** `# NETNS: COMMAND`, then its output, for each section. */
 export function printDataplane(dataplane: Dataplane): string {
-  return sectionsOf(dataplane).map(({ command, text }) => `# ${dataplane.netns}: ${command}\n${text}`).join('\n')
+  return sectionsOf(dataplane)
+    .map(({ command, text }) => `# ${dataplane.netns}: ${command}\n${text}`)
+    .join('\n')
 }

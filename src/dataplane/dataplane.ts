@@ -72,12 +72,24 @@ export type DeviceSpec =
   /** A real card, plugged into a segment of the underlay; absent or unknown segment: no carrier. */
   | (DeviceCommon & { readonly kind: 'nic'; readonly segment?: string })
   | (DeviceCommon & { readonly kind: 'veth'; readonly peer: { readonly netns: string; readonly device: string } })
-  | (DeviceCommon & { readonly kind: 'bridge'; /** seconds, default 300 */ readonly ageing?: number; readonly nfCallIptables?: boolean; readonly vlanFiltering?: boolean })
+  | (DeviceCommon & {
+      readonly kind: 'bridge'
+      /** seconds, default 300 */ readonly ageing?: number
+      readonly nfCallIptables?: boolean
+      readonly vlanFiltering?: boolean
+    })
   /** A user-space process reads and writes it; `handler` names the one the network composes in (`flanneld udp`). */
   | (DeviceCommon & { readonly kind: 'tun'; readonly handler?: string })
   | (DeviceCommon & VxlanSpec)
   /** IPIP: remote absent means taken from the route's gateway. */
-  | (DeviceCommon & { readonly kind: 'ipip'; readonly local?: Ip; readonly remote?: Ip; readonly ttl: number | 'inherit'; readonly tos: number | 'inherit'; readonly pmtudisc: boolean })
+  | (DeviceCommon & {
+      readonly kind: 'ipip'
+      readonly local?: Ip
+      readonly remote?: Ip
+      readonly ttl: number | 'inherit'
+      readonly tos: number | 'inherit'
+      readonly pmtudisc: boolean
+    })
   | (DeviceCommon & { readonly kind: 'wireguard'; readonly port: number; readonly peers: readonly WireguardPeerSpec[] })
   | (DeviceCommon & { readonly kind: 'dummy' })
 

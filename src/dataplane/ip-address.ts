@@ -18,19 +18,27 @@ export function printAddresses(devices: readonly DeviceSpec[], options: PrintAdd
   return devices.map((device, i) => printDevice(device, devices, { ifindex: options.ifindex?.(device) ?? i + 1, peer: options.peer?.(device) })).join('')
 }
 
-function printDevice(device: DeviceSpec, devices: readonly DeviceSpec[],
-  { ifindex, peer }: { readonly ifindex: number; readonly peer: string | undefined }): string {
+function printDevice(
+  device: DeviceSpec,
+  devices: readonly DeviceSpec[],
+  { ifindex, peer }: { readonly ifindex: number; readonly peer: string | undefined },
+): string {
   const carrier = hasCarrier(device, devices)
   const name = device.name + (peer === undefined ? lowerOf(device, devices) : `@${peer}`)
   const master = device.master === undefined ? '' : `master ${device.master} `
-  const head = `${ifindex}: ${name}: <${flagsOf(device, carrier).join(',')}> mtu ${device.mtu} qdisc ${qdiscOf(device)} ${master}state ${stateOf(device,
-    carrier)} group default${queueOf(device)}`
+  const head = `${ifindex}: ${name}: <${flagsOf(device, carrier).join(',')}> mtu ${device.mtu} qdisc ${qdiscOf(device)} ${master}state ${stateOf(
+    device,
+    carrier,
+  )} group default${queueOf(device)}`
   const link = device.kind === 'loopback' ? 'link/loopback' : device.kind === 'ipip' ? 'link/ipip' : device.mac === undefined ? 'link/none' : 'link/ether'
-  const hardware = device.kind === 'loopback'
-    ? ' 00:00:00:00:00:00 brd 00:00:00:00:00:00'
-    : device.kind === 'ipip'
-      ? ` ${formatIp(device.local ?? 0)} ${device.remote === undefined ? 'brd 0.0.0.0' : `peer ${formatIp(device.remote)}`}`
-      : device.mac === undefined ? ' ' : ` ${formatMac(device.mac)} brd ff:ff:ff:ff:ff:ff`
+  const hardware =
+    device.kind === 'loopback'
+      ? ' 00:00:00:00:00:00 brd 00:00:00:00:00:00'
+      : device.kind === 'ipip'
+        ? ` ${formatIp(device.local ?? 0)} ${device.remote === undefined ? 'brd 0.0.0.0' : `peer ${formatIp(device.remote)}`}`
+        : device.mac === undefined
+          ? ' '
+          : ` ${formatMac(device.mac)} brd ff:ff:ff:ff:ff:ff`
   return `${head}\n    ${link}${hardware}\n${device.addresses.map((address, i) => printAddress(address, device, i)).join('')}`
 }
 
@@ -44,7 +52,8 @@ function printAddress(address: AddressSpec, device: DeviceSpec, index: number): 
 
 function lowerOf(device: DeviceSpec, devices: readonly DeviceSpec[]): string {
   return device.kind === 'veth' && devices.some((other) => other.kind === 'veth' && other.name === device.peer.device && other.peer.device === device.name)
-    ? `@${device.peer.device}` : ''
+    ? `@${device.peer.device}`
+    : ''
 }
 
 function hasCarrier(device: DeviceSpec, devices: readonly DeviceSpec[]): boolean {
@@ -52,8 +61,13 @@ function hasCarrier(device: DeviceSpec, devices: readonly DeviceSpec[]): boolean
 }
 
 function flagsOf(device: DeviceSpec, carrier: boolean): readonly string[] {
-  const kind = { loopback: ['LOOPBACK'], tun: ['POINTOPOINT', 'MULTICAST', 'NOARP'], wireguard: ['POINTOPOINT', 'NOARP'], ipip: ['NOARP'],
-    dummy: ['BROADCAST', 'NOARP'] } as const
+  const kind = {
+    loopback: ['LOOPBACK'],
+    tun: ['POINTOPOINT', 'MULTICAST', 'NOARP'],
+    wireguard: ['POINTOPOINT', 'NOARP'],
+    ipip: ['NOARP'],
+    dummy: ['BROADCAST', 'NOARP'],
+  } as const
   const own: readonly string[] = device.kind in kind ? kind[device.kind as keyof typeof kind] : ['BROADCAST', 'MULTICAST']
   return [...(device.up && !carrier ? ['NO-CARRIER'] : []), ...own, ...(device.up ? ['UP'] : []), ...(device.up && carrier ? ['LOWER_UP'] : [])]
 }
@@ -78,8 +92,11 @@ const COMMANDS = ['add', 'change', 'chg', 'replace', 'delete'] as const
  * `ip addr …` with or without the leading words. The connected and local routes that a kernel adds with an address are none of
  * this function's. After an error the devices are as they were.
  */
-export function applyAddressCommand(devices: readonly DeviceSpec[], text: string,
-  place: Place): { readonly devices: readonly DeviceSpec[]; readonly problems: readonly Problem[] } {
+export function applyAddressCommand(
+  devices: readonly DeviceSpec[],
+  text: string,
+  place: Place,
+): { readonly devices: readonly DeviceSpec[]; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   return { devices: apply(devices, text, report) ?? devices, problems: report.problems }
 }
@@ -98,8 +115,10 @@ function apply(devices: readonly DeviceSpec[], text: string, report: Report): re
   if (device === undefined) return report.error(`Cannot find device "${said.device}"`)
   const at = device.addresses.findIndex(({ address, length }) => address === said.spec.address && length === said.spec.length)
   const change = (addresses: readonly AddressSpec[]): readonly DeviceSpec[] => devices.map((other) => (other === device ? { ...device, addresses } : other))
-  if (command === 'delete') return at < 0 ? report.error('RTNETLINK answers: Cannot assign requested address', `${device.name} does not have it.`)
-    : change(device.addresses.toSpliced(at, 1))
+  if (command === 'delete')
+    return at < 0
+      ? report.error('RTNETLINK answers: Cannot assign requested address', `${device.name} does not have it.`)
+      : change(device.addresses.toSpliced(at, 1))
   if (at < 0) return change([...device.addresses, said.spec])
   return command === 'add' ? report.error('RTNETLINK answers: File exists', `${device.name} has it already.`) : change(device.addresses.with(at, said.spec))
 }
@@ -114,8 +133,8 @@ function readAddress(words: Words, report: Report): { readonly device: string; r
     else if (word === 'brd' || word === 'broadcast') broadcast = words.next() ?? ''
     else if (word === 'scope') {
       const text = words.next()
-      if (text !== 'global' && text !== 'link'
-        && text !== 'host') return report.error(`argument "${text ?? ''}" is wrong: invalid scope value.`, 'global, link or host.')
+      if (text !== 'global' && text !== 'link' && text !== 'host')
+        return report.error(`argument "${text ?? ''}" is wrong: invalid scope value.`, 'global, link or host.')
       scope = text
     } else if (word === 'label') report.warning(`the label "${words.next() ?? ''}" of an address is not modelled and left out`)
     else if (word === 'peer' || word === 'noprefixroute' || word === 'metric' || word === 'valid_lft' || word === 'preferred_lft') {
@@ -123,14 +142,18 @@ function readAddress(words: Words, report: Report): { readonly device: string; r
     } else if (word === 'local' || local === undefined) {
       const text = word === 'local' ? (words.next() ?? '') : word
       local = parseAddressWithLength(text)
-      if (local === undefined) return report.error(`any valid prefix is expected rather than "${text}".`,
-        text.includes(':') ? 'IPv6 is not modelled.' : 'ADDRESS/LENGTH.')
+      if (local === undefined)
+        return report.error(`any valid prefix is expected rather than "${text}".`, text.includes(':') ? 'IPv6 is not modelled.' : 'ADDRESS/LENGTH.')
     } else return report.error(`"${word}" is a garbage here`, 'Check the spelling of this word.')
   }
   if (device === undefined) return report.error('Not enough information: "dev" argument is required.')
   if (local === undefined) return report.error('"local" is not specified: the command names no address')
-  const brd = broadcast === undefined || broadcast === '-' ? undefined
-    : broadcast === '+' ? broadcastOf({ base: local.address & maskOf(local.length), length: local.length }) : parseIp(broadcast)
+  const brd =
+    broadcast === undefined || broadcast === '-'
+      ? undefined
+      : broadcast === '+'
+        ? broadcastOf({ base: local.address & maskOf(local.length), length: local.length })
+        : parseIp(broadcast)
   if (broadcast !== undefined && broadcast !== '-' && brd === undefined) return report.error(`an IP address is expected rather than "${broadcast}"`)
   const host = contains({ base: 127 << 24, length: 8 }, local.address)
   return { device, spec: { ...local, scope: scope ?? (host ? 'host' : 'global'), ...(brd === undefined ? {} : { broadcast: brd }) } }

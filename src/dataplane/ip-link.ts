@@ -8,8 +8,11 @@ import type { BridgePortSpec, DeviceSpec } from './dataplane.js'
 import { abbreviated, parseInteger, Report, Words, type Place } from './text.js'
 
 /** With or without the leading words. After an error the devices are as they were. */
-export function applyLinkCommand(devices: readonly DeviceSpec[], text: string,
-  place: Place): { readonly devices: readonly DeviceSpec[]; readonly problems: readonly Problem[] } {
+export function applyLinkCommand(
+  devices: readonly DeviceSpec[],
+  text: string,
+  place: Place,
+): { readonly devices: readonly DeviceSpec[]; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   return { devices: apply(devices, text, report) ?? devices, problems: report.problems }
 }
@@ -23,8 +26,12 @@ interface Changes {
   bridgePort?: BridgePortSpec
 }
 
-const PORT_FLAGS: ReadonlyMap<string,
-  keyof BridgePortSpec> = new Map([['hairpin', 'hairpin'], ['learning', 'learning'], ['flood', 'flood'], ['isolated', 'isolated']])
+const PORT_FLAGS: ReadonlyMap<string, keyof BridgePortSpec> = new Map([
+  ['hairpin', 'hairpin'],
+  ['learning', 'learning'],
+  ['flood', 'flood'],
+  ['isolated', 'isolated'],
+])
 
 function apply(devices: readonly DeviceSpec[], text: string, report: Report): readonly DeviceSpec[] | undefined {
   const words = Words.of(text)
@@ -51,11 +58,15 @@ function apply(devices: readonly DeviceSpec[], text: string, report: Report): re
   const { master, ...rest } = changes
   const { master: oldMaster, ...others } = device
   const newMaster = 'master' in changes ? master : oldMaster
-  return devices.map((other) => (other === device ? ({ ...others, ...rest, ...(newMaster === undefined ? {} : { master: newMaster }) }) : other))
+  return devices.map((other) => (other === device ? { ...others, ...rest, ...(newMaster === undefined ? {} : { master: newMaster }) } : other))
 }
 
-function readChange(words: Words, { device, devices }: { readonly device: DeviceSpec; readonly devices: readonly DeviceSpec[] }, changes: Changes,
-  report: Report): boolean {
+function readChange(
+  words: Words,
+  { device, devices }: { readonly device: DeviceSpec; readonly devices: readonly DeviceSpec[] },
+  changes: Changes,
+  report: Report,
+): boolean {
   const word = words.next() ?? ''
   switch (word) {
     case 'up':
@@ -78,8 +89,8 @@ function readChange(words: Words, { device, devices }: { readonly device: Device
       const text = words.next() ?? ''
       const mac = parseMac(text)
       if (mac === undefined) return report.error(`"${text}" is invalid lladdr.`) === true
-      if (mac === 0 || Math.floor(mac / 2 ** 40) % 2 === 1) return report.error('RTNETLINK answers: Cannot assign requested address',
-        'A device has a unicast address.') === true
+      if (mac === 0 || Math.floor(mac / 2 ** 40) % 2 === 1)
+        return report.error('RTNETLINK answers: Cannot assign requested address', 'A device has a unicast address.') === true
       changes.mac = mac
       return true
     }
@@ -100,14 +111,14 @@ function readPortFlag(words: Words, device: DeviceSpec, changes: Changes, report
   const word = words.next() ?? ''
   const flag = PORT_FLAGS.get(word)
   const value = words.next()
-  if (flag === undefined) return report.error(`the bridge port setting "${word}" is not modelled`,
-    `Modelled are ${[...PORT_FLAGS.keys()].join(', ')}.`) === true
+  if (flag === undefined)
+    return report.error(`the bridge port setting "${word}" is not modelled`, `Modelled are ${[...PORT_FLAGS.keys()].join(', ')}.`) === true
   if (value !== 'on' && value !== 'off') return report.error(`argument of "${word}" must be "on" or "off", not "${value ?? ''}"`) === true
-  if (device.master === undefined
-    && changes.master === undefined) return report.error('RTNETLINK answers: Operation not supported', `${device.name} is no port of a bridge.`) === true
+  if (device.master === undefined && changes.master === undefined)
+    return report.error('RTNETLINK answers: Operation not supported', `${device.name} is no port of a bridge.`) === true
   // `port` of these two kinds is their UDP port: DeviceSpec has no place for their bridge port's flags
-  if (device.kind === 'vxlan'
-    || device.kind === 'wireguard') return report.error(`bridge port settings of the ${device.kind} device ${device.name} are not modelled`) === true
+  if (device.kind === 'vxlan' || device.kind === 'wireguard')
+    return report.error(`bridge port settings of the ${device.kind} device ${device.name} are not modelled`) === true
   changes.bridgePort = { ...device.bridgePort, ...changes.bridgePort, [flag]: value === 'on' }
   return true
 }

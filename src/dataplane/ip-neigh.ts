@@ -9,7 +9,14 @@ import { abbreviated, linesOf, parseInteger, Report, Words, type CommandOptions,
 const STATES: readonly NeighbourState[] = ['permanent', 'noarp', 'reachable', 'stale', 'delay', 'probe', 'incomplete', 'failed']
 /** linux/neighbour.h NUD_*, for `nud 0x80`. */
 const STATE_BITS: ReadonlyMap<number, NeighbourState> = new Map([
-  [0x01, 'incomplete'], [0x02, 'reachable'], [0x04, 'stale'], [0x08, 'delay'], [0x10, 'probe'], [0x20, 'failed'], [0x40, 'noarp'], [0x80, 'permanent'],
+  [0x01, 'incomplete'],
+  [0x02, 'reachable'],
+  [0x04, 'stale'],
+  [0x08, 'delay'],
+  [0x10, 'probe'],
+  [0x20, 'failed'],
+  [0x40, 'noarp'],
+  [0x80, 'permanent'],
 ])
 
 export interface PrintNeighboursOptions {
@@ -21,8 +28,9 @@ export interface PrintNeighboursOptions {
 
 /** As `ip neigh show` prints it, in the order given (the kernel's is that of its hash). */
 export function printNeighbours(neighbours: readonly NeighbourSpec[], options: PrintNeighboursOptions = {}): string {
-  const shown = neighbours.filter((entry) =>
-    (entry.proxy === true) === (options.proxy === true) && (options.all === true || entry.proxy === true || entry.state !== 'noarp'))
+  const shown = neighbours.filter(
+    (entry) => (entry.proxy === true) === (options.proxy === true) && (options.all === true || entry.proxy === true || entry.state !== 'noarp'),
+  )
   return shown.map((entry) => `${printNeighbour(entry)}\n`).join('')
 }
 
@@ -74,8 +82,8 @@ function readWords(words: Words, report: Report): NeighbourWords | undefined {
       if (said.state === undefined) return report.error('nud state is bad', `One of ${STATES.join(', ')}.`)
     } else if (word === 'proxy') said.proxy = true
     else if (STATES.includes(word.toLowerCase() as NeighbourState)) said.state = word.toLowerCase() as NeighbourState
-    else if (['router', 'extern_learn', 'managed', 'use', 'offload',
-      'noarp'].includes(word)) report.warning(`the flag "${word}" of a neighbour is not modelled and left out`)
+    else if (['router', 'extern_learn', 'managed', 'use', 'offload', 'noarp'].includes(word))
+      report.warning(`the flag "${word}" of a neighbour is not modelled and left out`)
     else if (word === 'proto' || word === 'protocol') {
       if (parseRouteProtocol(words.next()) === undefined) return report.error('"protocol" value is invalid')
     } else if (word === 'used' || word === 'ref' || word === 'probes') words.next()
@@ -103,7 +111,10 @@ export interface NeighbourCommandOptions extends CommandOptions {
 
 /** `ip neigh …` with or without the leading words. After an error the list is as it was. */
 export function applyNeighbourCommand(
-  neighbours: readonly NeighbourSpec[], text: string, place: Place, options: NeighbourCommandOptions = {},
+  neighbours: readonly NeighbourSpec[],
+  text: string,
+  place: Place,
+  options: NeighbourCommandOptions = {},
 ): { readonly neighbours: readonly NeighbourSpec[]; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   return { neighbours: apply(neighbours, text, options, report) ?? neighbours, problems: report.problems }
@@ -126,8 +137,8 @@ function apply(neighbours: readonly NeighbourSpec[], text: string, options: Neig
   if (command === 'delete') {
     return at < 0 ? report.error('RTNETLINK answers: No such file or directory', 'There is no such entry.') : neighbours.toSpliced(at, 1)
   }
-  if (at < 0 && (command === 'change' || command === 'chg')) return report.error('RTNETLINK answers: No such file or directory',
-    'There is no such entry; use add or replace.')
+  if (at < 0 && (command === 'change' || command === 'chg'))
+    return report.error('RTNETLINK answers: No such file or directory', 'There is no such entry; use add or replace.')
   // the kernel's pneigh has no EEXIST: adding a proxy twice is adding it once
   if (at >= 0 && command === 'add' && said.proxy !== true) return report.error('RTNETLINK answers: File exists', 'Use replace.')
   const needsMac = !['failed', 'noarp', 'incomplete'].includes(said.state ?? 'permanent')

@@ -19,7 +19,10 @@ type RouteCommand = (typeof ROUTE_COMMANDS)[number]
 
 /** With or without the leading `ip route`. After an error the list is as it was. */
 export function applyRouteCommand(
-  routes: readonly RouteSpec[], text: string, place: Place, options: RouteCommandOptions = {},
+  routes: readonly RouteSpec[],
+  text: string,
+  place: Place,
+  options: RouteCommandOptions = {},
 ): { readonly routes: readonly RouteSpec[]; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   return { routes: apply(routes, text, options, report) ?? routes, problems: report.problems }
@@ -69,8 +72,8 @@ function complete(routes: readonly RouteSpec[], said: RouteWords, options: Route
   const { destination } = said
   if (destination === undefined) return undefined
   if (DEVICELESS.includes(said.type ?? '')) {
-    if (said.via !== undefined || said.device !== undefined
-      || said.nexthops !== undefined) return report.error('Error: Gateway, device and multipath can not be specified for this route type.')
+    if (said.via !== undefined || said.device !== undefined || said.nexthops !== undefined)
+      return report.error('Error: Gateway, device and multipath can not be specified for this route type.')
     return withProvenance(routeOf({ ...said, destination }), options)
   }
   if (said.source !== undefined && options.devices?.some((device) => device.addresses.some(({ address }) => address === said.source)) === false) {
@@ -79,11 +82,17 @@ function complete(routes: readonly RouteSpec[], said: RouteWords, options: Route
   if (said.nexthops !== undefined) {
     const hops = said.nexthops.map((hop) => resolve(routes, hop, options, report))
     if (hops.includes(undefined)) return undefined
-    return withProvenance(routeOf({ ...said, destination }, hops.filter((hop) => hop !== undefined)), options)
+    return withProvenance(
+      routeOf(
+        { ...said, destination },
+        hops.filter((hop) => hop !== undefined),
+      ),
+      options,
+    )
   }
   if (said.via === undefined && said.device === undefined) return report.error('RTNETLINK answers: No such device', 'Name a gateway (via) or a device (dev).')
-  if (said.via !== undefined
-    && (said.scope === 'link' || said.scope === 'host')) return report.error('Error: Nexthop has invalid scope.', 'A route with a gateway has scope global.')
+  if (said.via !== undefined && (said.scope === 'link' || said.scope === 'host'))
+    return report.error('Error: Nexthop has invalid scope.', 'A route with a gateway has scope global.')
   const hop = resolve(routes, { via: said.via, device: said.device, weight: 1, onlink: said.onlink }, options, report)
   return hop === undefined ? undefined : withProvenance(routeOf({ ...said, destination, device: hop.device }), options)
 }
@@ -103,26 +112,36 @@ function resolve(routes: readonly RouteSpec[], hop: NexthopDraft, options: Route
   if (found !== undefined) return nexthopOf({ ...hop, device: found })
   // without the devices nobody knows their prefixes: the device that was named is taken as right
   if (hop.device !== undefined && options.devices === undefined) return nexthopOf(hop)
-  return report.error('Error: Nexthop has invalid gateway.',
-    `No directly connected prefix${hop.device === undefined ? ''
-      : ` of ${hop.device}`} covers ${formatIp(hop.via)}; name the device and onlink if it is on the link all the same.`)
+  return report.error(
+    'Error: Nexthop has invalid gateway.',
+    `No directly connected prefix${
+      hop.device === undefined ? '' : ` of ${hop.device}`
+    } covers ${formatIp(hop.via)}; name the device and onlink if it is on the link all the same.`,
+  )
 }
 
 /** The device whose link-scope prefix covers the gateway, the longest first. */
 function linkOf(routes: readonly RouteSpec[], via: number, device: string | undefined, devices: readonly DeviceSpec[]): string | undefined {
   const links = [
-    ...routes.filter((route) => tableOf(route) === 'main' && route.type === 'unicast' && route.scope === 'link' && route.via === undefined)
+    ...routes
+      .filter((route) => tableOf(route) === 'main' && route.type === 'unicast' && route.scope === 'link' && route.via === undefined)
       .map((route) => ({ prefix: route.destination, name: route.device })),
     ...devices.flatMap(({ name, addresses }) =>
-      addresses.filter(({ length }) => length < 32).map(({ address, length }) => ({ prefix: { base: address, length }, name }))),
+      addresses.filter(({ length }) => length < 32).map(({ address, length }) => ({ prefix: { base: address, length }, name })),
+    ),
   ]
   const covering = links.filter(({ prefix, name }) => name !== undefined && (device === undefined || name === device) && contains(prefix, via))
   return covering.sort((a, b) => b.prefix.length - a.prefix.length)[0]?.name
 }
 
 function sameKey(a: RouteSpec, b: RouteSpec): boolean {
-  return tableOf(a) === tableOf(b) && a.destination.base === b.destination.base && a.destination.length === b.destination.length
-    && (a.tos ?? 0) === (b.tos ?? 0) && (a.metric ?? 0) === (b.metric ?? 0)
+  return (
+    tableOf(a) === tableOf(b) &&
+    a.destination.base === b.destination.base &&
+    a.destination.length === b.destination.length &&
+    (a.tos ?? 0) === (b.tos ?? 0) &&
+    (a.metric ?? 0) === (b.metric ?? 0)
+  )
 }
 
 /** The same as far as the kernel keeps it: the printed line holds all of it. */
@@ -135,12 +154,15 @@ function insert(routes: readonly RouteSpec[], route: RouteSpec, command: RouteCo
   const alike = routes.filter((other) => sameKey(other, route))
   const exact = alike.find((other) => sameRoute(other, route))
   if (alike.length === 0) {
-    if (command === 'change' || command === 'chg') return report.error('RTNETLINK answers: No such file or directory',
-      'There is no such route to change; use add or replace.')
+    if (command === 'change' || command === 'chg')
+      return report.error('RTNETLINK answers: No such file or directory', 'There is no such route to change; use add or replace.')
     return [...routes, route]
   }
-  if (command === 'add') return report.error('RTNETLINK answers: File exists',
-    `There is ${printRoute(alike[0], { showTable: true }).split('\n')[0].trim()}; use replace, append or another metric.`)
+  if (command === 'add')
+    return report.error(
+      'RTNETLINK answers: File exists',
+      `There is ${printRoute(alike[0], { showTable: true }).split('\n')[0].trim()}; use replace, append or another metric.`,
+    )
   const first = routes.indexOf(alike[0])
   if (command === 'replace' || command === 'change' || command === 'chg') {
     if (exact === alike[0]) return routes
@@ -155,18 +177,21 @@ function insert(routes: readonly RouteSpec[], route: RouteSpec, command: RouteCo
 function remove(routes: readonly RouteSpec[], said: RouteWords, report: Report): readonly RouteSpec[] | undefined {
   const destination = said.destination ?? { base: 0, length: 0 }
   const table = said.table ?? 'main'
-  const candidates = routes.filter((route) =>
-    tableOf(route) === table
-    && route.destination.base === destination.base && route.destination.length === destination.length
-    && (route.tos ?? 0) === (said.tos ?? 0)
-    && (said.type === undefined || route.type === said.type)
-    && (said.scope === undefined || said.scope === 'nowhere' || (route.scope ?? 'global') === said.scope)
-    && (said.protocol === undefined || (route.protocol ?? 'boot') === said.protocol)
-    && (said.source === undefined || route.source === said.source)
-    && (said.metric === undefined || said.metric === 0 || (route.metric ?? 0) === said.metric)
-    && (said.mtu === undefined || route.mtu === said.mtu)
-    && (said.advmss === undefined || route.advmss === said.advmss)
-    && matchesNexthop(route, said))
+  const candidates = routes.filter(
+    (route) =>
+      tableOf(route) === table &&
+      route.destination.base === destination.base &&
+      route.destination.length === destination.length &&
+      (route.tos ?? 0) === (said.tos ?? 0) &&
+      (said.type === undefined || route.type === said.type) &&
+      (said.scope === undefined || said.scope === 'nowhere' || (route.scope ?? 'global') === said.scope) &&
+      (said.protocol === undefined || (route.protocol ?? 'boot') === said.protocol) &&
+      (said.source === undefined || route.source === said.source) &&
+      (said.metric === undefined || said.metric === 0 || (route.metric ?? 0) === said.metric) &&
+      (said.mtu === undefined || route.mtu === said.mtu) &&
+      (said.advmss === undefined || route.advmss === said.advmss) &&
+      matchesNexthop(route, said),
+  )
   const victim = candidates.sort((a, b) => (a.metric ?? 0) - (b.metric ?? 0))[0]
   if (victim === undefined) return report.error('RTNETLINK answers: No such process', 'No route has all that the command says.')
   return routes.filter((route) => route !== victim)
@@ -176,8 +201,10 @@ function remove(routes: readonly RouteSpec[], said: RouteWords, report: Report):
 function matchesNexthop(route: RouteSpec, said: RouteWords): boolean {
   if (said.nexthops !== undefined) {
     const hops = route.nexthops ?? []
-    return hops.length === said.nexthops.length
-      && said.nexthops.every((hop, i) => (hop.device === undefined || hop.device === hops[i].device) && (hop.via === undefined || hop.via === hops[i].via))
+    return (
+      hops.length === said.nexthops.length &&
+      said.nexthops.every((hop, i) => (hop.device === undefined || hop.device === hops[i].device) && (hop.via === undefined || hop.via === hops[i].via))
+    )
   }
   const first = route.nexthops?.[0] ?? route
   return (said.via === undefined || first.via === said.via) && (said.device === undefined || first.device === said.device)

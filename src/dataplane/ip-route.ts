@@ -12,26 +12,96 @@ export const ROUTE_TYPES: readonly RouteType[] = ['unicast', 'local', 'broadcast
 
 /** /etc/iproute2/rt_protos. */
 const PROTOCOLS: ReadonlyMap<number, string> = new Map([
-  [0, 'unspec'], [1, 'redirect'], [2, 'kernel'], [3, 'boot'], [4, 'static'], [8, 'gated'], [9, 'ra'], [10, 'mrt'], [11, 'zebra'], [12, 'bird'],
-    [13, 'dnrouted'], [14, 'xorp'],
-  [15, 'ntk'], [16, 'dhcp'], [18, 'keepalived'], [42, 'babel'], [99, 'openr'], [186, 'bgp'], [187, 'isis'], [188, 'ospf'], [189, 'rip'], [192, 'eigrp'],
+  [0, 'unspec'],
+  [1, 'redirect'],
+  [2, 'kernel'],
+  [3, 'boot'],
+  [4, 'static'],
+  [8, 'gated'],
+  [9, 'ra'],
+  [10, 'mrt'],
+  [11, 'zebra'],
+  [12, 'bird'],
+  [13, 'dnrouted'],
+  [14, 'xorp'],
+  [15, 'ntk'],
+  [16, 'dhcp'],
+  [18, 'keepalived'],
+  [42, 'babel'],
+  [99, 'openr'],
+  [186, 'bgp'],
+  [187, 'isis'],
+  [188, 'ospf'],
+  [189, 'rip'],
+  [192, 'eigrp'],
 ])
 const SCOPES: ReadonlyMap<string, NonNullable<RouteSpec['scope']>> = new Map([
-  ['global', 'global'], ['universe', 'global'], ['0', 'global'], ['site', 'site'], ['200', 'site'], ['link', 'link'], ['253', 'link'], ['host', 'host'],
-    ['254', 'host'],
-  ['nowhere', 'nowhere'], ['255', 'nowhere'],
+  ['global', 'global'],
+  ['universe', 'global'],
+  ['0', 'global'],
+  ['site', 'site'],
+  ['200', 'site'],
+  ['link', 'link'],
+  ['253', 'link'],
+  ['host', 'host'],
+  ['254', 'host'],
+  ['nowhere', 'nowhere'],
+  ['255', 'nowhere'],
 ])
-const TABLE_IDS: ReadonlyMap<string, number> = new Map([['main', 254], ['local', 255], ['default', 253]])
-const TABLE_WORDS: ReadonlyMap<number, string> = new Map([[254, 'main'], [255, 'local'], [253, 'default']])
+const TABLE_IDS: ReadonlyMap<string, number> = new Map([
+  ['main', 254],
+  ['local', 255],
+  ['default', 253],
+])
+const TABLE_WORDS: ReadonlyMap<number, string> = new Map([
+  [254, 'main'],
+  [255, 'local'],
+  [253, 'default'],
+])
 
 /** Attributes that netsim does not model; each takes one argument, and is left out with a warning. */
 const OTHER_ATTRIBUTES: ReadonlySet<string> = new Set([
-  'realm', 'realms', 'window', 'rtt', 'rttvar', 'hoplimit', 'initcwnd', 'initrwnd', 'quickack', 'cwnd', 'ssthresh', 'reordering', 'rto_min', 'features',
-    'congctl', 'pref', 'expires',
-  'nhid', 'encap', 'ttl-propagate', 'fastopen_no_cookie', 'error', 'mark', 'iif', 'uid', 'age', 'users',
+  'realm',
+  'realms',
+  'window',
+  'rtt',
+  'rttvar',
+  'hoplimit',
+  'initcwnd',
+  'initrwnd',
+  'quickack',
+  'cwnd',
+  'ssthresh',
+  'reordering',
+  'rto_min',
+  'features',
+  'congctl',
+  'pref',
+  'expires',
+  'nhid',
+  'encap',
+  'ttl-propagate',
+  'fastopen_no_cookie',
+  'error',
+  'mark',
+  'iif',
+  'uid',
+  'age',
+  'users',
 ])
-const OTHER_FLAGS: ReadonlySet<string> = new Set(['pervasive', 'offload', 'rt_offload', 'offload_failed', 'rt_offload_failed', 'trap', 'rt_trap', 'notify',
-  'cache', 'cloned', 'redirected'])
+const OTHER_FLAGS: ReadonlySet<string> = new Set([
+  'pervasive',
+  'offload',
+  'rt_offload',
+  'offload_failed',
+  'rt_offload_failed',
+  'trap',
+  'rt_trap',
+  'notify',
+  'cache',
+  'cloned',
+  'redirected',
+])
 
 /** `main` for 254, a number for the rest; undefined when the text is neither a known name nor a number. */
 export function parseTable(text: string | undefined): string | undefined {
@@ -148,7 +218,13 @@ function readAttribute(words: Words, route: RouteWords, report: Report): boolean
     case 'protocol':
       return readWord(words, 'protocol', parseRouteProtocol, (value) => (route.protocol = value), report)
     case 'scope':
-      return readWord(words, 'scope', (text) => SCOPES.get(text), (value) => (route.scope = value), report)
+      return readWord(
+        words,
+        'scope',
+        (text) => SCOPES.get(text),
+        (value) => (route.scope = value),
+        report,
+      )
     case 'table':
       return readWord(words, 'table ID', parseTable, (value) => (route.table = value), report)
     case 'metric':
@@ -267,8 +343,8 @@ export function parseRoutes(text: string, place: Place): { readonly routes: read
     if (route === undefined) continue
     const { destination } = route
     if (destination === undefined) report.error(`the line "${line.trim()}" names no destination`)
-    else if (route.nexthops?.some((hop) => hop.device === undefined) === true) report.error('a next hop names no device',
-      'Write nexthop via ADDRESS dev DEVICE weight N.')
+    else if (route.nexthops?.some((hop) => hop.device === undefined) === true)
+      report.error('a next hop names no device', 'Write nexthop via ADDRESS dev DEVICE weight N.')
     else routes.push(routeOf({ ...route, destination }, route.nexthops?.map(nexthopOf)))
   }
   if (ipv6 > 0) report.warning(`${ipv6} IPv6 routes are left out: IPv6 is not modelled`)
@@ -306,14 +382,16 @@ export interface PrintRoutesOptions {
 export function printRoutes(routes: readonly RouteSpec[], options: PrintRoutesOptions = {}): string {
   const table = options.table ?? 'main'
   const shown = routes.filter((route) => table === 'all' || tableOf(route) === table)
-  return sortRoutes(shown).map((route) => printRoute(route, { showTable: table === 'all' })).join('')
+  return sortRoutes(shown)
+    .map((route) => printRoute(route, { showTable: table === 'all' }))
+    .join('')
 }
 
 /** The lines of one route. */
 export function printRoute(route: RouteSpec, options: { readonly showTable: boolean }): string {
   const { destination } = route
-  const prefix = destination.length === 0 && destination.base === 0 ? 'default'
-    : destination.length === 32 ? formatIp(destination.base) : formatCidr(destination)
+  const prefix =
+    destination.length === 0 && destination.base === 0 ? 'default' : destination.length === 32 ? formatIp(destination.base) : formatCidr(destination)
   const mtu = route.mtu === undefined ? undefined : `mtu ${route.mtuLocked === true ? 'lock ' : ''}${route.mtu}`
   const parts = [
     route.type === 'unicast' ? undefined : route.type,
@@ -330,9 +408,14 @@ export function printRoute(route: RouteSpec, options: { readonly showTable: bool
     mtu,
     route.advmss === undefined ? undefined : `advmss ${route.advmss}`,
   ]
-  const line = parts.filter((part) => part !== undefined).map((part) => `${part} `).join('')
-  const hops = (route.nexthops ?? []).map((hop) =>
-    `\tnexthop ${hop.via === undefined ? '' : `via ${formatIp(hop.via)} `}dev ${hop.device} weight ${hop.weight} ${hop.onlink === true ? 'onlink ' : ''}\n`)
+  const line = parts
+    .filter((part) => part !== undefined)
+    .map((part) => `${part} `)
+    .join('')
+  const hops = (route.nexthops ?? []).map(
+    (hop) =>
+      `\tnexthop ${hop.via === undefined ? '' : `via ${formatIp(hop.via)} `}dev ${hop.device} weight ${hop.weight} ${hop.onlink === true ? 'onlink ' : ''}\n`,
+  )
   return `${line}\n${hops.join('')}`
 }
 
@@ -346,10 +429,12 @@ function tableRank(table: string): number {
  * equals stay as they are, since there the order in which they were added decides.
  */
 export function sortRoutes(routes: readonly RouteSpec[]): readonly RouteSpec[] {
-  return [...routes].sort((a, b) =>
-    tableRank(tableOf(a)) - tableRank(tableOf(b))
-    || compareIp(a.destination.base, b.destination.base)
-    || b.destination.length - a.destination.length
-    || (b.tos ?? 0) - (a.tos ?? 0)
-    || (a.metric ?? 0) - (b.metric ?? 0))
+  return [...routes].sort(
+    (a, b) =>
+      tableRank(tableOf(a)) - tableRank(tableOf(b)) ||
+      compareIp(a.destination.base, b.destination.base) ||
+      b.destination.length - a.destination.length ||
+      (b.tos ?? 0) - (a.tos ?? 0) ||
+      (a.metric ?? 0) - (b.metric ?? 0),
+  )
 }

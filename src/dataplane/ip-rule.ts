@@ -16,7 +16,9 @@ export const DEFAULT_ROUTING_RULES: readonly RoutingRuleSpec[] = [
 
 /** As `ip rule show` prints it, by rising priority. */
 export function printRules(rules: readonly RoutingRuleSpec[]): string {
-  return sortRules(rules).map((rule) => `${rule.priority}:\t${printSelector(rule)}${printAction(rule)}\n`).join('')
+  return sortRules(rules)
+    .map((rule) => `${rule.priority}:\t${printSelector(rule)}${printAction(rule)}\n`)
+    .join('')
 }
 
 function sortRules(rules: readonly RoutingRuleSpec[]): readonly RoutingRuleSpec[] {
@@ -42,7 +44,10 @@ function printSelector(rule: RoutingRuleSpec): string {
     rule.sport === undefined ? undefined : `sport ${formatPortRange(rule.sport, '-')}`,
     rule.dport === undefined ? undefined : `dport ${formatPortRange(rule.dport, '-')}`,
   ]
-  return parts.filter((part) => part !== undefined).map((part) => `${part} `).join('')
+  return parts
+    .filter((part) => part !== undefined)
+    .map((part) => `${part} `)
+    .join('')
 }
 
 function printAction(rule: RoutingRuleSpec): string {
@@ -98,8 +103,8 @@ function readRule(words: Words, report: Report): RuleWords | undefined {
 
 function readSelector(word: string, words: Words, rule: RuleWords, report: Report): boolean {
   const text = words.next()
-  if (text === undefined) return report.error(SELECTORS.includes(word) ? `"${word}" requires an argument`
-    : `argument "${word}" is wrong: Failed to parse rule type`) === true
+  if (text === undefined)
+    return report.error(SELECTORS.includes(word) ? `"${word}" requires an argument` : `argument "${word}" is wrong: Failed to parse rule type`) === true
   const set = <Key extends keyof RuleWords>(key: Key, value: RuleWords[Key] | undefined, what: string): boolean => {
     if (value === undefined) return report.error(`argument "${text}" is wrong: invalid ${what}`) === true
     rule[key] = value
@@ -145,21 +150,44 @@ function readSelector(word: string, words: Words, rule: RuleWords, report: Repor
     case 'protocol':
       return set('protocol', parseRouteProtocol(text), 'protocol value')
     case 'type':
-      return set('action', ACTIONS.find((candidate) => candidate === text), 'rule type')
+      return set(
+        'action',
+        ACTIONS.find((candidate) => candidate === text),
+        'rule type',
+      )
     default:
       return report.error(`argument "${word}" is wrong: Failed to parse rule type`, 'Check the spelling of this word.') === true
   }
 }
 
-const SELECTORS = ['from', 'to', 'iif', 'dev', 'oif', 'fwmark', 'tos', 'dsfield', 'ipproto', 'sport', 'dport', 'lookup', 'table', 'goto',
-  'suppress_prefixlength', 'pref', 'priority', 'proto', 'type']
+const SELECTORS = [
+  'from',
+  'to',
+  'iif',
+  'dev',
+  'oif',
+  'fwmark',
+  'tos',
+  'dsfield',
+  'ipproto',
+  'sport',
+  'dport',
+  'lookup',
+  'table',
+  'goto',
+  'suppress_prefixlength',
+  'pref',
+  'priority',
+  'proto',
+  'type',
+]
 
 function readNet(side: 'from' | 'to', text: string, rule: RuleWords, report: Report): boolean {
   if (text === 'all' || text === 'any' || text === 'default' || text === '0/0') return true
   if (isIpv6Text(text.split('/')[0])) return report.error(`"${text}" is an IPv6 prefix, which is not modelled`) === true
   const net = parseCidr(text)
-  if (net === 'host-bits') return report.error(`the prefix "${text}" of a routing rule has host bits, which is not modelled`,
-    'Clear the host bits: the kernel ignores them.') === true
+  if (net === 'host-bits')
+    return report.error(`the prefix "${text}" of a routing rule has host bits, which is not modelled`, 'Clear the host bits: the kernel ignores them.') === true
   if (net === 'syntax') return report.error(`any valid prefix is expected rather than "${text}".`) === true
   if (net.length > 0) rule[side] = net
   return true
@@ -167,7 +195,10 @@ function readNet(side: 'from' | 'to', text: string, rule: RuleWords, report: Rep
 
 /** `ip rule add|del …` with or without the leading words. An empty list stands for the kernel's three rules. After an error the list is as it was. */
 export function applyRuleCommand(
-  rules: readonly RoutingRuleSpec[], text: string, place: Place, options: CommandOptions = {},
+  rules: readonly RoutingRuleSpec[],
+  text: string,
+  place: Place,
+  options: CommandOptions = {},
 ): { readonly rules: readonly RoutingRuleSpec[]; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   return { rules: apply(rules.length === 0 ? DEFAULT_ROUTING_RULES : rules, text, options, report) ?? rules, problems: report.problems }
@@ -186,10 +217,10 @@ function apply(rules: readonly RoutingRuleSpec[], text: string, options: Command
   if (said === undefined) return undefined
   if (command === 'delete') return remove(rules, said, report)
   const rule = ruleOf(said, said.priority ?? nextPriority(rules))
-  if (rule.action === 'goto'
-    && (rule.goto ?? 0) <= rule.priority) return report.error('RTNETLINK answers: Invalid argument', 'goto leads to a higher priority only.')
-  if (rules.some((other) => printRules([other]) === printRules([rule]))) return report.error('RTNETLINK answers: File exists',
-    'There is this rule at this priority.')
+  if (rule.action === 'goto' && (rule.goto ?? 0) <= rule.priority)
+    return report.error('RTNETLINK answers: Invalid argument', 'goto leads to a higher priority only.')
+  if (rules.some((other) => printRules([other]) === printRules([rule])))
+    return report.error('RTNETLINK answers: File exists', 'There is this rule at this priority.')
   return sortRules([...rules, options.provenance === undefined ? rule : { ...rule, provenance: options.provenance }])
 }
 
@@ -201,7 +232,7 @@ function nextPriority(rules: readonly RoutingRuleSpec[]): number {
 
 /** The first rule that has all that was said (rule_find()). */
 function remove(rules: readonly RoutingRuleSpec[], said: RuleWords, report: Report): readonly RoutingRuleSpec[] | undefined {
-  const keys = (Object.keys(said) as (keyof RuleWords)[])
+  const keys = Object.keys(said) as (keyof RuleWords)[]
   const victim = sortRules(rules).find((rule) => keys.every((key) => JSON.stringify(rule[key]) === JSON.stringify(said[key])))
   if (victim === undefined) return report.error('RTNETLINK answers: No such file or directory', 'No rule has all that the command says.')
   return rules.filter((rule) => rule !== victim)

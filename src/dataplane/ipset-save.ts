@@ -12,15 +12,32 @@ import { formatProtocol, parsePort, parseProtocol } from './protocols.js'
 import { linesOf, Report, splitWords, type Place } from './text.js'
 
 export const IPSET_TYPES: readonly IpSetType[] = [
-  'hash:ip', 'hash:net', 'hash:ip,port', 'hash:net,port', 'hash:net,iface', 'hash:ip,port,ip', 'hash:ip,port,net', 'hash:net,net', 'hash:mac', 'bitmap:port',
-    'bitmap:ip', 'list:set',
+  'hash:ip',
+  'hash:net',
+  'hash:ip,port',
+  'hash:net,port',
+  'hash:net,iface',
+  'hash:ip,port,ip',
+  'hash:ip,port,net',
+  'hash:net,net',
+  'hash:mac',
+  'bitmap:port',
+  'bitmap:ip',
+  'list:set',
 ]
 /** Types that ipset has and netsim does not match against. */
 const OTHER_TYPES = ['hash:ip,mac', 'hash:ip,mark', 'hash:net,port,net', 'bitmap:ip,mac']
 /** Names of the first ipset versions. */
 const OLD_TYPES: ReadonlyMap<string, string> = new Map([
-  ['iphash', 'hash:ip'], ['nethash', 'hash:net'], ['ipporthash', 'hash:ip,port'], ['netporthash', 'hash:net,port'], ['ipportiphash', 'hash:ip,port,ip'],
-  ['ipportnethash', 'hash:ip,port,net'], ['portmap', 'bitmap:port'], ['ipmap', 'bitmap:ip'], ['setlist', 'list:set'],
+  ['iphash', 'hash:ip'],
+  ['nethash', 'hash:net'],
+  ['ipporthash', 'hash:ip,port'],
+  ['netporthash', 'hash:net,port'],
+  ['ipportiphash', 'hash:ip,port,ip'],
+  ['ipportnethash', 'hash:ip,port,net'],
+  ['portmap', 'bitmap:port'],
+  ['ipmap', 'bitmap:ip'],
+  ['setlist', 'list:set'],
 ])
 
 /** As `ipset save` prints them, sets that others list first, as the kernel's order of lists demands of a restore. */
@@ -51,8 +68,11 @@ export function parseIpsets(text: string, place: Place): { readonly sets: readon
 }
 
 /** One `ipset …` command, with or without the leading word. After an error the sets are as they were. */
-export function applyIpsetCommand(sets: readonly IpSet[], text: string,
-  place: Place): { readonly sets: readonly IpSet[]; readonly problems: readonly Problem[] } {
+export function applyIpsetCommand(
+  sets: readonly IpSet[],
+  text: string,
+  place: Place,
+): { readonly sets: readonly IpSet[]; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   const words = splitWords(text, { shell: true })
   if (words === undefined) {
@@ -65,9 +85,22 @@ export function applyIpsetCommand(sets: readonly IpSet[], text: string,
 }
 
 const COMMANDS: ReadonlyMap<string, string> = new Map([
-  ['create', 'create'], ['-N', 'create'], ['n', 'create'], ['add', 'add'], ['-A', 'add'], ['del', 'del'], ['-D', 'del'], ['destroy', 'destroy'],
-    ['x', 'destroy'], ['-X', 'destroy'],
-  ['flush', 'flush'], ['-F', 'flush'], ['rename', 'rename'], ['-E', 'rename'], ['swap', 'swap'], ['-W', 'swap'],
+  ['create', 'create'],
+  ['-N', 'create'],
+  ['n', 'create'],
+  ['add', 'add'],
+  ['-A', 'add'],
+  ['del', 'del'],
+  ['-D', 'del'],
+  ['destroy', 'destroy'],
+  ['x', 'destroy'],
+  ['-X', 'destroy'],
+  ['flush', 'flush'],
+  ['-F', 'flush'],
+  ['rename', 'rename'],
+  ['-E', 'rename'],
+  ['swap', 'swap'],
+  ['-W', 'swap'],
 ])
 
 class SetEditor {
@@ -75,8 +108,9 @@ class SetEditor {
   private readonly report: Report
 
   constructor(sets: readonly IpSet[], report: Report) {
-    this.sets = new Map(sets.map((set) =>
-      [set.name, { type: set.type, options: set.options, members: new Map(set.members.map((member) => [member.element, member])) }]))
+    this.sets = new Map(
+      sets.map((set) => [set.name, { type: set.type, options: set.options, members: new Map(set.members.map((member) => [member.element, member])) }]),
+    )
     this.report = report
   }
 
@@ -89,8 +123,8 @@ class SetEditor {
     const words = all.filter((word) => !['-exist', '-!', '--exist', '-q', '-quiet'].includes(word))
     const command = COMMANDS.get(words[0] ?? '')
     const [, name, ...rest] = words
-    if (command === undefined) return this.report.error(`No command specified: unknown argument ${words[0] ?? ''}`,
-      'create, add, del, destroy, flush, rename, swap.')
+    if (command === undefined)
+      return this.report.error(`No command specified: unknown argument ${words[0] ?? ''}`, 'create, add, del, destroy, flush, rename, swap.')
     if (command === 'create') return this.create(name, rest, exist)
     if (command === 'destroy' && name === undefined) return this.destroyAll()
     if (command === 'flush' && name === undefined) return this.sets.forEach((set) => set.members.clear())
@@ -107,12 +141,12 @@ class SetEditor {
     if (name === undefined || type === undefined) return this.report.error('create needs a name and a type', 'create NAME hash:ip')
     if (name.length > 31) return this.report.error(`Syntax error: setname '${name}' is longer than 31 characters`)
     if (!IPSET_TYPES.includes(type as IpSetType)) {
-      if (!OTHER_TYPES.includes(type)) return this.report.error(`Syntax error: typename '${type}' is unknown`,
-        `The types are ${[...IPSET_TYPES, ...OTHER_TYPES].join(', ')}.`)
+      if (!OTHER_TYPES.includes(type))
+        return this.report.error(`Syntax error: typename '${type}' is unknown`, `The types are ${[...IPSET_TYPES, ...OTHER_TYPES].join(', ')}.`)
       this.report.warning(`the ipset type "${type}" is not modelled`, 'The set is kept as it is; a match against it makes the answer INCOMPLETE.')
     }
-    if (this.sets.has(name)) return exist ? undefined
-      : this.report.error('Set cannot be created: set with the same name already exists', `There is a set ${name}.`)
+    if (this.sets.has(name))
+      return exist ? undefined : this.report.error('Set cannot be created: set with the same name already exists', `There is a set ${name}.`)
     this.sets.set(name, { type, options: rest.slice(1).join(' '), members: new Map() })
     return undefined
   }
@@ -127,14 +161,14 @@ class SetEditor {
     // an element without a timeout of its own has the set's
     const declared = /(?:^| )timeout (\d+)/.exec(set.options)
     const timeout = extras.timeout ?? (declared === null ? undefined : Number(declared[1]))
-    if (extras.timeout !== undefined
-      && declared === null) return this.report.error('Timeout cannot be used: set was created without timeout support', 'create … timeout 0')
+    if (extras.timeout !== undefined && declared === null)
+      return this.report.error('Timeout cannot be used: set was created without timeout support', 'create … timeout 0')
     for (const element of elements) {
-      if (set.type === 'list:set'
-        && !this.sets.has(element)) return this.report.error('Set to be added/deleted/tested as element does not exist.', `There is no set ${element}.`)
+      if (set.type === 'list:set' && !this.sets.has(element))
+        return this.report.error('Set to be added/deleted/tested as element does not exist.', `There is no set ${element}.`)
       const known = set.members.has(element)
-      if (command === 'del' && !known
-        && !exist) return this.report.error("Element cannot be deleted from the set: it's not added", `${element} is not in ${name}.`)
+      if (command === 'del' && !known && !exist)
+        return this.report.error("Element cannot be deleted from the set: it's not added", `${element} is not in ${name}.`)
       if (command === 'add' && known && !exist) return this.report.error("Element cannot be added to the set: it's already added", `${element} is in ${name}.`)
       if (command === 'del') set.members.delete(element)
       else set.members.set(element, { element, ...(extras.nomatch === true ? { nomatch: true } : {}), ...(timeout === undefined ? {} : { timeout }) })
@@ -257,16 +291,24 @@ function protocolPort(text: string): readonly string[] | string {
   const rest = text.slice(cut + 1)
   if (proto === undefined || proto === 0) return `cannot parse '${name}' as a protocol name`
   if (proto === 1) return [`icmp:${ICMP_NAMES.get(rest) ?? rest}`]
-  if (![6, 17, 132, 136].includes(proto)) return rest === '0' ? [`${formatProtocol(proto)}:0`]
-    : `the protocol ${formatProtocol(proto)} takes the port 0 only, not "${rest}"`
+  if (![6, 17, 132, 136].includes(proto))
+    return rest === '0' ? [`${formatProtocol(proto)}:0`] : `the protocol ${formatProtocol(proto)} takes the port 0 only, not "${rest}"`
   return ports(rest, [0, 65535], `${formatProtocol(proto)}:`)
 }
 
 /** ipset prints these by name. */
 const ICMP_NAMES: ReadonlyMap<string, string> = new Map([
-  ['0/0', 'echo-reply'], ['pong', 'echo-reply'], ['8/0', 'echo-request'], ['ping', 'echo-request'], ['3/0', 'network-unreachable'], ['3/1', 'host-unreachable'],
-  ['3/2', 'protocol-unreachable'], ['3/3', 'port-unreachable'], ['3/4', 'fragmentation-needed'], ['11/0', 'ttl-zero-during-transit'],
-    ['11/1', 'ttl-zero-during-reassembly'],
+  ['0/0', 'echo-reply'],
+  ['pong', 'echo-reply'],
+  ['8/0', 'echo-request'],
+  ['ping', 'echo-request'],
+  ['3/0', 'network-unreachable'],
+  ['3/1', 'host-unreachable'],
+  ['3/2', 'protocol-unreachable'],
+  ['3/3', 'port-unreachable'],
+  ['3/4', 'fragmentation-needed'],
+  ['11/0', 'ttl-zero-during-transit'],
+  ['11/1', 'ttl-zero-during-reassembly'],
 ])
 
 /** A prefix; a range becomes the fewest prefixes that cover it. */
@@ -300,9 +342,10 @@ function prefixesOf(first: number, last: number): readonly string[] {
 function addresses(text: string, options: string): readonly string[] | string {
   const mask = /\bnetmask (\d+)/.exec(options)
   const net = text.includes('-') ? undefined : parseNetwork(text)
-  const [first, last] = typeof net === 'object'
-    ? [net.base >>> 0, (net.base >>> 0) + 2 ** (32 - net.length) - 1]
-    : text.split('-').map((part) => (parseIp(part) === undefined ? NaN : (parseIp(part) as number) >>> 0))
+  const [first, last] =
+    typeof net === 'object'
+      ? [net.base >>> 0, (net.base >>> 0) + 2 ** (32 - net.length) - 1]
+      : text.split('-').map((part) => (parseIp(part) === undefined ? NaN : (parseIp(part) as number) >>> 0))
   if (!(first <= last)) return `cannot parse ${text}: resolving to IPv4 address failed`
   const bounds = /\brange ([0-9.]+)(?:-([0-9.]+)|(\/\d+))/.exec(options)
   const outer = bounds === null ? undefined : bounds[3] !== undefined ? parseCidr(bounds[1] + bounds[3]) : undefined

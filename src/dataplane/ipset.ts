@@ -1,5 +1,17 @@
 /** IP sets as data (`ipset save`). */
-export type IpSetType = 'hash:ip' | 'hash:net' | 'hash:ip,port' | 'hash:net,port' | 'hash:net,iface' | 'hash:ip,port,ip' | 'hash:ip,port,net' | 'hash:net,net' | 'hash:mac' | 'bitmap:port' | 'bitmap:ip' | 'list:set'
+export type IpSetType =
+  | 'hash:ip'
+  | 'hash:net'
+  | 'hash:ip,port'
+  | 'hash:net,port'
+  | 'hash:net,iface'
+  | 'hash:ip,port,ip'
+  | 'hash:ip,port,net'
+  | 'hash:net,net'
+  | 'hash:mac'
+  | 'bitmap:port'
+  | 'bitmap:ip'
+  | 'list:set'
 
 export interface IpSet {
   readonly name: string

@@ -12,9 +12,20 @@ import { Report, splitWords, type CommandOptions, type Place } from './text.js'
 
 /** Letter → long names; a long name may be cut short as getopt allows, where that is clear. */
 const COMMANDS: Readonly<Record<string, string>> = {
-  '--append': '-A', '--insert': '-I', '--delete': '-D', '--replace': '-R', '--flush': '-F', '--new-chain': '-N', '--new': '-N', '--delete-chain': '-X',
-    '--policy': '-P',
-  '--rename-chain': '-E', '--zero': '-Z', '--check': '-C', '--list': '-L', '--list-rules': '-S',
+  '--append': '-A',
+  '--insert': '-I',
+  '--delete': '-D',
+  '--replace': '-R',
+  '--flush': '-F',
+  '--new-chain': '-N',
+  '--new': '-N',
+  '--delete-chain': '-X',
+  '--policy': '-P',
+  '--rename-chain': '-E',
+  '--zero': '-Z',
+  '--check': '-C',
+  '--list': '-L',
+  '--list-rules': '-S',
 }
 
 interface Command {
@@ -30,7 +41,10 @@ const NO_CHAIN = 'iptables: No chain/target/match by that name.'
 
 /** `iptables …` with or without the leading word (and `-w`, `-n`, `-v`, `--wait 5`); the state afterwards, unchanged after an error. */
 export function applyIptablesCommand(
-  state: IptablesState, text: string, place: Place, options: CommandOptions = {},
+  state: IptablesState,
+  text: string,
+  place: Place,
+  options: CommandOptions = {},
 ): { readonly state: IptablesState; readonly problems: readonly Problem[] } {
   const report = new Report(place)
   const words = splitWords(text, { shell: true })
@@ -46,8 +60,12 @@ export function applyIptablesCommand(
 }
 
 /** Applies command after command; the state of one is what the next finds. */
-export function applyIptablesCommands(state: IptablesState, texts: readonly string[], place: Place,
-  options: CommandOptions = {}): { readonly state: IptablesState; readonly problems: readonly Problem[] } {
+export function applyIptablesCommands(
+  state: IptablesState,
+  texts: readonly string[],
+  place: Place,
+  options: CommandOptions = {},
+): { readonly state: IptablesState; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   let current = state
   for (const text of texts) {
@@ -101,13 +119,18 @@ function commandLetter(word: string): string | undefined {
 
 function applyToTable(table: Table, command: Command, report: Report, provenance: Provenance | undefined): Table | undefined {
   switch (command.letter) {
-    case '-A': case '-I': case '-R': case '-D': case '-C':
+    case '-A':
+    case '-I':
+    case '-R':
+    case '-D':
+    case '-C':
       return editRules(table, command, report, provenance)
     case '-N':
       return newChain(table, command, report)
     case '-X':
       return deleteChains(table, command, report)
-    case '-F': case '-Z':
+    case '-F':
+    case '-Z':
       return emptyChains(table, command, report)
     case '-P':
       return setPolicy(table, command, report)
@@ -129,8 +152,10 @@ function isBuiltin(table: Table, name: string): boolean {
 
 function needChain(table: Table, command: Command, report: Report): Chain | undefined {
   if (command.chain === undefined) return report.error(`option "${command.letter}" requires an argument`, 'Name the chain behind it.')
-  return table.chains.find(({ name }) => name === command.chain) ?? report.error(NO_CHAIN,
-    `Table ${table.name} has no chain ${command.chain}; create it with -N ${command.chain}.`)
+  return (
+    table.chains.find(({ name }) => name === command.chain) ??
+    report.error(NO_CHAIN, `Table ${table.name} has no chain ${command.chain}; create it with -N ${command.chain}.`)
+  )
 }
 
 function editRules(table: Table, command: Command, report: Report, provenance: Provenance | undefined): Table | undefined {
@@ -162,16 +187,24 @@ function insertRules(table: Table, chain: Chain, { rules, at }: { readonly rules
   return replaceChain(table, chain.name, (old) => ({ ...old, rules: old.rules.toSpliced(at - 1, 0, ...rules.toReversed()) }))
 }
 
-function replaceRule(table: Table, chain: Chain, { rules, at }: { readonly rules: readonly Rule[]; readonly at: number | undefined },
-  report: Report): Table | undefined {
+function replaceRule(
+  table: Table,
+  chain: Chain,
+  { rules, at }: { readonly rules: readonly Rule[]; readonly at: number | undefined },
+  report: Report,
+): Table | undefined {
   if (at === undefined) return report.error('-R requires a rule number', 'Write -R CHAIN NUMBER RULE.')
   if (rules.length !== 1) return report.error('Replacement rule does not specify a unique address')
   if (at < 1 || at > chain.rules.length) return report.error('iptables: Index of replacement too big.', `${chain.name} has ${chain.rules.length} rules.`)
   return replaceChain(table, chain.name, (old) => ({ ...old, rules: old.rules.with(at - 1, rules[0]) }))
 }
 
-function removeRules(table: Table, chain: Chain, { rules, check }: { readonly rules: readonly Rule[]; readonly check: boolean },
-  report: Report): Table | undefined {
+function removeRules(
+  table: Table,
+  chain: Chain,
+  { rules, check }: { readonly rules: readonly Rule[]; readonly check: boolean },
+  report: Report,
+): Table | undefined {
   const remaining = [...chain.rules]
   for (const rule of rules) {
     const words = printRule(rule)
@@ -214,8 +247,11 @@ function deleteChains(table: Table, command: Command, report: Report): Table | u
     // without a name: all user chains that are empty and not referred to; the first that is neither fails the command
     const users = table.chains.filter((chain) => !isBuiltin(table, chain.name))
     const bad = users.find((chain) => chain.rules.length > 0) ?? users.find((chain) => jumpsTo(table, chain.name))
-    if (bad !== undefined) return report.error(bad.rules.length > 0 ? 'iptables: Directory not empty.' : 'iptables: Too many links.',
-      `Chain ${bad.name}: flush it (-F) and remove the jumps to it first.`)
+    if (bad !== undefined)
+      return report.error(
+        bad.rules.length > 0 ? 'iptables: Directory not empty.' : 'iptables: Too many links.',
+        `Chain ${bad.name}: flush it (-F) and remove the jumps to it first.`,
+      )
     return { ...table, chains: table.chains.filter((chain) => isBuiltin(table, chain.name)) }
   }
   const chain = needChain(table, command, report)
@@ -263,7 +299,8 @@ function renameChain(table: Table, command: Command, report: Report): Table | un
   const without = { ...table, chains: table.chains.filter((other) => other !== chain) }
   const renamed = { ...table, chains: insertSorted(without, { ...chain, name }) }
   const retarget = (rule: Rule): Rule =>
-    (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') && rule.target.chain === chain.name ? { ...rule, target: { ...rule.target, chain: name } }
+    (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') && rule.target.chain === chain.name
+      ? { ...rule, target: { ...rule.target, chain: name } }
       : rule
   return { ...renamed, chains: renamed.chains.map((other) => ({ ...other, rules: other.rules.map(retarget) })) }
 }

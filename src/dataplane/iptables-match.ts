@@ -6,7 +6,16 @@ import { parseMac } from '../base/mac.js'
 import { parseIp } from '../base/ip.js'
 import type { AddrType, CtState, Match } from './iptables.js'
 import {
-  parseAddressRange, parseMasked, parseNetwork, parsePortList, parsePortRange, parseProtocol, parseWordList, type Option, type OptionReader, type OptionTable,
+  parseAddressRange,
+  parseMasked,
+  parseNetwork,
+  parsePortList,
+  parsePortRange,
+  parseProtocol,
+  parseWordList,
+  type Option,
+  type OptionReader,
+  type OptionTable,
 } from './iptables-option.js'
 import { parseInteger } from './text.js'
 
@@ -21,8 +30,20 @@ export interface MatchModule {
 }
 
 const CT_STATES: readonly CtState[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT']
-const ADDRTYPES: readonly AddrType[] = ['UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'THROW',
-  'NAT', 'XRESOLVE']
+const ADDRTYPES: readonly AddrType[] = [
+  'UNSPEC',
+  'UNICAST',
+  'LOCAL',
+  'BROADCAST',
+  'ANYCAST',
+  'MULTICAST',
+  'BLACKHOLE',
+  'UNREACHABLE',
+  'PROHIBIT',
+  'THROW',
+  'NAT',
+  'XRESOLVE',
+]
 const TCP_FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG']
 
 /** The key `invert` only where it holds, so that equal rules are equal objects. */
@@ -30,8 +51,12 @@ function not(option: Option): { readonly invert?: boolean } {
   return option.invert ? { invert: true } : {}
 }
 
-function one<Value>(reader: OptionReader, name: string, parse: (text: string) => Value | undefined,
-  make: (value: Value, option: Option) => Match): Match | undefined {
+function one<Value>(
+  reader: OptionReader,
+  name: string,
+  parse: (text: string) => Value | undefined,
+  make: (value: Value, option: Option) => Match,
+): Match | undefined {
   const option = reader.find(name)
   const value = reader.value(name, parse, 'the value')
   return option === undefined || value === undefined ? undefined : make(value, option)
@@ -66,8 +91,8 @@ function buildTcp(reader: OptionReader): readonly (Match | undefined)[] {
     if (option === undefined) return undefined
     if (option.name === '--syn') return { kind: 'tcp-flags', mask: 0b010111, set: 0b000010, ...not(option) }
     const [mask, set] = [tcpFlags(option.args[0]), tcpFlags(option.args[1])]
-    if (mask === undefined || set === undefined) return reader.fail(`tcp: unknown TCP flag in "${option.args.join(' ')}"`,
-      `The flags are ${TCP_FLAGS.join(' ')} ALL NONE.`)
+    if (mask === undefined || set === undefined)
+      return reader.fail(`tcp: unknown TCP flag in "${option.args.join(' ')}"`, `The flags are ${TCP_FLAGS.join(' ')} ALL NONE.`)
     return { kind: 'tcp-flags', mask, set, ...not(option) }
   }
   return orBare('tcp', [...ports('tcp', reader), flagsOf()])
@@ -75,14 +100,46 @@ function buildTcp(reader: OptionReader): readonly (Match | undefined)[] {
 
 /** Names of libxt_icmp.h; those that share number and code share a row. */
 const ICMP_TYPES: Readonly<Record<string, readonly [type: number, code?: number]>> = {
-  'any': [255], 'echo-reply': [0], 'pong': [0], 'destination-unreachable': [3], 'network-unreachable': [3, 0], 'host-unreachable': [3, 1],
-  'protocol-unreachable': [3, 2], 'port-unreachable': [3, 3], 'fragmentation-needed': [3, 4], 'source-route-failed': [3, 5], 'network-unknown': [3, 6],
-  'host-unknown': [3, 7], 'network-prohibited': [3, 9], 'host-prohibited': [3, 10], 'TOS-network-unreachable': [3, 11], 'TOS-host-unreachable': [3, 12],
-  'communication-prohibited': [3, 13], 'host-precedence-violation': [3, 14], 'precedence-cutoff': [3, 15], 'source-quench': [4], 'redirect': [5],
-  'network-redirect': [5, 0], 'host-redirect': [5, 1], 'TOS-network-redirect': [5, 2], 'TOS-host-redirect': [5, 3], 'echo-request': [8], 'ping': [8],
-  'router-advertisement': [9], 'router-solicitation': [10], 'time-exceeded': [11], 'ttl-exceeded': [11], 'ttl-zero-during-transit': [11, 0],
-  'ttl-zero-during-reassembly': [11, 1], 'parameter-problem': [12], 'ip-header-bad': [12, 0], 'required-option-missing': [12, 1],
-  'timestamp-request': [13], 'timestamp-reply': [14], 'address-mask-request': [17], 'address-mask-reply': [18],
+  any: [255],
+  'echo-reply': [0],
+  pong: [0],
+  'destination-unreachable': [3],
+  'network-unreachable': [3, 0],
+  'host-unreachable': [3, 1],
+  'protocol-unreachable': [3, 2],
+  'port-unreachable': [3, 3],
+  'fragmentation-needed': [3, 4],
+  'source-route-failed': [3, 5],
+  'network-unknown': [3, 6],
+  'host-unknown': [3, 7],
+  'network-prohibited': [3, 9],
+  'host-prohibited': [3, 10],
+  'TOS-network-unreachable': [3, 11],
+  'TOS-host-unreachable': [3, 12],
+  'communication-prohibited': [3, 13],
+  'host-precedence-violation': [3, 14],
+  'precedence-cutoff': [3, 15],
+  'source-quench': [4],
+  redirect: [5],
+  'network-redirect': [5, 0],
+  'host-redirect': [5, 1],
+  'TOS-network-redirect': [5, 2],
+  'TOS-host-redirect': [5, 3],
+  'echo-request': [8],
+  ping: [8],
+  'router-advertisement': [9],
+  'router-solicitation': [10],
+  'time-exceeded': [11],
+  'ttl-exceeded': [11],
+  'ttl-zero-during-transit': [11, 0],
+  'ttl-zero-during-reassembly': [11, 1],
+  'parameter-problem': [12],
+  'ip-header-bad': [12, 0],
+  'required-option-missing': [12, 1],
+  'timestamp-request': [13],
+  'timestamp-reply': [14],
+  'address-mask-request': [17],
+  'address-mask-reply': [18],
 }
 
 function icmpType(text: string): readonly [number, number?] | undefined {
@@ -96,15 +153,31 @@ function icmpType(text: string): readonly [number, number?] | undefined {
 function buildConntrack(reader: OptionReader): readonly (Match | undefined)[] {
   const network = (text: string): ReturnType<typeof asNetwork> => asNetwork(text)
   const matches = [
-    one(reader, '--ctstate', (text) => parseWordList(text, CT_STATES), (states, option) => ({ kind: 'ctstate', module: 'conntrack', states, ...not(option) })),
+    one(
+      reader,
+      '--ctstate',
+      (text) => parseWordList(text, CT_STATES),
+      (states, option) => ({ kind: 'ctstate', module: 'conntrack', states, ...not(option) }),
+    ),
     one(reader, '--ctproto', parseProtocol, (proto, option) => ({ kind: 'ctproto', proto, ...not(option) })),
     ...(['ctorigsrc', 'ctorigdst', 'ctreplsrc', 'ctrepldst'] as const).map((field) =>
-      one(reader, `--${field}`, network, (net, option) => ({ kind: 'ct-address', field, net, ...not(option) }))),
+      one(reader, `--${field}`, network, (net, option) => ({ kind: 'ct-address', field, net, ...not(option) })),
+    ),
     ...(['ctorigsrcport', 'ctorigdstport', 'ctreplsrcport', 'ctrepldstport'] as const).map((field) =>
-      one(reader, `--${field}`, parsePortRange, (value, option) => ({ kind: 'ct-port', field, ports: value, ...not(option) }))),
-    one(reader, '--ctstatus', (text) => parseWordList(text, ['NONE', 'EXPECTED', 'SEEN_REPLY', 'ASSURED', 'CONFIRMED'] as const),
-      (status, option) => ({ kind: 'ctstatus', status, ...not(option) })),
-    one(reader, '--ctdir', (text) => parseWordList(text, ['ORIGINAL', 'REPLY'] as const)?.[0], (direction) => ({ kind: 'ctdir', direction })),
+      one(reader, `--${field}`, parsePortRange, (value, option) => ({ kind: 'ct-port', field, ports: value, ...not(option) })),
+    ),
+    one(
+      reader,
+      '--ctstatus',
+      (text) => parseWordList(text, ['NONE', 'EXPECTED', 'SEEN_REPLY', 'ASSURED', 'CONFIRMED'] as const),
+      (status, option) => ({ kind: 'ctstatus', status, ...not(option) }),
+    ),
+    one(
+      reader,
+      '--ctdir',
+      (text) => parseWordList(text, ['ORIGINAL', 'REPLY'] as const)?.[0],
+      (direction) => ({ kind: 'ctdir', direction }),
+    ),
   ]
   if (reader.options.length === 0) reader.fail('conntrack: at least one option is required')
   return matches
@@ -119,7 +192,13 @@ function buildAddrtype(reader: OptionReader): readonly (Match | undefined)[] {
   const limit = reader.has('--limit-iface-in') ? { limit: 'in' as const } : reader.has('--limit-iface-out') ? { limit: 'out' as const } : {}
   if (!reader.has('--src-type') && !reader.has('--dst-type')) reader.fail('addrtype: you must specify --src-type or --dst-type')
   return (['src', 'dst'] as const).map((side) =>
-    one(reader, `--${side}-type`, (text) => parseWordList(text, ADDRTYPES), (types, option) => ({ kind: 'addrtype', side, types, ...limit, ...not(option) })))
+    one(
+      reader,
+      `--${side}-type`,
+      (text) => parseWordList(text, ADDRTYPES),
+      (types, option) => ({ kind: 'addrtype', side, types, ...limit, ...not(option) }),
+    ),
+  )
 }
 
 function directionsOf(text: string): readonly ('src' | 'dst')[] | undefined {
@@ -151,16 +230,28 @@ export function canonicalProbability(text: string): string | undefined {
 function buildStatistic(reader: OptionReader): readonly (Match | undefined)[] {
   const mode = reader.find('--mode')?.args[0]
   if (mode === 'random') {
-    return required(reader, '--probability',
-      one(reader, '--probability', canonicalProbability, (probability, option) => ({ kind: 'statistic-random', probability, ...not(option) })))
+    return required(
+      reader,
+      '--probability',
+      one(reader, '--probability', canonicalProbability, (probability, option) => ({ kind: 'statistic-random', probability, ...not(option) })),
+    )
   }
   if (mode !== 'nth') return [reader.fail(`statistic: bad mode "${mode ?? ''}"`, 'The modes are random and nth.')]
   const packet = reader.integer('--packet')
-  return required(reader, '--every', one(reader, '--every', (text) => parseInteger(text) || undefined, (every, option) => {
-    if (packet === undefined) reader.fail('statistic: option "--every" also requires "--packet".')
-    else if (packet >= every) reader.fail(`statistic: the --packet p must be 0 <= p <= n-1, not ${packet}`)
-    return { kind: 'statistic-nth', every, packet: packet ?? 0, ...not(option) }
-  }))
+  return required(
+    reader,
+    '--every',
+    one(
+      reader,
+      '--every',
+      (text) => parseInteger(text) || undefined,
+      (every, option) => {
+        if (packet === undefined) reader.fail('statistic: option "--every" also requires "--packet".')
+        else if (packet >= every) reader.fail(`statistic: the --packet p must be 0 <= p <= n-1, not ${packet}`)
+        return { kind: 'statistic-nth', every, packet: packet ?? 0, ...not(option) }
+      },
+    ),
+  )
 }
 
 function buildPhysdev(reader: OptionReader): readonly (Match | undefined)[] {
@@ -176,16 +267,22 @@ function buildPhysdev(reader: OptionReader): readonly (Match | undefined)[] {
 
 const LIMIT_SCALE = 10000
 const LIMIT_UNITS: readonly (readonly [name: string, period: number])[] = [
-  ['day', LIMIT_SCALE * 86400], ['hour', LIMIT_SCALE * 3600], ['min', LIMIT_SCALE * 60], ['sec', LIMIT_SCALE],
+  ['day', LIMIT_SCALE * 86400],
+  ['hour', LIMIT_SCALE * 3600],
+  ['min', LIMIT_SCALE * 60],
+  ['sec', LIMIT_SCALE],
 ]
 
 /** `5/minute` → `5/min`, `60/minute` → `1/sec`: the kernel holds the period between packets, and libxt_limit prints it in the largest unit that fits. */
 export function canonicalRate(text: string): string | undefined {
   const [count, unit, more] = text.split('/')
   const n = parseInteger(count)
-  const period = unit === undefined ? LIMIT_SCALE
-    : LIMIT_UNITS.find(([name]) =>
-      unit !== '' && (name.startsWith(unit) || `${name === 'min' ? 'minute' : name === 'sec' ? 'second' : name}`.startsWith(unit)))?.[1]
+  const period =
+    unit === undefined
+      ? LIMIT_SCALE
+      : LIMIT_UNITS.find(
+          ([name]) => unit !== '' && (name.startsWith(unit) || `${name === 'min' ? 'minute' : name === 'sec' ? 'second' : name}`.startsWith(unit)),
+        )?.[1]
   if (n === undefined || n === 0 || period === undefined || more !== undefined) return undefined
   const between = Math.floor(period / n)
   if (between === 0) return undefined
@@ -220,7 +317,11 @@ export function parseDscpClass(text: string): number | undefined {
 }
 
 const TOS_NAMES: ReadonlyMap<string, number> = new Map([
-  ['minimize-delay', 0x10], ['maximize-throughput', 0x08], ['maximize-reliability', 0x04], ['minimize-cost', 0x02], ['normal-service', 0x00],
+  ['minimize-delay', 0x10],
+  ['maximize-throughput', 0x08],
+  ['maximize-reliability', 0x04],
+  ['minimize-cost', 0x02],
+  ['normal-service', 0x00],
 ])
 
 /** A name counts in the six old TOS bits only (mask 0x3f). */
@@ -234,26 +335,39 @@ function buildRecent(reader: OptionReader): readonly (Match | undefined)[] {
   if (found.length !== 1) return [reader.fail('recent: you must specify one of `--set`, `--rcheck` `--update` or `--remove`')]
   const mask = reader.has('--mask') ? reader.value('--mask', parseIp, 'the mask') : -1
   const [seconds, hitcount] = [reader.integer('--seconds'), reader.integer('--hitcount', 65535)]
-  return [{
-    kind: 'recent',
-    action: found[0],
-    name: reader.find('--name')?.args[0] ?? 'DEFAULT',
-    side: reader.has('--rdest') ? 'dest' : 'source',
-    mask: mask ?? -1,
-    ...(seconds === undefined ? {} : { seconds }),
-    ...(hitcount === undefined ? {} : { hitcount }),
-    ...(reader.has('--reap') ? { reap: true } : {}),
-    ...not(reader.find(`--${found[0]}`) as Option),
-  }]
+  return [
+    {
+      kind: 'recent',
+      action: found[0],
+      name: reader.find('--name')?.args[0] ?? 'DEFAULT',
+      side: reader.has('--rdest') ? 'dest' : 'source',
+      mask: mask ?? -1,
+      ...(seconds === undefined ? {} : { seconds }),
+      ...(hitcount === undefined ? {} : { hitcount }),
+      ...(reader.has('--reap') ? { reap: true } : {}),
+      ...not(reader.find(`--${found[0]}`) as Option),
+    },
+  ]
 }
 
 function markModule(kind: 'mark' | 'connmark'): MatchModule {
-  return { options: { '--mark': ['--mark', 1] },
-    build: (r) => required(r, '--mark', one(r, '--mark', parseMasked, (value, option) => ({ kind, ...value, ...not(option) }))) }
+  return {
+    options: { '--mark': ['--mark', 1] },
+    build: (r) =>
+      required(
+        r,
+        '--mark',
+        one(r, '--mark', parseMasked, (value, option) => ({ kind, ...value, ...not(option) })),
+      ),
+  }
 }
 
-const PORT_OPTIONS: OptionTable = { '--sport': ['--sport', 1], '--source-port': ['--sport', 1], '--dport': ['--dport', 1],
-  '--destination-port': ['--dport', 1] }
+const PORT_OPTIONS: OptionTable = {
+  '--sport': ['--sport', 1],
+  '--source-port': ['--sport', 1],
+  '--dport': ['--dport', 1],
+  '--destination-port': ['--dport', 1],
+}
 
 /** Options under their own names. */
 function table(options: Readonly<Record<string, number>>): OptionTable {

@@ -15,8 +15,20 @@ const TCP_FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG']
 /** libxt_conntrack prints states in the order of its own table, whatever the rule's order was. */
 const CT_STATES = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT']
 const CT_STATUS = ['NONE', 'EXPECTED', 'SEEN_REPLY', 'ASSURED', 'CONFIRMED']
-const CT_FIELDS = ['ctstate', 'ctproto', 'ctorigsrc', 'ctorigdst', 'ctreplsrc', 'ctrepldst', 'ctorigsrcport', 'ctorigdstport', 'ctreplsrcport',
-  'ctrepldstport', 'ctstatus', 'ctdir']
+const CT_FIELDS = [
+  'ctstate',
+  'ctproto',
+  'ctorigsrc',
+  'ctorigdst',
+  'ctreplsrc',
+  'ctrepldst',
+  'ctorigsrcport',
+  'ctorigdstport',
+  'ctreplsrcport',
+  'ctrepldstport',
+  'ctstatus',
+  'ctdir',
+]
 const ADDRTYPES = ['UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'THROW', 'NAT', 'XRESOLVE']
 const PHYSDEV = ['physdev-is-in', 'physdev-in', 'physdev-is-out', 'physdev-out', 'physdev-is-bridged']
 const LOG_FLAGS = ['--log-tcp-sequence', '--log-tcp-options', '--log-ip-options', '--log-uid', '--log-macdecode']
@@ -77,16 +89,23 @@ function pieceOf(match: Match): Piece {
     .with({ kind: 'ctstatus' }, (m) => piece('conntrack', 10, `--ctstatus ${sortBy(m.status, CT_STATUS)}`))
     .with({ kind: 'ctdir' }, (m) => piece('conntrack', 11, `--ctdir ${m.direction}`))
     .with({ kind: 'addrtype' }, (m) =>
-      piece('addrtype', m.side === 'src' ? 0 : 1, `--${m.side}-type ${sortBy(m.types, ADDRTYPES)}`,
-        m.limit === undefined ? undefined : `--limit-iface-${m.limit}`))
+      piece(
+        'addrtype',
+        m.side === 'src' ? 0 : 1,
+        `--${m.side}-type ${sortBy(m.types, ADDRTYPES)}`,
+        m.limit === undefined ? undefined : `--limit-iface-${m.limit}`,
+      ),
+    )
     .with({ kind: 'set' }, (m) => piece('set', 0, `--match-set ${m.set} ${m.directions.join(',')}`))
     .with({ kind: 'statistic-random' }, (m) => ({ module: 'statistic', rank: 0, text: `--mode random ${not}--probability ${m.probability}` }))
     .with({ kind: 'statistic-nth' }, (m) => ({ module: 'statistic', rank: 0, text: `--mode nth ${not}--every ${m.every} --packet ${m.packet}` }))
     .with({ kind: 'physdev' }, (m) => piece('physdev', PHYSDEV.indexOf(m.option), `--${m.option} ${m.name}`))
     .with({ kind: 'physdev-is' }, (m) => piece('physdev', PHYSDEV.indexOf(m.option), `--${m.option}`))
-    .with({ kind: 'rpfilter' }, (m) =>
-      ({ module: 'rpfilter', rank: 0,
-        text: [m.loose && '--loose', m.validmark && '--validmark', m.acceptLocal && '--accept-local', m.invert && '--invert'].filter(Boolean).join(' ') }))
+    .with({ kind: 'rpfilter' }, (m) => ({
+      module: 'rpfilter',
+      rank: 0,
+      text: [m.loose && '--loose', m.validmark && '--validmark', m.acceptLocal && '--accept-local', m.invert && '--invert'].filter(Boolean).join(' '),
+    }))
     .with({ kind: 'limit' }, (m) => piece('limit', 0, `--limit ${m.rate}${m.burst === 5 ? '' : ` --limit-burst ${m.burst}`}`))
     .with({ kind: 'mac-source' }, (m) => piece('mac', 0, `--mac-source ${formatMac(m.mac)}`))
     .with({ kind: 'length' }, (m) => piece('length', 0, `--length ${formatPortRange(m.range)}`))
@@ -107,13 +126,18 @@ function recentText(m: Match & { readonly kind: 'recent' }): string {
     m.reap === true ? '--reap' : '',
     m.hitcount === undefined ? '' : `--hitcount ${m.hitcount}`,
     `--name ${m.name} --mask ${formatIp(m.mask)} --r${m.side}`,
-  ].filter((text) => text !== '').join(' ')
+  ]
+    .filter((text) => text !== '')
+    .join(' ')
 }
 
 /** The words of the matches, `-m` included. */
 export function printMatches(matches: readonly Match[]): string {
   const pieces = matches.map(pieceOf)
-  const words = pieces.filter((piece) => piece.module === '').sort((a, b) => a.rank - b.rank).map((piece) => piece.text)
+  const words = pieces
+    .filter((piece) => piece.module === '')
+    .sort((a, b) => a.rank - b.rank)
+    .map((piece) => piece.text)
   const rest = pieces.filter((piece) => piece.module !== '')
   for (let i = 0; i < rest.length; i++) {
     const { module, rank, text, tail } = rest[i]
@@ -136,7 +160,10 @@ export function formatNatRange(to: NatRange): string {
 }
 
 function flags(...options: readonly (string | false | undefined)[]): string {
-  return options.filter(Boolean).map((option) => ` ${option as string}`).join('')
+  return options
+    .filter(Boolean)
+    .map((option) => ` ${option as string}`)
+    .join('')
 }
 
 function toPorts(ports: PortRange | undefined): string | undefined {
@@ -151,27 +178,41 @@ export function printTarget(target: Target): string {
     .with({ kind: 'jump' }, (t) => `-j ${t.chain}`)
     .with({ kind: 'goto' }, (t) => `-g ${t.chain}`)
     .with({ kind: 'REJECT' }, (t) => `-j REJECT --reject-with ${t.with}`)
-    .with({ kind: 'LOG' }, (t) => `-j LOG${flags(
-      t.prefix !== undefined && `--log-prefix ${quoteText(t.prefix)}`,
-      t.level !== undefined && t.level !== 4 && `--log-level ${t.level}`,
-      ...LOG_FLAGS.filter((flag) => t.flags?.includes(flag.slice(2))))}`)
-    .with({ kind: 'NFLOG' }, (t) => `-j NFLOG${flags(
-      t.prefix !== undefined && `--nflog-prefix ${quoteText(t.prefix)}`,
-      t.group !== undefined && `--nflog-group ${t.group}`,
-      t.size !== undefined && `--nflog-size ${t.size}`,
-      t.threshold !== undefined && `--nflog-threshold ${t.threshold}`)}`)
+    .with(
+      { kind: 'LOG' },
+      (t) =>
+        `-j LOG${flags(
+          t.prefix !== undefined && `--log-prefix ${quoteText(t.prefix)}`,
+          t.level !== undefined && t.level !== 4 && `--log-level ${t.level}`,
+          ...LOG_FLAGS.filter((flag) => t.flags?.includes(flag.slice(2))),
+        )}`,
+    )
+    .with(
+      { kind: 'NFLOG' },
+      (t) =>
+        `-j NFLOG${flags(
+          t.prefix !== undefined && `--nflog-prefix ${quoteText(t.prefix)}`,
+          t.group !== undefined && `--nflog-group ${t.group}`,
+          t.size !== undefined && `--nflog-size ${t.size}`,
+          t.threshold !== undefined && `--nflog-threshold ${t.threshold}`,
+        )}`,
+    )
     .with({ kind: 'MARK' }, (t) => `-j MARK --set-xmark ${hex(t.value)}/${hex(t.mask)}`)
     .with({ kind: 'CONNMARK', action: 'set' }, (t) => `-j CONNMARK --set-xmark ${hex(t.value)}/${hex(t.mask)}`)
     .with({ kind: 'CONNMARK' }, (t) => `-j CONNMARK --${t.action}-mark --nfmask ${hex(t.nfmask)} --ctmask ${hex(t.ctmask)}`)
     .with({ kind: 'MASQUERADE' }, (t) => `-j MASQUERADE${flags(toPorts(t.ports), t.random && '--random', t.randomFully && '--random-fully')}`)
-    .with({ kind: 'SNAT' }, (t) =>
-      `-j SNAT --to-source ${formatNatRange(t.to)}${flags(t.random && '--random', t.randomFully && '--random-fully', t.persistent && '--persistent')}`)
+    .with(
+      { kind: 'SNAT' },
+      (t) => `-j SNAT --to-source ${formatNatRange(t.to)}${flags(t.random && '--random', t.randomFully && '--random-fully', t.persistent && '--persistent')}`,
+    )
     .with({ kind: 'DNAT' }, (t) => `-j DNAT --to-destination ${formatNatRange(t.to)}${flags(t.random && '--random', t.persistent && '--persistent')}`)
     .with({ kind: 'REDIRECT' }, (t) => `-j REDIRECT${flags(toPorts(t.ports), t.random && '--random')}`)
     .with({ kind: 'CT' }, (t) => `-j CT${flags(t.notrack && '--notrack', t.zone !== undefined && `--zone ${t.zone}`)}`)
     .with({ kind: 'TCPMSS' }, (t) => (t.clampToPmtu ? '-j TCPMSS --clamp-mss-to-pmtu' : `-j TCPMSS --set-mss ${t.mss}`))
-    .with({ kind: 'SET' }, (t) =>
-      `-j SET --${t.action} ${t.set} ${t.directions.join(',')}${flags(t.exist && '--exist', t.timeout !== undefined && `--timeout ${t.timeout}`)}`)
+    .with(
+      { kind: 'SET' },
+      (t) => `-j SET --${t.action} ${t.set} ${t.directions.join(',')}${flags(t.exist && '--exist', t.timeout !== undefined && `--timeout ${t.timeout}`)}`,
+    )
     .with({ kind: 'DSCP' }, (t) => `-j DSCP --set-dscp ${hex(t.value, 2)}`)
     .with({ kind: 'TTL' }, (t) => `-j TTL --ttl-${t.action} ${t.value}`)
     .with({ kind: 'CHECKSUM' }, () => '-j CHECKSUM --checksum-fill')

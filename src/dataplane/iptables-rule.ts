@@ -21,15 +21,41 @@ export interface RuleContext {
 
 /** Built-in options: letter → long name. */
 const BUILTIN_OPTIONS: Readonly<Record<string, string>> = {
-  '-s': '--source', '--src': '--source', '--source': '--source', '-d': '--destination', '--dst': '--destination', '--destination': '--destination',
-  '-p': '--protocol', '--proto': '--protocol', '--protocol': '--protocol', '-i': '--in-interface', '--in-interface': '--in-interface', '-o': '--out-interface',
-  '--out-interface': '--out-interface', '-f': '--fragments', '--fragments': '--fragments', '--fragment': '--fragments', '-m': '--match', '--match': '--match',
-    '-j': '--jump',
-  '--jump': '--jump', '-g': '--goto', '--goto': '--goto', '-c': '--set-counters', '--set-counters': '--set-counters', '-4': '--ipv4', '--ipv4': '--ipv4',
+  '-s': '--source',
+  '--src': '--source',
+  '--source': '--source',
+  '-d': '--destination',
+  '--dst': '--destination',
+  '--destination': '--destination',
+  '-p': '--protocol',
+  '--proto': '--protocol',
+  '--protocol': '--protocol',
+  '-i': '--in-interface',
+  '--in-interface': '--in-interface',
+  '-o': '--out-interface',
+  '--out-interface': '--out-interface',
+  '-f': '--fragments',
+  '--fragments': '--fragments',
+  '--fragment': '--fragments',
+  '-m': '--match',
+  '--match': '--match',
+  '-j': '--jump',
+  '--jump': '--jump',
+  '-g': '--goto',
+  '--goto': '--goto',
+  '-c': '--set-counters',
+  '--set-counters': '--set-counters',
+  '-4': '--ipv4',
+  '--ipv4': '--ipv4',
 }
 
 /** Match names for the protocols that bring their module along. */
-const IMPLICIT_MODULES: ReadonlyMap<number, string> = new Map([[6, 'tcp'], [17, 'udp'], [1, 'icmp'], [132, 'sctp']])
+const IMPLICIT_MODULES: ReadonlyMap<number, string> = new Map([
+  [6, 'tcp'],
+  [17, 'udp'],
+  [1, 'icmp'],
+  [132, 'sctp'],
+])
 
 /** One `-m` or the target, while its options are gathered. */
 interface Group {
@@ -76,8 +102,11 @@ class RuleReader {
       if (word === '!') {
         invert = true
         word = this.words[this.index++] ?? ''
-        if (!word.startsWith('-')) return this.fail(word === '!' ? 'multiple consecutive ! not allowed' : `Bad argument "${word}" behind "!"`,
-          'Write ! before the option: ! -s 10.0.0.0/8.')
+        if (!word.startsWith('-'))
+          return this.fail(
+            word === '!' ? 'multiple consecutive ! not allowed' : `Bad argument "${word}" behind "!"`,
+            'Write ! before the option: ! -s 10.0.0.0/8.',
+          )
       }
       if (!this.readOption(word, invert)) return false
     }
@@ -163,8 +192,8 @@ class RuleReader {
 
   private readProtocol(text: string, invert: boolean): boolean {
     const proto = parseProtocol(text)
-    if (proto === undefined) return this.fail(`unknown protocol "${text}" specified`,
-      'Give its number, or a name of /etc/protocols such as tcp, udp, icmp, sctp, gre.')
+    if (proto === undefined)
+      return this.fail(`unknown protocol "${text}" specified`, 'Give its number, or a name of /etc/protocols such as tcp, udp, icmp, sctp, gre.')
     if (proto === 0) return invert ? this.fail('rule would never match protocol', 'Leave out ! -p all.') : true
     this.draft.builtin.push({ kind: 'protocol', proto, ...(invert ? { invert } : {}) })
     return true
@@ -173,8 +202,11 @@ class RuleReader {
   private readInterface(spelled: string, kind: 'in-interface' | 'out-interface', name: string, invert: boolean): boolean {
     const { chain } = this.context
     const wrong = kind === 'in-interface' ? ['OUTPUT', 'POSTROUTING'] : ['INPUT', 'PREROUTING']
-    if (wrong.includes(chain)) return this.fail(`Can't use ${spelled} with ${chain}`,
-      `A packet in ${chain} has no ${kind === 'in-interface' ? 'incoming' : 'outgoing'} device yet known to netfilter.`)
+    if (wrong.includes(chain))
+      return this.fail(
+        `Can't use ${spelled} with ${chain}`,
+        `A packet in ${chain} has no ${kind === 'in-interface' ? 'incoming' : 'outgoing'} device yet known to netfilter.`,
+      )
     if (name === '') return this.fail(`Empty interface is likely to be undesired`)
     if (name.length > 15) return this.fail(`interface name "${name}" must be shorter than IFNAMSIZ (15)`)
     if (name !== '+' || invert) this.draft.builtin.push({ kind, name, ...(invert ? { invert } : {}) })
@@ -201,8 +233,8 @@ class RuleReader {
     const known = Object.hasOwn(TARGET_MODULES, name)
     const chain = this.context.hasChain(name)
     if (goto && !chain) return this.fail(`goto "${name}" is not a chain`, 'Create it first with -N.')
-    if (!known && !chain && !OTHER_TARGETS.has(name)) return this.fail(`Chain '${name}' does not exist, and there is no target of that name`,
-      `Create it first with -N ${name}.`)
+    if (!known && !chain && !OTHER_TARGETS.has(name))
+      return this.fail(`Chain '${name}' does not exist, and there is no target of that name`, `Create it first with -N ${name}.`)
     this.draft.target = { module: name, options: [], words: [goto ? '-g' : '-j', name], opaque: !known && !chain, goto }
     return true
   }
@@ -237,8 +269,13 @@ class RuleReader {
   }
 
   /** undefined: the module has no such option. */
-  private offer(group: Group, module: { readonly options: OptionTable; readonly unmodelled?: Readonly<Record<string, number>> }, name: string,
-    attached: string | undefined, invert: boolean): boolean | undefined {
+  private offer(
+    group: Group,
+    module: { readonly options: OptionTable; readonly unmodelled?: Readonly<Record<string, number>> },
+    name: string,
+    attached: string | undefined,
+    invert: boolean,
+  ): boolean | undefined {
     const entry = ownEntry(module.options, name)
     const foreign = module.unmodelled === undefined ? undefined : ownEntry(module.unmodelled, name)
     if (entry === undefined && foreign === undefined) return undefined
@@ -249,8 +286,8 @@ class RuleReader {
       group.opaque = true
       return true
     }
-    if (group.options.some((option) =>
-      option.name === entry[0])) return this.fail(`${group.module}: option "${name}" can be used multiple times only behind an -m of its own`)
+    if (group.options.some((option) => option.name === entry[0]))
+      return this.fail(`${group.module}: option "${name}" can be used multiple times only behind an -m of its own`)
     group.options.push({ name: entry[0], invert, args })
     return true
   }
@@ -282,14 +319,18 @@ function quoteWords(words: readonly string[]): string {
 /** The Matches of one `-m`; undefined after a reported failure. */
 function matchesOf(group: Group, protocol: number, report: Report): readonly Match[] | undefined {
   if (group.opaque) {
-    report.warning(`the iptables match "${group.module}" is not modelled as it is used here`,
-      'The rule is kept as it is; a packet that meets it makes the answer INCOMPLETE.')
+    report.warning(
+      `the iptables match "${group.module}" is not modelled as it is used here`,
+      'The rule is kept as it is; a packet that meets it makes the answer INCOMPLETE.',
+    )
     return [{ kind: 'unknown', module: group.module, text: quoteWords(group.words) }]
   }
   const module = MATCH_MODULES[group.module]
   if (module.protocols !== undefined && !module.protocols.includes(protocol)) {
-    return report.error(`${group.module} match requires '-p ${group.module === 'multiport' ? 'tcp, udp, udplite, sctp or dccp' : group.module}'`,
-      'Add it, without a !.')
+    return report.error(
+      `${group.module} match requires '-p ${group.module === 'multiport' ? 'tcp, udp, udplite, sctp or dccp' : group.module}'`,
+      'Add it, without a !.',
+    )
   }
   const reader = new OptionReader(group.module, group.options, protocol, report)
   const matches = module.build(reader).filter((match) => match !== undefined)
@@ -304,8 +345,10 @@ function targetOf(draft: Draft, context: RuleContext): Target | 'none' | undefin
   const module = ownEntry(TARGET_MODULES, target.module)
   if (module === undefined && context.hasChain(target.module)) return { kind: 'jump', chain: target.module }
   if (module === undefined || target.opaque || module.foreign?.(target.options) === true) {
-    report.warning(`the iptables target "${target.module}" is not modelled as it is used here`,
-      'The rule is kept as it is; a packet that meets it makes the answer INCOMPLETE.')
+    report.warning(
+      `the iptables target "${target.module}" is not modelled as it is used here`,
+      'The rule is kept as it is; a packet that meets it makes the answer INCOMPLETE.',
+    )
     return { kind: 'unknown', name: target.module, text: quoteWords(target.words) }
   }
   const builtinChain = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'].includes(chain)
@@ -322,8 +365,8 @@ function targetOf(draft: Draft, context: RuleContext): Target | 'none' | undefin
 function addressesOf(kind: 'source' | 'destination', options: readonly Option[], report: Report): readonly (Match | undefined)[] | undefined {
   const option = options[0]
   if (option === undefined) return [undefined]
-  if (option.invert && option.args.length > 1) return report.error('! not allowed with multiple source or destination IP addresses',
-    'Write one rule per address, or an ipset.')
+  if (option.invert && option.args.length > 1)
+    return report.error('! not allowed with multiple source or destination IP addresses', 'Write one rule per address, or an ipset.')
   const matches: (Match | undefined)[] = []
   for (const text of option.args) {
     const net: Cidr | string = parseNetwork(text)
@@ -355,6 +398,6 @@ export function parseRule(words: readonly string[], context: RuleContext): reado
       matches: [source, destination, ...builtin, ...rest].filter((match) => match !== undefined),
       ...(target === 'none' ? {} : { target }),
       ...(draft.packets === undefined ? {} : { packets: draft.packets, bytes: draft.bytes }),
-    })))
+    })),
+  )
 }
-

@@ -87,8 +87,10 @@ function openTable(name: string, report: Report): TableDraft | undefined {
   }
   const table = name as TableName
   // iptables-restore does not need the built-in chains to be declared
-  const chains = BUILTIN_CHAINS[table].map((chain): [string, { head: Omit<Chain, 'rules'>; rules: Rule[] }] =>
-    [chain, { head: { name: chain, policy: 'ACCEPT' }, rules: [] }])
+  const chains = BUILTIN_CHAINS[table].map((chain): [string, { head: Omit<Chain, 'rules'>; rules: Rule[] }] => [
+    chain,
+    { head: { name: chain, policy: 'ACCEPT' }, rules: [] },
+  ])
   return { name: table, chains: new Map(chains), lines: [] }
 }
 
@@ -125,8 +127,8 @@ function readRuleLine(line: string, draft: TableDraft, hasChain: (name: string) 
     if (name !== undefined && !draft.chains.has(name)) draft.chains.set(name, { head: { name }, rules: [] })
     return
   }
-  if (command !== '-A' && command !== '--append') return report.error(`"${line}" is no line of iptables-save`,
-    'Rules read -A CHAIN …; give other commands to the iptables command reader.')
+  if (command !== '-A' && command !== '--append')
+    return report.error(`"${line}" is no line of iptables-save`, 'Rules read -A CHAIN …; give other commands to the iptables command reader.')
   const chain = draft.chains.get(name ?? '')
   if (chain === undefined) return report.error(`chain '${name ?? ''}' does not exist in table ${draft.name}`, `Declare it: :${name ?? 'NAME'} - [0:0].`)
   const rules = parseRule(rest, { table: draft.name, chain: name, hasChain, report })

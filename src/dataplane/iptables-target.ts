@@ -16,18 +16,36 @@ export interface TargetModule {
 }
 
 const REJECT_TYPES: ReadonlyMap<string, RejectType> = new Map([
-  ['icmp-net-unreachable', 'icmp-net-unreachable'], ['net-unreach', 'icmp-net-unreachable'],
-  ['icmp-host-unreachable', 'icmp-host-unreachable'], ['host-unreach', 'icmp-host-unreachable'],
-  ['icmp-proto-unreachable', 'icmp-proto-unreachable'], ['proto-unreach', 'icmp-proto-unreachable'],
-  ['icmp-port-unreachable', 'icmp-port-unreachable'], ['port-unreach', 'icmp-port-unreachable'],
-  ['icmp-net-prohibited', 'icmp-net-prohibited'], ['net-prohib', 'icmp-net-prohibited'],
-  ['icmp-host-prohibited', 'icmp-host-prohibited'], ['host-prohib', 'icmp-host-prohibited'],
-  ['icmp-admin-prohibited', 'icmp-admin-prohibited'], ['admin-prohib', 'icmp-admin-prohibited'],
-  ['tcp-reset', 'tcp-reset'], ['tcp-rst', 'tcp-reset'],
+  ['icmp-net-unreachable', 'icmp-net-unreachable'],
+  ['net-unreach', 'icmp-net-unreachable'],
+  ['icmp-host-unreachable', 'icmp-host-unreachable'],
+  ['host-unreach', 'icmp-host-unreachable'],
+  ['icmp-proto-unreachable', 'icmp-proto-unreachable'],
+  ['proto-unreach', 'icmp-proto-unreachable'],
+  ['icmp-port-unreachable', 'icmp-port-unreachable'],
+  ['port-unreach', 'icmp-port-unreachable'],
+  ['icmp-net-prohibited', 'icmp-net-prohibited'],
+  ['net-prohib', 'icmp-net-prohibited'],
+  ['icmp-host-prohibited', 'icmp-host-prohibited'],
+  ['host-prohib', 'icmp-host-prohibited'],
+  ['icmp-admin-prohibited', 'icmp-admin-prohibited'],
+  ['admin-prohib', 'icmp-admin-prohibited'],
+  ['tcp-reset', 'tcp-reset'],
+  ['tcp-rst', 'tcp-reset'],
 ])
 
 const LOG_LEVELS: ReadonlyMap<string, number> = new Map([
-  ['emerg', 0], ['panic', 0], ['alert', 1], ['crit', 2], ['err', 3], ['error', 3], ['warning', 4], ['warn', 4], ['notice', 5], ['info', 6], ['debug', 7],
+  ['emerg', 0],
+  ['panic', 0],
+  ['alert', 1],
+  ['crit', 2],
+  ['err', 3],
+  ['error', 3],
+  ['warning', 4],
+  ['warn', 4],
+  ['notice', 5],
+  ['info', 6],
+  ['debug', 7],
 ])
 
 const LOG_FLAGS = ['log-tcp-sequence', 'log-tcp-options', 'log-ip-options', 'log-uid', 'log-macdecode']
@@ -47,8 +65,12 @@ function buildLog(reader: OptionReader): Target {
   const prefix = reader.value('--log-prefix', (text) => (text.length <= 29 ? text : undefined), 'the prefix (at most 29 characters)')
   const level = reader.value('--log-level', (text) => parseInteger(text, 7) ?? LOG_LEVELS.get(text.toLowerCase()), 'the log level')
   const flags = LOG_FLAGS.filter((flag) => reader.has(`--${flag}`))
-  return { kind: 'LOG', ...(prefix === undefined ? {} : { prefix }), ...(level === undefined || level === 4 ? {} : { level }),
-    ...(flags.length === 0 ? {} : { flags }) }
+  return {
+    kind: 'LOG',
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(level === undefined || level === 4 ? {} : { level }),
+    ...(flags.length === 0 ? {} : { flags }),
+  }
 }
 
 function buildNflog(reader: OptionReader): Target {
@@ -101,13 +123,16 @@ function natRange(reader: OptionReader, name: string): NatRange | undefined {
   const [addresses, ports, more] = option.args[0].split(':')
   const range = addresses === '' ? undefined : parseAddressRange(addresses)
   const portRange = ports === undefined ? undefined : /^\d+(-\d+)?$/.test(ports) ? parsePortRange(ports, '-') : undefined
-  if (more !== undefined || (addresses !== '' && range === undefined) || (ports !== undefined && portRange === undefined)
-    || (addresses === '' && ports === undefined)) {
+  if (
+    more !== undefined ||
+    (addresses !== '' && range === undefined) ||
+    (ports !== undefined && portRange === undefined) ||
+    (addresses === '' && ports === undefined)
+  ) {
     return reader.fail(`${reader.module}: bad range "${option.args[0]}" of ${name}`, 'Write ADDRESS[-ADDRESS][:PORT[-PORT]].')
   }
-  if (portRange !== undefined
-    && ![6, 17, 33, 132, 1].includes(reader.protocol)) return reader.fail(`${reader.module}: need TCP, UDP, SCTP or DCCP with port specification`,
-      'Add -p tcp or -p udp.')
+  if (portRange !== undefined && ![6, 17, 33, 132, 1].includes(reader.protocol))
+    return reader.fail(`${reader.module}: need TCP, UDP, SCTP or DCCP with port specification`, 'Add -p tcp or -p udp.')
   return {
     ...(range === undefined ? {} : { first: range[0] }),
     ...(range === undefined || range[1] === range[0] ? {} : { last: range[1] }),
@@ -117,8 +142,8 @@ function natRange(reader: OptionReader, name: string): NatRange | undefined {
 
 function toPorts(reader: OptionReader): { readonly ports?: readonly [number, number] } {
   const ports = reader.value('--to-ports', (text) => parsePortRange(text, '-'), 'the ports')
-  if (ports !== undefined && ![6, 17, 33, 132,
-    1].includes(reader.protocol)) reader.fail(`${reader.module}: need TCP, UDP, SCTP or DCCP with port specification`, 'Add -p tcp or -p udp.')
+  if (ports !== undefined && ![6, 17, 33, 132, 1].includes(reader.protocol))
+    reader.fail(`${reader.module}: need TCP, UDP, SCTP or DCCP with port specification`, 'Add -p tcp or -p udp.')
   return ports === undefined ? {} : { ports }
 }
 
@@ -138,8 +163,8 @@ function buildCt(reader: OptionReader): Target {
 
 function buildTcpmss(reader: OptionReader): Target | undefined {
   const mss = reader.integer('--set-mss', 65535)
-  if (mss === undefined && !reader.has('--clamp-mss-to-pmtu')) return reader.failed ? undefined
-    : reader.fail('TCPMSS target: At least one parameter is required')
+  if (mss === undefined && !reader.has('--clamp-mss-to-pmtu'))
+    return reader.failed ? undefined : reader.fail('TCPMSS target: At least one parameter is required')
   return { kind: 'TCPMSS', clampToPmtu: mss === undefined, ...(mss === undefined ? {} : { mss }) }
 }
 
@@ -166,7 +191,9 @@ function buildTtl(reader: OptionReader): Target | undefined {
   return value === undefined ? undefined : { kind: 'TTL', action, value }
 }
 
-const bare = (kind: 'ACCEPT' | 'DROP' | 'RETURN' | 'NOTRACK' | 'TRACE' | 'CHECKSUM'): (() => Target) => () => ({ kind })
+const bare =
+  (kind: 'ACCEPT' | 'DROP' | 'RETURN' | 'NOTRACK' | 'TRACE' | 'CHECKSUM'): (() => Target) =>
+  () => ({ kind })
 const NAT: readonly TableName[] = ['nat']
 const MANGLE: readonly TableName[] = ['mangle']
 const MARKS = table({ '--set-xmark': 1, '--set-mark': 1, '--and-mark': 1, '--or-mark': 1, '--xor-mark': 1 })
@@ -177,8 +204,11 @@ export const TARGET_MODULES: Readonly<Record<string, TargetModule>> = {
   RETURN: { options: {}, build: bare('RETURN') },
   REJECT: { options: table({ '--reject-with': 1 }), tables: ['filter'], hooks: ['INPUT', 'FORWARD', 'OUTPUT'], build: buildReject },
   LOG: { options: table({ '--log-prefix': 1, '--log-level': 1, ...Object.fromEntries(LOG_FLAGS.map((flag) => [`--${flag}`, 0])) }), build: buildLog },
-  NFLOG: { options: table({ '--nflog-prefix': 1, '--nflog-group': 1, '--nflog-size': 1, '--nflog-threshold': 1 }), unmodelled: { '--nflog-range': 1 },
-    build: buildNflog },
+  NFLOG: {
+    options: table({ '--nflog-prefix': 1, '--nflog-group': 1, '--nflog-size': 1, '--nflog-threshold': 1 }),
+    unmodelled: { '--nflog-range': 1 },
+    build: buildNflog,
+  },
   MARK: { options: MARKS, build: buildMark },
   CONNMARK: { options: { ...MARKS, ...table({ '--save-mark': 0, '--restore-mark': 0, '--nfmask': 1, '--ctmask': 1, '--mask': 1 }) }, build: buildConnmark },
   MASQUERADE: {
@@ -187,8 +217,12 @@ export const TARGET_MODULES: Readonly<Record<string, TargetModule>> = {
     hooks: ['POSTROUTING'],
     build: (r) => ({ kind: 'MASQUERADE', ...toPorts(r), random: r.has('--random'), randomFully: r.has('--random-fully') }),
   },
-  SNAT: { options: table({ '--to-source': 1, '--random': 0, '--random-fully': 0, '--persistent': 0 }), tables: NAT, hooks: ['POSTROUTING', 'INPUT'],
-    build: buildNat('SNAT') },
+  SNAT: {
+    options: table({ '--to-source': 1, '--random': 0, '--random-fully': 0, '--persistent': 0 }),
+    tables: NAT,
+    hooks: ['POSTROUTING', 'INPUT'],
+    build: buildNat('SNAT'),
+  },
   DNAT: {
     options: table({ '--to-destination': 1, '--random': 0, '--persistent': 0 }),
     // ports shifted from a base: 1.2.3.4:2000-2010/5000
@@ -211,8 +245,11 @@ export const TARGET_MODULES: Readonly<Record<string, TargetModule>> = {
     build: buildCt,
   },
   TCPMSS: { options: table({ '--set-mss': 1, '--clamp-mss-to-pmtu': 0 }), build: buildTcpmss },
-  SET: { options: table({ '--add-set': 2, '--del-set': 2, '--exist': 0, '--timeout': 1 }),
-    unmodelled: { '--map-set': 2, '--map-mark': 0, '--map-prio': 0, '--map-queue': 0 }, build: buildSet },
+  SET: {
+    options: table({ '--add-set': 2, '--del-set': 2, '--exist': 0, '--timeout': 1 }),
+    unmodelled: { '--map-set': 2, '--map-mark': 0, '--map-prio': 0, '--map-queue': 0 },
+    build: buildSet,
+  },
   DSCP: { options: table({ '--set-dscp': 1, '--set-dscp-class': 1 }), tables: MANGLE, build: buildDscp },
   TTL: { options: table({ '--ttl-set': 1, '--ttl-dec': 1, '--ttl-inc': 1 }), tables: MANGLE, build: buildTtl },
   CHECKSUM: { options: table({ '--checksum-fill': 0 }), tables: MANGLE, build: bare('CHECKSUM') },
@@ -221,14 +258,55 @@ export const TARGET_MODULES: Readonly<Record<string, TargetModule>> = {
 
 /** Targets that iptables has and netsim does not evaluate: kept verbatim and named. */
 export const OTHER_TARGETS: ReadonlySet<string> = new Set([
-  'AUDIT', 'CLASSIFY', 'CLUSTERIP', 'CONNSECMARK', 'ECN', 'HMARK', 'IDLETIMER', 'LED', 'NETMAP', 'NFQUEUE', 'QUEUE', 'RATEEST', 'SECMARK', 'SYNPROXY',
-    'TCPOPTSTRIP', 'TEE', 'TOS',
-  'TPROXY', 'ULOG',
+  'AUDIT',
+  'CLASSIFY',
+  'CLUSTERIP',
+  'CONNSECMARK',
+  'ECN',
+  'HMARK',
+  'IDLETIMER',
+  'LED',
+  'NETMAP',
+  'NFQUEUE',
+  'QUEUE',
+  'RATEEST',
+  'SECMARK',
+  'SYNPROXY',
+  'TCPOPTSTRIP',
+  'TEE',
+  'TOS',
+  'TPROXY',
+  'ULOG',
 ])
 
 /** Match modules that iptables has and netsim does not evaluate. */
 export const OTHER_MATCHES: ReadonlySet<string> = new Set([
-  'ah', 'bpf', 'cgroup', 'cluster', 'connbytes', 'connlabel', 'connlimit', 'cpu', 'dccp', 'devgroup', 'ecn', 'esp', 'hashlimit', 'helper', 'ipcomp', 'ipvs',
-    'nfacct', 'osf', 'owner',
-  'policy', 'quota', 'rateest', 'realm', 'socket', 'string', 'tcpmss', 'time', 'u32',
+  'ah',
+  'bpf',
+  'cgroup',
+  'cluster',
+  'connbytes',
+  'connlabel',
+  'connlimit',
+  'cpu',
+  'dccp',
+  'devgroup',
+  'ecn',
+  'esp',
+  'hashlimit',
+  'helper',
+  'ipcomp',
+  'ipvs',
+  'nfacct',
+  'osf',
+  'owner',
+  'policy',
+  'quota',
+  'rateest',
+  'realm',
+  'socket',
+  'string',
+  'tcpmss',
+  'time',
+  'u32',
 ])

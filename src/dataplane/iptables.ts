@@ -63,7 +63,8 @@ interface Invertible {
 }
 
 export type CtState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED' | 'SNAT' | 'DNAT'
-export type AddrType = 'UNSPEC' | 'UNICAST' | 'LOCAL' | 'BROADCAST' | 'ANYCAST' | 'MULTICAST' | 'BLACKHOLE' | 'UNREACHABLE' | 'PROHIBIT' | 'THROW' | 'NAT' | 'XRESOLVE'
+export type AddrType =
+  'UNSPEC' | 'UNICAST' | 'LOCAL' | 'BROADCAST' | 'ANYCAST' | 'MULTICAST' | 'BLACKHOLE' | 'UNREACHABLE' | 'PROHIBIT' | 'THROW' | 'NAT' | 'XRESOLVE'
 
 export type Match =
   // what every rule has without -m
@@ -93,7 +94,11 @@ export type Match =
   | ({ readonly kind: 'ctstate'; readonly module: 'conntrack' | 'state'; readonly states: readonly CtState[] } & Invertible)
   | ({ readonly kind: 'ctproto'; readonly proto: number } & Invertible)
   | ({ readonly kind: 'ct-address'; readonly field: 'ctorigsrc' | 'ctorigdst' | 'ctreplsrc' | 'ctrepldst'; readonly net: Cidr } & Invertible)
-  | ({ readonly kind: 'ct-port'; readonly field: 'ctorigsrcport' | 'ctorigdstport' | 'ctreplsrcport' | 'ctrepldstport'; readonly ports: PortRange } & Invertible)
+  | ({
+      readonly kind: 'ct-port'
+      readonly field: 'ctorigsrcport' | 'ctorigdstport' | 'ctreplsrcport' | 'ctrepldstport'
+      readonly ports: PortRange
+    } & Invertible)
   | ({ readonly kind: 'ctstatus'; readonly status: readonly ('NONE' | 'EXPECTED' | 'SEEN_REPLY' | 'ASSURED' | 'CONFIRMED')[] } & Invertible)
   | { readonly kind: 'ctdir'; readonly direction: 'ORIGINAL' | 'REPLY' }
   | ({ readonly kind: 'addrtype'; readonly side: 'src' | 'dst'; readonly types: readonly AddrType[]; readonly limit?: 'in' | 'out' } & Invertible)
@@ -113,13 +118,28 @@ export type Match =
   | ({ readonly kind: 'dscp'; readonly value: number } & Invertible)
   | ({ readonly kind: 'tos'; readonly value: number; readonly mask: number } & Invertible)
   /** -m recent, as kube-proxy's session affinity uses it. */
-  | ({ readonly kind: 'recent'; readonly action: 'set' | 'rcheck' | 'update' | 'remove'; readonly name: string; readonly side: 'source' | 'dest'; readonly mask: Ip; readonly seconds?: number; readonly hitcount?: number; readonly reap?: boolean } & Invertible)
+  | ({
+      readonly kind: 'recent'
+      readonly action: 'set' | 'rcheck' | 'update' | 'remove'
+      readonly name: string
+      readonly side: 'source' | 'dest'
+      readonly mask: Ip
+      readonly seconds?: number
+      readonly hitcount?: number
+      readonly reap?: boolean
+    } & Invertible)
   /** A module that netsim does not evaluate: its text from `-m` on. */
   | { readonly kind: 'unknown'; readonly module: string; readonly text: string }
 
 export type RejectType =
-  | 'icmp-net-unreachable' | 'icmp-host-unreachable' | 'icmp-proto-unreachable' | 'icmp-port-unreachable'
-  | 'icmp-net-prohibited' | 'icmp-host-prohibited' | 'icmp-admin-prohibited' | 'tcp-reset'
+  | 'icmp-net-unreachable'
+  | 'icmp-host-unreachable'
+  | 'icmp-proto-unreachable'
+  | 'icmp-port-unreachable'
+  | 'icmp-net-prohibited'
+  | 'icmp-host-prohibited'
+  | 'icmp-admin-prohibited'
+  | 'tcp-reset'
 
 /** Addresses and ports of a NAT target; each end inclusive. */
 export interface NatRange {
@@ -148,7 +168,14 @@ export type Target =
   | { readonly kind: 'NOTRACK' }
   | { readonly kind: 'CT'; readonly notrack: boolean; readonly zone?: number }
   | { readonly kind: 'TCPMSS'; readonly clampToPmtu: boolean; readonly mss?: number }
-  | { readonly kind: 'SET'; readonly action: 'add-set' | 'del-set'; readonly set: string; readonly directions: readonly ('src' | 'dst')[]; readonly exist?: boolean; readonly timeout?: number }
+  | {
+      readonly kind: 'SET'
+      readonly action: 'add-set' | 'del-set'
+      readonly set: string
+      readonly directions: readonly ('src' | 'dst')[]
+      readonly exist?: boolean
+      readonly timeout?: number
+    }
   | { readonly kind: 'DSCP'; readonly value: number }
   | { readonly kind: 'TTL'; readonly action: 'set' | 'dec' | 'inc'; readonly value: number }
   | { readonly kind: 'CHECKSUM' }

@@ -10,13 +10,20 @@ type Sysctls = Readonly<Record<string, number>>
 
 /** `net/ipv4/conf/eth0.100/forwarding` and `/proc/sys/…` → `net.ipv4.conf.eth0/100.forwarding`: the first separator decides, as in sysctl(8). */
 export function normaliseSysctl(key: string): string {
-  const name = key.trim().replace(/^-/, '').replace(/^\/proc\/sys\//, '')
+  const name = key
+    .trim()
+    .replace(/^-/, '')
+    .replace(/^\/proc\/sys\//, '')
   return /^[^./]*\//.test(name) ? name.replace(/[./]/g, (separator) => (separator === '/' ? '.' : '/')) : name
 }
 
 const DEFAULTS: ReadonlyMap<string, number> = new Map(
-  Object.entries(SYSCTL_DEFAULTS).flatMap(([prefix, group]) => Object.entries(group).flatMap(([name, value]): [string, number][] =>
-    typeof value === 'number' ? [[prefix + name, value]] : value.map((element, i): [string, number] => [`${prefix}${name}[${i}]`, element]))))
+  Object.entries(SYSCTL_DEFAULTS).flatMap(([prefix, group]) =>
+    Object.entries(group).flatMap(([name, value]): [string, number][] =>
+      typeof value === 'number' ? [[prefix + name, value]] : value.map((element, i): [string, number] => [`${prefix}${name}[${i}]`, element]),
+    ),
+  ),
+)
 
 /** The kernel's value of a key nobody set; a device's own conf and neigh keys start as `default`'s. undefined: not a key that is known here. */
 export function sysctlDefault(key: string): number | undefined {
@@ -44,7 +51,10 @@ export function printSysctls(sysctls: Sysctls): string {
     values[element === null ? 0 : Number(element[2])] = value
     lines.set(name, values)
   }
-  return [...lines].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, values]) => `${name} = ${values.join('\t')}\n`).join('')
+  return [...lines]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, values]) => `${name} = ${values.join('\t')}\n`)
+    .join('')
 }
 
 /** Reads `key = value`, `key=value` and `sysctl -w key=value` lines. Keys unknown here are kept, and named in a warning. */

@@ -25,7 +25,12 @@ export function renderCni(view: CniView): RuntimePart {
   const { given, problems } = allocateRoundRobin(view)
   if (given.length === 0) return { devices: [], routes: [], chainEdits: [], ipsets: [], sysctls: {}, pods: [], problems }
   const { hostEnds, pods } = attachPods(given, {
-    view, bridge: CNI_BRIDGE, by: BRIDGE_PLUGIN, ipam: 'host-local', digits: 8, hairpin: view.hairpin,
+    view,
+    bridge: CNI_BRIDGE,
+    by: BRIDGE_PLUGIN,
+    ipam: 'host-local',
+    digits: 8,
+    hairpin: view.hairpin,
     routes: [viaGateway(view, { base: 0, length: 0 }), ...(view.networkCidr === undefined ? [] : [viaGateway(view, view.networkCidr)])],
     sysctls: { 'net.ipv4.conf.eth0.arp_notify': 1 },
   })
@@ -34,8 +39,13 @@ export function renderCni(view: CniView): RuntimePart {
     devices: [
       {
         // the plugin sets the MAC that the bridge was created with, lest it follow its ports
-        kind: 'bridge', name: CNI_BRIDGE, mtu: view.mtu, mac: view.bridgeMac ?? randomMac(bridgeStream(view, CNI_BRIDGE)), up: true,
-        addresses: [interfaceAddress(view.subnet.address, view.subnet.length)], provenance: { by: BRIDGE_PLUGIN, object },
+        kind: 'bridge',
+        name: CNI_BRIDGE,
+        mtu: view.mtu,
+        mac: view.bridgeMac ?? randomMac(bridgeStream(view, CNI_BRIDGE)),
+        up: true,
+        addresses: [interfaceAddress(view.subnet.address, view.subnet.length)],
+        provenance: { by: BRIDGE_PLUGIN, object },
       },
       ...hostEnds,
     ],
@@ -58,7 +68,9 @@ function masqueradeEdits({ attachment, address }: AttachedPod, view: CniView): C
   const rule = (match: Match, target: Target): Rule => ({ matches: [match, comment], target, provenance })
   return [
     {
-      table: 'nat', chain, action: 'create',
+      table: 'nat',
+      chain,
+      action: 'create',
       rules: [
         rule({ kind: 'destination', net: subnetOf(view) }, { kind: 'ACCEPT' }),
         rule({ kind: 'destination', net: MULTICAST, invert: true }, { kind: 'MASQUERADE', random: false, randomFully: false }),
@@ -70,5 +82,8 @@ function masqueradeEdits({ attachment, address }: AttachedPod, view: CniView): C
 
 /** utils.FormatChainName of the plugins. */
 export function chainNameOf(networkName: string, containerId: string): string {
-  return `CNI-${createHash('sha512').update(networkName + containerId).digest('hex').slice(0, CHAIN_HASH_DIGITS)}`
+  return `CNI-${createHash('sha512')
+    .update(networkName + containerId)
+    .digest('hex')
+    .slice(0, CHAIN_HASH_DIGITS)}`
 }

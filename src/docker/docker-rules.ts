@@ -126,7 +126,9 @@ function bridgeChains(view: RulesView): ChainEdit[] {
     userChain(),
     create('filter', 'DOCKER-FORWARD', forward),
     {
-      table: 'filter', chain: 'FORWARD', action: 'insert',
+      table: 'filter',
+      chain: 'FORWARD',
+      action: 'insert',
       rules: [rule('DOCKER-USER', [], jump('DOCKER-USER')), rule('bridge docker0', [], jump('DOCKER-FORWARD'))],
     },
   ]

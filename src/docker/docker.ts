@@ -21,14 +21,27 @@ const DOCKER_MAC_HIGH = 0x0242
 export function renderDocker(view: DockerView): RuntimePart {
   const { given, problems } = allocateLowestFree(view)
   const { hostEnds, pods } = attachPods(given, {
-    view, bridge: DOCKER_BRIDGE, by: DOCKER, ipam: DOCKER, digits: 7, hairpin: !view.userlandProxy, macOf: containerMac,
-    routes: [viaGateway(view, { base: 0, length: 0 })], sysctls: {},
+    view,
+    bridge: DOCKER_BRIDGE,
+    by: DOCKER,
+    ipam: DOCKER,
+    digits: 7,
+    hairpin: !view.userlandProxy,
+    macOf: containerMac,
+    routes: [viaGateway(view, { base: 0, length: 0 })],
+    sysctls: {},
   })
   const { chainEdits, ipsets } = renderDockerRules(view)
   return {
     devices: [bridgeOf(view, hostEnds), ...hostEnds],
     routes: [connectedRoute(view, DOCKER_BRIDGE, view.subnet.address, `bridge ${DOCKER_BRIDGE}`)],
-    chainEdits: [...chainEdits, ...renderDirectAccess(view, pods.map(({ address }) => address))],
+    chainEdits: [
+      ...chainEdits,
+      ...renderDirectAccess(
+        view,
+        pods.map(({ address }) => address),
+      ),
+    ],
     ipsets,
     sysctls: dockerSysctls(view),
     pods,
@@ -40,8 +53,13 @@ function bridgeOf(view: DockerView, ports: readonly DeviceSpec[]): DeviceSpec {
   const mac = view.bridgeMac ?? macOf(DOCKER_MAC_HIGH, bridgeStream(view, DOCKER_BRIDGE).nextInt32())
   const mtu = ports.length === 0 ? BRIDGE_MTU : Math.min(...ports.map((port) => port.mtu))
   return {
-    kind: 'bridge', name: DOCKER_BRIDGE, mtu, mac, up: true,
-    addresses: [interfaceAddress(view.subnet.address, view.subnet.length)], provenance: { by: DOCKER, object: `bridge ${DOCKER_BRIDGE}` },
+    kind: 'bridge',
+    name: DOCKER_BRIDGE,
+    mtu,
+    mac,
+    up: true,
+    addresses: [interfaceAddress(view.subnet.address, view.subnet.length)],
+    provenance: { by: DOCKER, object: `bridge ${DOCKER_BRIDGE}` },
   }
 }
 

@@ -12,5 +12,9 @@ export function atLeast(version: string, minimum: string): boolean {
 
 /** `v27.3.1-ce` → 27, 3, 1. */
 function partsOf(version: string): number[] {
-  return version.replace(/^v/, '').replace(/[-+~].*$/, '').split('.').map((part) => Number.parseInt(part, 10) || 0)
+  return version
+    .replace(/^v/, '')
+    .replace(/[-+~].*$/, '')
+    .split('.')
+    .map((part) => Number.parseInt(part, 10) || 0)
 }

@@ -29,8 +29,13 @@ export interface VethStyle {
 }
 
 const LOOPBACK: DeviceSpec = {
-  kind: 'loopback', name: 'lo', mtu: 65536, mac: ZERO_MAC, up: true,
-  addresses: [{ address: ip('127.0.0.1'), length: 8, scope: 'host' }], provenance: { by: 'kernel' },
+  kind: 'loopback',
+  name: 'lo',
+  mtu: 65536,
+  mac: ZERO_MAC,
+  up: true,
+  addresses: [{ address: ip('127.0.0.1'), length: 8, scope: 'host' }],
+  provenance: { by: 'kernel' },
 }
 
 /** With the broadcast address that docker's and the plugins' netlink library fills in where there is room for one. */
@@ -93,8 +98,16 @@ function attach({ pod, address }: GivenAddress, style: VethStyle, taken: Readonl
   let hostDevice = pod.pinnedHostDevice ?? drawnName
   while (pod.pinnedHostDevice === undefined && taken.has(hostDevice)) hostDevice = drawName(prng, style.digits)
   const hostEnd: DeviceSpec = {
-    kind: 'veth', name: hostDevice, mtu: view.mtu, mac: pod.pinnedHostMac ?? drawnHostMac, up: true, addresses: [], master: style.bridge,
-    bridgePort: { hairpin: style.hairpin }, peer: { netns, device: 'eth0' }, provenance: { by: style.by, object: objectOf(pod) },
+    kind: 'veth',
+    name: hostDevice,
+    mtu: view.mtu,
+    mac: pod.pinnedHostMac ?? drawnHostMac,
+    up: true,
+    addresses: [],
+    master: style.bridge,
+    bridgePort: { hairpin: style.hairpin },
+    peer: { netns, device: 'eth0' },
+    provenance: { by: style.by, object: objectOf(pod) },
   }
   const mac = pod.pinnedMac ?? style.macOf?.(address) ?? drawnMac
   return { hostEnd, pod: { attachment: pod, address, dataplane: podDataplane({ pod, address }, { hostDevice, mac }, style) } }
@@ -111,9 +124,14 @@ function podDataplane({ pod, address }: GivenAddress, ends: { readonly hostDevic
   const object = objectOf(pod)
   const ipam = { by: style.ipam, object }
   const eth0: DeviceSpec = {
-    kind: 'veth', name: 'eth0', mtu: view.mtu, mac: ends.mac, up: true,
+    kind: 'veth',
+    name: 'eth0',
+    mtu: view.mtu,
+    mac: ends.mac,
+    up: true,
     addresses: [interfaceAddress(address, view.subnet.length)],
-    peer: { netns: view.node, device: ends.hostDevice }, provenance: ipam,
+    peer: { netns: view.node, device: ends.hostDevice },
+    provenance: ipam,
   }
   return {
     ...EMPTY_DATAPLANE,

@@ -111,7 +111,9 @@ export class EtcdV2 {
     const directory = updating ? existing?.directory === true : options.dir === true
     const prevNode = isEtcdV2Error(found) ? {} : { prevNode: found }
     const lease = options.ttl !== undefined && options.ttl > 0 ? this.store.grant(options.ttl * NS_PER_SECOND) : 0
-    this.store.commit([...this.missingParents(path), { kind: 'put', key: path, value: directory ? '' : value, lease, fresh: !updating, directory }], { label: action })
+    this.store.commit([...this.missingParents(path), { kind: 'put', key: path, value: directory ? '' : value, lease, fresh: !updating, directory }], {
+      label: action,
+    })
     if (existing !== undefined) this.dropLease(existing)
     return { action, node: this.nodeOf(this.store.get(path) as KeyValue), ...prevNode, etcdIndex: this.store.revision }
   }
@@ -180,7 +182,12 @@ export class EtcdV2 {
     if (event.type === 'delete') {
       const dir = event.current.directory ? { dir: true } : {}
       const node = { key: event.current.key, ...dir, createdIndex: event.previous?.createRevision ?? 0, modifiedIndex: event.revision }
-      return { action: event.reason === 'expire' ? 'expire' : ((event.label as EtcdV2Action | undefined) ?? 'delete'), node, ...prevNode, etcdIndex: event.revision }
+      return {
+        action: event.reason === 'expire' ? 'expire' : ((event.label as EtcdV2Action | undefined) ?? 'delete'),
+        node,
+        ...prevNode,
+        etcdIndex: event.revision,
+      }
     }
     return { action: (event.label as EtcdV2Action | undefined) ?? 'set', node: this.nodeOf(event.current), ...prevNode, etcdIndex: event.revision }
   }

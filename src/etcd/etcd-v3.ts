@@ -32,10 +32,7 @@ export interface Transaction {
 }
 
 export type EtcdV3Error =
-  | 'requested lease not found'
-  | 'duplicate key given in txn request'
-  | 'required revision has been compacted'
-  | 'required revision is a future revision'
+  'requested lease not found' | 'duplicate key given in txn request' | 'required revision has been compacted' | 'required revision is a future revision'
 
 export interface Failure {
   readonly error: EtcdV3Error
@@ -115,7 +112,9 @@ export class EtcdV3 {
     if (writesTwice(transaction.then) || writesTwice(transaction.else ?? [])) return { error: 'duplicate key given in txn request' }
     const succeeded = transaction.compare.every((compare) => this.holds(compare))
     const operations = succeeded ? transaction.then : (transaction.else ?? [])
-    const leaseless = operations.some((operation) => operation.kind === 'put' && (operation.lease ?? 0) !== 0 && this.store.lease(operation.lease as number) === undefined)
+    const leaseless = operations.some(
+      (operation) => operation.kind === 'put' && (operation.lease ?? 0) !== 0 && this.store.lease(operation.lease as number) === undefined,
+    )
     if (leaseless) return { error: 'requested lease not found' }
     // Reads see the state that the operations before them left; all writes share one revision.
     const results: OperationResult[] = []

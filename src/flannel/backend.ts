@@ -96,4 +96,3 @@ export function backendSource(type: string): TextSource {
 export function leaseProblem(lease: Lease, what: string, fix = ''): Problem {
   return problemAt({ file: 'etcd', line: 0, object: leaseObject(lease.subnet) }, what, fix, 'warning')
 }
-

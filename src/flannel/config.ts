@@ -38,7 +38,8 @@ export function parseFlannelConfig(text: string, options: ConfigOptions): { read
   const fields = new GoFields(parsed.object, options.source)
   checkAddressFamily(fields, options.version)
   const network = fields.cidr('Network')
-  if (network === undefined && !hasErrors(fields.problems)) fields.problem('Network is missing', 'give the prefix that all subnets lie in, as in {"Network": "10.1.0.0/16"}')
+  if (network === undefined && !hasErrors(fields.problems))
+    fields.problem('Network is missing', 'give the prefix that all subnets lie in, as in {"Network": "10.1.0.0/16"}')
   const enableNFTables = (atLeast(options.version, '0.25.0') ? fields.boolean('EnableNFTables') : undefined) ?? false
   const backend = parseBackend(fields)
   const subnets = network === undefined ? undefined : parseSubnets(fields, network, options)
@@ -84,11 +85,16 @@ function parseSubnets(fields: GoFields, network: Cidr, options: ConfigOptions): 
   const size = 2 ** (32 - subnetLength)
   const subnetMin = givenMin === undefined || givenMin === 0 ? (network.base + size) | 0 : givenMin
   const subnetMax = givenMax === undefined || givenMax === 0 ? (broadcastOf(network) + 1 - size) | 0 : givenMax
-  const limits: readonly (readonly [string, Ip, boolean])[] = [['SubnetMin', subnetMin, subnetMin === givenMin], ['SubnetMax', subnetMax, subnetMax === givenMax]]
-  for (const [name, limit, given] of limits) if (given && !contains(network, limit)) fields.problem(`${name} ${formatIp(limit)} is not in the range of the Network`)
+  const limits: readonly (readonly [string, Ip, boolean])[] = [
+    ['SubnetMin', subnetMin, subnetMin === givenMin],
+    ['SubnetMax', subnetMax, subnetMax === givenMax],
+  ]
+  for (const [name, limit, given] of limits)
+    if (given && !contains(network, limit)) fields.problem(`${name} ${formatIp(limit)} is not in the range of the Network`)
   for (const [name, limit] of strict ? limits : []) {
     const boundary = limit & maskOf(subnetLength)
-    if (boundary !== limit) fields.problem(`${name} is not on a SubnetLen boundary: ${formatIp(limit)}`, `the subnet that it lies in begins at ${formatIp(boundary)}`)
+    if (boundary !== limit)
+      fields.problem(`${name} is not on a SubnetLen boundary: ${formatIp(limit)}`, `the subnet that it lies in begins at ${formatIp(boundary)}`)
   }
   if (!hasErrors(fields.problems) && compareIp(subnetMin, subnetMax) > 0) {
     fields.problem(`SubnetMin ${formatIp(subnetMin)} is above SubnetMax ${formatIp(subnetMax)}: no subnet can be leased`, '', 'warning')
@@ -103,7 +109,8 @@ function checkedLength(fields: GoFields, network: Cidr, given: number | undefine
   }
   if (given !== undefined && given > 0) {
     if (given > 30) fields.problem(`SubnetLen must be less than /31, not ${given}`)
-    else if (given < network.length + 2) fields.problem(`Network must be able to accommodate at least four subnets: /${network.length} holds too few of /${given}`)
+    else if (given < network.length + 2)
+      fields.problem(`Network must be able to accommodate at least four subnets: /${network.length} holds too few of /${given}`)
     else return given
     return undefined
   }

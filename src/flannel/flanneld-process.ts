@@ -184,7 +184,21 @@ export class FlanneldProcess {
     if (config === undefined || lease === undefined) return
     const { nodeName, version, externalInterface, ipMasq, forwardRules, randomFully, underlay, pinnedMac, existingDevice, seed } = options
     const leases = [...this.leases.values()]
-    const view = { nodeName, version, config, ownLease: lease, leases, externalInterface, ipMasq, forwardRules, randomFully, underlay, pinnedMac, existingDevice, seed }
+    const view = {
+      nodeName,
+      version,
+      config,
+      ownLease: lease,
+      leases,
+      externalInterface,
+      ipMasq,
+      forwardRules,
+      randomFully,
+      underlay,
+      pinnedMac,
+      existingDevice,
+      seed,
+    }
     options.onView(view, events)
   }
 

@@ -27,7 +27,9 @@ export function parseJsonObject(text: string, source: TextSource): { readonly ob
   } catch (error) {
     return { problems: [problemAt(source, `not JSON: ${error instanceof Error ? error.message : String(error)}`, 'write a JSON object')] }
   }
-  return isJsonObject(value) ? { object: value, problems: [] } : { problems: [problemAt(source, `a JSON object is wanted, found ${typeName(value)}`, 'write a JSON object')] }
+  return isJsonObject(value)
+    ? { object: value, problems: [] }
+    : { problems: [problemAt(source, `a JSON object is wanted, found ${typeName(value)}`, 'write a JSON object')] }
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
@@ -82,7 +84,8 @@ export class GoFields {
       return undefined
     }
     const prefix = cidr(found.address, found.length)
-    if (prefix.base !== found.address) this.problem(`${name} ${text} has host bits; flannel would take it as ${formatCidr(prefix)}`, `write ${formatCidr(prefix)}`)
+    if (prefix.base !== found.address)
+      this.problem(`${name} ${text} has host bits; flannel would take it as ${formatCidr(prefix)}`, `write ${formatCidr(prefix)}`)
     return prefix
   }
 
@@ -106,4 +109,3 @@ function typeName(value: unknown): string {
   if (typeof value === 'object') return 'an object'
   return `${typeof value} ${JSON.stringify(value).slice(0, 40)}`
 }
-

@@ -26,8 +26,12 @@ export type MasqueradeView = Pick<FlannelView, 'version' | 'config' | 'ownLease'
 /** Edits in the order in which flanneld makes them. */
 export function renderMasquerade(view: MasqueradeView): { readonly chainEdits: readonly ChainEdit[]; readonly problems: readonly Problem[] } {
   if (view.config.enableNFTables) {
-    const what = 'EnableNFTables: flannel keeps its rules in nftables tables of its own then, which are not modelled; its masquerading and forward rules are missing here'
-    return { chainEdits: [], problems: [{ severity: 'warning', file: 'network config', line: 0, object: 'EnableNFTables', what, fix: 'set it to false to have the iptables rules' }] }
+    const what =
+      'EnableNFTables: flannel keeps its rules in nftables tables of its own then, which are not modelled; its masquerading and forward rules are missing here'
+    return {
+      chainEdits: [],
+      problems: [{ severity: 'warning', file: 'network config', line: 0, object: 'EnableNFTables', what, fix: 'set it to false to have the iptables rules' }],
+    }
   }
   const forward = (view.forwardRules ?? true) || !atLeast(view.version, '0.11.0')
   const broken = view.ipMasq ? brokenRestore(view) : undefined
@@ -55,7 +59,11 @@ function earlyEdits(view: MasqueradeView): ChainEdit[] {
   const since = (minimum: string): boolean => atLeast(view.version, minimum)
   const chain = since('0.3.0')
     ? [rule(view, [to(net)], ACCEPT), rule(view, [notTo(MULTICAST)], masquerade(view))]
-    : [rule(view, [to(net)], ACCEPT), rule(view, [to(MULTICAST)], ACCEPT), rule(view, [{ kind: 'out-interface', name: 'flannel0', invert: true }], masquerade(view))]
+    : [
+        rule(view, [to(net)], ACCEPT),
+        rule(view, [to(MULTICAST)], ACCEPT),
+        rule(view, [{ kind: 'out-interface', name: 'flannel0', invert: true }], masquerade(view)),
+      ]
   const jumps = [rule(view, [from(net)], { kind: 'jump', chain: 'FLANNEL' })]
   if (since('0.5.4')) jumps.push(rule(view, [notFrom(net), to(net)], masquerade(view)))
   return [

@@ -50,7 +50,11 @@ export function allocate(input: AllocationInput): Allocation {
     }
   }
   // Leases deleted just now still count as taken: flannel looks at the list that it read before.
-  const subnet = drawSubnet(leases.map((lease) => lease.subnet), config, input.prng)
+  const subnet = drawSubnet(
+    leases.map((lease) => lease.subnet),
+    config,
+    input.prng,
+  )
   return subnet === undefined ? { kind: 'failed', error: 'out of subnets', delete: doomed } : { kind: 'create', subnet, why: 'drawn', delete: doomed }
 }
 

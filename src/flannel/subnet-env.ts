@@ -37,7 +37,8 @@ export function parseSubnetEnv(text: string, file: string): { readonly env?: Sub
   }
   const problems: Problem[] = []
   const at = (name: string): TextSource => ({ file, line: values.get(name)?.line ?? 0, object: name })
-  const wrong = (name: string): void => void problems.push(problemAt(at(name), values.has(name) ? `'${values.get(name)?.value}' makes no sense` : `${name} is missing`))
+  const wrong = (name: string): void =>
+    void problems.push(problemAt(at(name), values.has(name) ? `'${values.get(name)?.value}' makes no sense` : `${name} is missing`))
   const prefix = (name: string): SubnetEnv['subnet'] | undefined => parseAddressWithLength(values.get(name)?.value ?? '')
   const subnet = prefix('FLANNEL_SUBNET')
   if (subnet === undefined) wrong('FLANNEL_SUBNET')

@@ -11,9 +11,26 @@ import { EtcdV3 } from '../etcd/etcd-v3.js'
 import type { EtcdStore, StoreEvent } from '../etcd/store.js'
 import { DEFAULT_ETCD_PREFIX, parseFlannelConfig, type FlannelConfig } from './config.js'
 import { problemAt, type TextSource } from './go-json.js'
-import { DEFAULT_RENEW_MARGIN_MINUTES, formatLeaseValue, LEASE_TTL_SECONDS, parseLeaseValue, parseSubnetKey, subnetKey, type Lease, type LeaseAttributes } from './lease.js'
+import {
+  DEFAULT_RENEW_MARGIN_MINUTES,
+  formatLeaseValue,
+  LEASE_TTL_SECONDS,
+  parseLeaseValue,
+  parseSubnetKey,
+  subnetKey,
+  type Lease,
+  type LeaseAttributes,
+} from './lease.js'
 import { allocate, sameSubnet } from './subnet-allocation.js'
-import { LeaseTracker, type AcquireResult, type LeaseListing, type LeaseRequest, type LeaseWatch, type LeaseWatchHandlers, type SubnetManager } from './subnet-manager.js'
+import {
+  LeaseTracker,
+  type AcquireResult,
+  type LeaseListing,
+  type LeaseRequest,
+  type LeaseWatch,
+  type LeaseWatchHandlers,
+  type SubnetManager,
+} from './subnet-manager.js'
 import { atLeast } from './version.js'
 
 const NS_PER_SECOND = 1e9
@@ -56,7 +73,10 @@ export class EtcdSubnetManager implements SubnetManager {
     const source: TextSource = { file: 'etcd', line: 0, object: `${this.prefix}/config` }
     const text = this.api.readConfig()
     if (text !== undefined) return parseFlannelConfig(text, { version: this.version, manager: 'etcd', source })
-    const hint = this.api.name === 'v3' ? `flannel ${this.version} reads the v3 API; what was written through the v2 API it does not see` : 'flannel waits until it is there'
+    const hint =
+      this.api.name === 'v3'
+        ? `flannel ${this.version} reads the v3 API; what was written through the v2 API it does not see`
+        : 'flannel waits until it is there'
     return { problems: [problemAt(source, 'flannel network configuration not found', hint)] }
   }
 
@@ -222,7 +242,7 @@ class LeaseApiV2 implements LeaseApi {
     let stopped = false
     let giveUp = (): void => undefined
     const poll = (): void => {
-      for (let answeredAtOnce = true; answeredAtOnce && !stopped; ) {
+      for (let answeredAtOnce = true; answeredAtOnce && !stopped;) {
         answeredAtOnce = false
         let returned = false
         giveUp = this.etcd.wait(`${this.prefix}/subnets`, { recursive: true, afterIndex: after }, (result) => {
@@ -300,7 +320,11 @@ class LeaseWatching implements EtcdLeaseWatch {
   }
 
   private follow(): void {
-    this.stop = this.api.follow(this.revision, (change) => this.changed(change), () => this.lost())
+    this.stop = this.api.follow(
+      this.revision,
+      (change) => this.changed(change),
+      () => this.lost(),
+    )
   }
 
   /** What the watch needed was compacted away (v3) or fell out of the last 1000 events (v2). */
@@ -332,7 +356,12 @@ class LeaseWatching implements EtcdLeaseWatch {
   }
 }
 
-function readLease(key: string, value: string, expiresNs: number | undefined, revision: number): { readonly lease?: Lease; readonly problems: readonly Problem[] } {
+function readLease(
+  key: string,
+  value: string,
+  expiresNs: number | undefined,
+  revision: number,
+): { readonly lease?: Lease; readonly problems: readonly Problem[] } {
   const source: TextSource = { file: 'etcd', line: 0, object: key }
   const parsed = parseSubnetKey(key)
   if (parsed === undefined) return { problems: [problemAt(source, 'the key names no subnet', 'flannel skips it; a lease is named 10.1.15.0-24', 'warning')] }

@@ -11,7 +11,15 @@ import { publishedMac } from './backend-vxlan.js'
 import { parseFlannelConfig, type FlannelConfig } from './config.js'
 import { problemAt, type TextSource } from './go-json.js'
 import type { Lease, LeaseAttributes } from './lease.js'
-import { LeaseTracker, type AcquireResult, type LeaseListing, type LeaseRequest, type LeaseWatch, type LeaseWatchHandlers, type SubnetManager } from './subnet-manager.js'
+import {
+  LeaseTracker,
+  type AcquireResult,
+  type LeaseListing,
+  type LeaseRequest,
+  type LeaseWatch,
+  type LeaseWatchHandlers,
+  type SubnetManager,
+} from './subnet-manager.js'
 import { atLeast } from './version.js'
 
 export const ANNOTATION_PREFIX = 'flannel.alpha.coreos.com/'
@@ -162,7 +170,8 @@ export function leaseOfNode(node: FlannelNode): { readonly lease?: Lease; readon
   const source: TextSource = { file: node.file ?? 'kubernetes', line: node.line ?? 0, object: `Node/${node.name}` }
   const text = node.annotations[PUBLIC_IP] ?? ''
   const publicIp = parseIp(text)
-  if (publicIp === undefined) return { problems: [problemAt(source, `annotation ${PUBLIC_IP} '${text}' is not an IPv4 address`, 'other nodes ignore this one', 'warning')] }
+  if (publicIp === undefined)
+    return { problems: [problemAt(source, `annotation ${PUBLIC_IP} '${text}' is not an IPv4 address`, 'other nodes ignore this one', 'warning')] }
   const podCidr = podCidrOf(node)
   if (typeof podCidr === 'string') return { problems: [problemAt(source, podCidr, 'other nodes ignore this one', 'warning')] }
   const data = node.annotations[BACKEND_DATA] ?? ''
@@ -173,7 +182,11 @@ export function leaseOfNode(node: FlannelNode): { readonly lease?: Lease; readon
     // Kept as text: the backend that cannot read it says so, as flannel's does.
     backendData = data
   }
-  const attributes = { publicIp, backendType: node.annotations[BACKEND_TYPE] ?? '', ...(backendData === undefined || backendData === null ? {} : { backendData }) }
+  const attributes = {
+    publicIp,
+    backendType: node.annotations[BACKEND_TYPE] ?? '',
+    ...(backendData === undefined || backendData === null ? {} : { backendData }),
+  }
   return { lease: { subnet: podCidr, attributes, revision: 0 }, problems: [] }
 }
 

@@ -20,7 +20,8 @@ const DESTINATION_OFFSET = 16
 const UNREACHABLE_TTL = 8
 const FRAGMENT_OFFSET_MASK = 0x1fff
 
-export type DropReason = 'too small' | 'zero TTL' | 'no route, and no ICMP about ICMP' | 'no route, and no ICMP about a later fragment' | 'no route, and the header is too long'
+export type DropReason =
+  'too small' | 'zero TTL' | 'no route, and no ICMP about ICMP' | 'no route, and no ICMP about a later fragment' | 'no route, and the header is too long'
 
 export type FromTun =
   | { readonly action: 'send'; readonly to: Ip; readonly port: number; readonly bytes: Uint8Array }

@@ -42,6 +42,7 @@ export function underlayOf(devices: readonly DeviceSpec[], routes: readonly Rout
   entries.sort((a, b) => b.destination.length - a.destination.length || a.metric - b.metric)
   return {
     // An own address is found whatever device is asked for, like an entry of the local table.
-    lookup: (address, device) => entries.find((entry) => (device === undefined || entry.device === device || entry.local === true) && contains(entry.destination, address)),
+    lookup: (address, device) =>
+      entries.find((entry) => (device === undefined || entry.device === device || entry.local === true) && contains(entry.destination, address)),
   }
 }

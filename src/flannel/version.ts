@@ -32,7 +32,9 @@ export function checkVersion(version: string, file: string): Problem[] {
   }
   if (atLeast(version, '0.1.0') && atLeast(NEWEST_KNOWN_VERSION, version)) return []
   const fix = `it is taken to behave as ${NEWEST_KNOWN_VERSION}`
-  return [{ severity: 'warning', file, line: 0, object: 'flannel', what: `flannel ${version} is not one of the releases 0.1.0 to ${NEWEST_KNOWN_VERSION}`, fix }]
+  return [
+    { severity: 'warning', file, line: 0, object: 'flannel', what: `flannel ${version} is not one of the releases 0.1.0 to ${NEWEST_KNOWN_VERSION}`, fix },
+  ]
 }
 
 function versionOf(text: string): Version | undefined {

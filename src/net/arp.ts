@@ -60,7 +60,7 @@ export function arpReceive(packet: Packet, device: Device): void {
   const netns = device.netns
   const sender = packet.src
   const target = packet.dst
-  if (packet.packetType === 3 || device.noArp === 1 || isMulticast(target) || ((target >>> 24) === 127 && device.routeLocalnet === 0)) {
+  if (packet.packetType === 3 || device.noArp === 1 || isMulticast(target) || (target >>> 24 === 127 && device.routeLocalnet === 0)) {
     consumePacket(netns, packet)
     return
   }
@@ -75,7 +75,12 @@ export function arpReceive(packet: Packet, device: Device): void {
   const known = table.find(sender)
   if (known !== undefined) {
     noteArp(packet, device, ARP_LEARNED)
-    neighbourUpdate(known, packet.arpSenderMacHigh, packet.arpSenderMacLow, packet.arpOperation === ARP_REPLY && packet.packetType === PACKET_HOST ? HEARD_ANSWER : HEARD_TALK)
+    neighbourUpdate(
+      known,
+      packet.arpSenderMacHigh,
+      packet.arpSenderMacLow,
+      packet.arpOperation === ARP_REPLY && packet.packetType === PACKET_HOST ? HEARD_ANSWER : HEARD_TALK,
+    )
   } else noteArp(packet, device, ARP_IGNORED)
   consumePacket(netns, packet)
 }

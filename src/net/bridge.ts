@@ -10,9 +10,7 @@ import { ETHERTYPE_IPV4, type Packet } from '../wire/packet.js'
 import { frameLength } from '../wire/frame.js'
 import type { Device } from './device.js'
 import { deliverToProtocol, deviceTransmit } from './device-io.js'
-import {
-  DENIED, NEIGHBOR_FAILED, REASON_BRIDGE_INGRESS_STP_STATE, REASON_OTHERHOST, REASON_PKT_TOO_BIG, TOO_BIG,
-} from './disposition.js'
+import { DENIED, NEIGHBOR_FAILED, REASON_BRIDGE_INGRESS_STP_STATE, REASON_OTHERHOST, REASON_PKT_TOO_BIG, TOO_BIG } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
 import { RTN_UNICAST } from './fib.js'
 import { ROUTE_RESULT, routeInput } from './route-input.js'
@@ -356,7 +354,15 @@ function forward(packet: Packet, bridge: Bridge, out: BridgePort, flooded: numbe
 /** br_nf_dev_queue_xmit: what is too big for the port, and what conntrack put together, is cut to the bridge's MTU. With DF it is lost without a word (br_nf_ip_fragment). */
 function refragment(packet: Packet, bridge: Bridge, out: BridgePort): void {
   if ((packet.dontFragment === 1 && packet.fragMaxSize === 0) || packet.fragMaxSize > bridge.device.mtu) {
-    dropPacket(bridge.device.netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the bridge port, and DF is set: the bridge drops it and tells nobody', packet.ipLength, bridge.device.mtu)
+    dropPacket(
+      bridge.device.netns,
+      packet,
+      TOO_BIG,
+      REASON_PKT_TOO_BIG,
+      'larger than the MTU of the bridge port, and DF is set: the bridge drops it and tells nobody',
+      packet.ipLength,
+      bridge.device.mtu,
+    )
     return
   }
   const pieces: Packet[] = []
@@ -387,5 +393,15 @@ function note(packet: Packet, bridge: Bridge, port: BridgePort | null, decision:
   const netns = bridge.device.netns
   const trace = netns.world.trace
   if (trace.on === 0) return
-  trace.note(STEP_BRIDGE, decision, netns, packet, bridge.device.index, port === null ? -1 : port.device.index, decision, out === null ? -1 : out.device.index, permanent)
+  trace.note(
+    STEP_BRIDGE,
+    decision,
+    netns,
+    packet,
+    bridge.device.index,
+    port === null ? -1 : port.device.index,
+    decision,
+    out === null ? -1 : out.device.index,
+    permanent,
+  )
 }

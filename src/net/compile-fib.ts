@@ -6,16 +6,35 @@ import { maskOf } from '../base/cidr.js'
 import type { Dataplane, RouteSpec, RoutingRuleSpec } from '../dataplane/dataplane.js'
 import { DEVICE_LOOPBACK, SCOPE_GLOBAL, SCOPE_HOST, SCOPE_LINK, SCOPES, type Device } from './device.js'
 import {
-  Fib, RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_PROHIBIT, RTN_THROW, RTN_UNICAST, RTN_UNREACHABLE, RULE_BLACKHOLE, RULE_GOTO, RULE_LOOKUP,
-  RULE_NOP, RULE_PROHIBIT, RULE_UNREACHABLE,
+  Fib,
+  RTN_BLACKHOLE,
+  RTN_BROADCAST,
+  RTN_LOCAL,
+  RTN_MULTICAST,
+  RTN_PROHIBIT,
+  RTN_THROW,
+  RTN_UNICAST,
+  RTN_UNREACHABLE,
+  RULE_BLACKHOLE,
+  RULE_GOTO,
+  RULE_LOOKUP,
+  RULE_NOP,
+  RULE_PROHIBIT,
+  RULE_UNREACHABLE,
 } from './fib.js'
 import { RouteTable, type Nexthop, type Route, type RoutingRule } from './fib-table.js'
 import { deviceNamed, type Netns } from './netns.js'
 import { inetSelectAddr } from './route-output.js'
 
 const ROUTE_TYPES: Readonly<Record<RouteSpec['type'], number>> = {
-  unicast: RTN_UNICAST, local: RTN_LOCAL, broadcast: RTN_BROADCAST, multicast: RTN_MULTICAST, blackhole: RTN_BLACKHOLE, unreachable: RTN_UNREACHABLE,
-  prohibit: RTN_PROHIBIT, throw: RTN_THROW,
+  unicast: RTN_UNICAST,
+  local: RTN_LOCAL,
+  broadcast: RTN_BROADCAST,
+  multicast: RTN_MULTICAST,
+  blackhole: RTN_BLACKHOLE,
+  unreachable: RTN_UNREACHABLE,
+  prohibit: RTN_PROHIBIT,
+  throw: RTN_THROW,
 }
 
 /** Table numbers of /etc/iproute2/rt_tables. */
@@ -30,7 +49,11 @@ function tableName(text: string | undefined): string {
 
 /** The netns's devices and sysctls are compiled already. */
 export function compileFib(netns: Netns, dataplane: Dataplane): Fib {
-  const tables = new Map<string, Route[]>([[LOCAL_TABLE, []], [MAIN_TABLE, []], [DEFAULT_TABLE, []]])
+  const tables = new Map<string, Route[]>([
+    [LOCAL_TABLE, []],
+    [MAIN_TABLE, []],
+    [DEFAULT_TABLE, []],
+  ])
   let customLocalRoutes = 0
   dataplane.routes.forEach((spec, index) => {
     const name = tableName(spec.table)
@@ -62,16 +85,28 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
   const nexthops: Nexthop[] = []
   for (const hop of spec.nexthops ?? []) {
     const hopDevice = deviceNamed(netns, hop.device)
-    if (hopDevice !== null) nexthops.push({ gateway: hop.via ?? 0, device: hopDevice, weight: hop.weight, source: inetSelectAddr(hopDevice, hop.via ?? 0, SCOPE_GLOBAL) })
+    if (hopDevice !== null)
+      nexthops.push({ gateway: hop.via ?? 0, device: hopDevice, weight: hop.weight, source: inetSelectAddr(hopDevice, hop.via ?? 0, SCOPE_GLOBAL) })
   }
   const type = ROUTE_TYPES[spec.type]
   const needsDevice = type < RTN_BLACKHOLE && nexthops.length === 0
   if (needsDevice && device === null && type !== RTN_LOCAL) return null
   const scope = spec.scope !== undefined ? SCOPES[spec.scope] : type === RTN_LOCAL ? SCOPE_HOST : type === RTN_BROADCAST ? SCOPE_LINK : SCOPE_GLOBAL
   return {
-    index: 0, base: spec.destination.base, length: spec.destination.length, type, gateway: spec.via ?? 0, device: device ?? (type === RTN_LOCAL ? netns.loopback : null),
-    source: spec.source ?? 0, scope, metric: spec.metric ?? 0, tos: spec.tos ?? 0, mtu: spec.mtu ?? 0, mtuLocked: spec.mtuLocked === true ? 1 : 0,
-    nexthops: nexthops.length > 0 ? nexthops : null, spec: index,
+    index: 0,
+    base: spec.destination.base,
+    length: spec.destination.length,
+    type,
+    gateway: spec.via ?? 0,
+    device: device ?? (type === RTN_LOCAL ? netns.loopback : null),
+    source: spec.source ?? 0,
+    scope,
+    metric: spec.metric ?? 0,
+    tos: spec.tos ?? 0,
+    mtu: spec.mtu ?? 0,
+    mtuLocked: spec.mtuLocked === true ? 1 : 0,
+    nexthops: nexthops.length > 0 ? nexthops : null,
+    spec: index,
   }
 }
 
@@ -116,13 +151,27 @@ function isDefaultRules(rules: readonly RoutingRuleSpec[]): boolean {
   if (rules.length === 0) return true
   return (
     rules.length === DEFAULT_RULES.length &&
-    rules.every((rule, i) => rule.priority === DEFAULT_RULES[i].priority && rule.action === 'lookup' && tableName(rule.table) === DEFAULT_RULES[i].table
-      && rule.from === undefined && rule.to === undefined && rule.fwmark === undefined && rule.iif === undefined && rule.oif === undefined)
+    rules.every(
+      (rule, i) =>
+        rule.priority === DEFAULT_RULES[i].priority &&
+        rule.action === 'lookup' &&
+        tableName(rule.table) === DEFAULT_RULES[i].table &&
+        rule.from === undefined &&
+        rule.to === undefined &&
+        rule.fwmark === undefined &&
+        rule.iif === undefined &&
+        rule.oif === undefined,
+    )
   )
 }
 
 const RULE_ACTIONS: Readonly<Record<RoutingRuleSpec['action'], number>> = {
-  lookup: RULE_LOOKUP, blackhole: RULE_BLACKHOLE, unreachable: RULE_UNREACHABLE, prohibit: RULE_PROHIBIT, goto: RULE_GOTO, nop: RULE_NOP,
+  lookup: RULE_LOOKUP,
+  blackhole: RULE_BLACKHOLE,
+  unreachable: RULE_UNREACHABLE,
+  prohibit: RULE_PROHIBIT,
+  goto: RULE_GOTO,
+  nop: RULE_NOP,
 }
 
 function compileRules(specs: readonly RoutingRuleSpec[], tables: ReadonlyMap<string, RouteTable>): RoutingRule[] {

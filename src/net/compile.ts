@@ -11,13 +11,34 @@ import { Bridge, BridgePort } from './bridge.js'
 import { compileFib } from './compile-fib.js'
 import { connectBacklog } from './device-io.js'
 import {
-  Device, DEVICE_BRIDGE, DEVICE_DUMMY, DEVICE_IPIP, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, DEVICE_WIREGUARD, SCOPES,
+  Device,
+  DEVICE_BRIDGE,
+  DEVICE_DUMMY,
+  DEVICE_IPIP,
+  DEVICE_LOOPBACK,
+  DEVICE_NIC,
+  DEVICE_TUN,
+  DEVICE_VETH,
+  DEVICE_VXLAN,
+  DEVICE_WIREGUARD,
+  SCOPES,
   type DeviceAddress,
 } from './device.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
 import { frameArrived, InFlight, Segment } from './link.js'
-import { neighbourTimerFired, NeighTable, NUD_DELAY, NUD_FAILED, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE } from './neigh.js'
+import {
+  neighbourTimerFired,
+  NeighTable,
+  NUD_DELAY,
+  NUD_FAILED,
+  NUD_INCOMPLETE,
+  NUD_NOARP,
+  NUD_PERMANENT,
+  NUD_PROBE,
+  NUD_REACHABLE,
+  NUD_STALE,
+} from './neigh.js'
 import { compileNetfilter } from './netfilter/netfilter.js'
 import { deviceNamed, Netns, World, type UserSpace } from './netns.js'
 import { SocketTable } from './socket.js'
@@ -39,12 +60,25 @@ export interface NetnsSpec {
 }
 
 const KINDS: Readonly<Record<DeviceSpec['kind'], number>> = {
-  loopback: DEVICE_LOOPBACK, nic: DEVICE_NIC, veth: DEVICE_VETH, bridge: DEVICE_BRIDGE, tun: DEVICE_TUN, vxlan: DEVICE_VXLAN, ipip: DEVICE_IPIP,
-  wireguard: DEVICE_WIREGUARD, dummy: DEVICE_DUMMY,
+  loopback: DEVICE_LOOPBACK,
+  nic: DEVICE_NIC,
+  veth: DEVICE_VETH,
+  bridge: DEVICE_BRIDGE,
+  tun: DEVICE_TUN,
+  vxlan: DEVICE_VXLAN,
+  ipip: DEVICE_IPIP,
+  wireguard: DEVICE_WIREGUARD,
+  dummy: DEVICE_DUMMY,
 }
 
 const NEIGHBOUR_STATES = {
-  permanent: NUD_PERMANENT, noarp: NUD_NOARP, reachable: NUD_REACHABLE, stale: NUD_STALE, delay: NUD_DELAY, probe: NUD_PROBE, incomplete: NUD_INCOMPLETE,
+  permanent: NUD_PERMANENT,
+  noarp: NUD_NOARP,
+  reachable: NUD_REACHABLE,
+  stale: NUD_STALE,
+  delay: NUD_DELAY,
+  probe: NUD_PROBE,
+  incomplete: NUD_INCOMPLETE,
   failed: NUD_FAILED,
 } as const
 
@@ -145,7 +179,12 @@ function compileDevices(netns: Netns, dataplane: Dataplane): void {
 }
 
 const LOOPBACK: DeviceSpec = {
-  kind: 'loopback', name: 'lo', mtu: 65536, mac: 0, up: true, addresses: [{ address: 0x7f000001, length: 8, scope: 'host' }],
+  kind: 'loopback',
+  name: 'lo',
+  mtu: 65536,
+  mac: 0,
+  up: true,
+  addresses: [{ address: 0x7f000001, length: 8, scope: 'host' }],
 }
 
 function compileAddresses(spec: DeviceSpec): DeviceAddress[] {
@@ -240,7 +279,9 @@ function compileSysctls(netns: Netns, dataplane: Dataplane): void {
   netns.ipNoPmtuDisc = value('net.ipv4.ip_no_pmtu_disc', 0)
   for (const device of netns.devices) {
     const own = (key: string, fallback: number): number =>
-      sysctls[`net.ipv4.conf.${device.name}.${key}`] ?? sysctls[`net.ipv4.conf.${device.name.replaceAll('.', '/')}.${key}`] ?? value(`net.ipv4.conf.default.${key}`, fallback)
+      sysctls[`net.ipv4.conf.${device.name}.${key}`] ??
+      sysctls[`net.ipv4.conf.${device.name.replaceAll('.', '/')}.${key}`] ??
+      value(`net.ipv4.conf.default.${key}`, fallback)
     const all = (key: string, fallback: number): number => value(`net.ipv4.conf.all.${key}`, fallback)
     const or = (key: string, fallback: number): number => (own(key, fallback) !== 0 || all(key, fallback) !== 0 ? 1 : 0)
     const max = (key: string): number => Math.max(own(key, 0), all(key, 0))

@@ -7,10 +7,19 @@ import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_NONE, type Packet } from '../w
 import { frameLength } from '../wire/frame.js'
 import { arpReceive } from './arp.js'
 import { bridgeReceive, bridgeTransmit } from './bridge.js'
+import { DEVICE_BRIDGE, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, type Device } from './device.js'
 import {
-  DEVICE_BRIDGE, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, type Device,
-} from './device.js'
-import { NO_VTEP, REASON_DEV_READY, REASON_OTHERHOST, REASON_PKT_TOO_BIG, REASON_TUNNEL_TXINFO, TOO_BIG, NEIGHBOR_FAILED, INCOMPLETE, REASON_NONE, CORRUPT } from './disposition.js'
+  NO_VTEP,
+  REASON_DEV_READY,
+  REASON_OTHERHOST,
+  REASON_PKT_TOO_BIG,
+  REASON_TUNNEL_TXINFO,
+  TOO_BIG,
+  NEIGHBOR_FAILED,
+  INCOMPLETE,
+  REASON_NONE,
+  CORRUPT,
+} from './disposition.js'
 import { dropPacket } from './drop.js'
 import { ipReceive } from './ip-input.js'
 import { PACKET_HOST, PACKET_LOOPBACK, packetTypeFor } from './packet-type.js'

@@ -254,11 +254,11 @@ export function isZeronet(address: number): boolean {
 }
 
 export function isLoopback(address: number): boolean {
-  return (address >>> 24) === 127
+  return address >>> 24 === 127
 }
 
 export function isMulticast(address: number): boolean {
-  return (address >>> 28) === 14
+  return address >>> 28 === 14
 }
 
 export function fromPacket(flow: Flow, packet: Packet): void {

@@ -158,7 +158,14 @@ function spend(peer: Peer, nowNs: number, burstNs: number, costNs: number): bool
 
 /** icmp_pointers[].error; a type that nobody knows is taken for one. */
 function isError(type: number): boolean {
-  return type > 18 || type === ICMP_DEST_UNREACH || type === ICMP_SOURCE_QUENCH || type === ICMP_REDIRECT || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB
+  return (
+    type > 18 ||
+    type === ICMP_DEST_UNREACH ||
+    type === ICMP_SOURCE_QUENCH ||
+    type === ICMP_REDIRECT ||
+    type === ICMP_TIME_EXCEEDED ||
+    type === ICMP_PARAMETERPROB
+  )
 }
 
 /**
@@ -333,4 +340,3 @@ export function clearMetadata(packet: Packet): void {
   packet.flowHash = 0
   packet.truncatedLength = 0
 }
-

@@ -38,7 +38,8 @@ export function ipForward(packet: Packet, device: Device, route: RouteResult): v
   packet.ttl--
   const trace = netns.world.trace
   if (trace.on === 1) trace.note(STEP_FORWARD, 0, netns, packet, device.index, out.index, packet.ttl + 1, packet.ttl)
-  if (redirect === 1 && netns.icmpLimits.redirectAllows(packet.src, netns.world.sim.nowNs)) icmpSend(netns, packet, ICMP_REDIRECT, ICMP_REDIR_HOST, gateway === 0 ? packet.dst : gateway)
+  if (redirect === 1 && netns.icmpLimits.redirectAllows(packet.src, netns.world.sim.nowNs))
+    icmpSend(netns, packet, ICMP_REDIRECT, ICMP_REDIR_HOST, gateway === 0 ? packet.dst : gateway)
   if (netns.netfilter !== null && !runHook(netns, HOOK_FORWARD, packet, device, out)) return
   ipOutput(packet, netns, out, gateway, mtu)
 }

@@ -47,7 +47,8 @@ export class FragmentQueues {
   find(packet: Packet, user: number): FragmentQueue {
     for (let i = 0; i < this.queues.length; i++) {
       const queue = this.queues[i]
-      if (queue.ipId === packet.ipId && queue.src === packet.src && queue.dst === packet.dst && queue.proto === packet.proto && queue.user === user) return queue
+      if (queue.ipId === packet.ipId && queue.src === packet.src && queue.dst === packet.dst && queue.proto === packet.proto && queue.user === user)
+        return queue
     }
     const queue = new FragmentQueue()
     queue.user = user
@@ -123,7 +124,7 @@ function endsAgree(queue: FragmentQueue, end: number, last: boolean): boolean {
 /** inet_frag_queue_insert: what a run of adjoining pieces holds already is a duplicate; what it holds in part is an overlap. */
 function fits(queue: FragmentQueue, start: number, end: number): number {
   const { pieces } = queue
-  for (let i = 0; i < pieces.length; ) {
+  for (let i = 0; i < pieces.length;) {
     const runStart = pieces[i].fragmentOffset
     let runEnd = endOf(pieces[i++])
     while (i < pieces.length && pieces[i].fragmentOffset === runEnd) runEnd = endOf(pieces[i++])
@@ -141,7 +142,8 @@ function endOf(piece: Packet): number {
 /** RFC 5722: pieces that overlap, or whose ends disagree, are no datagram; all of them go (discard_qp). */
 function discard(netns: Netns, queue: FragmentQueue, packet: Packet): void {
   netns.fragments.remove(queue)
-  for (let i = 0; i < queue.pieces.length; i++) dropPacket(netns, queue.pieces[i], CORRUPT, REASON_DUP_FRAG, 'a later fragment overlaps it: the datagram is given up')
+  for (let i = 0; i < queue.pieces.length; i++)
+    dropPacket(netns, queue.pieces[i], CORRUPT, REASON_DUP_FRAG, 'a later fragment overlaps it: the datagram is given up')
   dropPacket(netns, packet, CORRUPT, REASON_DUP_FRAG, 'the fragment overlaps one that is already there: the datagram is given up')
 }
 

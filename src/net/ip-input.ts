@@ -6,16 +6,51 @@
 import { isFragment, PROTO_ICMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import {
-  CORRUPT, INCOMPLETE, MARTIAN, NEIGHBOR_FAILED, NO_ROUTE, NULL_ROUTED, REASON_IP_INADDRERRORS, REASON_IP_INNOROUTES, REASON_IP_INVALID_DEST,
-  REASON_IP_INVALID_SOURCE, REASON_IP_LOCAL_SOURCE, REASON_IP_RPFILTER, REASON_OTHERHOST, REASON_PKT_TOO_SMALL, RPFILTER, NO_SOCKET, REASON_NONE,
+  CORRUPT,
+  INCOMPLETE,
+  MARTIAN,
+  NEIGHBOR_FAILED,
+  NO_ROUTE,
+  NULL_ROUTED,
+  REASON_IP_INADDRERRORS,
+  REASON_IP_INNOROUTES,
+  REASON_IP_INVALID_DEST,
+  REASON_IP_INVALID_SOURCE,
+  REASON_IP_LOCAL_SOURCE,
+  REASON_IP_RPFILTER,
+  REASON_OTHERHOST,
+  REASON_PKT_TOO_SMALL,
+  RPFILTER,
+  NO_SOCKET,
+  REASON_NONE,
 } from './disposition.js'
 import { dropPacket } from './drop.js'
 import {
-  EACCES, EHOSTUNREACH, ENETUNREACH, isMulticast, MARTIAN_DESTINATION, MARTIAN_LOCAL_SOURCE, MARTIAN_NONE, MARTIAN_RPFILTER, RTN_BROADCAST, RTN_LOCAL,
-  RTN_PROHIBIT, RTN_UNREACHABLE, type RouteResult,
+  EACCES,
+  EHOSTUNREACH,
+  ENETUNREACH,
+  isMulticast,
+  MARTIAN_DESTINATION,
+  MARTIAN_LOCAL_SOURCE,
+  MARTIAN_NONE,
+  MARTIAN_RPFILTER,
+  RTN_BROADCAST,
+  RTN_LOCAL,
+  RTN_PROHIBIT,
+  RTN_UNREACHABLE,
+  type RouteResult,
 } from './fib.js'
 import { ROUTE_RESULT, routeInput } from './route-input.js'
-import { icmpReceive, icmpSend, icmpSendRouteError, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, ICMP_NET_UNREACH, ICMP_PKT_FILTERED, ICMP_PROT_UNREACH } from './icmp.js'
+import {
+  icmpReceive,
+  icmpSend,
+  icmpSendRouteError,
+  ICMP_DEST_UNREACH,
+  ICMP_HOST_UNREACH,
+  ICMP_NET_UNREACH,
+  ICMP_PKT_FILTERED,
+  ICMP_PROT_UNREACH,
+} from './icmp.js'
 import { ipForward } from './ip-forward.js'
 import { DEFRAG_LOCAL_DELIVER, ipDefrag } from './ip-fragment.js'
 import { runHook } from './netfilter-hook.js'
@@ -79,8 +114,16 @@ function noteRoute(netns: Netns, packet: Packet, result: RouteResult): void {
   const trace = netns.world.trace
   if (trace.on === 0) return
   trace.note(
-    STEP_ROUTE, 0, netns, packet, packet.dst, result.route === null ? -1 : result.route.index, result.gateway,
-    result.device === null ? -1 : result.device.index, result.type, result.source,
+    STEP_ROUTE,
+    0,
+    netns,
+    packet,
+    packet.dst,
+    result.route === null ? -1 : result.route.index,
+    result.gateway,
+    result.device === null ? -1 : result.device.index,
+    result.type,
+    result.source,
   )
 }
 
@@ -138,4 +181,3 @@ function localDeliver(packet: Packet, device: Device): void {
       dropPacket(netns, packet, NO_SOCKET, REASON_NONE, 'no protocol handler')
   }
 }
-

@@ -43,7 +43,15 @@ export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, any
   const gateway = result.gateway
   const mtu = outputMtu(netns, packet.dst, result)
   if (packet.ipLength > mtu && packet.dontFragment === 1) {
-    dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU, and DF is set: the call fails with EMSGSIZE, nothing is sent', packet.ipLength, mtu)
+    dropPacket(
+      netns,
+      packet,
+      TOO_BIG,
+      REASON_PKT_TOO_BIG,
+      'larger than the MTU, and DF is set: the call fails with EMSGSIZE, nothing is sent',
+      packet.ipLength,
+      mtu,
+    )
     return SEND_TOO_BIG
   }
   outputHook(packet, netns, device, gateway, mtu)
@@ -79,8 +87,16 @@ function noteRoute(netns: Netns, packet: Packet, result: RouteResult): void {
   const trace = netns.world.trace
   if (trace.on === 0) return
   trace.note(
-    STEP_ROUTE, 1, netns, packet, packet.dst, result.route === null ? -1 : result.route.index, result.gateway,
-    result.device === null ? -1 : result.device.index, result.type, result.source,
+    STEP_ROUTE,
+    1,
+    netns,
+    packet,
+    packet.dst,
+    result.route === null ? -1 : result.route.index,
+    result.gateway,
+    result.device === null ? -1 : result.device.index,
+    result.type,
+    result.source,
   )
 }
 
@@ -123,7 +139,7 @@ export function fragmentPacket(netns: Netns, packet: Packet, device: Device, dev
   let index = 0
   while (offset < total) {
     const left = total - offset
-    const size = keep ? (sizes)[index] : left <= room ? left : room & ~7
+    const size = keep ? sizes[index] : left <= room ? left : room & ~7
     const piece = netns.world.packets.clone(packet)
     piece.fragmentOffset = packet.fragmentOffset + offset
     piece.moreFragments = offset + size < total ? 1 : packet.moreFragments
@@ -195,4 +211,3 @@ export function sendToNeighbour(packet: Packet, device: Device, macHigh: number,
   packet.srcMacLow = device.macLow
   deviceTransmit(packet, device)
 }
-

@@ -6,8 +6,24 @@
 import type { Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import {
-  EHOSTUNREACH, EINVAL, EXDEV, fibLookup, Flow, fromPacket, isLoopback, isMulticast, isZeronet, MARTIAN_DESTINATION, MARTIAN_LOCAL_SOURCE, MARTIAN_NONE,
-  MARTIAN_RPFILTER, MARTIAN_SOURCE, RouteResult, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST,
+  EHOSTUNREACH,
+  EINVAL,
+  EXDEV,
+  fibLookup,
+  Flow,
+  fromPacket,
+  isLoopback,
+  isMulticast,
+  isZeronet,
+  MARTIAN_DESTINATION,
+  MARTIAN_LOCAL_SOURCE,
+  MARTIAN_NONE,
+  MARTIAN_RPFILTER,
+  MARTIAN_SOURCE,
+  RouteResult,
+  RTN_BROADCAST,
+  RTN_LOCAL,
+  RTN_UNICAST,
 } from './fib.js'
 import type { Netns } from './netns.js'
 

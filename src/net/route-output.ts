@@ -6,7 +6,19 @@
 import type { Packet } from '../wire/packet.js'
 import { SCOPE_LINK, type Device } from './device.js'
 import {
-  EINVAL, fibLookup, Flow, fromPacket, inetAddrType, isMulticast, isZeronet, MARTIAN_NONE, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, type RouteResult,
+  EINVAL,
+  fibLookup,
+  Flow,
+  fromPacket,
+  inetAddrType,
+  isMulticast,
+  isZeronet,
+  MARTIAN_NONE,
+  RTN_BROADCAST,
+  RTN_LOCAL,
+  RTN_MULTICAST,
+  RTN_UNICAST,
+  type RouteResult,
 } from './fib.js'
 import type { Netns } from './netns.js'
 
@@ -93,7 +105,7 @@ export function inetSelectAddr(device: Device, destination: number, scope: numbe
 }
 
 export function sameSubnet(a: number, b: number, length: number): boolean {
-  return length === 0 || ((a ^ b) >>> (32 - length)) === 0
+  return length === 0 || (a ^ b) >>> (32 - length) === 0
 }
 
 /** The MTU towards a destination of our own packets: the device's, the route's, what was learned (ipv4_mtu). */

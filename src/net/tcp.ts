@@ -4,8 +4,21 @@
  * segment completed. No retransmission, no windows in motion. Source: net/ipv4/tcp_ipv4.c, tcp_output.c, tcp_input.c.
  */
 import {
-  ETHERTYPE_IPV4, ETHERTYPE_NONE, IPV4_HEADER, l4HeaderLength, LEG_FORWARD, LEG_REPLY, PROTO_TCP, TCP_ACK, TCP_FIN, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN,
-  TCP_OPTIONS_TIMESTAMP, TCP_RST, TCP_SYN, type Packet,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_NONE,
+  IPV4_HEADER,
+  l4HeaderLength,
+  LEG_FORWARD,
+  LEG_REPLY,
+  PROTO_TCP,
+  TCP_ACK,
+  TCP_FIN,
+  TCP_OPTIONS_NONE,
+  TCP_OPTIONS_SYN,
+  TCP_OPTIONS_TIMESTAMP,
+  TCP_RST,
+  TCP_SYN,
+  type Packet,
 } from '../wire/packet.js'
 import type { Device } from './device.js'
 import { deviceTransmit } from './device-io.js'

@@ -10,8 +10,27 @@ import type { Netns } from './netns.js'
 
 /** Step kinds; each says what its arguments a to f are. */
 export const STEP_KINDS = [
-  'originate', 'route', 'neigh', 'arp', 'bridge', 'table', 'rule', 'conntrack', 'nat', 'encap', 'decap', 'fragment', 'defragment',
-  'send', 'receive', 'socket', 'icmp', 'forward', 'link', 'agent', 'drop',
+  'originate',
+  'route',
+  'neigh',
+  'arp',
+  'bridge',
+  'table',
+  'rule',
+  'conntrack',
+  'nat',
+  'encap',
+  'decap',
+  'fragment',
+  'defragment',
+  'send',
+  'receive',
+  'socket',
+  'icmp',
+  'forward',
+  'link',
+  'agent',
+  'drop',
 ] as const
 export type StepKind = (typeof STEP_KINDS)[number]
 

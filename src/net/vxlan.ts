@@ -9,7 +9,14 @@ import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_NONE, IPV4_HEADER, isFragment,
 import { frameLength } from '../wire/frame.js'
 import { DEVICE_VXLAN, type Device } from './device.js'
 import {
-  LOOP, NO_VTEP, REASON_LOCAL_MAC, REASON_RECURSION_LIMIT, REASON_TUNNEL_TXINFO, REASON_VXLAN_INVALID_HDR, REASON_VXLAN_NO_REMOTE, REASON_VXLAN_VNI_NOT_FOUND,
+  LOOP,
+  NO_VTEP,
+  REASON_LOCAL_MAC,
+  REASON_RECURSION_LIMIT,
+  REASON_TUNNEL_TXINFO,
+  REASON_VXLAN_INVALID_HDR,
+  REASON_VXLAN_NO_REMOTE,
+  REASON_VXLAN_VNI_NOT_FOUND,
 } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { inetAddrType, RouteResult, RTN_LOCAL } from './fib.js'

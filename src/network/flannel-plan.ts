@@ -84,7 +84,13 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
   for (const one of bare) {
     const ownLease = own.get(one.node.name)
     if (ownLease === undefined) continue
-    const part = renderFlannel({ ...registrationView(cluster, one, config, options.seed), ownLease, leases, ipMasq: cluster.flannel.ipMasq, underlay: underlayOf(one.devices, one.routes) })
+    const part = renderFlannel({
+      ...registrationView(cluster, one, config, options.seed),
+      ownLease,
+      leases,
+      ipMasq: cluster.flannel.ipMasq,
+      underlay: underlayOf(one.devices, one.routes),
+    })
     parts.set(one.node.name, part)
     for (const problem of part.problems) {
       // what is wrong with the configuration or a lease is wrong for every node: said once
@@ -109,7 +115,11 @@ interface LeaseSource {
 function registrationView(cluster: Cluster, one: BareNode, config: FlannelConfig, seed: number): RegistrationView {
   const pinnedMac = tunnelMacPin(cluster, one.node.name)
   return {
-    nodeName: one.node.name, version: cluster.flannel.version, config, externalInterface: one.externalInterface, seed,
+    nodeName: one.node.name,
+    version: cluster.flannel.version,
+    config,
+    externalInterface: one.externalInterface,
+    seed,
     ...(pinnedMac === undefined ? {} : { pinnedMac }),
   }
 }
@@ -120,7 +130,12 @@ function tunnelMacPin(cluster: Cluster, node: string): Mac | undefined {
   return undefined
 }
 
-function register(manager: SubnetManager, cluster: Cluster, one: BareNode, context: { readonly config: FlannelConfig; readonly seed: number; readonly problems: Problem[] }): Lease | undefined {
+function register(
+  manager: SubnetManager,
+  cluster: Cluster,
+  one: BareNode,
+  context: { readonly config: FlannelConfig; readonly seed: number; readonly problems: Problem[] },
+): Lease | undefined {
   const attributes = registrationAttributes(registrationView(cluster, one, context.config, context.seed))
   if ('severity' in attributes) {
     if (!context.problems.some((problem) => problem.what === attributes.what)) context.problems.push(attributes)
@@ -129,7 +144,11 @@ function register(manager: SubnetManager, cluster: Cluster, one: BareNode, conte
   const result = acquire(manager, context.config, { attributes })
   if (result.kind === 'acquired') return result.lease
   context.problems.push({
-    severity: 'error', file: one.node.file, line: one.node.line, object: `Node/${one.node.name}`, what: `flanneld gets no lease: ${result.error}`,
+    severity: 'error',
+    file: one.node.file,
+    line: one.node.line,
+    object: `Node/${one.node.name}`,
+    what: `flanneld gets no lease: ${result.error}`,
     fix: 'Widen the Network, or correct the subnets.',
   })
   return undefined
@@ -162,7 +181,11 @@ function etcdSource(cluster: Cluster, bare: readonly BareNode[], options: { read
       problems.push(...listing.problems)
       return listing.leases
     },
-    etcdKeys: () => store.range('/').filter(({ directory }) => !directory).map(({ key, value }) => ({ key, value })),
+    etcdKeys: () =>
+      store
+        .range('/')
+        .filter(({ directory }) => !directory)
+        .map(({ key, value }) => ({ key, value })),
   }
 }
 
@@ -181,14 +204,20 @@ function kubernetesSource(cluster: Cluster, bare: readonly BareNode[], problems:
   const registry = new NodeRegistry()
   for (const { node } of bare) {
     registry.put({
-      name: node.name, podCidrs: node.podCIDR === undefined ? [] : [formatCidr(node.podCIDR)], annotations: node.annotations, file: node.file, line: node.line,
+      name: node.name,
+      podCidrs: node.podCIDR === undefined ? [] : [formatCidr(node.podCIDR)],
+      annotations: node.annotations,
+      file: node.file,
+      line: node.line,
     })
   }
   const config = cluster.flannel.config
   const text = config ?? { text: '', file: 'net-conf.json', line: 0 }
   const managerOf = (name: string): KubernetesSubnetManager =>
     new KubernetesSubnetManager({
-      registry, nodeName: name, version: cluster.flannel.version,
+      registry,
+      nodeName: name,
+      version: cluster.flannel.version,
       config: { text: text.text, source: { file: text.file, line: text.line, object: 'net-conf.json' } },
     })
   const read = managerOf('').readConfig()
@@ -215,7 +244,11 @@ function reportOverlaps(leases: readonly Lease[], problems: Problem[]): void {
     for (const other of leases.slice(0, index)) {
       if (!overlaps(lease.subnet, other.subnet)) continue
       problems.push({
-        severity: 'error', file: 'etcd', line: 0, object: leaseObject(lease.subnet), what: `overlaps lease ${formatCidr(other.subnet)}`,
+        severity: 'error',
+        file: 'etcd',
+        line: 0,
+        object: leaseObject(lease.subnet),
+        what: `overlaps lease ${formatCidr(other.subnet)}`,
         fix: 'Two hosts would hand out the same addresses: delete one of the two leases.',
       })
     }

@@ -57,8 +57,22 @@ const IP_OBJECTS = ['route', 'rule', 'neighbour', 'neighbor', 'link', 'address']
 
 /** `ip OBJECT …`, the object cut short as iproute2 allows. */
 export const ipTool: Tool = (dataplane, text, place, provenance) => {
-  const words = text.trim().split(/\s+/).filter((word) => word !== 'ip' && word !== '-4')
-  const object = words[0] === 'r' ? 'route' : words[0] === 'ru' ? 'rule' : words[0] === 'n' || words[0] === 'neigh' ? 'neighbour' : words[0] === 'a' ? 'address' : words[0] === 'l' ? 'link' : abbreviated(words[0], IP_OBJECTS)
+  const words = text
+    .trim()
+    .split(/\s+/)
+    .filter((word) => word !== 'ip' && word !== '-4')
+  const object =
+    words[0] === 'r'
+      ? 'route'
+      : words[0] === 'ru'
+        ? 'rule'
+        : words[0] === 'n' || words[0] === 'neigh'
+          ? 'neighbour'
+          : words[0] === 'a'
+            ? 'address'
+            : words[0] === 'l'
+              ? 'link'
+              : abbreviated(words[0], IP_OBJECTS)
   const { devices } = dataplane
   switch (object) {
     case 'route': {
@@ -85,10 +99,16 @@ export const ipTool: Tool = (dataplane, text, place, provenance) => {
     default:
       return {
         dataplane,
-        problems: [{
-          severity: 'error', file: place.file, line: place.line, object: '', what: `"ip ${words.join(' ')}" is not modelled`,
-          fix: 'Modelled are ip route, rule, neigh, link set and addr.',
-        }],
+        problems: [
+          {
+            severity: 'error',
+            file: place.file,
+            line: place.line,
+            object: '',
+            what: `"ip ${words.join(' ')}" is not modelled`,
+            fix: 'Modelled are ip route, rule, neigh, link set and addr.',
+          },
+        ],
       }
   }
 }

@@ -14,7 +14,12 @@ import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec } from
 import { iptablesTool, ipTool } from './host-commands.js'
 
 export const LOOPBACK_DEVICE: DeviceSpec = {
-  kind: 'loopback', name: 'lo', mtu: 65536, mac: 0, up: true, addresses: [{ address: 0x7f000001, length: 8, scope: 'host' }],
+  kind: 'loopback',
+  name: 'lo',
+  mtu: 65536,
+  mac: 0,
+  up: true,
+  addresses: [{ address: 0x7f000001, length: 8, scope: 'host' }],
 }
 
 /** The kernel's defaults but for these (DESIGN.md 5.2). */
@@ -45,12 +50,23 @@ export function bareHost(cluster: Cluster, node: ClusterNode, seed: number): Dat
   const name = cardName(cluster)
   const segment = cluster.segments.find((candidate) => candidate.name === node.segment)
   const card: DeviceSpec = {
-    kind: 'nic', name, mtu: node.mtu, mac: macFor(cluster, `${node.name}/${name}`, seed), up: true,
-    addresses: [{ address: node.address, length: node.prefixLength, scope: 'global' }], provenance: { by: 'node', object: `Node/${node.name}`, file: node.file, line: node.line },
+    kind: 'nic',
+    name,
+    mtu: node.mtu,
+    mac: macFor(cluster, `${node.name}/${name}`, seed),
+    up: true,
+    addresses: [{ address: node.address, length: node.prefixLength, scope: 'global' }],
+    provenance: { by: 'node', object: `Node/${node.name}`, file: node.file, line: node.line },
     ...(segment === undefined ? {} : { segment: segment.name }),
   }
   const connected: RouteSpec = {
-    destination: cidr(node.address, node.prefixLength), type: 'unicast', device: name, protocol: 'kernel', scope: 'link', source: node.address, provenance: KERNEL,
+    destination: cidr(node.address, node.prefixLength),
+    type: 'unicast',
+    device: name,
+    protocol: 'kernel',
+    scope: 'link',
+    source: node.address,
+    provenance: KERNEL,
   }
   const gateway: RouteSpec[] = segment === undefined ? [] : [{ destination: ANYWHERE, type: 'unicast', via: segment.router, device: name, provenance: OWNER }]
   return { ...EMPTY_DATAPLANE, netns: node.name, devices: [LOOPBACK_DEVICE, card], routes: [...gateway, connected], sysctls: HOST_SYSCTLS }
@@ -68,16 +84,38 @@ export function routerDataplane(cluster: Cluster, router: Router, seed: number):
     const name = `eth${index}`
     const segment = cluster.segments.find((candidate) => candidate.name === one.segment)
     devices.push({
-      kind: 'nic', name, mtu: segment?.mtu ?? 1500, mac: macFor(cluster, `${one.segment}/router`, seed ^ hashText(router.name)), up: true,
-      addresses: [{ address: one.address, length: one.length, scope: 'global' }], segment: one.segment, provenance: { by: 'underlay', object: `router ${router.name}` },
+      kind: 'nic',
+      name,
+      mtu: segment?.mtu ?? 1500,
+      mac: macFor(cluster, `${one.segment}/router`, seed ^ hashText(router.name)),
+      up: true,
+      addresses: [{ address: one.address, length: one.length, scope: 'global' }],
+      segment: one.segment,
+      provenance: { by: 'underlay', object: `router ${router.name}` },
     })
-    routes.push({ destination: cidr(one.address, one.length), type: 'unicast', device: name, protocol: 'kernel', scope: 'link', source: one.address, provenance: KERNEL })
+    routes.push({
+      destination: cidr(one.address, one.length),
+      type: 'unicast',
+      device: name,
+      protocol: 'kernel',
+      scope: 'link',
+      source: one.address,
+      provenance: KERNEL,
+    })
   })
   let dataplane: Dataplane = { ...EMPTY_DATAPLANE, netns: routerName(router), devices, routes, sysctls: HOST_SYSCTLS }
   const problems: Problem[] = []
-  for (const [commands, tool] of [[router.routes, routeTool], [router.iptables, iptablesTool]] as const) {
+  for (const [commands, tool] of [
+    [router.routes, routeTool],
+    [router.iptables, iptablesTool],
+  ] as const) {
     for (const command of commands) {
-      const next = tool(dataplane, command.text, { file: command.file, line: command.line }, { by: `owner of router ${router.name}`, file: command.file, line: command.line })
+      const next = tool(
+        dataplane,
+        command.text,
+        { file: command.file, line: command.line },
+        { by: `owner of router ${router.name}`, file: command.file, line: command.line },
+      )
       dataplane = next.dataplane
       problems.push(...next.problems)
     }
@@ -87,4 +125,9 @@ export function routerDataplane(cluster: Cluster, router: Router, seed: number):
 
 /** `routes` may leave out `ip route add`: `10.0.0.0/8 via 192.168.1.1`. */
 const routeTool: typeof ipTool = (dataplane, text, place, provenance) =>
-  ipTool(dataplane, /^(ip |route |r )/.test(text) ? text : `route ${/^(add|replace|append|del|delete|change|prepend) /.test(text) ? '' : 'add '}${text}`, place, provenance)
+  ipTool(
+    dataplane,
+    /^(ip |route |r )/.test(text) ? text : `route ${/^(add|replace|append|del|delete|change|prepend) /.test(text) ? '' : 'add '}${text}`,
+    place,
+    provenance,
+  )

@@ -125,7 +125,14 @@ export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonl
 
 function notModelled(cluster: Cluster, cni: string): Problem {
   const place = cluster.networkDocument ?? { file: 'cluster', line: 0 }
-  return { severity: 'error', file: place.file, line: place.line, object: '', what: `the CNI ${cni} is not modelled yet`, fix: 'Modelled are flannel, and none (plain docker).' }
+  return {
+    severity: 'error',
+    file: place.file,
+    line: place.line,
+    object: '',
+    what: `the CNI ${cni} is not modelled yet`,
+    fix: 'Modelled are flannel, and none (plain docker).',
+  }
 }
 
 /** flanneld's udp backend runs a process behind flannel0. */

@@ -45,7 +45,9 @@ export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane
   const runtime = renderRuntime(cluster, node, { pods, flannel, seed })
   const devices = [...bare.dataplane.devices, ...(flannel?.devices ?? []), ...(runtime?.devices ?? [])]
   const dockerFirst = cluster.runtime.name === 'docker'
-  const edits = dockerFirst ? [...(runtime?.chainEdits ?? []), ...(flannel?.chainEdits ?? [])] : [...(flannel?.chainEdits ?? []), ...(runtime?.chainEdits ?? [])]
+  const edits = dockerFirst
+    ? [...(runtime?.chainEdits ?? []), ...(flannel?.chainEdits ?? [])]
+    : [...(flannel?.chainEdits ?? []), ...(runtime?.chainEdits ?? [])]
   const agents: Dataplane = {
     netns: node.name,
     devices,
@@ -155,7 +157,11 @@ function podSockets(pod: ClusterPod): SocketSpec[] {
     return (['tcp', 'udp', 'sctp'] as const).map((proto) => ({ proto, address: 0, port: 1, portEnd: LAST_PORT, handler: 'open', provenance }))
   }
   return pod.ports.map((port) => ({
-    proto: PROTOCOLS[port.protocol], address: 0, port: port.port, handler: 'open', provenance: { by: 'containerPort of the Pod: taken to listen', ...place, line: port.line },
+    proto: PROTOCOLS[port.protocol],
+    address: 0,
+    port: port.port,
+    handler: 'open',
+    provenance: { by: 'containerPort of the Pod: taken to listen', ...place, line: port.line },
   }))
 }
 

@@ -5,13 +5,27 @@
 import { formatIp } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
 import {
-  ETHERTYPE_NONE, IPV4_HEADER, l4HeaderLength, LEG_FORWARD, LEG_REPLY, PAYLOAD_PATTERN, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_OPTIONS_NONE,
-  TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP, TCP_PSH, TCP_RST, TCP_SYN, type Packet,
+  ETHERTYPE_NONE,
+  IPV4_HEADER,
+  l4HeaderLength,
+  LEG_FORWARD,
+  LEG_REPLY,
+  PAYLOAD_PATTERN,
+  PROTO_ICMP,
+  PROTO_SCTP,
+  PROTO_TCP,
+  PROTO_UDP,
+  TCP_ACK,
+  TCP_OPTIONS_NONE,
+  TCP_OPTIONS_SYN,
+  TCP_OPTIONS_TIMESTAMP,
+  TCP_PSH,
+  TCP_RST,
+  TCP_SYN,
+  type Packet,
 } from '../wire/packet.js'
 import { resetWorld } from '../net/compile.js'
-import {
-  AMBIGUOUS, BLACKHOLE, DELIVERED, DISPOSITIONS, LOOP, REASONS, REPLY_LOST, TOO_BIG, TTL_EXCEEDED, type Disposition,
-} from '../net/disposition.js'
+import { AMBIGUOUS, BLACKHOLE, DELIVERED, DISPOSITIONS, LOOP, REASONS, REPLY_LOST, TOO_BIG, TTL_EXCEEDED, type Disposition } from '../net/disposition.js'
 import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
 import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
@@ -100,14 +114,19 @@ function readQuestion(network: Network, request: TraceRequest): Question | Probl
   const from = source as Endpoint
   const to = destination as Endpoint
   const netns = from.netns === undefined ? undefined : network.netns(from.netns)
-  if (netns === undefined) problems.push(problem(request.source, `${from.name} is no pod, node or router here`, 'A question starts at a pod, a node or an address that one of them has.'))
+  if (netns === undefined)
+    problems.push(
+      problem(request.source, `${from.name} is no pod, node or router here`, 'A question starts at a pod, a node or an address that one of them has.'),
+    )
   const proto = request.proto ?? (to.port === undefined ? 'icmp' : 'tcp')
   if (proto !== 'icmp' && to.port === undefined) problems.push(problem(request.destination, `${proto} needs a port`, `Write ${request.destination}:PORT.`))
-  if (proto === 'icmp' && to.port !== undefined) problems.push(problem(request.destination, 'icmp has no ports', 'Leave the port out, or ask with --proto tcp.'))
+  if (proto === 'icmp' && to.port !== undefined)
+    problems.push(problem(request.destination, 'icmp has no ports', 'Leave the port out, or ask with --proto tcp.'))
   if (proto === 'sctp') problems.push({ ...problem(request.destination, 'sctp is not modelled yet', 'Ask with --proto tcp or udp.'), file: NOT_MODELLED })
   const size = request.size ?? (proto === 'icmp' ? ECHO_LENGTH : proto === 'tcp' ? SYN_LENGTH : DATAGRAM_LENGTH)
   const smallest = proto === 'tcp' ? (request.size === undefined ? SYN_LENGTH : IPV4_HEADER + 32) : IPV4_HEADER + 8
-  if (size < smallest || size > IP_LENGTH_MAX) problems.push(problem('--size', `an IP packet of ${size} bytes cannot be`, `For ${proto} it has ${smallest} to ${IP_LENGTH_MAX} bytes.`))
+  if (size < smallest || size > IP_LENGTH_MAX)
+    problems.push(problem('--size', `an IP packet of ${size} bytes cannot be`, `For ${proto} it has ${smallest} to ${IP_LENGTH_MAX} bytes.`))
   if (problems.length > 0 || netns === undefined) return problems
   return { request, source: from, destination: to, netns, proto, dport: to.port ?? 0, size }
 }
@@ -169,7 +188,13 @@ class Client {
     const { world } = this.netns
     if (this.answer === null || packet.proto === PROTO_TCP) {
       this.answer = {
-        proto: packet.proto, type: packet.sport, code: packet.dport, flags: packet.tcpFlags, mtu: packet.icmpSequence, from: formatIp(packet.src), ttl: packet.ttl,
+        proto: packet.proto,
+        type: packet.sport,
+        code: packet.dport,
+        flags: packet.tcpFlags,
+        mtu: packet.icmpSequence,
+        from: formatIp(packet.src),
+        ttl: packet.ttl,
         timeNs: world.sim.nowNs,
       }
     }
@@ -255,8 +280,17 @@ function weigh(network: Network, question: Question, { client, storm }: Run): Tr
   const replyArrived = reply !== null && reply.disposition === 'DELIVERED'
   const disposition = delivered && answerDue && !replyArrived ? DISPOSITIONS[REPLY_LOST] : forward.disposition
   return {
-    request: question.request, source: question.source, destination: question.destination, proto: question.proto, size: question.size, dport: question.dport, disposition, forward,
-    reply, packetId: client.packetId, answer: client.answer,
+    request: question.request,
+    source: question.source,
+    destination: question.destination,
+    proto: question.proto,
+    size: question.size,
+    dport: question.dport,
+    disposition,
+    forward,
+    reply,
+    packetId: client.packetId,
+    answer: client.answer,
   }
 }
 
@@ -328,4 +362,3 @@ function senderTold(network: Network, question: Question, forward: LegOutcome, c
   const { answer } = client
   return local || (answer !== null && answer.proto === PROTO_ICMP && answer.type === ICMP_DEST_UNREACH && answer.code === ICMP_FRAG_NEEDED)
 }
-

@@ -120,7 +120,7 @@ const OPTION_NAMES = new Map([
 
 function optionNames(options: Uint8Array): string {
   const names: string[] = []
-  for (let at = 0; at < options.length; ) {
+  for (let at = 0; at < options.length;) {
     const type = options[at]
     names.push(OPTION_NAMES.get(type) ?? `unknown ${type}`)
     if (type === 0) break

@@ -15,18 +15,7 @@ export const CHECKSUM_AT = 16
 export const OPTIONS_SYN_LENGTH = 20
 export const OPTIONS_TIMESTAMP_LENGTH = 12
 
-type Row =
-  | 'sport'
-  | 'dport'
-  | 'tcpSeq'
-  | 'tcpAck'
-  | 'tcpFlags'
-  | 'tcpWindow'
-  | 'tcpOptions'
-  | 'tcpMss'
-  | 'tcpWscale'
-  | 'tcpTsVal'
-  | 'tcpTsEcr'
+type Row = 'sport' | 'dport' | 'tcpSeq' | 'tcpAck' | 'tcpFlags' | 'tcpWindow' | 'tcpOptions' | 'tcpMss' | 'tcpWscale' | 'tcpTsVal' | 'tcpTsEcr'
 
 export interface Fields extends Readonly<Pick<Packet, Row>> {}
 
@@ -117,7 +106,7 @@ interface FoundOptions {
 /** undefined when an option's length runs past the header or below its own two bytes. */
 function readOptions(bytes: Uint8Array, start: number, end: number): FoundOptions | undefined {
   const found: FoundOptions = { mss: 0, wscale: 0, tsVal: 0, tsEcr: 0, words: [] }
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const kind = bytes[at]
     if (kind === OPTION_EOL) {
       found.words.push('eol')

@@ -100,10 +100,7 @@ function udpForward(): LegDocument {
             at: { table: 'nat', chain: 'POSTROUTING' },
             length: 84,
             tried: 2,
-            rules: [
-              MASQUERADE_RULE,
-              RETURN_RULE,
-            ],
+            rules: [MASQUERADE_RULE, RETURN_RULE],
           },
         ],
         ['send', 'SENT', 'mtu 1472', { at: { device: 'flannel0' }, length: 84, frameLength: 84 }],

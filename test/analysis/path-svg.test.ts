@@ -34,7 +34,12 @@ const ROUTED: TraceDocument = {
 }
 
 const ALL: readonly [name: string, document: TraceDocument][] = [
-  ['allowed', ALLOWED], ['denied', DENIED], ['fragmented', FRAGMENTED], ['black hole', BLACKHOLE], ['one host', SAME_NODE], ['routed', ROUTED],
+  ['allowed', ALLOWED],
+  ['denied', DENIED],
+  ['fragmented', FRAGMENTED],
+  ['black hole', BLACKHOLE],
+  ['one host', SAME_NODE],
+  ['routed', ROUTED],
 ]
 
 const titles = (document: TraceDocument): string[][] => pathRuns(document).map((run) => run.stations.map((station) => station.title))
@@ -50,8 +55,18 @@ describe('stations', () => {
   it('carry the size and the TTL that the frames have there', () => {
     const facts = pathRuns(ALLOWED).flatMap((run) => run.stations.map(({ lengths, ttl, outerTtl }) => [lengths.join(), ttl, outerTtl]))
     expect(facts).toEqual([
-      ['98', 64, undefined], ['98', 64, undefined], ['98', 64, undefined], ['84', 63, undefined], ['', undefined, undefined], ['126', 62, 64],
-      ['126', 62, 64], ['', undefined, undefined], ['84', 61, undefined], ['98', 60, undefined], ['98', 60, undefined], ['98', 60, undefined],
+      ['98', 64, undefined],
+      ['98', 64, undefined],
+      ['98', 64, undefined],
+      ['84', 63, undefined],
+      ['', undefined, undefined],
+      ['126', 62, 64],
+      ['126', 62, 64],
+      ['', undefined, undefined],
+      ['84', 61, undefined],
+      ['98', 60, undefined],
+      ['98', 60, undefined],
+      ['98', 60, undefined],
     ])
   })
 

@@ -15,15 +15,21 @@ describe('addresses', () => {
     fc.assert(fc.property(int32, (value) => parseIp(formatIp(value)) === value))
   })
 
-  it.each(['10.1', '10.1.2', '010.0.0.1', '0x0a.0.0.1', '256.0.0.1', '10.0.0.1/8', ' 10.0.0.1', '10.0.0.1 ', '', '::1', '1.2.3.4.5',
-    '-1.0.0.0'])('refuses %j', (text) => {
-    expect(parseIp(text)).toBeUndefined()
-    expect(() => ip(text)).toThrow(TypeError)
-  })
+  it.each(['10.1', '10.1.2', '010.0.0.1', '0x0a.0.0.1', '256.0.0.1', '10.0.0.1/8', ' 10.0.0.1', '10.0.0.1 ', '', '::1', '1.2.3.4.5', '-1.0.0.0'])(
+    'refuses %j',
+    (text) => {
+      expect(parseIp(text)).toBeUndefined()
+      expect(() => ip(text)).toThrow(TypeError)
+    },
+  )
 
   it('compare without a sign', () => {
-    expect(['200.0.0.1', '10.0.0.1', '127.255.255.255', '128.0.0.0'].map(ip).sort(compareIp).map(formatIp)).toEqual(['10.0.0.1', '127.255.255.255',
-      '128.0.0.0', '200.0.0.1'])
+    expect(['200.0.0.1', '10.0.0.1', '127.255.255.255', '128.0.0.0'].map(ip).sort(compareIp).map(formatIp)).toEqual([
+      '10.0.0.1',
+      '127.255.255.255',
+      '128.0.0.0',
+      '200.0.0.1',
+    ])
   })
 
   it('of version 6 are known as such', () => {
@@ -34,24 +40,28 @@ describe('addresses', () => {
 
 describe('prefixes', () => {
   it('hold what agrees in the first bits, by arithmetic on whole numbers', () => {
-    fc.assert(fc.property(int32, length, int32, (base, bits, address) => {
-      const size = 2 ** (32 - bits)
-      const prefix = cidr(base, bits)
-      expect(contains(prefix, address)).toBe(Math.floor((address >>> 0) / size) === Math.floor((base >>> 0) / size))
-      expect(broadcastOf(prefix) >>> 0).toBe((prefix.base >>> 0) + size - 1)
-      expect(parseCidr(formatCidr(prefix))).toEqual(prefix)
-    }))
+    fc.assert(
+      fc.property(int32, length, int32, (base, bits, address) => {
+        const size = 2 ** (32 - bits)
+        const prefix = cidr(base, bits)
+        expect(contains(prefix, address)).toBe(Math.floor((address >>> 0) / size) === Math.floor((base >>> 0) / size))
+        expect(broadcastOf(prefix) >>> 0).toBe((prefix.base >>> 0) + size - 1)
+        expect(parseCidr(formatCidr(prefix))).toEqual(prefix)
+      }),
+    )
   })
 
   it('cover and overlap as sets do', () => {
-    fc.assert(fc.property(int32, length, int32, length, (a, la, b, lb) => {
-      const one = cidr(a, la)
-      const two = cidr(b, lb)
-      const range = (prefix: typeof one): readonly [number, number] => [prefix.base >>> 0, broadcastOf(prefix) >>> 0]
-      const [[first1, last1], [first2, last2]] = [range(one), range(two)]
-      expect(covers(one, two)).toBe(first1 <= first2 && last2 <= last1)
-      expect(overlaps(one, two)).toBe(first1 <= last2 && first2 <= last1)
-    }))
+    fc.assert(
+      fc.property(int32, length, int32, length, (a, la, b, lb) => {
+        const one = cidr(a, la)
+        const two = cidr(b, lb)
+        const range = (prefix: typeof one): readonly [number, number] => [prefix.base >>> 0, broadcastOf(prefix) >>> 0]
+        const [[first1, last1], [first2, last2]] = [range(one), range(two)]
+        expect(covers(one, two)).toBe(first1 <= first2 && last2 <= last1)
+        expect(overlaps(one, two)).toBe(first1 <= last2 && first2 <= last1)
+      }),
+    )
   })
 
   it('have neighbours of their size', () => {
@@ -71,10 +81,12 @@ describe('prefixes', () => {
 
 describe('MACs', () => {
   it('go to text, to halves, and back', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: BROADCAST_MAC }), (mac) => {
-      expect(parseMac(formatMac(mac))).toBe(mac)
-      expect(macOf(macHigh(mac), macLow(mac))).toBe(mac)
-    }))
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: BROADCAST_MAC }), (mac) => {
+        expect(parseMac(formatMac(mac))).toBe(mac)
+        expect(macOf(macHigh(mac), macLow(mac))).toBe(mac)
+      }),
+    )
     expect(parseMac('02:00:00:00:00:0')).toBeUndefined()
   })
 
@@ -90,7 +102,14 @@ describe('chance', () => {
     { state: [1, 2, 3, 4], first: [11520, 0, 5927040, 70819200, 2031721883, 1637235492, 1287239034, 3734860849, 3729100597, 4258142804] },
     { state: [0xdeadbeef, 0xffffffff, 0x80000000, 0x12345678], first: [4294962679, 3132614827, 2029798784, 3300166474, 2794299937, 2753684394] },
   ])('is xoshiro128** from $state', ({ state, first }) => {
-    expect(first.map(((prng) => () => prng.nextInt32() >>> 0)(withState(state)))).toEqual(first)
+    expect(
+      first.map(
+        (
+          (prng) => () =>
+            prng.nextInt32() >>> 0
+        )(withState(state)),
+      ),
+    ).toEqual(first)
   })
 
   it('stays so for a million draws', () => {
@@ -110,13 +129,24 @@ describe('chance', () => {
   })
 
   it('comes again from the same seed, and differs from another', () => {
-    const draw = (seed: number): number[] => Array.from({ length: 5 }, ((prng) => () => prng.nextInt32())(new Prng(seed)))
+    const draw = (seed: number): number[] =>
+      Array.from(
+        { length: 5 },
+        (
+          (prng) => () =>
+            prng.nextInt32()
+        )(new Prng(seed)),
+      )
     expect(draw(9)).toEqual(draw(9))
     expect(draw(9)).not.toEqual(draw(10))
   })
 
   /** FNV-1a 32, from draft-eastlake-fnv. */
-  it.each([['', 0x811c9dc5], ['a', 0xe40c292c], ['foobar', 0xbf9cf968]])('hashes %j', (text, hash) => {
+  it.each([
+    ['', 0x811c9dc5],
+    ['a', 0xe40c292c],
+    ['foobar', 0xbf9cf968],
+  ])('hashes %j', (text, hash) => {
     expect(hashText(text) >>> 0).toBe(hash)
   })
 })

@@ -61,12 +61,20 @@ describe('trace', () => {
     expect(out).toContain(`deny.yaml:${line}`)
   })
 
-  it.each([['DENIED', 0], ['denied,rejected', 0], ['DELIVERED', 1]])('--expect %s of that ends with %i', async (expected, code) => {
+  it.each([
+    ['DENIED', 0],
+    ['denied,rejected', 0],
+    ['DELIVERED', 1],
+  ])('--expect %s of that ends with %i', async (expected, code) => {
     expect((await netsim(['trace', 'pod-a', 'pod-b:8080', '-f', 'deny.yaml', '--expect', expected], { cwd: folder })).code).toBe(code)
   })
 
   it('what is not modelled yet ends with status 4 and its name', async () => {
-    for (const [words, what] of [['pod-a fd00::1', 'IPv6 is not modelled'], ['pod-a svc/web', 'Services are not modelled'], ['pod-a pod-b:80 --proto sctp', 'sctp is not modelled']]) {
+    for (const [words, what] of [
+      ['pod-a fd00::1', 'IPv6 is not modelled'],
+      ['pod-a svc/web', 'Services are not modelled'],
+      ['pod-a pod-b:80 --proto sctp', 'sctp is not modelled'],
+    ]) {
       const { code, out, err } = await netsim(['trace', ...words.split(' ')])
       expect({ code, out }, words).toEqual({ code: 4, out: '' })
       expect(err, words).toContain(what)

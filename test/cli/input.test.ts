@@ -40,18 +40,34 @@ describe('what is read', () => {
   it('files in the order given, a byte order mark left out', async () => {
     put('b.yaml', '\ufeffb')
     put('a.txt', 'a')
-    expect(await read(['b.yaml', 'a.txt'])).toEqual({ inputs: [['b.yaml', 'b'], ['a.txt', 'a']], problems: [] })
+    expect(await read(['b.yaml', 'a.txt'])).toEqual({
+      inputs: [
+        ['b.yaml', 'b'],
+        ['a.txt', 'a'],
+      ],
+      problems: [],
+    })
   })
 
   it('a folder: its manifests sorted, nothing else, and no folder in it', async () => {
     for (const name of ['z.yml', 'b.json', 'a.yaml', 'notes.md', 'deep/c.yaml']) put(`d/${name}`, name)
-    expect((await read(['d'])).inputs).toEqual([['d/a.yaml', 'a.yaml'], ['d/b.json', 'b.json'], ['d/z.yml', 'z.yml']])
+    expect((await read(['d'])).inputs).toEqual([
+      ['d/a.yaml', 'a.yaml'],
+      ['d/b.json', 'b.json'],
+      ['d/z.yml', 'z.yml'],
+    ])
   })
 
   it('with -R its folders too, hidden ones aside, and a link upwards ends', async () => {
     for (const name of ['z.yml', 'deep/er/c.yaml', '.git/x.yaml']) put(`d/${name}`, name)
     symlinkSync('..', join(folder, 'd/deep/up'))
-    expect(await read(['d'], { recursive: true })).toEqual({ inputs: [['d/deep/er/c.yaml', 'deep/er/c.yaml'], ['d/z.yml', 'z.yml']], problems: [] })
+    expect(await read(['d'], { recursive: true })).toEqual({
+      inputs: [
+        ['d/deep/er/c.yaml', 'deep/er/c.yaml'],
+        ['d/z.yml', 'z.yml'],
+      ],
+      problems: [],
+    })
   })
 
   it('standard input, once', async () => {

@@ -9,30 +9,84 @@ import { ip } from '../../src/base/ip.js'
 import { memoryIo, type Around } from './memory-io.js'
 
 const FLAGS: TraceFlags = {
-  filename: [], recursive: false, namespace: 'default', sport: 40000, df: false, ttl: 64, cold: false, listen: false,
-  at: 0, seed: 1, output: 'text', verbose: 0, expect: [], summary: false, color: 'auto', ascii: false,
+  filename: [],
+  recursive: false,
+  namespace: 'default',
+  sport: 40000,
+  df: false,
+  ttl: 64,
+  cold: false,
+  listen: false,
+  at: 0,
+  seed: 1,
+  output: 'text',
+  verbose: 0,
+  expect: [],
+  summary: false,
+  color: 'auto',
+  ascii: false,
 }
 
 describe('requestOf', () => {
   it('is the contract’s default where no flag is given', () => {
     expect(requestOf('pod-a', 'pod-b:80', FLAGS)).toEqual({
-      source: 'pod-a', destination: 'pod-b:80', namespace: 'default', sport: 40000, df: false, ttl: 64, cold: false, listen: false, seed: 1, atNs: 0, level: 0,
+      source: 'pod-a',
+      destination: 'pod-b:80',
+      namespace: 'default',
+      sport: 40000,
+      df: false,
+      ttl: 64,
+      cold: false,
+      listen: false,
+      seed: 1,
+      atNs: 0,
+      level: 0,
     })
   })
 
   it('carries every flag', () => {
     const flags: TraceFlags = {
-      ...FLAGS, namespace: 'shop', proto: 'udp', sport: 1, size: 28, df: true, ttl: 3, cold: true, listen: true, at: 5e9, seed: 7, verbose: 3,
+      ...FLAGS,
+      namespace: 'shop',
+      proto: 'udp',
+      sport: 1,
+      size: 28,
+      df: true,
+      ttl: 3,
+      cold: true,
+      listen: true,
+      at: 5e9,
+      seed: 7,
+      verbose: 3,
     }
     expect(requestOf('a', 'b', flags)).toEqual({
-      source: 'a', destination: 'b', namespace: 'shop', proto: 'udp', sport: 1, size: 28, df: true, ttl: 3,
-      cold: true, listen: true, seed: 7, atNs: 5e9, level: 1,
+      source: 'a',
+      destination: 'b',
+      namespace: 'shop',
+      proto: 'udp',
+      sport: 1,
+      size: 28,
+      df: true,
+      ttl: 3,
+      cold: true,
+      listen: true,
+      seed: 7,
+      atNs: 5e9,
+      level: 1,
     })
   })
 })
 
 describe('values', () => {
-  it.each([['250ms', 250e6], ['30s', 30e9], ['5m', 300e9], ['12h', 43200e9], ['2d', 172800e9], ['0', 0], ['90d', 7776000e9]])('--at %s', (text, ns) => {
+  it.each([
+    ['250ms', 250e6],
+    ['30s', 30e9],
+    ['5m', 300e9],
+    ['12h', 43200e9],
+    ['2d', 172800e9],
+    ['0', 0],
+    ['90d', 7776000e9],
+  ])('--at %s', (text, ns) => {
     expect(moment(text)).toBe(ns)
   })
 
@@ -42,15 +96,22 @@ describe('values', () => {
 })
 
 describe('exitOf', () => {
-  it.each([['DELIVERED', 0], ['EXITED', 0], ['DENIED', 1], ['REPLY_LOST', 1], ['BLACKHOLE', 1], ['INCOMPLETE', 4], ['AMBIGUOUS', 4]] as const)(
-    '%s → %i',
-    (disposition, code) => expect(exitOf(disposition, [])).toBe(code),
-  )
+  it.each([
+    ['DELIVERED', 0],
+    ['EXITED', 0],
+    ['DENIED', 1],
+    ['REPLY_LOST', 1],
+    ['BLACKHOLE', 1],
+    ['INCOMPLETE', 4],
+    ['AMBIGUOUS', 4],
+  ] as const)('%s → %i', (disposition, code) => expect(exitOf(disposition, [])).toBe(code))
 
-  it.each([['DENIED', ['DENIED'], 0], ['DELIVERED', ['DENIED'], 1], ['INCOMPLETE', ['INCOMPLETE', 'DENIED'], 0], ['INCOMPLETE', ['DENIED'], 1]] as const)(
-    '%s with --expect %j → %i',
-    (disposition, expected, code) => expect(exitOf(disposition, expected)).toBe(code),
-  )
+  it.each([
+    ['DENIED', ['DENIED'], 0],
+    ['DELIVERED', ['DENIED'], 1],
+    ['INCOMPLETE', ['INCOMPLETE', 'DENIED'], 0],
+    ['INCOMPLETE', ['DENIED'], 1],
+  ] as const)('%s with --expect %j → %i', (disposition, expected, code) => expect(exitOf(disposition, expected)).toBe(code))
 })
 
 describe('the terminal', () => {
@@ -89,7 +150,16 @@ describe('the terminal', () => {
 })
 
 it('a table stands in columns, with <none> for nothing', () => {
-  expect(table(['NAME', 'IP'], [['web-0', '10.0.0.1'], ['db', undefined], ['x', '']])).toBe('NAME    IP\nweb-0   10.0.0.1\ndb      <none>\nx       <none>\n')
+  expect(
+    table(
+      ['NAME', 'IP'],
+      [
+        ['web-0', '10.0.0.1'],
+        ['db', undefined],
+        ['x', ''],
+      ],
+    ),
+  ).toBe('NAME    IP\nweb-0   10.0.0.1\ndb      <none>\nx       <none>\n')
 })
 
 it('a Dataplane in words: addresses, prefixes and MACs', () => {

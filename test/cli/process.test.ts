@@ -41,12 +41,14 @@ describe('the process', () => {
     expect(run(['--version'])).toEqual({ status: 0, stdout: '1.2.3\n', stderr: '' })
   })
 
-  it.each([[['trace', 'pod-a', 'pod-b'], 0], [['trace', 'pod-a', 'pod-b', '--ttl', '1'], 1], [['trace'], 2], [['show', 'nodes', '-f', 'gone.yaml'], 3]])(
-    '%j ends with %i',
-    (words, status) => {
-      expect(run(words).status).toBe(status)
-    },
-  )
+  it.each([
+    [['trace', 'pod-a', 'pod-b'], 0],
+    [['trace', 'pod-a', 'pod-b', '--ttl', '1'], 1],
+    [['trace'], 2],
+    [['show', 'nodes', '-f', 'gone.yaml'], 3],
+  ])('%j ends with %i', (words, status) => {
+    expect(run(words).status).toBe(status)
+  })
 
   it('hands large JSON whole through a pipe', () => {
     const { status, stdout } = run(['trace', 'pod-a', 'pod-b', '--size', '60000', '-o', 'json'])

@@ -80,7 +80,14 @@ describe('help', () => {
 
   it('fits the width that COLUMNS names', async () => {
     const { out } = await netsim(['show', '--help'], { env: { COLUMNS: '80' } })
-    expect(Math.max(...out.slice(out.indexOf('Options:')).split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
+    expect(
+      Math.max(
+        ...out
+          .slice(out.indexOf('Options:'))
+          .split('\n')
+          .map((line) => line.length),
+      ),
+    ).toBeLessThanOrEqual(80)
   })
 
   it('speaks of kubectl netsim when kubectl started it', async () => {

@@ -3,11 +3,51 @@ import { describe, expect, it } from 'vitest'
 import { Prng } from '../../src/base/prng.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
 
-const EXAMPLES = readdirSync('examples').filter((file) => file.endsWith('.yaml')).map((file) => readFileSync(`examples/${file}`, 'utf8'))
+const EXAMPLES = readdirSync('examples')
+  .filter((file) => file.endsWith('.yaml'))
+  .map((file) => readFileSync(`examples/${file}`, 'utf8'))
 /** The same objects as one JSON List, so that the JSON reader gets its share. */
-const INPUTS = [...EXAMPLES, ...EXAMPLES.map((text) => JSON.stringify({ apiVersion: 'v1', kind: 'List', items: buildCluster([{ file: 'x', text }]).cluster.objects.map(({ value }) => value) }, undefined, 1))]
+const INPUTS = [
+  ...EXAMPLES,
+  ...EXAMPLES.map((text) =>
+    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: buildCluster([{ file: 'x', text }]).cluster.objects.map(({ value }) => value) }, undefined, 1),
+  ),
+]
 
-const NASTY = ['null', '[]', '{}', '""', '-1', '99999999999999999999', '1e999', '.nan', 'true', '"\u0000"', '&a [*a]', '*a', '!!binary x', '[[[[[[[[[[[[[[[[', '{{{{', '\t', '---', '"', "'", '%YAML 9', '10.1.2.3/8', '256.1.1.1', '::1/64', '0x10', '010.1.1.1/24', '__proto__: {a: b}', 'constructor', '\ufeff', '<<: *x', '? ', '|', '- - - - -']
+const NASTY = [
+  'null',
+  '[]',
+  '{}',
+  '""',
+  '-1',
+  '99999999999999999999',
+  '1e999',
+  '.nan',
+  'true',
+  '"\u0000"',
+  '&a [*a]',
+  '*a',
+  '!!binary x',
+  '[[[[[[[[[[[[[[[[',
+  '{{{{',
+  '\t',
+  '---',
+  '"',
+  "'",
+  '%YAML 9',
+  '10.1.2.3/8',
+  '256.1.1.1',
+  '::1/64',
+  '0x10',
+  '010.1.1.1/24',
+  '__proto__: {a: b}',
+  'constructor',
+  '\ufeff',
+  '<<: *x',
+  '? ',
+  '|',
+  '- - - - -',
+]
 
 type Mutation = (text: string, prng: Prng) => string
 

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { labelFault, matchesNodeTerms, matchesRequirement, matchesSelector, NODE_OPERATORS, requirementFaults, SELECTOR_OPERATORS } from '../../src/cluster/labels.js'
+import {
+  labelFault,
+  matchesNodeTerms,
+  matchesRequirement,
+  matchesSelector,
+  NODE_OPERATORS,
+  requirementFaults,
+  SELECTOR_OPERATORS,
+} from '../../src/cluster/labels.js'
 
 const labels = { app: 'web', tier: '2' }
 
@@ -33,7 +41,12 @@ describe('selectors', () => {
     expect(matchesNodeTerms([], node)).toBe(false)
     expect(matchesNodeTerms([{}], node)).toBe(false)
     expect(matchesNodeTerms([{}, { matchFields: [{ key: 'metadata.name', operator: 'In', values: ['n1'] }] }], node)).toBe(true)
-    expect(matchesNodeTerms([{ matchExpressions: [{ key: 'app', operator: 'Exists' }], matchFields: [{ key: 'metadata.name', operator: 'NotIn', values: ['n1'] }] }], node)).toBe(false)
+    expect(
+      matchesNodeTerms(
+        [{ matchExpressions: [{ key: 'app', operator: 'Exists' }], matchFields: [{ key: 'metadata.name', operator: 'NotIn', values: ['n1'] }] }],
+        node,
+      ),
+    ).toBe(false)
   })
 
   it('names what breaks the grammar', () => {

@@ -48,7 +48,9 @@ describe('JSON text', () => {
   it('knows the line of every value and names what is wrong', () => {
     const { documents } = readJson('{\n "a": [1,\n  {"b": 2}]\n}', 10)
     expect(linesAt(documents[0].lines, ['a', 1, 'b']).line).toBe(12)
-    expect(readJson('{"a": 1,\n "a": 2}', 1).issues).toEqual([{ line: 2, what: 'the key "a" stands twice in one object, first on line 1', fix: 'Keep one of the two.' }])
+    expect(readJson('{"a": 1,\n "a": 2}', 1).issues).toEqual([
+      { line: 2, what: 'the key "a" stands twice in one object, first on line 1', fix: 'Keep one of the two.' },
+    ])
     expect(readJson('{"a": 1,\n}', 1).issues[0]).toMatchObject({ line: 1, what: 'a comma before }' })
     expect(readJson('{"a": 01}', 1).issues[0].what).toBe('01 is no JSON value')
     expect(readJson('{"a": True}', 1).issues[0].what).toBe('True is no JSON value')
@@ -96,7 +98,10 @@ describe('YAML text', () => {
   })
 
   it('stops an alias bomb early', () => {
-    const bomb = ['a0: &a0 [x, x, x, x, x, x, x, x, x]', ...Array.from({ length: 12 }, (_, index) => `a${index + 1}: &a${index + 1} [${Array(9).fill(`*a${index}`).join(', ')}]`)].join('\n')
+    const bomb = [
+      'a0: &a0 [x, x, x, x, x, x, x, x, x]',
+      ...Array.from({ length: 12 }, (_, index) => `a${index + 1}: &a${index + 1} [${Array(9).fill(`*a${index}`).join(', ')}]`),
+    ].join('\n')
     const started = performance.now()
     expect(readYaml(bomb, 1).issues[0].what).toMatch(/aliases that amount to more/)
     expect(performance.now() - started).toBeLessThan(10_000)
@@ -115,9 +120,14 @@ describe('YAML text', () => {
 
 describe('manifests', () => {
   it('takes Lists apart, gives the items of a PodList their kind, skips empty documents', () => {
-    const { objects, problems } = read('---\n---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Node, metadata: {name: a}}\n- apiVersion: v1\n  kind: PodList\n  items:\n  - metadata: {name: p, namespace: x}\n---\n{}\n')
+    const { objects, problems } = read(
+      '---\n---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Node, metadata: {name: a}}\n- apiVersion: v1\n  kind: PodList\n  items:\n  - metadata: {name: p, namespace: x}\n---\n{}\n',
+    )
     expect(problems).toEqual([])
-    expect(objects.map(({ label, line, apiVersion }) => [label, line, apiVersion])).toEqual([['Node/a', 8, 'v1'], ['Pod/x/p', 12, 'v1']])
+    expect(objects.map(({ label, line, apiVersion }) => [label, line, apiVersion])).toEqual([
+      ['Node/a', 8, 'v1'],
+      ['Pod/x/p', 12, 'v1'],
+    ])
     expect(objects[1].lineOf(['metadata', 'namespace', 'deeper'])).toBe(12)
   })
 
@@ -126,7 +136,12 @@ describe('manifests', () => {
     const two = '{apiVersion: v1, kind: Node, metadata: {name: n2}}'
     const { objects, problems } = read(`${one}\n---\n${two}\n---\n${one.replace('n1', 'n3')}\n${one.replace('n1', 'n4')}`)
     expect(problems).toEqual([])
-    expect(objects.map(({ name, line }) => [name, line])).toEqual([['n1', 1], ['n2', 4], ['n3', 6], ['n4', 8]])
+    expect(objects.map(({ name, line }) => [name, line])).toEqual([
+      ['n1', 1],
+      ['n2', 4],
+      ['n3', 6],
+      ['n4', 8],
+    ])
     expect(objects[3].lineOf(['metadata'])).toBe(9)
   })
 

@@ -7,17 +7,40 @@ import { build, network, node, pod } from './support.js'
 const NODES = node('n1', '192.168.10.11') + node('n2', '192.168.10.12')
 
 describe('units', () => {
-  it.each([['50us', 50_000], ['1ms', 1_000_000], ['1.5ms', 1_500_000], ['2s', 2e9], ['7ns', 7], ['0', 0], ['50', undefined], ['-1ms', undefined], ['1e3s', undefined], ['9999999999h', undefined]])('duration %s', (text, value) => {
+  it.each([
+    ['50us', 50_000],
+    ['1ms', 1_000_000],
+    ['1.5ms', 1_500_000],
+    ['2s', 2e9],
+    ['7ns', 7],
+    ['0', 0],
+    ['50', undefined],
+    ['-1ms', undefined],
+    ['1e3s', undefined],
+    ['9999999999h', undefined],
+  ])('duration %s', (text, value) => {
     expect(parseDuration(text)).toBe(value)
   })
-  it.each([['10Gbps', 1e10], ['100Mbps', 1e8], ['1.5Gbit', 1.5e9], ['64kbps', 64_000], ['800bps', 800], ['0bps', undefined], ['10', undefined], ['10GB', undefined]])('rate %s', (text, value) => {
+  it.each([
+    ['10Gbps', 1e10],
+    ['100Mbps', 1e8],
+    ['1.5Gbit', 1.5e9],
+    ['64kbps', 64_000],
+    ['800bps', 800],
+    ['0bps', undefined],
+    ['10', undefined],
+    ['10GB', undefined],
+  ])('rate %s', (text, value) => {
     expect(parseRate(text)).toBe(value)
   })
 })
 
 describe('the Network document', () => {
   it('is read whole, with the line of every command', () => {
-    const { cluster, texts } = build(NODES + pod('a1', '{nodeName: n1}', '10.1.15.2') + network(`cni: flannel
+    const { cluster, texts } = build(
+      NODES +
+        pod('a1', '{nodeName: n1}', '10.1.15.2') +
+        network(`cni: flannel
 datastore: etcd
 runtime: {name: docker, iptables: false, dockerVersion: 28.0, icc: false, userlandProxy: false}
 clusterCIDR: 10.1.0.0/16
@@ -44,7 +67,8 @@ hosts:
   sysctls: {net.ipv4.conf.all.rp_filter: 1, net/ipv4/conf/eth0.5/forwarding: "0"}
 pins:
   macs: {n1/eth0: "0a:ff:b8:12:f6:df", default/a1/eth0: "3e:90:09:3a:79:07", s0/router: "62:cc:9c:56:a2:75"}
-  devices: {default/a1/eth0: veth-a1}`))
+  devices: {default/a1/eth0: veth-a1}`),
+    )
     expect(texts).toEqual([])
     expect(cluster).toMatchObject({
       cni: 'flannel',
@@ -55,10 +79,25 @@ pins:
       kubeProxy: { mode: 'none' },
     })
     expect(formatCidr(cluster.clusterCIDR as Cidr)).toBe('10.1.0.0/16')
-    expect(cluster.etcd.map(({ key, ttl }) => [key, ttl])).toEqual([['/coreos.com/network/config', undefined], ['/coreos.com/network/subnets/10.1.15.0-24', 86400]])
-    expect(cluster.segments.map(({ name, router, mtu, latency, rate }) => [name, formatIp(router), mtu, latency, rate])).toEqual([['s0', '192.168.10.1', 9000, 1e6, 1e9], ['s1', '192.168.11.254', 1500, 50_000, 1e10]])
+    expect(cluster.etcd.map(({ key, ttl }) => [key, ttl])).toEqual([
+      ['/coreos.com/network/config', undefined],
+      ['/coreos.com/network/subnets/10.1.15.0-24', 86400],
+    ])
+    expect(cluster.segments.map(({ name, router, mtu, latency, rate }) => [name, formatIp(router), mtu, latency, rate])).toEqual([
+      ['s0', '192.168.10.1', 9000, 1e6, 1e9],
+      ['s1', '192.168.11.254', 1500, 50_000, 1e10],
+    ])
     expect(cluster.routers).toHaveLength(1)
-    expect(cluster.routers[0]).toMatchObject({ name: 'r0', implicit: false, asn: 64513, interfaces: [{ segment: 's0', address: ip('192.168.10.1'), length: 24 }, { segment: 's1', address: ip('192.168.11.254') }], routes: [{ text: '10.1.0.0/16 via 192.168.10.11' }] })
+    expect(cluster.routers[0]).toMatchObject({
+      name: 'r0',
+      implicit: false,
+      asn: 64513,
+      interfaces: [
+        { segment: 's0', address: ip('192.168.10.1'), length: 24 },
+        { segment: 's1', address: ip('192.168.11.254') },
+      ],
+      routes: [{ text: '10.1.0.0/16 via 192.168.10.11' }],
+    })
     const [host] = cluster.hosts
     expect(host.iptables.map(({ text }) => text)).toEqual(['-t filter -I FORWARD -p udp --dport 9000 -j DROP', '-A INPUT -j DROP'])
     expect(host.iptables[1].line).toBe(host.iptables[0].line + 1)
@@ -66,7 +105,10 @@ pins:
     expect(host.ip[0].text).toBe('link set dev eth0 mtu 1400')
     expect(host.bridge[0].text).toBe('fdb del c2:17:28:26:df:98 dev flannel.1')
     expect(host.ipset[0].text).toBe('create x hash:ip')
-    expect(host.sysctls.map(({ name, value }) => [name, value])).toEqual([['net.ipv4.conf.all.rp_filter', 1], ['net.ipv4.conf.eth0/5.forwarding', 0]])
+    expect(host.sysctls.map(({ name, value }) => [name, value])).toEqual([
+      ['net.ipv4.conf.all.rp_filter', 1],
+      ['net.ipv4.conf.eth0/5.forwarding', 0],
+    ])
     expect(cluster.pins.macs.get('n1/eth0')).toBe(0x0affb812f6df)
     expect(cluster.pins.devices.get('default/a1/eth0')).toBe('veth-a1')
   })
@@ -82,12 +124,22 @@ pins:
     ['etcd:\n  /coreos.com/network/config: {"Network": "10.1.0.0/16"}', 7, 'is a mapping, not text', 'single quotes'],
     ['etcd:\n  /a: {value: x, ttl: -1}', 7, 'ttl of /a is the number -1', 'whole seconds'],
     ['etcd:\n  a: b', 7, 'does not start with /', 'absolute'],
-    ['underlay:\n  segments:\n  - {name: s0, cidr: 192.168.10.0/23}\n  - {name: s1, cidr: 192.168.11.0/24}', 9, 'segment s1 (192.168.11.0/24) overlaps segment s0 (192.168.10.0/23) of t.yaml:8', 'share no address'],
+    [
+      'underlay:\n  segments:\n  - {name: s0, cidr: 192.168.10.0/23}\n  - {name: s1, cidr: 192.168.11.0/24}',
+      9,
+      'segment s1 (192.168.11.0/24) overlaps segment s0 (192.168.10.0/23) of t.yaml:8',
+      'share no address',
+    ],
     ['underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24, mtu: 67}]', 7, '67 is not a whole number from 68 to 65535', ''],
     ['underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24, latency: 50}]', 7, 'is not a duration', '50us'],
     ['underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24, rate: fast}]', 7, 'is not a rate', '10Gbps'],
     ['underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24, router: 192.168.11.1}]', 7, 'no host address of segment s0', 'neither'],
-    ['underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24}]\n  routers: [{name: r, segments: [s2]}]', 8, 'on segment s2, which is not listed', 'Did you mean s0?'],
+    [
+      'underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24}]\n  routers: [{name: r, segments: [s2]}]',
+      8,
+      'on segment s2, which is not listed',
+      'Did you mean s0?',
+    ],
     ['hosts: [{node: n3, iptables: []}]', 6, 'the host n3 is no node of the input', 'Did you mean n1?'],
     ['hosts: [{node: n1, iptables: "-A INPUT -j DROP"}]', 6, 'not a list', '"- "'],
     ['hosts: [{node: n1, sysctls: {net.ipv4.ip_forward: yes please}}]', 6, 'sysctl net.ipv4.ip_forward is "yes please"', 'whole number'],
@@ -105,7 +157,10 @@ pins:
   })
 
   it('warns of pins that pin nothing and of one MAC on two stacks', () => {
-    const { texts } = build(NODES + network('pins: {macs: {n3/eth0: "0a:00:00:00:00:01", n1/eth0: "0a:00:00:00:00:02", n1/docker0: "0a:00:00:00:00:02", n2/eth0: "0a:00:00:00:00:02"}}'))
+    const { texts } = build(
+      NODES +
+        network('pins: {macs: {n3/eth0: "0a:00:00:00:00:01", n1/eth0: "0a:00:00:00:00:02", n1/docker0: "0a:00:00:00:00:02", n2/eth0: "0a:00:00:00:00:02"}}'),
+    )
     expect(texts).toHaveLength(2)
     expect(texts.join('\n')).toMatch(/n3\/eth0 pins nothing: there is no node, segment or router n3\n +Did you mean n1\?/)
     expect(texts.join('\n')).toMatch(/n2\/eth0 and n1\/eth0 .* one MAC address, 0a:00:00:00:00:02/)
@@ -119,9 +174,16 @@ pins:
   })
 
   it('puts two routers of one segment on different addresses', () => {
-    const { cluster, texts } = build(NODES + network('underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24}, {name: s1, cidr: 192.168.11.0/24}, {name: s2, cidr: 10.9.0.0/16}]\n  routers: [{name: r0, segments: [s0, s1]}, {name: r1, segments: [s1], addresses: {s1: 192.168.11.7}}, {name: r2, segments: [s1]}]'))
+    const { cluster, texts } = build(
+      NODES +
+        network(
+          'underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24}, {name: s1, cidr: 192.168.11.0/24}, {name: s2, cidr: 10.9.0.0/16}]\n  routers: [{name: r0, segments: [s0, s1]}, {name: r1, segments: [s1], addresses: {s1: 192.168.11.7}}, {name: r2, segments: [s1]}]',
+        ),
+    )
     expect(texts).toEqual([])
-    expect(cluster.routers.map(({ name, implicit, interfaces }) => [name, implicit, interfaces.map(({ segment, address }) => `${segment} ${formatIp(address)}`)])).toEqual([
+    expect(
+      cluster.routers.map(({ name, implicit, interfaces }) => [name, implicit, interfaces.map(({ segment, address }) => `${segment} ${formatIp(address)}`)]),
+    ).toEqual([
       ['r0', false, ['s0 192.168.10.254', 's1 192.168.11.254']],
       ['r1', false, ['s1 192.168.11.7']],
       ['r2', false, ['s1 192.168.11.253']],

@@ -3,8 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { tolerates } from '../../src/cluster/placement.js'
 import { build, node, pod } from './support.js'
 
-const where = (text: string): Record<string, string | undefined> => Object.fromEntries(build(text).cluster.pods.map((placed) => [placed.name, placed.node ?? placed.pending]))
-const NODES = node('n1', '10.0.0.1') + node('n2', '10.0.0.2').replace('{name: n2}', '{name: n2, labels: {zone: north}}') + node('n3', '10.0.0.3', 'spec: {taints: [{key: dedicated, value: db, effect: NoSchedule}]}\n') + node('n4', '10.0.0.4', 'spec: {unschedulable: true}\n')
+const where = (text: string): Record<string, string | undefined> =>
+  Object.fromEntries(build(text).cluster.pods.map((placed) => [placed.name, placed.node ?? placed.pending]))
+const NODES =
+  node('n1', '10.0.0.1') +
+  node('n2', '10.0.0.2').replace('{name: n2}', '{name: n2, labels: {zone: north}}') +
+  node('n3', '10.0.0.3', 'spec: {taints: [{key: dedicated, value: db, effect: NoSchedule}]}\n') +
+  node('n4', '10.0.0.4', 'spec: {unschedulable: true}\n')
 
 describe('placement', () => {
   it('spreads, with pods that have their place counted first', () => {
@@ -12,27 +17,54 @@ describe('placement', () => {
   })
 
   it('obeys selectors, affinity, taints and cordons, and says why a pod stays pending', () => {
-    const placed = where(NODES + pod('north', '{nodeSelector: {zone: north}}') + pod('db', '{nodeSelector: {}, tolerations: [{key: dedicated, operator: Exists}], affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [n3, n4]}]}]}}}}') + pod('lost', '{nodeSelector: {zone: south}}'))
+    const placed = where(
+      NODES +
+        pod('north', '{nodeSelector: {zone: north}}') +
+        pod(
+          'db',
+          '{nodeSelector: {}, tolerations: [{key: dedicated, operator: Exists}], affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [n3, n4]}]}]}}}}',
+        ) +
+        pod('lost', '{nodeSelector: {zone: south}}'),
+    )
     expect(placed.north).toBe('n2')
     expect(placed.db).toBe('n3')
-    expect(placed.lost).toBe('n1: its labels do not have zone=south; n2: its labels do not have zone=south; n3: its labels do not have zone=south; n4: its labels do not have zone=south')
-    expect(build(NODES + pod('x', '{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [n3, n4]}]}]}}}}')).texts[0]).toContain('n3: the taint dedicated=db:NoSchedule is not tolerated; n4: it is cordoned')
+    expect(placed.lost).toBe(
+      'n1: its labels do not have zone=south; n2: its labels do not have zone=south; n3: its labels do not have zone=south; n4: its labels do not have zone=south',
+    )
+    expect(
+      build(
+        NODES +
+          pod(
+            'x',
+            '{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [n3, n4]}]}]}}}}',
+          ),
+      ).texts[0],
+    ).toContain('n3: the taint dedicated=db:NoSchedule is not tolerated; n4: it is cordoned')
   })
 
   it('does not put two pods with one host port on one node', () => {
     const web = '{containers: [{ports: [{containerPort: 80, hostPort: 8080}]}]}'
-    expect(where(NODES + pod('a', web) + pod('b', web) + pod('c', web))).toMatchObject({ a: 'n1', b: 'n2', c: expect.stringContaining('host port 8080/TCP is taken') })
+    expect(where(NODES + pod('a', web) + pod('b', web) + pod('c', web))).toMatchObject({
+      a: 'n1',
+      b: 'n2',
+      c: expect.stringContaining('host port 8080/TCP is taken'),
+    })
   })
 
   it('spreads the pods of one owner before it spreads all', () => {
-    const owned = (name: string): string => pod(name).replace(`{name: ${name}}`, `{name: ${name}, ownerReferences: [{kind: ReplicaSet, name: web, controller: true}]}`)
-    expect(where(node('n1', '10.0.0.1') + node('n2', '10.0.0.2') + pod('x', '{nodeName: n2}') + pod('y', '{nodeName: n2}') + owned('a') + owned('b'))).toMatchObject({ a: 'n1', b: 'n2' })
+    const owned = (name: string): string =>
+      pod(name).replace(`{name: ${name}}`, `{name: ${name}, ownerReferences: [{kind: ReplicaSet, name: web, controller: true}]}`)
+    expect(
+      where(node('n1', '10.0.0.1') + node('n2', '10.0.0.2') + pod('x', '{nodeName: n2}') + pod('y', '{nodeName: n2}') + owned('a') + owned('b')),
+    ).toMatchObject({ a: 'n1', b: 'n2' })
   })
 
   it('keeps the loads of equal nodes within one of each other', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 0, max: 20 }), (nodes, pods) => {
-        const text = Array.from({ length: nodes }, (_, index) => node(`n${index}`, `10.0.0.${index + 1}`)).join('') + Array.from({ length: pods }, (_, index) => pod(`p${index}`)).join('')
+        const text =
+          Array.from({ length: nodes }, (_, index) => node(`n${index}`, `10.0.0.${index + 1}`)).join('') +
+          Array.from({ length: pods }, (_, index) => pod(`p${index}`)).join('')
         const loads = new Map<string, number>()
         for (const { node: name } of build(text).cluster.pods) loads.set(name ?? '', (loads.get(name ?? '') ?? 0) + 1)
         const counts = Array.from({ length: nodes }, (_, index) => loads.get(`n${index}`) ?? 0)

@@ -5,7 +5,11 @@ import { formatIp, type Ip } from '../../src/base/ip.js'
 import { build } from './support.js'
 
 interface Recording {
-  readonly scenario: { readonly segments: Record<string, string>; readonly nodes: { readonly name: string; readonly ip: string }[]; readonly flannel: { readonly Network: string } }
+  readonly scenario: {
+    readonly segments: Record<string, string>
+    readonly nodes: { readonly name: string; readonly ip: string }[]
+    readonly flannel: { readonly Network: string }
+  }
   readonly pods: Record<string, { readonly node: string; readonly ip: string; readonly mac: string }>
   readonly etcd: Record<string, string>
   readonly state: Record<string, { readonly addr: string }>
@@ -25,7 +29,12 @@ function manifest({ scenario, pods, etcd, state }: Recording): string {
     }
   }
   const documents: unknown[] = [
-    ...scenario.nodes.map(({ name, ip }) => ({ apiVersion: 'v1', kind: 'Node', metadata: { name }, status: { addresses: [{ type: 'InternalIP', address: ip.split('/')[0] }] } })),
+    ...scenario.nodes.map(({ name, ip }) => ({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name },
+      status: { addresses: [{ type: 'InternalIP', address: ip.split('/')[0] }] },
+    })),
     ...Object.entries(pods).map(([name, { node, ip }]) => ({
       apiVersion: 'v1',
       kind: 'Pod',
@@ -44,7 +53,14 @@ function manifest({ scenario, pods, etcd, state }: Recording): string {
         etcd,
         flannel: { ipMasq: true, version: '0.11.0', iface: 'eth0' },
         kubeProxy: { mode: 'none' },
-        underlay: { segments: Object.entries(scenario.segments).map(([name, router]) => ({ name, cidr: router.replace(/\d+\/24$/, '0/24'), router: router.split('/')[0], mtu: 1500 })) },
+        underlay: {
+          segments: Object.entries(scenario.segments).map(([name, router]) => ({
+            name,
+            cidr: router.replace(/\d+\/24$/, '0/24'),
+            router: router.split('/')[0],
+            mtu: 1500,
+          })),
+        },
         hosts: [],
         pins: { macs, devices },
       },
@@ -58,10 +74,21 @@ describe('what a recording of a real network holds', () => {
     const recording = JSON.parse(readFileSync(`test/recordings/${name}.rec.json`, 'utf8')) as Recording
     const { cluster, texts } = build(manifest(recording))
     expect(texts).toEqual([])
-    expect(Object.fromEntries(cluster.pods.map((pod) => [pod.name, { node: pod.node, ip: formatIp(pod.address as Ip), mac: formatMac(cluster.pins.macs.get(`default/${pod.name}/eth0`) ?? 0) }]))).toEqual(recording.pods)
+    expect(
+      Object.fromEntries(
+        cluster.pods.map((pod) => [
+          pod.name,
+          { node: pod.node, ip: formatIp(pod.address as Ip), mac: formatMac(cluster.pins.macs.get(`default/${pod.name}/eth0`) ?? 0) },
+        ]),
+      ),
+    ).toEqual(recording.pods)
     expect(Object.fromEntries(cluster.etcd.map(({ key, value }) => [key, value]))).toEqual(recording.etcd)
-    expect(cluster.nodes.map(({ name: node, address, prefixLength }) => ({ name: node, ip: `${formatIp(address)}/${prefixLength}` }))).toMatchObject(recording.scenario.nodes.map(({ name: node, ip }) => ({ name: node, ip })))
-    expect(cluster.segments.map(({ name: segment, router }) => [segment, formatIp(router)])).toEqual(Object.entries(recording.scenario.segments).map(([segment, router]) => [segment, router.split('/')[0]]))
+    expect(cluster.nodes.map(({ name: node, address, prefixLength }) => ({ name: node, ip: `${formatIp(address)}/${prefixLength}` }))).toMatchObject(
+      recording.scenario.nodes.map(({ name: node, ip }) => ({ name: node, ip })),
+    )
+    expect(cluster.segments.map(({ name: segment, router }) => [segment, formatIp(router)])).toEqual(
+      Object.entries(recording.scenario.segments).map(([segment, router]) => [segment, router.split('/')[0]]),
+    )
     expect(cluster.pods.every(({ ports }) => ports.length === 1 && ports[0].port === 1)).toBe(true)
   })
 })

@@ -15,7 +15,9 @@ const START: IptablesState = {
 }
 
 function ruleLines(state: IptablesState): string[] {
-  return printIptablesSave(state).split('\n').filter((line) => line.startsWith('-A'))
+  return printIptablesSave(state)
+    .split('\n')
+    .filter((line) => line.startsWith('-A'))
 }
 
 /** Modules of which netsim knows the name only: kept as written, while the kernel fills in defaults. */
@@ -39,20 +41,25 @@ describe('a rule comes out as iptables-save 1.8.9 prints it', () => {
   })
 
   it('names what it does not model, and keeps it', () => {
-    const { state, problems } = applyIptablesCommand(START,
-      '-A FORWARD -p tcp -m hashlimit --hashlimit-upto 5/sec --hashlimit-name a -m comment --comment x --dport 80 -j NFQUEUE --queue-num 3', place)
+    const { state, problems } = applyIptablesCommand(
+      START,
+      '-A FORWARD -p tcp -m hashlimit --hashlimit-upto 5/sec --hashlimit-name a -m comment --comment x --dport 80 -j NFQUEUE --queue-num 3',
+      place,
+    )
     expect(problems.map(({ severity, what }) => [severity, what])).toEqual([
       ['warning', 'the iptables match "hashlimit" is not modelled as it is used here'],
       ['warning', 'the iptables target "NFQUEUE" is not modelled as it is used here'],
     ])
-    expect(ruleLines(state)).toEqual(['-A FORWARD -p tcp -m hashlimit --hashlimit-upto 5/sec --hashlimit-name a -m comment --comment x -m tcp --dport '
-      + '80 -j NFQUEUE --queue-num 3'])
+    expect(ruleLines(state)).toEqual([
+      '-A FORWARD -p tcp -m hashlimit --hashlimit-upto 5/sec --hashlimit-name a -m comment --comment x -m tcp --dport ' + '80 -j NFQUEUE --queue-num 3',
+    ])
   })
 
   it('refuses a mask that is no prefix, by name', () => {
     const { problems } = applyIptablesCommand(START, '-A FORWARD -s 10.0.0.0/255.0.255.0', place)
-    expect(problems).toMatchObject([{ severity: 'error', file: 'rules', line: 7,
-      what: 'the mask of "10.0.0.0/255.0.255.0" is no prefix, which is not modelled' }])
+    expect(problems).toMatchObject([
+      { severity: 'error', file: 'rules', line: 7, what: 'the mask of "10.0.0.0/255.0.255.0" is no prefix, which is not modelled' },
+    ])
   })
 })
 
@@ -73,18 +80,30 @@ describe('agents’ own spellings (kube-proxy, docker, Felix) become iptables-sa
     ['-t nat -A KUBE-MARK-MASQ -j MARK --or-mark 0x4000', '-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000'],
     ['-t nat -A KUBE-MARK-MASQ -j MARK --xor-mark 0x4000', '-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x0'],
     ['-t nat -A KUBE-MARK-MASQ -m mark ! --mark 0x4000/0x4000 -j RETURN', '-A KUBE-MARK-MASQ -m mark ! --mark 0x4000/0x4000 -j RETURN'],
-    ['-t nat -A KUBE-SVC-X -m comment --comment "ns/svc:https cluster IP" -m tcp -p tcp -d 10.105.198.60 --dport 443 ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ',
-      '-A KUBE-SVC-X ! -s 10.244.0.0/16 -d 10.105.198.60/32 -p tcp -m comment --comment "ns/svc:https cluster IP" -m tcp --dport 443 -j KUBE-MARK-MASQ'],
-    ['-t nat -A KUBE-SVC-X -m recent --name KUBE-SEP-X --rcheck --seconds 10800 --reap -j KUBE-SEP-X',
-      '-A KUBE-SVC-X -m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-X --mask 255.255.255.255 --rsource -j KUBE-SEP-X'],
-    ['-t nat -A KUBE-SVC-X -m statistic --mode random --probability 0.1428571429 -j KUBE-SEP-X',
-      '-A KUBE-SVC-X -m statistic --mode random --probability 0.14285714272 -j KUBE-SEP-X'],
-    ['-t nat -A POSTROUTING --protocol 17 --source 172.17.0.0/16 ! --out-interface docker0 --jump MASQUERADE',
-      '-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -p udp -j MASQUERADE'],
-    ['-t nat -A KUBE-SVC-X --match multiport --protocol tcp --source-ports 101,200:300 --goto KUBE-SEP-X',
-      '-A KUBE-SVC-X -p tcp -m multiport --sports 101,200:300 -g KUBE-SEP-X'],
-    ['-t nat -A KUBE-SVC-X -m set --match-set cali40masq-ipam-pools src -m set ! --match-set cali40all-ipam-pools dst --jump MASQUERADE --random-fully',
-      '-A KUBE-SVC-X -m set --match-set cali40masq-ipam-pools src -m set ! --match-set cali40all-ipam-pools dst -j MASQUERADE --random-fully'],
+    [
+      '-t nat -A KUBE-SVC-X -m comment --comment "ns/svc:https cluster IP" -m tcp -p tcp -d 10.105.198.60 --dport 443 ! -s 10.244.0.0/16 -j KUBE-MARK-MASQ',
+      '-A KUBE-SVC-X ! -s 10.244.0.0/16 -d 10.105.198.60/32 -p tcp -m comment --comment "ns/svc:https cluster IP" -m tcp --dport 443 -j KUBE-MARK-MASQ',
+    ],
+    [
+      '-t nat -A KUBE-SVC-X -m recent --name KUBE-SEP-X --rcheck --seconds 10800 --reap -j KUBE-SEP-X',
+      '-A KUBE-SVC-X -m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-X --mask 255.255.255.255 --rsource -j KUBE-SEP-X',
+    ],
+    [
+      '-t nat -A KUBE-SVC-X -m statistic --mode random --probability 0.1428571429 -j KUBE-SEP-X',
+      '-A KUBE-SVC-X -m statistic --mode random --probability 0.14285714272 -j KUBE-SEP-X',
+    ],
+    [
+      '-t nat -A POSTROUTING --protocol 17 --source 172.17.0.0/16 ! --out-interface docker0 --jump MASQUERADE',
+      '-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -p udp -j MASQUERADE',
+    ],
+    [
+      '-t nat -A KUBE-SVC-X --match multiport --protocol tcp --source-ports 101,200:300 --goto KUBE-SEP-X',
+      '-A KUBE-SVC-X -p tcp -m multiport --sports 101,200:300 -g KUBE-SEP-X',
+    ],
+    [
+      '-t nat -A KUBE-SVC-X -m set --match-set cali40masq-ipam-pools src -m set ! --match-set cali40all-ipam-pools dst --jump MASQUERADE --random-fully',
+      '-A KUBE-SVC-X -m set --match-set cali40masq-ipam-pools src -m set ! --match-set cali40all-ipam-pools dst -j MASQUERADE --random-fully',
+    ],
     ['-t nat -A KUBE-SVC-X --jump MARK --set-mark 0/0x1b0000', '-A KUBE-SVC-X -j MARK --set-xmark 0x0/0x1b0000'],
     ['-t nat -A KUBE-SVC-X --jump LOG --log-prefix "calico-packet: " --log-level 5', '-A KUBE-SVC-X -j LOG --log-prefix "calico-packet: " --log-level 5'],
   ]
@@ -106,14 +125,34 @@ describe('commands', () => {
 
   it('insert at a number, delete by number and by rule, replace, rename, zero', () => {
     const state = run(
-      '-A FORWARD -s 10.0.0.1 -j ACCEPT', '-A FORWARD -s 10.0.0.2 -j ACCEPT', '-t filter -I FORWARD 2 -p udp --dport 9000 -j DROP', '-I FORWARD -j RETURN',
-      '-w 5 -D FORWARD -s 10.0.0.2/32 -j ACCEPT', '-R FORWARD 2 -s 10.9.0.0/16 -j DROP', '-N B', '-N A', '-A FORWARD -j B', '-E B C', '-P FORWARD DROP',
-        '-D FORWARD 1',
+      '-A FORWARD -s 10.0.0.1 -j ACCEPT',
+      '-A FORWARD -s 10.0.0.2 -j ACCEPT',
+      '-t filter -I FORWARD 2 -p udp --dport 9000 -j DROP',
+      '-I FORWARD -j RETURN',
+      '-w 5 -D FORWARD -s 10.0.0.2/32 -j ACCEPT',
+      '-R FORWARD 2 -s 10.9.0.0/16 -j DROP',
+      '-N B',
+      '-N A',
+      '-A FORWARD -j B',
+      '-E B C',
+      '-P FORWARD DROP',
+      '-D FORWARD 1',
     )
-    expect(printIptablesSave(state)).toBe([
-      '*filter', ':INPUT ACCEPT [0:0]', ':FORWARD DROP [0:0]', ':OUTPUT ACCEPT [0:0]', ':A - [0:0]', ':C - [0:0]',
-      '-A FORWARD -s 10.9.0.0/16 -j DROP', '-A FORWARD -p udp -m udp --dport 9000 -j DROP', '-A FORWARD -j C', 'COMMIT', '',
-    ].join('\n'))
+    expect(printIptablesSave(state)).toBe(
+      [
+        '*filter',
+        ':INPUT ACCEPT [0:0]',
+        ':FORWARD DROP [0:0]',
+        ':OUTPUT ACCEPT [0:0]',
+        ':A - [0:0]',
+        ':C - [0:0]',
+        '-A FORWARD -s 10.9.0.0/16 -j DROP',
+        '-A FORWARD -p udp -m udp --dport 9000 -j DROP',
+        '-A FORWARD -j C',
+        'COMMIT',
+        '',
+      ].join('\n'),
+    )
   })
 
   it('keeps who did it', () => {
@@ -124,13 +163,24 @@ describe('commands', () => {
 
 describe('iptables-save text', () => {
   it('reports all that is wrong with its line, and keeps what is right', () => {
-    const text = '# made up\n*filter\n:INPUT ACCEPT [3:180]\n:X - [0:0]\n[2:120] -A INPUT -s 10.0.0.1/32 -j X\n-A INPUT --bogus\n-A NOPE -j DROP\n'
-      + 'what\n:Y DROP [0:0]\n*wrong\n-A INPUT\nCOMMIT\n*nat\n-A PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1:99999\n'
+    const text =
+      '# made up\n*filter\n:INPUT ACCEPT [3:180]\n:X - [0:0]\n[2:120] -A INPUT -s 10.0.0.1/32 -j X\n-A INPUT --bogus\n-A NOPE -j DROP\n' +
+      'what\n:Y DROP [0:0]\n*wrong\n-A INPUT\nCOMMIT\n*nat\n-A PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1:99999\n'
     const { state, problems } = parseIptablesSave(text, { file: 'dump', line: 1 })
-    expect(problems.map(({ line, severity }) => `${severity} ${line}`).sort()).toEqual(['error 10', 'error 11', 'error 12', 'error 14', 'error 6', 'error 7',
-      'error 8', 'error 9', 'warning 10', 'warning 14'])
-    expect(printIptablesSave(state,
-      { counters: true })).toContain(':INPUT ACCEPT [3:180]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:X - [0:0]\n'
-        + '[2:120] -A INPUT -s 10.0.0.1/32 -j X\nCOMMIT\n')
+    expect(problems.map(({ line, severity }) => `${severity} ${line}`).sort()).toEqual([
+      'error 10',
+      'error 11',
+      'error 12',
+      'error 14',
+      'error 6',
+      'error 7',
+      'error 8',
+      'error 9',
+      'warning 10',
+      'warning 14',
+    ])
+    expect(printIptablesSave(state, { counters: true })).toContain(
+      ':INPUT ACCEPT [3:180]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:X - [0:0]\n' + '[2:120] -A INPUT -s 10.0.0.1/32 -j X\nCOMMIT\n',
+    )
   })
 })

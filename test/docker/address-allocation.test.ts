@@ -7,7 +7,10 @@ import { allocateLowestFree, allocateRoundRobin, type Allocation } from '../../s
 import type { PodAttachment } from '../../src/docker/attachment.js'
 import { pod, podsNamed } from './support.js'
 
-const ALLOCATORS = [['docker', allocateLowestFree], ['host-local', allocateRoundRobin]] as const
+const ALLOCATORS = [
+  ['docker', allocateLowestFree],
+  ['host-local', allocateRoundRobin],
+] as const
 
 function viewOf(subnet: string, pods: readonly PodAttachment[]): Parameters<typeof allocateLowestFree>[0] {
   const [address, length] = subnet.split('/')
@@ -34,7 +37,10 @@ describe.each(ALLOCATORS)('%s', (_name, allocate) => {
     const { given, problems } = allocate(viewOf('10.1.15.1/30', podsNamed('a', 'b', 'c')))
     expect(given.map((one) => one.pod.name)).toEqual(['a'])
     const places = problems.map(({ severity, file, line, object }) => [severity, file, line, object])
-    expect(places).toEqual([['error', 'pods.yaml', 7, 'Pod/default/b'], ['error', 'pods.yaml', 7, 'Pod/default/c']])
+    expect(places).toEqual([
+      ['error', 'pods.yaml', 7, 'Pod/default/b'],
+      ['error', 'pods.yaml', 7, 'Pod/default/c'],
+    ])
     expect(problems[0].what).toBe('no free address is left for it in 10.1.15.0/30, the subnet of node n1')
   })
 
@@ -63,25 +69,30 @@ describe.each(ALLOCATORS)('%s', (_name, allocate) => {
   it('never gives an address twice, nor the gateway, nor the ends; nobody is forgotten', () => {
     const pods = fc.array(fc.option(fc.integer({ min: -2, max: 34 }), { nil: undefined }), { maxLength: 40 })
     const bases = fc.constantFrom('10.1.15.0', '200.0.0.0', '127.255.255.224')
-    fc.assert(fc.property(pods, fc.integer({ min: 27, max: 30 }), fc.integer({ min: 1, max: 30 }), bases, (wanted, length, at, base) => {
-      const prefix = cidr(ip(base), length)
-      const gateway = prefix.base + 1 + ((at - 1) % (broadcastOf(prefix) - prefix.base - 1))
-      const list = wanted.map((offset, i) => pod(`p${i}`, offset === undefined ? {} : { address: prefix.base + offset }))
-      const { given, problems } = allocate(viewOf(`${formatIp(gateway)}/${length}`, list))
-      const addresses = given.map((one) => one.address)
-      expect(new Set(addresses).size).toBe(addresses.length)
-      for (const { pod: { address: fixed }, address } of given) {
-        expect(contains(prefix, address)).toBe(true)
-        expect([prefix.base, broadcastOf(prefix), gateway]).not.toContain(address)
-        if (fixed !== undefined) expect(address).toBe(fixed)
-      }
-      const objects = problems.map(({ object }) => object)
-      expect([...given.map((one) => `Pod/default/${one.pod.name}`), ...objects].sort()).toEqual(list.map(({ name }) => `Pod/default/${name}`).sort())
-      // a pod without a wish goes without only when the subnet is full
-      const wishless = new Set(list.filter(({ address }) => address === undefined).map(({ name }) => `Pod/default/${name}`))
-      if (objects.some((object) => wishless.has(object))) expect(addresses).toHaveLength(broadcastOf(prefix) - prefix.base - 2)
-      expect(given.map((one) => list.indexOf(one.pod))).toEqual(given.map((one) => list.indexOf(one.pod)).sort((a, b) => a - b))
-    }))
+    fc.assert(
+      fc.property(pods, fc.integer({ min: 27, max: 30 }), fc.integer({ min: 1, max: 30 }), bases, (wanted, length, at, base) => {
+        const prefix = cidr(ip(base), length)
+        const gateway = prefix.base + 1 + ((at - 1) % (broadcastOf(prefix) - prefix.base - 1))
+        const list = wanted.map((offset, i) => pod(`p${i}`, offset === undefined ? {} : { address: prefix.base + offset }))
+        const { given, problems } = allocate(viewOf(`${formatIp(gateway)}/${length}`, list))
+        const addresses = given.map((one) => one.address)
+        expect(new Set(addresses).size).toBe(addresses.length)
+        for (const {
+          pod: { address: fixed },
+          address,
+        } of given) {
+          expect(contains(prefix, address)).toBe(true)
+          expect([prefix.base, broadcastOf(prefix), gateway]).not.toContain(address)
+          if (fixed !== undefined) expect(address).toBe(fixed)
+        }
+        const objects = problems.map(({ object }) => object)
+        expect([...given.map((one) => `Pod/default/${one.pod.name}`), ...objects].sort()).toEqual(list.map(({ name }) => `Pod/default/${name}`).sort())
+        // a pod without a wish goes without only when the subnet is full
+        const wishless = new Set(list.filter(({ address }) => address === undefined).map(({ name }) => `Pod/default/${name}`))
+        if (objects.some((object) => wishless.has(object))) expect(addresses).toHaveLength(broadcastOf(prefix) - prefix.base - 2)
+        expect(given.map((one) => list.indexOf(one.pod))).toEqual(given.map((one) => list.indexOf(one.pod)).sort((a, b) => a - b))
+      }),
+    )
   })
 })
 

@@ -30,7 +30,7 @@ describe('cni0', () => {
     expect(renderCni(cniView({ pods: podsNamed('x'), hairpin: false })).devices[1].bridgePort).toEqual({ hairpin: false })
   })
 
-  it('MACs are random, local and unicast, the pod\'s none of docker\'s', () => {
+  it("MACs are random, local and unicast, the pod's none of docker's", () => {
     const { devices, pods } = renderCni(cniView({ pods: podsNamed('x', 'y') }))
     const macs = [...devices, ...pods.map(({ dataplane }) => dataplane.devices[1])].map(({ mac }) => formatMac(mac ?? 0))
     expect(new Set(macs).size).toBe(5)
@@ -41,7 +41,9 @@ describe('cni0', () => {
 
 describe('a pod', () => {
   it('has routes by default, to the Network and to its own subnet', () => {
-    const { pods: [{ dataplane }] } = renderCni(cniView({ pods: podsNamed('x'), networkCidr: network }))
+    const {
+      pods: [{ dataplane }],
+    } = renderCni(cniView({ pods: podsNamed('x'), networkCidr: network }))
     expect(printRoutes(dataplane.routes).split('\n')).toEqual([
       'default via 10.1.15.1 dev eth0 ',
       '10.1.0.0/16 via 10.1.15.1 dev eth0 ',
@@ -55,7 +57,7 @@ describe('a pod', () => {
 })
 
 describe('masquerading', () => {
-  it('is flannel\'s unless subnet.env says otherwise', () => {
+  it("is flannel's unless subnet.env says otherwise", () => {
     expect(renderCni(cniView({ pods: podsNamed('x') })).chainEdits).toEqual([])
   })
 
@@ -64,16 +66,23 @@ describe('masquerading', () => {
     // printf %s cbr0default/x | sha512sum | cut -c-24
     const [x, y] = ['CNI-7c8c9be87f4866704c729906', chainNameOf('cbr0', 'default/y')]
     const comment = (name: string): string => `-m comment --comment "name: \\"cbr0\\" id: \\"default/${name}\\""`
-    expect(rulesOf('nat', chainEdits).sort()).toEqual([
-      `-A POSTROUTING -s 10.1.15.2/32 ${comment('x')} -j ${x}`,
-      `-A POSTROUTING -s 10.1.15.3/32 ${comment('y')} -j ${y}`,
-      `-A ${x} -d 10.1.15.0/24 ${comment('x')} -j ACCEPT`,
-      `-A ${x} ! -d 224.0.0.0/4 ${comment('x')} -j MASQUERADE`,
-      `-A ${y} -d 10.1.15.0/24 ${comment('y')} -j ACCEPT`,
-      `-A ${y} ! -d 224.0.0.0/4 ${comment('y')} -j MASQUERADE`,
-    ].sort())
+    expect(rulesOf('nat', chainEdits).sort()).toEqual(
+      [
+        `-A POSTROUTING -s 10.1.15.2/32 ${comment('x')} -j ${x}`,
+        `-A POSTROUTING -s 10.1.15.3/32 ${comment('y')} -j ${y}`,
+        `-A ${x} -d 10.1.15.0/24 ${comment('x')} -j ACCEPT`,
+        `-A ${x} ! -d 224.0.0.0/4 ${comment('x')} -j MASQUERADE`,
+        `-A ${y} -d 10.1.15.0/24 ${comment('y')} -j ACCEPT`,
+        `-A ${y} ! -d 224.0.0.0/4 ${comment('y')} -j MASQUERADE`,
+      ].sort(),
+    )
     const edits = chainEdits.map(({ chain, action, rules }) => [chain, action, rules.length])
-    expect(edits).toEqual([[x, 'create', 2], ['POSTROUTING', 'append', 1], [y, 'create', 2], ['POSTROUTING', 'append', 1]])
+    expect(edits).toEqual([
+      [x, 'create', 2],
+      ['POSTROUTING', 'append', 1],
+      [y, 'create', 2],
+      ['POSTROUTING', 'append', 1],
+    ])
     expect(chainEdits[0].rules[0].provenance).toEqual({ by: 'bridge plugin', object: 'Pod/default/x, its namespace/name taken for the container ID' })
   })
 

@@ -41,12 +41,14 @@ describe('filter', () => {
   })
 
   it('28.0.0, with its set', () => {
-    expect(filter({ version: '28.0.0' })).toEqual(expect.arrayContaining([
-      '-A DOCKER ! -i docker0 -o docker0 -j DROP',
-      '-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2',
-      '-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP',
-      '-A DOCKER-USER -j RETURN',
-    ]))
+    expect(filter({ version: '28.0.0' })).toEqual(
+      expect.arrayContaining([
+        '-A DOCKER ! -i docker0 -o docker0 -j DROP',
+        '-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2',
+        '-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP',
+        '-A DOCKER-USER -j RETURN',
+      ]),
+    )
     expect(filter({ version: '28.0.0' }).filter((line) => line.startsWith('-A FORWARD'))).toEqual([
       '-A FORWARD -j DOCKER-USER',
       '-A FORWARD -m set --match-set docker-ext-bridges-v4 dst -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
@@ -81,16 +83,18 @@ describe('filter', () => {
   })
 
   it('without ICC: a DROP at the end of FORWARD, since 28 before the ACCEPT', () => {
-    expect(filter({ icc: false }).filter((line) => line.includes('FORWARD')).slice(-2)).toEqual([
-      '-A FORWARD -i docker0 ! -o docker0 -j ACCEPT',
-      '-A FORWARD -i docker0 -o docker0 -j DROP',
-    ])
+    expect(
+      filter({ icc: false })
+        .filter((line) => line.includes('FORWARD'))
+        .slice(-2),
+    ).toEqual(['-A FORWARD -i docker0 ! -o docker0 -j ACCEPT', '-A FORWARD -i docker0 -o docker0 -j DROP'])
     const edits = renderDocker(dockerView({ icc: false })).chainEdits.filter(({ chain }) => chain === 'FORWARD')
     expect(edits.map(({ action }) => action)).toEqual(['insert', 'append'])
-    expect(filter({ icc: false, version: '28' }).filter((line) => line.startsWith('-A DOCKER-FORWARD')).slice(-2)).toEqual([
-      '-A DOCKER-FORWARD -i docker0 -o docker0 -j DROP',
-      '-A DOCKER-FORWARD -i docker0 ! -o docker0 -j ACCEPT',
-    ])
+    expect(
+      filter({ icc: false, version: '28' })
+        .filter((line) => line.startsWith('-A DOCKER-FORWARD'))
+        .slice(-2),
+    ).toEqual(['-A DOCKER-FORWARD -i docker0 -o docker0 -j DROP', '-A DOCKER-FORWARD -i docker0 ! -o docker0 -j ACCEPT'])
   })
 
   it('sets the policy of FORWARD only when dockerd turned forwarding on itself, and only since 1.13', () => {
@@ -155,9 +159,15 @@ describe('devices', () => {
   })
 
   it('a pod: lo, eth0, its two routes; the two ends of the pair name one another', () => {
-    const { devices, pods: [{ dataplane }] } = renderDocker(dockerView({ pods: podsNamed('x') }))
+    const {
+      devices,
+      pods: [{ dataplane }],
+    } = renderDocker(dockerView({ pods: podsNamed('x') }))
     expect(dataplane.netns).toBe('default/x')
-    expect(dataplane.devices.map(({ name, mtu }) => [name, mtu])).toEqual([['lo', 65536], ['eth0', 1450]])
+    expect(dataplane.devices.map(({ name, mtu }) => [name, mtu])).toEqual([
+      ['lo', 65536],
+      ['eth0', 1450],
+    ])
     expect(printRoutes(dataplane.routes)).toBe('default via 10.1.15.1 dev eth0 \n10.1.15.0/24 dev eth0 proto kernel scope link src 10.1.15.2 \n')
     const host = devices[1]
     const provenance = { by: 'docker', object: 'Pod/default/x' }
@@ -180,7 +190,10 @@ describe('devices', () => {
   it('pins win', () => {
     const pins = { pinnedMac: parseMac('3e:90:09:3a:79:07'), pinnedHostDevice: 'veth-x', pinnedHostMac: parseMac('5e:a8:30:38:c5:c8') }
     const { devices, pods } = renderDocker(dockerView({ bridgeMac: parseMac('5a:c8:16:c0:11:74'), pods: [pod('x', pins)] }))
-    expect(devices.map(({ name, mac }) => [name, formatMac(mac ?? 0)])).toEqual([['docker0', '5a:c8:16:c0:11:74'], ['veth-x', '5e:a8:30:38:c5:c8']])
+    expect(devices.map(({ name, mac }) => [name, formatMac(mac ?? 0)])).toEqual([
+      ['docker0', '5a:c8:16:c0:11:74'],
+      ['veth-x', '5e:a8:30:38:c5:c8'],
+    ])
     expect(pods[0].dataplane.devices[1]).toMatchObject({ mac: pins.pinnedMac, peer: { device: 'veth-x' } })
   })
 })
@@ -194,7 +207,7 @@ describe('chance', () => {
     expect(names({ pods, seed: 2 })).not.toEqual(names({ pods }))
   })
 
-  it('is each pod\'s own: one more, or one pinned, changes nobody else', () => {
+  it("is each pod's own: one more, or one pinned, changes nobody else", () => {
     const [bridge, x, y] = names({ pods: podsNamed('x', 'y') })
     expect(names({ pods: podsNamed('w', 'x', 'y') })).toEqual([bridge, expect.any(String), x, y])
     expect(names({ pods: [pod('x', { pinnedHostDevice: 'veth-x' }), pod('y')] })).toEqual([bridge, x.replace(/^\S+/, 'veth-x'), y])

@@ -50,7 +50,10 @@ describe.each(['flannel-udp', 'flannel-vxlan', 'flannel-host-gw'])('%s', (name) 
     })
     const env = rec.subnet_env[node]
     const view: Partial<BridgeView> = {
-      node, pods, mtu: Number(env.FLANNEL_MTU), ipMasq: env.FLANNEL_IPMASQ !== 'true',
+      node,
+      pods,
+      mtu: Number(env.FLANNEL_MTU),
+      ipMasq: env.FLANNEL_IPMASQ !== 'true',
       subnet: parseAddressWithLength(env.FLANNEL_SUBNET) ?? { address: ip('0.0.0.0'), length: 0 },
       bridgeMac: macOf(recorded.find(({ ifname }) => ifname === 'docker0')).mac,
     }
@@ -64,7 +67,12 @@ describe.each(['flannel-udp', 'flannel-vxlan', 'flannel-host-gw'])('%s', (name) 
     })
 
     it('the route to the subnet', () => {
-      expect(printRoutes(part.routes).trim()).toBe(rec.state[node].route_text.split('\n').find((line) => line.includes('dev docker0'))?.trim())
+      expect(printRoutes(part.routes).trim()).toBe(
+        rec.state[node].route_text
+          .split('\n')
+          .find((line) => line.includes('dev docker0'))
+          ?.trim(),
+      )
     })
 
     it.each(names)('pod %s: devices and routes', (one) => {

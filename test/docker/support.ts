@@ -15,8 +15,18 @@ export function podsNamed(...names: string[]): PodAttachment[] {
 
 export function dockerView(change: Partial<DockerView> = {}): DockerView {
   return {
-    node: 'a', subnet: { address: ip('10.1.15.1'), length: 24 }, mtu: 1450, ipMasq: true, pods: [], seed: 1,
-    version: '27', iptables: true, icc: true, userlandProxy: true, forwardPolicyDrop: false, ...change,
+    node: 'a',
+    subnet: { address: ip('10.1.15.1'), length: 24 },
+    mtu: 1450,
+    ipMasq: true,
+    pods: [],
+    seed: 1,
+    version: '27',
+    iptables: true,
+    icc: true,
+    userlandProxy: true,
+    forwardPolicyDrop: false,
+    ...change,
   }
 }
 
@@ -27,5 +37,7 @@ export function cniView(change: Partial<CniView> = {}): CniView {
 /** The rules of one table as iptables-save writes them, chain by chain. */
 export function rulesOf(table: 'raw' | 'filter' | 'nat', edits: readonly ChainEdit[]): string[] {
   const state = applyChainEdits({ tables: [] }, edits)
-  return printIptablesSave({ tables: state.tables.filter(({ name }) => name === table) }).split('\n').filter((line) => line.startsWith('-A '))
+  return printIptablesSave({ tables: state.tables.filter(({ name }) => name === table) })
+    .split('\n')
+    .filter((line) => line.startsWith('-A '))
 }

@@ -18,9 +18,21 @@ describe('EtcdV2', () => {
     const { etcd } = fresh()
     etcd.set('/foo/bar/baz', 'x')
     etcd.set('/foo/one', '1')
-    expect(etcd.get('/foo')).toMatchObject({ action: 'get', node: { key: '/foo', dir: true, nodes: [{ key: '/foo/bar', dir: true }, { key: '/foo/one', value: '1' }] } })
+    expect(etcd.get('/foo')).toMatchObject({
+      action: 'get',
+      node: {
+        key: '/foo',
+        dir: true,
+        nodes: [
+          { key: '/foo/bar', dir: true },
+          { key: '/foo/one', value: '1' },
+        ],
+      },
+    })
     const all = etcd.get('/', { recursive: true })
-    expect(all).toMatchObject({ node: { nodes: [{ key: '/foo', nodes: [{ key: '/foo/bar', nodes: [{ key: '/foo/bar/baz', value: 'x' }] }, { key: '/foo/one' }] }] } })
+    expect(all).toMatchObject({
+      node: { nodes: [{ key: '/foo', nodes: [{ key: '/foo/bar', nodes: [{ key: '/foo/bar/baz', value: 'x' }] }, { key: '/foo/one' }] }] },
+    })
   })
 
   it('error codes: 100 not found, 101 compare failed, 102 not a file, 104 not a directory, 105 exists, 107 root, 108 not empty', () => {
@@ -79,7 +91,8 @@ describe('EtcdV2', () => {
   it('wait: the next event, an event of the past, and an expiry', () => {
     const { etcd, simulation } = fresh()
     const seen: string[] = []
-    const tell = (result: EtcdV2Result): void => void seen.push(isEtcdV2Error(result) ? String(result.errorCode) : `${result.action} ${result.node.key} ${result.node.modifiedIndex}`)
+    const tell = (result: EtcdV2Result): void =>
+      void seen.push(isEtcdV2Error(result) ? String(result.errorCode) : `${result.action} ${result.node.key} ${result.node.modifiedIndex}`)
     etcd.wait('/dir', { recursive: true }, tell)
     etcd.wait('/dir', {}, tell)
     etcd.set('/other', '')

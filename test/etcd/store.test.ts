@@ -10,7 +10,10 @@ describe('EtcdStore', () => {
   it('counts revisions from 1, one per commit, none for a commit that changes nothing', () => {
     const store = new EtcdStore({ nowNs: 0 })
     expect(store.revision).toBe(1)
-    store.commit([{ kind: 'put', key: 'b', value: '1' }, { kind: 'put', key: 'a', value: '2' }])
+    store.commit([
+      { kind: 'put', key: 'b', value: '1' },
+      { kind: 'put', key: 'a', value: '2' },
+    ])
     expect(store.revision).toBe(2)
     expect(store.range('').map((found) => found.key)).toEqual(['a', 'b'])
     store.commit([{ kind: 'delete', key: 'none' }])
@@ -32,12 +35,20 @@ describe('EtcdStore', () => {
     const store = new EtcdStore(simulation)
     const short = store.grant(10 * SECOND)
     const long = store.grant(20 * SECOND)
-    store.commit([{ kind: 'put', key: 'a', value: '', lease: short }, { kind: 'put', key: 'b', value: '', lease: short }, { kind: 'put', key: 'c', value: '', lease: short }])
+    store.commit([
+      { kind: 'put', key: 'a', value: '', lease: short },
+      { kind: 'put', key: 'b', value: '', lease: short },
+      { kind: 'put', key: 'c', value: '', lease: short },
+    ])
     store.commit([{ kind: 'put', key: 'c', value: '', lease: long }])
     const seen: [number, string, string, number][] = []
     store.watch({ prefix: '', onEvent: (event) => seen.push([simulation.nowNs / SECOND, event.reason, event.current.key, event.revision]) })
     simulation.run()
-    expect(seen).toEqual([[10, 'expire', 'a', 4], [10, 'expire', 'b', 4], [20, 'expire', 'c', 5]])
+    expect(seen).toEqual([
+      [10, 'expire', 'a', 4],
+      [10, 'expire', 'b', 4],
+      [20, 'expire', 'c', 5],
+    ])
   })
 
   it('a keep-alive begins the time to live anew', () => {
@@ -121,7 +132,10 @@ describe('EtcdStore', () => {
         }
         const from = 1 + (seed % store.revision)
         const state = new Map(states.get(from))
-        store.watch({ prefix: '', onEvent: (event) => void (event.type === 'put' ? state.set(event.current.key, event.current.value) : state.delete(event.current.key)) }, from + 1)
+        store.watch(
+          { prefix: '', onEvent: (event) => void (event.type === 'put' ? state.set(event.current.key, event.current.value) : state.delete(event.current.key)) },
+          from + 1,
+        )
         expect(Object.fromEntries(state)).toEqual(Object.fromEntries(states.get(store.revision) ?? []))
       }),
     )
@@ -133,7 +147,12 @@ describe('EtcdV3', () => {
 
   it('creates only once by comparing version with 0', () => {
     const etcd = fresh()
-    const create = (value: string) => etcd.transaction({ compare: [{ key: 'k', target: 'version', result: '=', operand: 0 }], then: [{ kind: 'put', key: 'k', value }], else: [{ kind: 'get', key: 'k' }] })
+    const create = (value: string) =>
+      etcd.transaction({
+        compare: [{ key: 'k', target: 'version', result: '=', operand: 0 }],
+        then: [{ kind: 'put', key: 'k', value }],
+        else: [{ kind: 'get', key: 'k' }],
+      })
     expect(create('1')).toMatchObject({ succeeded: true, revision: 2 })
     expect(create('2')).toMatchObject({ succeeded: false, revision: 2, results: [{ kind: 'get', values: [{ value: '1' }] }] })
   })
@@ -156,10 +175,33 @@ describe('EtcdV3', () => {
   it('a transaction writes under one revision, reads its own writes, and refuses two writes of one key', () => {
     const etcd = fresh()
     etcd.put('p/1', '')
-    const result = etcd.transaction({ compare: [], then: [{ kind: 'put', key: 'p/2', value: 'x' }, { kind: 'get', key: 'p/', prefix: true }, { kind: 'put', key: 'q', value: '' }] })
+    const result = etcd.transaction({
+      compare: [],
+      then: [
+        { kind: 'put', key: 'p/2', value: 'x' },
+        { kind: 'get', key: 'p/', prefix: true },
+        { kind: 'put', key: 'q', value: '' },
+      ],
+    })
     expect(result).toMatchObject({ revision: 3, results: [{}, { values: [{ key: 'p/1' }, { key: 'p/2', modRevision: 3 }] }, {}] })
-    expect(etcd.transaction({ compare: [], then: [{ kind: 'put', key: 'k', value: '1' }, { kind: 'put', key: 'k', value: '2' }] })).toEqual({ error: 'duplicate key given in txn request' })
-    expect(etcd.transaction({ compare: [], then: [{ kind: 'delete', key: 'p', prefix: true }, { kind: 'put', key: 'p/1', value: '2' }] })).toEqual({ error: 'duplicate key given in txn request' })
+    expect(
+      etcd.transaction({
+        compare: [],
+        then: [
+          { kind: 'put', key: 'k', value: '1' },
+          { kind: 'put', key: 'k', value: '2' },
+        ],
+      }),
+    ).toEqual({ error: 'duplicate key given in txn request' })
+    expect(
+      etcd.transaction({
+        compare: [],
+        then: [
+          { kind: 'delete', key: 'p', prefix: true },
+          { kind: 'put', key: 'p/1', value: '2' },
+        ],
+      }),
+    ).toEqual({ error: 'duplicate key given in txn request' })
     expect(etcd.delete('p/', { prefix: true })).toBe(2)
   })
 

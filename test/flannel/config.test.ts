@@ -12,11 +12,13 @@ function parse(value: unknown, version = '0.28.9', manager: ConfigOptions['manag
 
 function subnets(value: unknown, version?: string): string {
   const { config, problems } = parse(value, version)
-  return config === undefined ? (problems.find((problem) => problem.severity === 'error')?.what ?? '') : `${config.subnetLength} ${formatIp(config.subnetMin)} ${formatIp(config.subnetMax)}`
+  return config === undefined
+    ? (problems.find((problem) => problem.severity === 'error')?.what ?? '')
+    : `${config.subnetLength} ${formatIp(config.subnetMin)} ${formatIp(config.subnetMax)}`
 }
 
 describe('parseFlannelConfig', () => {
-  it('defaults: flannel\'s own example, and lengths by the size of the Network', () => {
+  it("defaults: flannel's own example, and lengths by the size of the Network", () => {
     expect(subnets({ Network: '10.3.0.0/16' })).toBe('24 10.3.1.0 10.3.255.0')
     expect(subnets({ Network: '10.3.0.0/22' })).toBe('24 10.3.1.0 10.3.3.0')
     expect(subnets({ Network: '10.3.0.0/23' })).toBe('25 10.3.0.128 10.3.1.128')
@@ -25,7 +27,7 @@ describe('parseFlannelConfig', () => {
     expect(subnets({ Network: '255.255.0.0/16' })).toBe('24 255.255.1.0 255.255.255.0')
   })
 
-  it('errors since 0.10.0, in flannel\'s order', () => {
+  it("errors since 0.10.0, in flannel's order", () => {
     expect(subnets({})).toContain('Network is missing')
     expect(subnets({ Network: '10.3.0.0/16', SubnetLen: 31 })).toContain('SubnetLen must be less than /31')
     expect(subnets({ Network: '10.3.0.0/16', SubnetLen: 17 })).toContain('at least four subnets')
@@ -33,7 +35,9 @@ describe('parseFlannelConfig', () => {
     expect(subnets({ Network: '10.3.0.0/16', SubnetMin: '10.4.1.0' })).toBe('SubnetMin 10.4.1.0 is not in the range of the Network')
     expect(subnets({ Network: '10.3.0.0/16', SubnetMax: '10.4.1.0' })).toBe('SubnetMax 10.4.1.0 is not in the range of the Network')
     expect(subnets({ Network: '10.3.0.0/16', SubnetMin: '10.3.1.4' })).toBe('SubnetMin is not on a SubnetLen boundary: 10.3.1.4')
-    const all = parse({ Network: '10.3.0.0/16', SubnetMin: '10.4.1.4', SubnetMax: '10.3.1.4' }).problems.map((problem) => problem.what.split(' ').slice(0, 4).join(' '))
+    const all = parse({ Network: '10.3.0.0/16', SubnetMin: '10.4.1.4', SubnetMax: '10.3.1.4' }).problems.map((problem) =>
+      problem.what.split(' ').slice(0, 4).join(' '),
+    )
     expect(all).toEqual(['SubnetMin 10.4.1.4 is not', 'SubnetMin is not on', 'SubnetMax is not on'])
   })
 
@@ -71,7 +75,10 @@ describe('parseFlannelConfig', () => {
   })
 
   it('names IPv6 as not modelled', () => {
-    expect(parse({ Network: '10.3.0.0/16', EnableIPv6: true, IPv6Network: 'fc00::/48' }).problems[0]).toMatchObject({ severity: 'warning', what: expect.stringContaining('IPv6') as string })
+    expect(parse({ Network: '10.3.0.0/16', EnableIPv6: true, IPv6Network: 'fc00::/48' }).problems[0]).toMatchObject({
+      severity: 'warning',
+      what: expect.stringContaining('IPv6') as string,
+    })
     expect(parse({ Network: '10.3.0.0/16', EnableIPv4: false }).config).toBeUndefined()
   })
 

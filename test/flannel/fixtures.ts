@@ -27,7 +27,14 @@ export function leaseOf(subnet: string, publicIp: string, backendType = 'vxlan',
 /** eth0 with an address and a default route, as every host of the tests has. */
 export function hostUnderlay(address: string, gateway: string): ReturnType<typeof underlayOf> {
   const [host, length] = address.split('/')
-  const eth0: DeviceSpec = { kind: 'nic', name: 'eth0', mtu: 1500, mac: 1, up: true, addresses: [{ address: ip(host), length: Number(length), scope: 'global' }] }
+  const eth0: DeviceSpec = {
+    kind: 'nic',
+    name: 'eth0',
+    mtu: 1500,
+    mac: 1,
+    up: true,
+    addresses: [{ address: ip(host), length: Number(length), scope: 'global' }],
+  }
   const defaultRoute: RouteSpec = { destination: { base: 0, length: 0 }, type: 'unicast', via: ip(gateway), device: 'eth0' }
   return underlayOf([eth0], [defaultRoute])
 }

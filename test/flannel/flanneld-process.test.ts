@@ -209,7 +209,7 @@ describe('FlanneldProcess', () => {
     expect(formatCidr(last(host).ownLease.subnet)).toBe('10.1.222.0/24')
   })
 
-  it('the proxy\'s table follows the events', () => {
+  it("the proxy's table follows the events", () => {
     const cluster = new Cluster('0.11.0', { Network: '10.1.0.0/16' })
     const proxy = new UdpProxy(0, 1472)
     const host = cluster.boot(1, { onView: (_view, events) => applyLeaseEvents(proxy, events, 8285) })
@@ -242,10 +242,23 @@ describe('FlanneldProcess', () => {
       registry.put({ name: nodeName, podCidrs: [`10.244.${index}.0/24`], annotations: {} })
       const manager = new KubernetesSubnetManager({ registry, nodeName, version: '0.28.9', config: { text, source: { file: 'f', line: 1, object: '' } } })
       const externalInterface = { name: 'eth0', address, mtu: 1500, publicIp: address }
-      new FlanneldProcess({ nodeName, version: '0.28.9', simulation, manager, externalInterface, ipMasq: true, underlay: hostUnderlay(`${formatIp(address)}/24`, '192.168.0.254'), seed: 7, onView: (view) => views.set(nodeName, view) }).start()
+      new FlanneldProcess({
+        nodeName,
+        version: '0.28.9',
+        simulation,
+        manager,
+        externalInterface,
+        ipMasq: true,
+        underlay: hostUnderlay(`${formatIp(address)}/24`, '192.168.0.254'),
+        seed: 7,
+        onView: (view) => views.set(nodeName, view),
+      }).start()
     }
     simulation.run()
-    const routes = (nodeName: string): string[] => renderFlannel(views.get(nodeName) as FlannelView).routes.map((route) => formatCidr(route.destination)).sort()
+    const routes = (nodeName: string): string[] =>
+      renderFlannel(views.get(nodeName) as FlannelView)
+        .routes.map((route) => formatCidr(route.destination))
+        .sort()
     expect(routes('n2')).toEqual(['10.244.1.0/24', '10.244.3.0/24'])
     registry.delete('n3')
     expect(routes('n2')).toEqual(['10.244.1.0/24'])

@@ -8,26 +8,49 @@ import { registrationAttributes, remainsAfterExit, renderFlannel } from '../../s
 import { formatLeaseValue, type LeaseAttributes } from '../../src/flannel/lease.js'
 import { hostUnderlay, leaseOf, view } from './fixtures.js'
 
-const routes = (part: FlannelPart): string[] => part.routes.map((one) => `${formatCidr(one.destination)}${one.via === undefined ? '' : ` via ${formatIp(one.via)}`} dev ${one.device}${one.onlink === true ? ' onlink' : ''}`)
+const routes = (part: FlannelPart): string[] =>
+  part.routes.map(
+    (one) =>
+      `${formatCidr(one.destination)}${one.via === undefined ? '' : ` via ${formatIp(one.via)}`} dev ${one.device}${one.onlink === true ? ' onlink' : ''}`,
+  )
 const whats = (part: FlannelPart): string => part.problems.map((problem) => `${problem.severity}: ${problem.what}`).join('\n')
-const vxlan = (options: Record<string, unknown>, change: Parameters<typeof view>[0] = {}) => renderFlannel(view({ network: { Network: '10.1.0.0/16', Backend: { Type: 'vxlan', ...options } }, ...change }))
+const vxlan = (options: Record<string, unknown>, change: Parameters<typeof view>[0] = {}) =>
+  renderFlannel(view({ network: { Network: '10.1.0.0/16', Backend: { Type: 'vxlan', ...options } }, ...change }))
 
 describe('vxlan', () => {
   it('neighbour, FDB entry and route for each remote lease, with its provenance', () => {
     const part = renderFlannel(view())
     expect(routes(part)).toEqual(['10.1.20.0/24 via 10.1.20.0 dev flannel.1 onlink'])
-    expect(part.neighbours).toMatchObject([{ address: ip('10.1.20.0'), device: 'flannel.1', mac: parseMac('ee:00:00:00:00:0b'), state: 'permanent', provenance: { by: 'flanneld', object: 'lease 10.1.20.0/24' } }])
+    expect(part.neighbours).toMatchObject([
+      {
+        address: ip('10.1.20.0'),
+        device: 'flannel.1',
+        mac: parseMac('ee:00:00:00:00:0b'),
+        state: 'permanent',
+        provenance: { by: 'flanneld', object: 'lease 10.1.20.0/24' },
+      },
+    ])
     expect(part.fdb).toMatchObject([{ mac: parseMac('ee:00:00:00:00:0b'), destination: ip('192.168.0.200'), self: true, state: 'permanent' }])
-    expect(part.devices).toMatchObject([{ name: 'flannel.1', mtu: 1450, port: 8472, mac: parseMac('ee:00:00:00:00:0a'), addresses: [{ address: ip('10.1.15.0'), length: 32 }] }])
+    expect(part.devices).toMatchObject([
+      { name: 'flannel.1', mtu: 1450, port: 8472, mac: parseMac('ee:00:00:00:00:0a'), addresses: [{ address: ip('10.1.15.0'), length: 32 }] },
+    ])
     expect(part.problems).toEqual([])
   })
 
   it('skips the own lease and those of other backends; an invalid BackendData is a warning that names the lease', () => {
     const own = view().ownLease
-    const others = [own, leaseOf('10.1.30.0/24', '192.168.0.30', 'host-gw'), leaseOf('10.1.31.0/24', '192.168.0.31', 'vxlan', { VtepMAC: 'x' }), leaseOf('10.1.32.0/24', '192.168.0.32', 'vxlan')]
+    const others = [
+      own,
+      leaseOf('10.1.30.0/24', '192.168.0.30', 'host-gw'),
+      leaseOf('10.1.31.0/24', '192.168.0.31', 'vxlan', { VtepMAC: 'x' }),
+      leaseOf('10.1.32.0/24', '192.168.0.32', 'vxlan'),
+    ]
     const part = renderFlannel(view({ leases: others }))
     expect(routes(part)).toEqual([])
-    expect(part.problems.map((problem) => [problem.severity, problem.object])).toEqual([['warning', 'lease 10.1.31.0/24'], ['warning', 'lease 10.1.32.0/24']])
+    expect(part.problems.map((problem) => [problem.severity, problem.object])).toEqual([
+      ['warning', 'lease 10.1.31.0/24'],
+      ['warning', 'lease 10.1.32.0/24'],
+    ])
   })
 
   it('VNI, Port, GBP, Learning and MTU of the configuration', () => {
@@ -38,7 +61,7 @@ describe('vxlan', () => {
     expect(whats(vxlan({ VNI: 'one' }))).toContain('VNI is string "one" where a whole number is wanted')
   })
 
-  it('an MTU above the underlay\'s: subnet.env believes it, the kernel does not', () => {
+  it("an MTU above the underlay's: subnet.env believes it, the kernel does not", () => {
     const part = vxlan({ MTU: 9000 })
     expect([part.subnetEnv?.mtu, part.devices[0].mtu]).toEqual([8950, 1450])
   })
@@ -49,7 +72,7 @@ describe('vxlan', () => {
     expect(part.problems.map((problem) => problem.severity)).toEqual(['warning', 'warning'])
   })
 
-  it('local is the interface\'s address up to 0.27.3, the public address since', () => {
+  it("local is the interface's address up to 0.27.3, the public address since", () => {
     const externalInterface = { name: 'eth0', address: ip('192.168.0.100'), mtu: 1500, publicIp: ip('203.0.113.9') }
     expect(renderFlannel(view({ version: '0.27.3', externalInterface })).devices).toMatchObject([{ local: ip('192.168.0.100') }])
     expect(renderFlannel(view({ version: '0.27.4', externalInterface })).devices).toMatchObject([{ local: ip('203.0.113.9') }])
@@ -79,7 +102,9 @@ describe('vxlan', () => {
 
   it('trap 10: two nodes with one VtepMAC leave one FDB entry, and that is said', () => {
     const data = { VtepMAC: 'ee:00:00:00:00:0b' }
-    const part = renderFlannel(view({ leases: [leaseOf('10.1.20.0/24', '192.168.0.200', 'vxlan', data), leaseOf('10.1.21.0/24', '192.168.0.201', 'vxlan', data)] }))
+    const part = renderFlannel(
+      view({ leases: [leaseOf('10.1.20.0/24', '192.168.0.200', 'vxlan', data), leaseOf('10.1.21.0/24', '192.168.0.201', 'vxlan', data)] }),
+    )
     expect(part.fdb.map((entry) => formatIp(entry.destination ?? 0))).toEqual(['192.168.0.201'])
     expect(whats(part)).toContain('VtepMAC ee:00:00:00:00:0b is also that of lease 10.1.20.0/24')
   })
@@ -101,12 +126,14 @@ describe('udp', () => {
 
   it('traps 1, 15: the default backend; one route swallows the whole Network', () => {
     const part = udp()
-    expect(part.devices).toMatchObject([{ kind: 'tun', name: 'flannel0', mtu: 1472, handler: 'flanneld udp', addresses: [{ address: ip('10.1.15.0'), length: 32, scope: 'global' }] }])
+    expect(part.devices).toMatchObject([
+      { kind: 'tun', name: 'flannel0', mtu: 1472, handler: 'flanneld udp', addresses: [{ address: ip('10.1.15.0'), length: 32, scope: 'global' }] },
+    ])
     expect(routes(part)).toEqual(['10.1.0.0/16 dev flannel0'])
     expect(part.sockets).toMatchObject([{ proto: 'udp', address: ip('192.168.0.100'), port: 8285, handler: 'flanneld udp' }])
   })
 
-  it('up to 0.10.0 the address has the Network\'s length and the kernel makes the route; bound to any address before 0.5.6', () => {
+  it("up to 0.10.0 the address has the Network's length and the kernel makes the route; bound to any address before 0.5.6", () => {
     const part = udp({ version: '0.10.0' })
     expect(part.devices).toMatchObject([{ addresses: [{ length: 16 }] }])
     expect(part.routes).toEqual([])
@@ -116,7 +143,10 @@ describe('udp', () => {
   it('trap 33: the proxy is told of every lease in the order learnt, whatever its backend, at the own port', () => {
     const leases = [leaseOf('10.1.30.0/24', '192.168.0.30', 'vxlan'), leaseOf('10.1.20.0/24', '192.168.0.200', '')]
     const part = udp({ leases, network: { ...network, Backend: { Type: 'udp', Port: 9285 } } })
-    expect(part.proxy?.routes.map((route) => `${formatCidr(route.subnet)} ${formatIp(route.nextHop)}:${route.port}`)).toEqual(['10.1.30.0/24 192.168.0.30:9285', '10.1.20.0/24 192.168.0.200:9285'])
+    expect(part.proxy?.routes.map((route) => `${formatCidr(route.subnet)} ${formatIp(route.nextHop)}:${route.port}`)).toEqual([
+      '10.1.30.0/24 192.168.0.30:9285',
+      '10.1.20.0/24 192.168.0.200:9285',
+    ])
     expect(part.proxy).toMatchObject({ device: 'flannel0', tunAddress: ip('10.1.15.0'), tunMtu: 1472, port: 9285 })
   })
 })
@@ -124,7 +154,7 @@ describe('udp', () => {
 describe('host-gw', () => {
   const network = { Network: '10.1.0.0/16', Backend: { Type: 'host-gw' } }
 
-  it('a route for each lease of its own kind; no device, the underlay\'s MTU', () => {
+  it("a route for each lease of its own kind; no device, the underlay's MTU", () => {
     const leases = [leaseOf('10.1.20.0/24', '192.168.0.200', 'host-gw'), leaseOf('10.1.21.0/24', '192.168.0.201', 'vxlan')]
     const part = renderFlannel(view({ network, leases }))
     expect(routes(part)).toEqual(['10.1.20.0/24 via 192.168.0.200 dev eth0'])
@@ -134,15 +164,19 @@ describe('host-gw', () => {
   it('a gateway off the link: the kernel refuses, the route is missing, and the warning says why', () => {
     const part = renderFlannel(view({ network, leases: [leaseOf('10.1.20.0/24', '192.168.7.200', 'host-gw')] }))
     expect(routes(part)).toEqual([])
-    expect(part.problems).toMatchObject([{ severity: 'warning', object: 'lease 10.1.20.0/24', what: expect.stringContaining('Nexthop has invalid gateway') as string }])
+    expect(part.problems).toMatchObject([
+      { severity: 'warning', object: 'lease 10.1.20.0/24', what: expect.stringContaining('Nexthop has invalid gateway') as string },
+    ])
     expect(part.problems[0].what).toContain('it lies behind 192.168.0.1')
   })
 
   it('a stale lease with an own address is accepted by the kernel', () => {
-    expect(routes(renderFlannel(view({ network, leases: [leaseOf('10.1.20.0/24', '192.168.0.100', 'host-gw')] })))).toEqual(['10.1.20.0/24 via 192.168.0.100 dev eth0'])
+    expect(routes(renderFlannel(view({ network, leases: [leaseOf('10.1.20.0/24', '192.168.0.100', 'host-gw')] })))).toEqual([
+      '10.1.20.0/24 via 192.168.0.100 dev eth0',
+    ])
   })
 
-  it('a public address that is not the interface\'s: flanneld exits', () => {
+  it("a public address that is not the interface's: flanneld exits", () => {
     const part = renderFlannel(view({ network, externalInterface: { name: 'eth0', address: ip('192.168.0.100'), mtu: 1500, publicIp: ip('203.0.113.9') } }))
     expect(whats(part)).toMatch(/^error: PublicIP 203\.0\.113\.9 of a differs/)
     expect([part.chainEdits.length, part.subnetEnv]).toEqual([0, undefined])

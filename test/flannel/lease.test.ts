@@ -12,7 +12,7 @@ describe('lease keys', () => {
     expect(subnetKey('/coreos.com/network', cidr(ip('10.1.16.0'), 24))).toBe('/coreos.com/network/subnets/10.1.16.0-24')
   })
 
-  it('are read as flannel\'s expression reads them', () => {
+  it("are read as flannel's expression reads them", () => {
     const read = (key: string): string => {
       const parsed = parseSubnetKey(key)
       return parsed === undefined ? 'skipped' : `${formatCidr(parsed.subnet)}${parsed.ipv6 ? ' v6' : ''}`
@@ -28,19 +28,23 @@ describe('lease keys', () => {
   })
 
   it('property: read back what was written', () => {
-    fc.assert(fc.property(fc.integer(), fc.integer({ min: 0, max: 31 }), (base, length) => {
-      expect(parseSubnetKey(subnetKey('/p', cidr(base, length)))?.subnet).toEqual(cidr(base, length))
-    }))
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 0, max: 31 }), (base, length) => {
+        expect(parseSubnetKey(subnetKey('/p', cidr(base, length)))?.subnet).toEqual(cidr(base, length))
+      }),
+    )
   })
 })
 
 describe('lease values', () => {
-  it('have flannel\'s field order, by backend and version', () => {
+  it("have flannel's field order, by backend and version", () => {
     const vtep = { VtepMAC: 'c6:d2:32:6f:8f:44' }
     expect(formatLeaseValue({ publicIp: at, backendType: '' }, '0.11.0')).toBe('{"PublicIP":"192.168.0.100"}')
     expect(formatLeaseValue({ publicIp: at, backendType: '' }, '0.28.9')).toBe('{"PublicIP":"192.168.0.100","PublicIPv6":null}')
     expect(formatLeaseValue({ publicIp: at, backendType: 'host-gw' }, '0.11.0')).toBe('{"PublicIP":"192.168.0.100","BackendType":"host-gw"}')
-    expect(formatLeaseValue({ publicIp: at, backendType: 'vxlan', backendData: vtep }, '0.11.0')).toBe('{"PublicIP":"192.168.0.100","BackendType":"vxlan","BackendData":{"VtepMAC":"c6:d2:32:6f:8f:44"}}')
+    expect(formatLeaseValue({ publicIp: at, backendType: 'vxlan', backendData: vtep }, '0.11.0')).toBe(
+      '{"PublicIP":"192.168.0.100","BackendType":"vxlan","BackendData":{"VtepMAC":"c6:d2:32:6f:8f:44"}}',
+    )
     expect(formatLeaseValue({ publicIp: at, backendType: 'vxlan', backendData: { VNI: 1, ...vtep } }, '0.28.9')).toBe(
       '{"PublicIP":"192.168.0.100","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}}',
     )

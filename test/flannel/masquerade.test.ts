@@ -22,13 +22,21 @@ describe('renderMasquerade by version', () => {
   })
 
   it('0.3.0 to 0.5.5', () => {
-    const early = ['nat create -A FLANNEL -d 10.1.0.0/16 -j ACCEPT', 'nat create -A FLANNEL ! -d 224.0.0.0/4 -j MASQUERADE', 'nat append -A POSTROUTING -s 10.1.0.0/16 -j FLANNEL']
+    const early = [
+      'nat create -A FLANNEL -d 10.1.0.0/16 -j ACCEPT',
+      'nat create -A FLANNEL ! -d 224.0.0.0/4 -j MASQUERADE',
+      'nat append -A POSTROUTING -s 10.1.0.0/16 -j FLANNEL',
+    ]
     expect(rules('0.5.3')).toEqual(early)
     expect(rules('0.5.5')).toEqual([...early, 'nat append -A POSTROUTING ! -s 10.1.0.0/16 -d 10.1.0.0/16 -j MASQUERADE'])
   })
 
   it('0.5.6 to 0.10.0: in POSTROUTING, the own lease from 0.8.0-rc2, forwarding from 0.9.1', () => {
-    const [first, second, last] = ['-s 10.1.0.0/16 -d 10.1.0.0/16 -j RETURN', '-s 10.1.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE', '! -s 10.1.0.0/16 -d 10.1.0.0/16 -j MASQUERADE'].map((text) => `nat append -A POSTROUTING ${text}`)
+    const [first, second, last] = [
+      '-s 10.1.0.0/16 -d 10.1.0.0/16 -j RETURN',
+      '-s 10.1.0.0/16 ! -d 224.0.0.0/4 -j MASQUERADE',
+      '! -s 10.1.0.0/16 -d 10.1.0.0/16 -j MASQUERADE',
+    ].map((text) => `nat append -A POSTROUTING ${text}`)
     expect(rules('0.8.0-rc1')).toEqual([first, second, last])
     const own = 'nat append -A POSTROUTING ! -s 10.1.0.0/16 -d 10.1.15.0/24 -j RETURN'
     expect(rules('0.9.0')).toEqual([first, second, own, last])
@@ -50,7 +58,10 @@ describe('renderMasquerade by version', () => {
 
   it('trap 23: own chains from 0.20.0; jumps inserted up to 0.21.2, appended since', () => {
     const jumps = (version: string): string[] => rules(version).filter((line) => line.includes('-j FLANNEL'))
-    expect(jumps('0.20.0')).toEqual(['nat insert -A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG', 'filter insert -A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD'])
+    expect(jumps('0.20.0')).toEqual([
+      'nat insert -A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG',
+      'filter insert -A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD',
+    ])
     expect(jumps('0.21.2')[0]).toMatch(/^nat insert/)
     expect(jumps('0.21.3')[1]).toMatch(/^filter append/)
     expect(rules('0.20.1')[0]).toBe('nat create -A FLANNEL-POSTRTG -s 10.1.0.0/16 -d 10.1.0.0/16 -m comment --comment "flanneld masq" -j RETURN')
@@ -82,7 +93,10 @@ describe('renderMasquerade by version', () => {
 
   it('nftables mode is named as not modelled', () => {
     const nftables = { ...view(), config: configOf({ Network: '10.1.0.0/16', EnableNFTables: true }) }
-    expect(renderMasquerade(nftables)).toMatchObject({ chainEdits: [], problems: [{ severity: 'warning', what: expect.stringContaining('not modelled') as string }] })
+    expect(renderMasquerade(nftables)).toMatchObject({
+      chainEdits: [],
+      problems: [{ severity: 'warning', what: expect.stringContaining('not modelled') as string }],
+    })
     expect(configOf({ Network: '10.1.0.0/16', EnableNFTables: true }, '0.24.0').enableNFTables).toBe(false)
   })
 })

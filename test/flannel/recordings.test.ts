@@ -37,11 +37,24 @@ interface IpAddress {
   readonly mtu: number
   readonly address?: string
   readonly linkinfo?: { readonly info_kind: string; readonly info_data?: Readonly<Record<string, unknown>> }
-  readonly addr_info: readonly { readonly family: string; readonly local: string; readonly prefixlen: number; readonly scope: string; readonly broadcast?: string }[]
+  readonly addr_info: readonly {
+    readonly family: string
+    readonly local: string
+    readonly prefixlen: number
+    readonly scope: string
+    readonly broadcast?: string
+  }[]
 }
 
 function routeText(route: RouteSpec): string {
-  return [formatCidr(route.destination), route.via === undefined ? '' : `via ${formatIp(route.via)}`, `dev ${route.device}`, route.onlink === true ? 'onlink' : ''].filter((word) => word !== '').join(' ')
+  return [
+    formatCidr(route.destination),
+    route.via === undefined ? '' : `via ${formatIp(route.via)}`,
+    `dev ${route.device}`,
+    route.onlink === true ? 'onlink' : '',
+  ]
+    .filter((word) => word !== '')
+    .join(' ')
 }
 
 describe.each(['flannel-udp', 'flannel-vxlan', 'flannel-host-gw'])('%s', (name) => {
@@ -64,7 +77,16 @@ describe.each(['flannel-udp', 'flannel-vxlan', 'flannel-host-gw'])('%s', (name) 
         addresses: device.addresses.map((one) => `${formatIp(one.address)}/${one.length} ${one.scope} ${one.broadcast ?? ''}`),
         vxlan:
           device.kind === 'vxlan'
-            ? { id: device.vni, local: formatIp(device.local ?? 0), link: device.link, port: device.port, learning: device.learning, ttl: device.ttl, df: device.df, udp_csum: device.udpChecksum }
+            ? {
+                id: device.vni,
+                local: formatIp(device.local ?? 0),
+                link: device.link,
+                port: device.port,
+                learning: device.learning,
+                ttl: device.ttl,
+                df: device.df,
+                udp_csum: device.udpChecksum,
+              }
             : undefined,
       }))
       const wanted = recorded.map((device) => {
@@ -83,35 +105,67 @@ describe.each(['flannel-udp', 'flannel-vxlan', 'flannel-host-gw'])('%s', (name) 
     })
 
     it('routes: all that flannel made, none besides', () => {
-      interface Route { readonly dst: string; readonly gateway?: string; readonly dev: string; readonly table?: string; readonly protocol?: string; readonly scope?: string; readonly flags: readonly string[] }
-      const recorded = (JSON.parse(state.route) as Route[]).filter((route) => route.table === undefined && route.protocol === undefined && route.dst !== 'default')
+      interface Route {
+        readonly dst: string
+        readonly gateway?: string
+        readonly dev: string
+        readonly table?: string
+        readonly protocol?: string
+        readonly scope?: string
+        readonly flags: readonly string[]
+      }
+      const recorded = (JSON.parse(state.route) as Route[]).filter(
+        (route) => route.table === undefined && route.protocol === undefined && route.dst !== 'default',
+      )
       expect(recorded.length).toBeGreaterThan(0)
       expect(recorded.every((route) => route.scope === undefined)).toBe(true)
-      const wanted = recorded.map((route) => [route.dst, route.gateway === undefined ? '' : `via ${route.gateway}`, `dev ${route.dev}`, ...route.flags].filter((word) => word !== '').join(' '))
+      const wanted = recorded.map((route) =>
+        [route.dst, route.gateway === undefined ? '' : `via ${route.gateway}`, `dev ${route.dev}`, ...route.flags].filter((word) => word !== '').join(' '),
+      )
       expect(part.routes.map(routeText).sort()).toEqual(wanted.sort())
       expect(part.routes.every((route) => route.scope === 'global' && route.protocol === undefined)).toBe(true)
     })
 
     it('permanent neighbours and FDB entries', () => {
-      interface Neighbour { readonly dst: string; readonly dev: string; readonly lladdr?: string; readonly state: readonly string[] }
-      interface Entry { readonly mac: string; readonly ifname: string; readonly dst?: string; readonly flags: readonly string[]; readonly state: string }
-      const neighbours = (JSON.parse(state.neigh) as Neighbour[]).filter((one) => one.state.includes('PERMANENT')).map((one) => `${one.dst} ${one.dev} ${one.lladdr}`)
+      interface Neighbour {
+        readonly dst: string
+        readonly dev: string
+        readonly lladdr?: string
+        readonly state: readonly string[]
+      }
+      interface Entry {
+        readonly mac: string
+        readonly ifname: string
+        readonly dst?: string
+        readonly flags: readonly string[]
+        readonly state: string
+      }
+      const neighbours = (JSON.parse(state.neigh) as Neighbour[])
+        .filter((one) => one.state.includes('PERMANENT'))
+        .map((one) => `${one.dst} ${one.dev} ${one.lladdr}`)
       expect(part.neighbours.map((one) => `${formatIp(one.address)} ${one.device} ${formatMac(one.mac ?? 0)}`).sort()).toEqual(neighbours.sort())
-      const fdb = (JSON.parse(state.fdb) as Entry[]).filter((one) => one.ifname.startsWith('flannel')).map((one) => `${one.mac} ${one.ifname} ${one.dst} ${one.flags.join(' ')} ${one.state}`)
+      const fdb = (JSON.parse(state.fdb) as Entry[])
+        .filter((one) => one.ifname.startsWith('flannel'))
+        .map((one) => `${one.mac} ${one.ifname} ${one.dst} ${one.flags.join(' ')} ${one.state}`)
       expect(fdb).toHaveLength(name === 'flannel-vxlan' ? rec.scenario.nodes.length - 1 : 0)
-      expect(part.fdb.map((one) => `${formatMac(one.mac)} ${one.device} ${formatIp(one.destination ?? 0)} ${one.self === true ? 'self' : ''} ${one.state}`).sort()).toEqual(fdb.sort())
+      expect(
+        part.fdb.map((one) => `${formatMac(one.mac)} ${one.device} ${formatIp(one.destination ?? 0)} ${one.self === true ? 'self' : ''} ${one.state}`).sort(),
+      ).toEqual(fdb.sort())
     })
 
     it('iptables rules, in their order', () => {
       const recorded = state.iptables.split('\n').filter((line) => line.startsWith('-A '))
       expect(recorded).toHaveLength(6)
-      const inTable = (table: string): string[] => part.chainEdits.filter((edit) => edit.table === table).flatMap((edit) => edit.rules.map((rule) => printSavedRule(edit.chain, rule)))
+      const inTable = (table: string): string[] =>
+        part.chainEdits.filter((edit) => edit.table === table).flatMap((edit) => edit.rules.map((rule) => printSavedRule(edit.chain, rule)))
       expect([...inTable('filter'), ...inTable('nat')]).toEqual(recorded)
       expect(part.chainEdits.every((edit) => edit.action === 'append')).toBe(true)
     })
 
     it('subnet.env', () => {
-      const wanted = Object.entries(rec.subnet_env[nodeName]).map(([key, value]) => `${key}=${value}\n`).join('')
+      const wanted = Object.entries(rec.subnet_env[nodeName])
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join('')
       expect(part.subnetEnv === undefined ? '' : formatSubnetEnv(part.subnetEnv, VERSION)).toBe(wanted)
     })
 

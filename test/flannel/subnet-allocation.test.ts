@@ -81,7 +81,11 @@ describe('drawSubnet', () => {
 
   it('goes to the end of the address space and stops', () => {
     const top = config({ Network: '255.255.0.0/16' })
-    expect(freeSubnets([], top, 1000).map((one) => formatIp(one.base)).at(-1)).toBe('255.255.255.0')
+    expect(
+      freeSubnets([], top, 1000)
+        .map((one) => formatIp(one.base))
+        .at(-1),
+    ).toBe('255.255.255.0')
   })
 })
 
@@ -109,7 +113,11 @@ describe('allocate', () => {
   })
 
   it('previous subnet that is free: taken when it fits', () => {
-    expect(allocate({ ...base, leases: [], previousSubnet: net('10.1.200.0/24') })).toMatchObject({ kind: 'create', subnet: net('10.1.200.0/24'), why: 'previous subnet' })
+    expect(allocate({ ...base, leases: [], previousSubnet: net('10.1.200.0/24') })).toMatchObject({
+      kind: 'create',
+      subnet: net('10.1.200.0/24'),
+      why: 'previous subnet',
+    })
     expect(allocate({ ...base, leases: [], previousSubnet: net('10.2.1.0/24') })).toMatchObject({ kind: 'create', why: 'drawn' })
     expect(allocate({ ...base, leases: [], previousSubnet: net('10.1.0.0/24') })).toMatchObject({ kind: 'create', why: 'drawn' })
   })
@@ -117,6 +125,9 @@ describe('allocate', () => {
   it('out of subnets; a /27 under the old rules holds a single node (#435)', () => {
     const small = config({ Network: '10.1.0.0/28' }, '0.9.1')
     expect(freeSubnets([], small, 100).map(formatCidr)).toEqual(['10.1.0.8/29'])
-    expect(allocate({ ...base, config: small, version: '0.9.1', leases: [lease('10.1.0.8/29', '192.168.0.2')] })).toMatchObject({ kind: 'failed', error: 'out of subnets' })
+    expect(allocate({ ...base, config: small, version: '0.9.1', leases: [lease('10.1.0.8/29', '192.168.0.2')] })).toMatchObject({
+      kind: 'failed',
+      error: 'out of subnets',
+    })
   })
 })

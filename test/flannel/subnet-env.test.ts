@@ -25,7 +25,11 @@ describe('subnet.env', () => {
   it('what is wrong is named with its line', () => {
     const { env: none, problems } = parseSubnetEnv('FLANNEL_NETWORK=10.1.0.0/16\nFLANNEL_MTU=many\nFLANNEL_IPMASQ=yes\n', 'subnet.env')
     expect(none).toBeUndefined()
-    expect(problems.map((problem) => [problem.object, problem.line])).toEqual([['FLANNEL_SUBNET', 0], ['FLANNEL_MTU', 2], ['FLANNEL_IPMASQ', 3]])
+    expect(problems.map((problem) => [problem.object, problem.line])).toEqual([
+      ['FLANNEL_SUBNET', 0],
+      ['FLANNEL_MTU', 2],
+      ['FLANNEL_IPMASQ', 3],
+    ])
   })
 })
 

@@ -70,7 +70,9 @@ describe.each([V2, V3])('EtcdSubnetManager, flannel %s', (version) => {
   it('250 nodes get 250 subnets; the last that fit, and then out of subnets', () => {
     const { manager, request } = world()
     const shared = manager(version)
-    const subnets = new Set(Array.from({ length: 255 }, (_, i) => formatCidr(acquired(acquire(shared, config, request(`192.168.${i >> 7}.${(i & 127) + 1}`))).subnet)))
+    const subnets = new Set(
+      Array.from({ length: 255 }, (_, i) => formatCidr(acquired(acquire(shared, config, request(`192.168.${i >> 7}.${(i & 127) + 1}`))).subnet)),
+    )
     expect(subnets.size).toBe(255)
     expect(acquire(shared, config, request('192.168.9.9'))).toEqual({ kind: 'failed', error: 'out of subnets', fatal: true })
   })
@@ -83,7 +85,9 @@ describe.each([V2, V3])('EtcdSubnetManager, flannel %s', (version) => {
     const seen: string[] = []
     self.watch(own, { onEvents: (events) => seen.push(...events.map(text)), onRevoked: () => seen.push('revoked'), onOwnLease: () => seen.push('own') })
     expect(seen).toHaveLength(1)
-    const other = manager(version).list().leases.find((lease) => lease.attributes.publicIp === ip('192.168.0.2')) as Lease
+    const other = manager(version)
+      .list()
+      .leases.find((lease) => lease.attributes.publicIp === ip('192.168.0.2')) as Lease
     self.renew(other)
     self.renew(own)
     const key = `${KEY}/${formatCidr(other.subnet).replace('/', '-')}`
@@ -166,7 +170,7 @@ describe('by API', () => {
     }
   })
 
-  it('v3: every renewal writes the key anew under a new lease, and the old lease\'s end does not take it along', () => {
+  it("v3: every renewal writes the key anew under a new lease, and the old lease's end does not take it along", () => {
     const { simulation, store, manager, request } = world()
     const self = manager(V3)
     const lease = acquired(acquire(self, config, request('192.168.0.1')))
@@ -222,7 +226,7 @@ describe('by API', () => {
     expect(old.subnet).not.toEqual(lease.subnet)
   })
 
-  it('a lease of one PublicIP by two hosts: the second overwrites the first\'s MAC', () => {
+  it("a lease of one PublicIP by two hosts: the second overwrites the first's MAC", () => {
     const { manager, request } = world()
     const a = acquired(acquire(manager(V3, 1), config, request('10.0.2.15', 'ee:00:00:00:00:0a')))
     const b = acquired(acquire(manager(V3, 2), config, request('10.0.2.15', 'ee:00:00:00:00:0b')))

@@ -7,7 +7,10 @@ import { KubernetesSubnetManager, leaseOfNode, NodeRegistry, type FlannelNode } 
 import { leaseOf } from './fixtures.js'
 
 const P = 'flannel.alpha.coreos.com/'
-const CONFIG = { text: '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}', source: { file: 'kube-flannel.yml', line: 10, object: 'ConfigMap/kube-flannel-cfg' } }
+const CONFIG = {
+  text: '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}',
+  source: { file: 'kube-flannel.yml', line: 10, object: 'ConfigMap/kube-flannel-cfg' },
+}
 const VTEP: LeaseAttributes = { publicIp: ip('192.168.0.1'), backendType: 'vxlan', backendData: { VNI: 1, VtepMAC: 'ee:00:00:00:00:01' } }
 
 function node(name: string, podCidr: string, annotations: Record<string, string> = {}): FlannelNode {
@@ -46,7 +49,10 @@ describe('KubernetesSubnetManager', () => {
   it('a backend without data writes null; public-ip-overwrite changes only what is published', () => {
     const registry = new NodeRegistry()
     registry.put(node('n1', 'fd00::/64,10.244.1.0/24', { [`${P}public-ip-overwrite`]: '203.0.113.9' }))
-    expect(tryAcquire(registry, { publicIp: ip('192.168.0.1'), backendType: 'host-gw' })).toMatchObject({ kind: 'acquired', lease: { attributes: { publicIp: ip('192.168.0.1') } } })
+    expect(tryAcquire(registry, { publicIp: ip('192.168.0.1'), backendType: 'host-gw' })).toMatchObject({
+      kind: 'acquired',
+      lease: { attributes: { publicIp: ip('192.168.0.1') } },
+    })
     expect(registry.get('n1')?.annotations).toMatchObject({ [`${P}backend-data`]: 'null', [`${P}public-ip`]: '203.0.113.9' })
   })
 
@@ -65,7 +71,7 @@ describe('KubernetesSubnetManager', () => {
     expect(tryAcquire(new NodeRegistry())).toMatchObject({ kind: 'failed', error: expect.stringContaining('does not exist') as string })
   })
 
-  it('gives the same events as etcd\'s manager: added, changed, removed with the attributes known before', () => {
+  it("gives the same events as etcd's manager: added, changed, removed with the attributes known before", () => {
     const registry = new NodeRegistry()
     registry.put(managed('n1', '10.244.1.0/24', '192.168.0.1'))
     registry.put(managed('n2', '10.244.2.0/24', '192.168.0.2'))
@@ -83,7 +89,13 @@ describe('KubernetesSubnetManager', () => {
     registry.delete('n1')
     watch.close()
     registry.put(managed('n5', '10.244.5.0/24', '192.168.0.5'))
-    expect(seen).toEqual(['added 10.244.2.0/24 host-gw', 'added 10.244.2.0/24 host-gw', 'added 10.244.3.0/24 host-gw', 'Node/n4', 'removed 10.244.2.0/24 host-gw'])
+    expect(seen).toEqual([
+      'added 10.244.2.0/24 host-gw',
+      'added 10.244.2.0/24 host-gw',
+      'added 10.244.3.0/24 host-gw',
+      'Node/n4',
+      'removed 10.244.2.0/24 host-gw',
+    ])
   })
 
   it('never renews; takes up its published MAC since 0.24.1', () => {

@@ -40,7 +40,7 @@ function patched(check: string): string {
 }
 
 describe('UdpProxy: vectors measured on the real proxy', () => {
-  it('A: sent to the lease\'s node with TTL 63', () => {
+  it("A: sent to the lease's node with TTL 63", () => {
     const result = proxy().fromTun(bytes(A_IN))
     expect(result).toMatchObject({ action: 'send', to: NODE_B, port: 8285 })
     expect(result.action === 'send' && hex(result.bytes)).toBe(hex(bytes(`4500001c000140003f1104ca 0a010f02 0a011403 ${pattern(8)}`)))
@@ -52,9 +52,11 @@ describe('UdpProxy: vectors measured on the real proxy', () => {
     expect(proxy().fromTun(packet)).toEqual({ action: 'drop', reason: 'zero TTL' })
   })
 
-  it('C: no route gives ICMP 3/0 with the offender\'s first 28 bytes, as they were read', () => {
+  it("C: no route gives ICMP 3/0 with the offender's first 28 bytes, as they were read", () => {
     const result = proxy().fromTun(bytes(C_IN))
-    expect(result.action === 'icmp' && hex(result.bytes)).toBe(hex(bytes(`45000038000000000801 80c2 0a010f00 0a010f02 0300a09f00000000 ${hex(bytes(C_IN).subarray(0, 28))}`)))
+    expect(result.action === 'icmp' && hex(result.bytes)).toBe(
+      hex(bytes(`45000038000000000801 80c2 0a010f00 0a010f02 0300a09f00000000 ${hex(bytes(C_IN).subarray(0, 28))}`)),
+    )
   })
 
   it('D: no ICMP about ICMP; E: none about a later fragment', () => {

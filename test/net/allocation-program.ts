@@ -31,15 +31,16 @@ COMMIT
 /** Two nodes with a pod each, flannel's vxlan between them. */
 function nodes(iptables?: string): Hosts {
   const node = (own: number, other: number): { text: string; iptables?: string } => ({
-    text: `link eth0 nic s0\nlink cni0 bridge\nlink v0 veth p${own}/eth0 master cni0\nlink flannel.1 vxlan id 1 local 192.168.0.${own} dstport 8472\n`
-      + `addr 192.168.0.${own}/24 dev eth0\naddr 10.1.${own}.1/24 dev cni0\naddr 10.1.${own}.0/32 dev flannel.1\n`
-      + `route add 10.1.${other}.0/24 via 10.1.${other}.0 dev flannel.1 onlink\n`
-        + `neigh add 10.1.${other}.0 lladdr ${formatMac(macFor(other, 4))} dev flannel.1 nud permanent\n`
-      + `fdb add ${formatMac(macFor(other, 4))} dev flannel.1 dst 192.168.0.${other} self permanent\nsysctl net.ipv4.ip_forward=1`,
+    text:
+      `link eth0 nic s0\nlink cni0 bridge\nlink v0 veth p${own}/eth0 master cni0\nlink flannel.1 vxlan id 1 local 192.168.0.${own} dstport 8472\n` +
+      `addr 192.168.0.${own}/24 dev eth0\naddr 10.1.${own}.1/24 dev cni0\naddr 10.1.${own}.0/32 dev flannel.1\n` +
+      `route add 10.1.${other}.0/24 via 10.1.${other}.0 dev flannel.1 onlink\n` +
+      `neigh add 10.1.${other}.0 lladdr ${formatMac(macFor(other, 4))} dev flannel.1 nud permanent\n` +
+      `fdb add ${formatMac(macFor(other, 4))} dev flannel.1 dst 192.168.0.${other} self permanent\nsysctl net.ipv4.ip_forward=1`,
     ...(iptables === undefined ? {} : { iptables }),
   })
-  const pod = (own: number): string => `link eth0 veth n${own}/v0 mtu 1450\naddr 10.1.${own}.2/24 dev eth0\nroute add default via 10.1.${own}.1\n`
-    + `socket udp 9000`
+  const pod = (own: number): string =>
+    `link eth0 veth n${own}/v0 mtu 1450\naddr 10.1.${own}.2/24 dev eth0\nroute add default via 10.1.${own}.1\n` + `socket udp 9000`
   return { n1: node(1, 2), n2: node(2, 1), p1: pod(1), p2: pod(2) }
 }
 
@@ -91,8 +92,12 @@ function measure(kit: Kit, send: (kit: Kit, row: Packet) => void, template: Pack
   }
   collect()
   const keptBytes = (getHeapStatistics().used_heap_size - start) / count
-  return { allocatedBytes: rounds.sort((a, b) => a - b)[rounds.length >> 1], keptBytes, newRows: kit.world.packets.made - made,
-    received: received.rxPackets - before }
+  return {
+    allocatedBytes: rounds.sort((a, b) => a - b)[rounds.length >> 1],
+    keptBytes,
+    newRows: kit.world.packets.made - made,
+    received: received.rxPackets - before,
+  }
 }
 
 const COUNT = 200_000

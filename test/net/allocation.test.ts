@@ -26,12 +26,19 @@ describe('a packet across two vxlan hosts', () => {
   beforeAll(() => {
     const program = join(folder, 'program.mjs')
     buildSync({
-      entryPoints: [fileURLToPath(new URL('allocation-program.ts', import.meta.url))], outfile: program, bundle: true, platform: 'node', format: 'esm',
-        logLevel: 'error',
+      entryPoints: [fileURLToPath(new URL('allocation-program.ts', import.meta.url))],
+      outfile: program,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      logLevel: 'error',
       banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
     })
     const text = execFileSync(process.execPath, [program], { encoding: 'utf8' })
-    lines = text.trim().split('\n').map((line) => JSON.parse(line) as Line)
+    lines = text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line)
   }, 120_000)
   afterAll(() => {
     rmSync(folder, { recursive: true })

@@ -27,7 +27,16 @@ import { NETNS_NODE, type Netns, type World } from '../../src/net/netns.js'
 import { END_STRIDE, FRAME_STRIDE } from '../../src/net/trace.js'
 import { encodeFrame } from '../../src/wire/frame.js'
 import {
-  ETHERTYPE_NONE, Packet, PAYLOAD_PATTERN, PROTO_ICMP, PROTO_TCP, PROTO_UDP, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_SYN, wholeIpPayloadLength,
+  ETHERTYPE_NONE,
+  Packet,
+  PAYLOAD_PATTERN,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+  TCP_OPTIONS_NONE,
+  TCP_OPTIONS_SYN,
+  TCP_SYN,
+  wholeIpPayloadLength,
 } from '../../src/wire/packet.js'
 
 export interface HostText {
@@ -53,7 +62,10 @@ export function macFor(host: number, device: number): number {
 /** The lines of a host's text as words, comments and blank lines left out. */
 export function linesOfHost(host: string | HostText): readonly (readonly string[])[] {
   const text = typeof host === 'string' ? host : host.text
-  return text.split('\n').map((line) => line.trim().split(/\s+/)).filter(([word]) => word !== '' && !word.startsWith('#'))
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([word]) => word !== '' && !word.startsWith('#'))
 }
 
 const PLACE = { file: 'kit', line: 1 }
@@ -71,12 +83,18 @@ function valueAfter(words: readonly string[], word: string): string | undefined 
 function deviceOf(words: readonly string[], mac: number, host: string): DeviceSpec {
   const [, name, kind] = words
   const port = {
-    ...(words.includes('hairpin') ? { hairpin: true } : {}), ...(words.includes('isolated') ? { isolated: true } : {}),
-    ...(words.includes('nolearning') ? { learning: false } : {}), ...(words.includes('noflood') ? { flood: false } : {}),
+    ...(words.includes('hairpin') ? { hairpin: true } : {}),
+    ...(words.includes('isolated') ? { isolated: true } : {}),
+    ...(words.includes('nolearning') ? { learning: false } : {}),
+    ...(words.includes('noflood') ? { flood: false } : {}),
   }
   const master = valueAfter(words, 'master')
   const common = {
-    name, mac, up: !words.includes('down'), mtu: Number(valueAfter(words, 'mtu') ?? (kind === 'vxlan' ? 1450 : 1500)), addresses: [],
+    name,
+    mac,
+    up: !words.includes('down'),
+    mtu: Number(valueAfter(words, 'mtu') ?? (kind === 'vxlan' ? 1450 : 1500)),
+    addresses: [],
     ...(master === undefined ? {} : { master, bridgePort: port }),
   }
   switch (kind) {
@@ -94,8 +112,17 @@ function deviceOf(words: readonly string[], mac: number, host: string): DeviceSp
       return { ...common, kind, mac: undefined }
     case 'vxlan':
       return {
-        ...common, kind, vni: Number(valueAfter(words, 'id')), port: Number(valueAfter(words, 'dstport')), local: ip(valueAfter(words, 'local') ?? ''),
-        learning: words.includes('learning'), gbp: words.includes('gbp'), ttl: 0, tos: 0, df: 'unset', udpChecksum: false,
+        ...common,
+        kind,
+        vni: Number(valueAfter(words, 'id')),
+        port: Number(valueAfter(words, 'dstport')),
+        local: ip(valueAfter(words, 'local') ?? ''),
+        learning: words.includes('learning'),
+        gbp: words.includes('gbp'),
+        ttl: 0,
+        tos: 0,
+        df: 'unset',
+        udpChecksum: false,
       }
     default:
       throw new Error(`${host}: what is a ${kind}?`)
@@ -126,8 +153,10 @@ export function dataplaneOf(name: string, index: number, host: string | HostText
       case 'addr': {
         const device = valueAfter(words, 'dev')
         if (!dataplane.devices.some((one) => one.name === device)) throw new Error(`${name}: no device ${device}`)
-        dataplane = { ...dataplane, devices: dataplane.devices.map((one) => (one.name === device ? { ...one, addresses: [...one.addresses,
-          addressOf(words)] } : one)) }
+        dataplane = {
+          ...dataplane,
+          devices: dataplane.devices.map((one) => (one.name === device ? { ...one, addresses: [...one.addresses, addressOf(words)] } : one)),
+        }
         break
       }
       case 'route':
@@ -181,7 +210,11 @@ export class Kit {
 
   constructor(hosts: Hosts, options: WorldOptions = {}) {
     this.dataplanes = Object.entries(hosts).map(([name, host], index) => dataplaneOf(name, index + 1, host))
-    this.world = compileWorld(this.dataplanes.map((dataplane) => ({ dataplane, role: NETNS_NODE })), options.segments ?? [], options.seed ?? 1)
+    this.world = compileWorld(
+      this.dataplanes.map((dataplane) => ({ dataplane, role: NETNS_NODE })),
+      options.segments ?? [],
+      options.seed ?? 1,
+    )
     this.world.warm = options.warm === true ? 1 : 0
     this.world.trace.on = 1
     this.wake = this.world.sim.register(() => undefined)
@@ -235,8 +268,12 @@ export class Kit {
       const at = i * FRAME_STRIDE
       const device = this.world.devices[trace.frames[at + 1]]
       seen.push({
-        netns: this.world.netns[trace.frames[at]].name, device: device.name, out: trace.frames[at + 2] === 1, bytes: encodeFrame(trace.framePackets[i]),
-        timeNs: trace.frameTimes[i], packet: trace.framePackets[i],
+        netns: this.world.netns[trace.frames[at]].name,
+        device: device.name,
+        out: trace.frames[at + 2] === 1,
+        bytes: encodeFrame(trace.framePackets[i]),
+        timeNs: trace.frameTimes[i],
+        packet: trace.framePackets[i],
       })
     }
     return seen

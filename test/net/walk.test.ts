@@ -8,8 +8,10 @@ import { ip } from '../../src/base/ip.js'
 import type { Vxlan } from '../../src/net/vxlan.js'
 import { arpOf, Kit, macFor, packetOf, type SeenFrame } from './kit.js'
 
-const PAIR = { a: 'link eth0 veth b/eth0\naddr 10.1.0.1/24 dev eth0\n'
-  + 'socket udp 9000', b: 'link eth0 veth a/eth0\naddr 10.1.0.2/24 dev eth0\nsocket udp 9000' }
+const PAIR = {
+  a: 'link eth0 veth b/eth0\naddr 10.1.0.1/24 dev eth0\n' + 'socket udp 9000',
+  b: 'link eth0 veth a/eth0\naddr 10.1.0.2/24 dev eth0\nsocket udp 9000',
+}
 
 function state(kit: Kit, device: string, address: string): number | undefined {
   return (kit.device(device).neighbours as NeighTable).find(ip(address))?.state
@@ -32,7 +34,10 @@ describe('a neighbour', () => {
     kit.pass(1)
     expect(kit.ends().filter(({ reason }) => reason === 'NEIGH_FAILED')).toHaveLength(2)
     const errors = at(kit, 'a', 'lo').map(({ packet }) => [packet.sport, packet.dport, packet.inner?.sport])
-    expect(errors).toEqual([[3, 1, 40000], [3, 1, 40001]])
+    expect(errors).toEqual([
+      [3, 1, 40000],
+      [3, 1, 40001],
+    ])
     expect(state(kit, 'a/eth0', '10.1.0.9')).toBe(NUD_FAILED)
   })
 
@@ -104,10 +109,14 @@ describe('a neighbour', () => {
 describe('ICMP errors', () => {
   const CHAIN = {
     a: 'link eth0 veth r/ra\naddr 10.1.0.2/24 dev eth0\nroute add default via 10.1.0.1',
-    r: 'link ra veth a/eth0\nlink rb nic s9\naddr 10.1.0.1/24 dev ra\naddr 10.9.0.9/24 dev rb\nroute add unreachable 10.20.0.0/16\n'
-      + 'sysctl net.ipv4.ip_forward=1',
+    r:
+      'link ra veth a/eth0\nlink rb nic s9\naddr 10.1.0.1/24 dev ra\naddr 10.9.0.9/24 dev rb\nroute add unreachable 10.20.0.0/16\n' +
+      'sysctl net.ipv4.ip_forward=1',
   }
-  const errors = (kit: Kit): Packet[] => at(kit, 'r', 'ra').filter(({ out, packet }) => out && packet.proto === PROTO_ICMP).map(({ packet }) => packet)
+  const errors = (kit: Kit): Packet[] =>
+    at(kit, 'r', 'ra')
+      .filter(({ out, packet }) => out && packet.proto === PROTO_ICMP)
+      .map(({ packet }) => packet)
 
   it('are six at once and then one a second for each destination', () => {
     const kit = new Kit(CHAIN, { warm: true })
@@ -142,8 +151,13 @@ describe('ICMP errors', () => {
 
   it('say frag-needed without a ration', () => {
     const limits = new IcmpLimits()
-    expect([limits.limits(3, 4), limits.limits(3, 1), limits.limits(11, 0), limits.limits(5, 1), limits.limits(0, 0)]).toEqual([false, true, true, false,
-      false])
+    expect([limits.limits(3, 4), limits.limits(3, 1), limits.limits(11, 0), limits.limits(5, 1), limits.limits(0, 0)]).toEqual([
+      false,
+      true,
+      true,
+      false,
+      false,
+    ])
   })
 
   it('redirect nine times at most, each after twice the time', () => {
@@ -178,12 +192,16 @@ describe('ICMP errors', () => {
 describe('a bridge', () => {
   const LAN = (options = ''): Record<string, string> => ({
     n: `link br0 bridge ${options}\nlink v1 veth p1/eth0 master br0\nlink v2 veth p2/eth0 master br0\nlink v3 veth p3/eth0 master br0`,
-    p1: 'link eth0 veth n/v1\n'
-      + 'addr 10.1.0.1/24 dev eth0', p2: 'link eth0 veth n/v2\naddr 10.1.0.2/24 dev eth0\n'
-        + 'socket udp 9000', p3: 'link eth0 veth n/v3\naddr 10.1.0.3/24 dev eth0',
+    p1: 'link eth0 veth n/v1\n' + 'addr 10.1.0.1/24 dev eth0',
+    p2: 'link eth0 veth n/v2\naddr 10.1.0.2/24 dev eth0\n' + 'socket udp 9000',
+    p3: 'link eth0 veth n/v3\naddr 10.1.0.3/24 dev eth0',
   })
   const frame = (from: number, to: number): Packet => packetOf({ src: '10.1.0.1', dst: '10.1.0.2', from, to })
-  const outPorts = (kit: Kit): string[] => kit.frames().filter(({ netns, out }) => netns === 'n' && out).map(({ device }) => device)
+  const outPorts = (kit: Kit): string[] =>
+    kit
+      .frames()
+      .filter(({ netns, out }) => netns === 'n' && out)
+      .map(({ device }) => device)
   const [P1, P2] = [macFor(2, 1), macFor(3, 1)]
 
   it('floods what it does not know, the newest port first, and learns who speaks', () => {
@@ -196,7 +214,10 @@ describe('a bridge', () => {
   })
 
   it('forgets after 300 seconds, or after its ageing time', () => {
-    for (const [options, seconds] of [['', 300], ['ageing 10', 10]] as const) {
+    for (const [options, seconds] of [
+      ['', 300],
+      ['ageing 10', 10],
+    ] as const) {
       const kit = new Kit(LAN(options))
       kit.transmit('p2/eth0', frame(P2, 0xffffffffffff))
       kit.pass(seconds * 1000)
@@ -228,7 +249,7 @@ describe('a bridge', () => {
     expect(ports('nolearning')).toEqual(['v3', 'v2', 'v3', 'v2', 'v3', 'v2'])
   })
 
-  it('takes frames to its own MACs, its ports\' included, for its host', () => {
+  it("takes frames to its own MACs, its ports' included, for its host", () => {
     for (const own of [macFor(1, 1), macFor(1, 3)]) {
       const kit = new Kit(LAN())
       kit.transmit('p1/eth0', frame(P1, own))
@@ -239,10 +260,10 @@ describe('a bridge', () => {
 
 describe('VXLAN', () => {
   const host = (own: number, flags = ''): string =>
-    `link eth0 veth h${3 - own}/eth0\nlink vx vxlan id 5 local 10.0.0.${own} dstport 8472 ${flags}\naddr 10.0.0.${own}/24 dev eth0\n`
-      + `addr 10.9.0.${own}/24 dev vx\n`
-    + `fdb add ${formatMac(macFor(3 - own, 2))} dev vx dst 10.0.0.${3 - own} self permanent\n`
-      + `neigh add 10.9.0.${3 - own} lladdr ${formatMac(macFor(3 - own, 2))} dev vx nud permanent\nsocket udp 9000`
+    `link eth0 veth h${3 - own}/eth0\nlink vx vxlan id 5 local 10.0.0.${own} dstport 8472 ${flags}\naddr 10.0.0.${own}/24 dev eth0\n` +
+    `addr 10.9.0.${own}/24 dev vx\n` +
+    `fdb add ${formatMac(macFor(3 - own, 2))} dev vx dst 10.0.0.${3 - own} self permanent\n` +
+    `neigh add 10.9.0.${3 - own} lladdr ${formatMac(macFor(3 - own, 2))} dev vx nud permanent\nsocket udp 9000`
   const marked = (kit: Kit, mark: number): void => {
     const packet = packetOf({ src: '10.9.0.1', dst: '10.9.0.2' })
     packet.mark = mark
@@ -259,7 +280,11 @@ describe('VXLAN', () => {
   })
 
   it('carries the mark with GBP only, and a device without GBP refuses it', () => {
-    for (const [one, two, disposition] of [['gbp', 'gbp', 'DELIVERED'], ['gbp', '', 'NO_VTEP'], ['', 'gbp', 'DELIVERED']] as const) {
+    for (const [one, two, disposition] of [
+      ['gbp', 'gbp', 'DELIVERED'],
+      ['gbp', '', 'NO_VTEP'],
+      ['', 'gbp', 'DELIVERED'],
+    ] as const) {
       const kit = new Kit({ h1: host(1, one), h2: host(2, two) }, { warm: true })
       marked(kit, 0x123)
       expect(kit.ends()).toMatchObject([{ disposition, ...(disposition === 'NO_VTEP' ? { reason: 'VXLAN_INVALID_HDR' } : {}) }])
@@ -307,7 +332,10 @@ describe('the rest of a host', () => {
   it('speaks to itself over lo, seen once', () => {
     const kit = new Kit({ h: 'link e nic s0\naddr 10.1.0.1/24 dev e' })
     kit.send('h', packetOf({ dst: '10.1.0.1', proto: 'icmp' }))
-    expect(kit.frames().map(({ device, out, packet }) => [device, out, packet.sport])).toEqual([['lo', false, 8], ['lo', false, 0]])
+    expect(kit.frames().map(({ device, out, packet }) => [device, out, packet.sport])).toEqual([
+      ['lo', false, 8],
+      ['lo', false, 0],
+    ])
   })
 
   it('loses a frame that is larger than the other end of a veth takes', () => {

@@ -193,15 +193,7 @@ export const SCENARIOS: readonly Scenario[] = [
       '-A POSTROUTING ! -s 10.1.0.0/16 -d 10.1.0.0/24 -j RETURN',
       '-A POSTROUTING ! -s 10.1.0.0/16 -d 10.1.0.0/16 -j MASQUERADE',
     ),
-    steps: [
-      ...udpFlow,
-      a({ proto: 'icmp' }),
-      back(4),
-      a({ proto: 'tcp' }),
-      back(6),
-      b({ dport: 7 }),
-      { from: 'a', packet: (arrived) => answer(arrived[8]) },
-    ],
+    steps: [...udpFlow, a({ proto: 'icmp' }), back(4), a({ proto: 'tcp' }), back(6), b({ dport: 7 }), { from: 'a', packet: (arrived) => answer(arrived[8]) }],
   },
   {
     name: 'masquerade and an ICMP error about it',
@@ -385,11 +377,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'two connections that would look alike once translated',
-    rules: table(
-      'nat',
-      '-A PREROUTING -d 10.9.0.2/32 -j DNAT --to-destination 10.2.0.2',
-      '-A POSTROUTING -p udp -j SNAT --to-source 10.1.0.2:40000-40001',
-    ),
+    rules: table('nat', '-A PREROUTING -d 10.9.0.2/32 -j DNAT --to-destination 10.2.0.2', '-A POSTROUTING -p udp -j SNAT --to-source 10.1.0.2:40000-40001'),
     steps: [a(), back(0), a({ dst: '10.9.0.2' }), back(2)],
   },
   {
@@ -467,23 +455,13 @@ export const SCENARIOS: readonly Scenario[] = [
     b(),
   ]),
   setScenario('hash:net,iface', 'family inet', ['10.2.0.0/24,rb'], 'dst,dst', [a(), b()]),
-  setScenario('bitmap:port', 'range 9000-9010', ['9000', '9005'], 'dst', [
-    a(),
-    a({ dport: 9001 }),
-    a({ proto: 'tcp', dport: 9005 }),
-    a({ proto: 'icmp' }),
-  ]),
+  setScenario('bitmap:port', 'range 9000-9010', ['9000', '9005'], 'dst', [a(), a({ dport: 9001 }), a({ proto: 'tcp', dport: 9005 }), a({ proto: 'icmp' })]),
   {
     name: 'ipset list:set',
     ipsets:
       'create x hash:net family inet\ncreate y hash:ip,port family inet\ncreate s list:set size 8\n' +
       'add x 10.1.0.0/25\nadd y 10.1.0.200,udp:9000\nadd s x\nadd s y\n',
-    rules: table(
-      'filter',
-      '-A FORWARD -m set --match-set s src -j ACCEPT',
-      '-A FORWARD -m set --match-set s src,dst',
-      '-A FORWARD -m set ! --match-set s src',
-    ),
+    rules: table('filter', '-A FORWARD -m set --match-set s src -j ACCEPT', '-A FORWARD -m set --match-set s src,dst', '-A FORWARD -m set ! --match-set s src'),
     steps: [a(), a({ src: '10.1.0.200' }), a({ src: '10.1.0.201' })],
   },
   {

@@ -12,15 +12,16 @@ export type Probe = {
   readonly times?: number
   /** Devices left out: the real kernel goes on writing into the bytes that a packet socket there still holds (fragments put together). */
   readonly blind?: readonly string[]
-} & (
+} &
   /** A process sends the packet as it stands (IP_HDRINCL). */
-  | { readonly from: string; readonly packet: Packet }
-  /** A packet socket puts the frame on the device. */
-  | { readonly on: string; readonly frame: Packet }
-  /** A UDP socket sends so many bytes; pmtudisc as IP_MTU_DISCOVER has it. */
-  | { readonly from: string; readonly udp: Datagram }
-  | { readonly pause: number }
-)
+  (
+    | { readonly from: string; readonly packet: Packet }
+    /** A packet socket puts the frame on the device. */
+    | { readonly on: string; readonly frame: Packet }
+    /** A UDP socket sends so many bytes; pmtudisc as IP_MTU_DISCOVER has it. */
+    | { readonly from: string; readonly udp: Datagram }
+    | { readonly pause: number }
+  )
 
 interface Datagram {
   /** The socket is bound to it. */
@@ -58,14 +59,14 @@ export async function play(scenario: Scenario): Promise<readonly Outcome[]> {
       const real: Record<string, string[]> = {}
       for (let i = 0; i < times; i++) {
         const answer = await lab.ask(askOf(probe, i + 1 < times ? 2 : wait))
-        for (const { netns, device, out, hex } of answer.frames) if (probe.blind?.includes(`${netns}/${device}`) !== true) push(real, `${netns}/${device}`,
-          out, Buffer.from(hex, 'hex'))
+        for (const { netns, device, out, hex } of answer.frames)
+          if (probe.blind?.includes(`${netns}/${device}`) !== true) push(real, `${netns}/${device}`, out, Buffer.from(hex, 'hex'))
       }
       kit.clear()
       for (let i = 0; i < times; i++) simulate(kit, probe, i + 1 < times ? 2 : wait)
       const simulated: Record<string, string[]> = {}
-      for (const { netns, device, out, bytes } of kit.frames()) if (probe.blind?.includes(`${netns}/${device}`) !== true) push(simulated,
-        `${netns}/${device}`, out, bytes)
+      for (const { netns, device, out, bytes } of kit.frames())
+        if (probe.blind?.includes(`${netns}/${device}`) !== true) push(simulated, `${netns}/${device}`, out, bytes)
       outcomes.push({ real, simulated })
     }
     return outcomes
@@ -108,7 +109,7 @@ function sendUdp(kit: Kit, from: string, { src, dst, dport, size, pmtudisc }: Da
 
 function push(into: Record<string, string[]>, device: string, out: boolean, bytes: Uint8Array): void {
   const blanked = blank(bytes)
-  const text = summarizeFrame(blanked, { link: 'ethernet' }).replace(/ \[[^\]]*checksum[^\]]*\]/g, "")
+  const text = summarizeFrame(blanked, { link: 'ethernet' }).replace(/ \[[^\]]*checksum[^\]]*\]/g, '')
   ;(into[device] ??= []).push(`${out ? 'tx' : 'rx'} ${text} ${Buffer.from(blanked).toString('hex')}`)
 }
 

@@ -109,8 +109,15 @@ export class WalkLab {
     const names = Object.keys(hosts)
     for (const name of names) {
       run('ip', ['netns', 'add', PREFIX + name])
-      this.inside(name, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1', 'net.ipv4.conf.all.rp_filter=0',
-        'net.ipv4.conf.default.rp_filter=0')
+      this.inside(
+        name,
+        'sysctl',
+        '-qw',
+        'net.ipv6.conf.all.disable_ipv6=1',
+        'net.ipv6.conf.default.disable_ipv6=1',
+        'net.ipv4.conf.all.rp_filter=0',
+        'net.ipv4.conf.default.rp_filter=0',
+      )
       this.inside(name, 'ip', 'link', 'set', 'lo', 'up')
     }
     names.forEach((name, index) => this.links(name, index + 1))
@@ -118,11 +125,13 @@ export class WalkLab {
   }
 
   async start(): Promise<void> {
-    const layout = Object.fromEntries(Object.entries(this.hosts).map(([name, host]) => {
-      const lines = linesOfHost(host)
-      const devices = ['lo', ...lines.filter((words) => words[0] === 'link' && !words.includes('down')).map((words) => words[1])]
-      return [name, { devices, sockets: lines.filter(([word]) => word === 'socket').map(([, kind, port]) => [kind, Number(port)]) }]
-    }))
+    const layout = Object.fromEntries(
+      Object.entries(this.hosts).map(([name, host]) => {
+        const lines = linesOfHost(host)
+        const devices = ['lo', ...lines.filter((words) => words[0] === 'link' && !words.includes('down')).map((words) => words[1])]
+        return [name, { devices, sockets: lines.filter(([word]) => word === 'socket').map(([, kind, port]) => [kind, Number(port)]) }]
+      }),
+    )
     await this.settled()
     const porter = spawn('python3', ['-c', PORTER, PREFIX, JSON.stringify(layout)], { stdio: ['pipe', 'pipe', 'inherit'] })
     this.porter = porter
@@ -158,8 +167,9 @@ export class WalkLab {
     for (let tries = 0; tries < 60; tries++) {
       const pending = Object.entries(this.hosts).some(([name, host]) => {
         const state = execFileSync('ip', ['-n', PREFIX + name, '-o', 'link', 'show'], { encoding: 'utf8' })
-        return linesOfHost(host).some((words) => words[0] === 'link' && !words.includes('down')
-          && !new RegExp(` ${words[1]}[@:].*(state UP|type vxlan|state UNKNOWN)`).test(state))
+        return linesOfHost(host).some(
+          (words) => words[0] === 'link' && !words.includes('down') && !new RegExp(` ${words[1]}[@:].*(state UP|type vxlan|state UNKNOWN)`).test(state),
+        )
       })
       if (!pending) return
       await new Promise((resolve) => setTimeout(resolve, 50))
@@ -182,13 +192,28 @@ export class WalkLab {
       const after = (word: string): string | undefined => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined)
       if (kind === 'veth') {
         const [peerHost, peer] = words[3].split('/')
-        if (!exists(PREFIX + name, device)) run('ip', ['link', 'add', device, 'netns', PREFIX + name, 'type', 'veth', 'peer', 'name', peer, 'netns',
-          PREFIX + peerHost])
+        if (!exists(PREFIX + name, device))
+          run('ip', ['link', 'add', device, 'netns', PREFIX + name, 'type', 'veth', 'peer', 'name', peer, 'netns', PREFIX + peerHost])
         run('ip', ['netns', 'exec', PREFIX + name, 'ethtool', '-K', device, 'tx', 'off', 'rx', 'off', 'gso', 'off', 'tso', 'off', 'gro', 'off'], true)
       } else if (kind === 'vxlan') {
-        this.inside(name, 'ip', 'link', 'add', device, 'type', 'vxlan', 'id', after('id') ?? '', 'local', after('local') ?? '', 'dstport',
+        this.inside(
+          name,
+          'ip',
+          'link',
+          'add',
+          device,
+          'type',
+          'vxlan',
+          'id',
+          after('id') ?? '',
+          'local',
+          after('local') ?? '',
+          'dstport',
           after('dstport') ?? '',
-          words.includes('learning') ? 'learning' : 'nolearning', 'noudpcsum', ...(words.includes('gbp') ? ['gbp'] : []))
+          words.includes('learning') ? 'learning' : 'nolearning',
+          'noudpcsum',
+          ...(words.includes('gbp') ? ['gbp'] : []),
+        )
       } else if (kind === 'bridge') this.inside(name, 'ip', 'link', 'add', device, 'type', 'bridge', 'mcast_snooping', '0')
       else if (kind === 'dummy') this.inside(name, 'ip', 'link', 'add', device, 'type', 'dummy')
       this.inside(name, 'ip', 'link', 'set', device, 'address', formatMac(macFor(index, i + 1)), 'mtu', after('mtu') ?? (kind === 'vxlan' ? '1450' : '1500'))
@@ -198,8 +223,10 @@ export class WalkLab {
       const master = words.includes('master') ? words[words.indexOf('master') + 1] : undefined
       if (master !== undefined) this.inside(name, 'ip', 'link', 'set', device, 'master', master)
       const flags = [
-        ...(words.includes('hairpin') ? ['hairpin', 'on'] : []), ...(words.includes('isolated') ? ['isolated', 'on'] : []),
-        ...(words.includes('nolearning') && master !== undefined ? ['learning', 'off'] : []), ...(words.includes('noflood') ? ['flood', 'off'] : []),
+        ...(words.includes('hairpin') ? ['hairpin', 'on'] : []),
+        ...(words.includes('isolated') ? ['isolated', 'on'] : []),
+        ...(words.includes('nolearning') && master !== undefined ? ['learning', 'off'] : []),
+        ...(words.includes('noflood') ? ['flood', 'off'] : []),
       ]
       if (flags.length > 0) this.inside(name, 'bridge', 'link', 'set', 'dev', device, ...flags)
       if (!words.includes('down')) this.inside(name, 'ip', 'link', 'set', device, 'up')
@@ -219,8 +246,7 @@ export class WalkLab {
       else if (words[0] === 'fdb') this.inside(name, 'bridge', 'fdb', ...rest)
     }
     const iptables = typeof host === 'string' ? undefined : host.iptables
-    if (iptables !== undefined) execFileSync('ip', ['netns', 'exec', PREFIX + name, 'iptables-restore'], { input: iptables, stdio: ['pipe', 'ignore',
-      'pipe'] })
+    if (iptables !== undefined) execFileSync('ip', ['netns', 'exec', PREFIX + name, 'iptables-restore'], { input: iptables, stdio: ['pipe', 'ignore', 'pipe'] })
   }
 }
 

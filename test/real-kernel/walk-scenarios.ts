@@ -83,8 +83,10 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'unreachable, prohibit, blackhole, throw, no route, and how often the router says so',
-    hosts: chain('route add unreachable 10.20.0.0/24\nroute add prohibit 10.21.0.0/24\nroute add blackhole 10.22.0.0/24\nroute add throw 10.23.0.0/24\n'
-      + 'route add unreachable 10.24.0.0/24'),
+    hosts: chain(
+      'route add unreachable 10.20.0.0/24\nroute add prohibit 10.21.0.0/24\nroute add blackhole 10.22.0.0/24\nroute add throw 10.23.0.0/24\n' +
+        'route add unreachable 10.24.0.0/24',
+    ),
     probes: [
       { from: 'a', packet: echo },
       { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.22.0.1' }) },
@@ -151,11 +153,12 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
   },
   {
-    name: 'proxy ARP, as Calico has it: /32 routes and a gateway that is nobody\'s',
+    name: "proxy ARP, as Calico has it: /32 routes and a gateway that is nobody's",
     hosts: {
       a: 'link eth0 veth r/ra\naddr 10.65.0.2/32 dev eth0\nroute add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1',
-      r: 'link ra veth a/eth0\nlink rb veth b/eth0\naddr 10.2.0.1/24 dev rb\nroute add 10.65.0.2 dev ra scope link\nsysctl net.ipv4.ip_forward=1\n'
-        + 'sysctl net.ipv4.conf.ra.proxy_arp=1 net.ipv4.neigh.ra.proxy_delay=0',
+      r:
+        'link ra veth a/eth0\nlink rb veth b/eth0\naddr 10.2.0.1/24 dev rb\nroute add 10.65.0.2 dev ra scope link\nsysctl net.ipv4.ip_forward=1\n' +
+        'sysctl net.ipv4.conf.ra.proxy_arp=1 net.ipv4.neigh.ra.proxy_delay=0',
       b: 'link eth0 veth r/rb\naddr 10.2.0.2/24 dev eth0\nroute add default via 10.2.0.1\nsocket udp 9000',
     },
     probes: [
@@ -168,10 +171,9 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'ARP: proxy entries, arp_ignore, arp_filter, arp_announce, secondary addresses',
-    hosts: chain(
-      'addr 10.1.0.9/24 dev ra\naddr 10.7.0.1/24 dev rb\nneigh add proxy 10.2.0.99 dev ra\nsysctl net.ipv4.neigh.ra.proxy_delay=0',
-      { b: 'addr 10.7.0.2/24 dev eth0\naddr 10.6.0.1/32 dev lo\nsysctl net.ipv4.conf.eth0.arp_ignore=1' },
-    ),
+    hosts: chain('addr 10.1.0.9/24 dev ra\naddr 10.7.0.1/24 dev rb\nneigh add proxy 10.2.0.99 dev ra\nsysctl net.ipv4.neigh.ra.proxy_delay=0', {
+      b: 'addr 10.7.0.2/24 dev eth0\naddr 10.6.0.1/32 dev lo\nsysctl net.ipv4.conf.eth0.arp_ignore=1',
+    }),
     probes: [
       { on: 'a/eth0', frame: arpOf(1, { mac: A, ip: '10.1.0.2' }, { mac: 0xffffffffffff, ip: '10.1.0.9' }) },
       { on: 'a/eth0', frame: arpOf(1, { mac: A, ip: '10.1.0.2' }, { mac: 0xffffffffffff, ip: '10.2.0.1' }) },
@@ -189,10 +191,12 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'arp_announce 1 and 2, arp_ignore 2, 3 and 8, arp_filter, proxy_arp_pvlan',
     hosts: {
-      a: 'link eth0 veth r/ra\nlink eth1 veth r/rc\naddr 10.1.0.2/24 dev eth0\naddr 10.3.0.2/24 dev eth1\nsysctl net.ipv4.conf.eth0.arp_announce=1\n'
-        + 'sysctl net.ipv4.conf.eth1.arp_announce=2\nroute add default via 10.1.0.1\naddr 10.9.0.2/24 dev eth1',
-      r: 'link ra veth a/eth0\nlink rc veth a/eth1\naddr 10.1.0.1/24 dev ra\naddr 10.3.0.1/24 dev rc\naddr 10.5.0.1/24 dev rc scope link\n'
-        + 'sysctl net.ipv4.conf.ra.arp_ignore=2 net.ipv4.conf.rc.arp_filter=1\nsysctl net.ipv4.conf.rc.proxy_arp_pvlan=1 net.ipv4.neigh.rc.proxy_delay=0 net.ipv4.ip_forward=1',
+      a:
+        'link eth0 veth r/ra\nlink eth1 veth r/rc\naddr 10.1.0.2/24 dev eth0\naddr 10.3.0.2/24 dev eth1\nsysctl net.ipv4.conf.eth0.arp_announce=1\n' +
+        'sysctl net.ipv4.conf.eth1.arp_announce=2\nroute add default via 10.1.0.1\naddr 10.9.0.2/24 dev eth1',
+      r:
+        'link ra veth a/eth0\nlink rc veth a/eth1\naddr 10.1.0.1/24 dev ra\naddr 10.3.0.1/24 dev rc\naddr 10.5.0.1/24 dev rc scope link\n' +
+        'sysctl net.ipv4.conf.ra.arp_ignore=2 net.ipv4.conf.rc.arp_filter=1\nsysctl net.ipv4.conf.rc.proxy_arp_pvlan=1 net.ipv4.neigh.rc.proxy_delay=0 net.ipv4.ip_forward=1',
     },
     probes: [
       { from: 'a', packet: packetOf({ src: '10.3.0.2', dst: '10.1.0.44' }) },
@@ -208,8 +212,9 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'arp_ignore 3 and 8',
     hosts: {
       a: 'link eth0 veth r/ra\nlink eth1 veth r/rc\naddr 10.1.0.2/24 dev eth0\naddr 10.3.0.2/24 dev eth1',
-      r: 'link ra veth a/eth0\nlink rc veth a/eth1\naddr 10.1.0.1/24 dev ra\naddr 10.3.0.1/24 dev rc\naddr 10.5.0.1/24 dev rc scope link\n'
-        + 'addr 10.6.0.1/24 dev rc scope host\nsysctl net.ipv4.conf.ra.arp_ignore=3 net.ipv4.conf.rc.arp_ignore=8',
+      r:
+        'link ra veth a/eth0\nlink rc veth a/eth1\naddr 10.1.0.1/24 dev ra\naddr 10.3.0.1/24 dev rc\naddr 10.5.0.1/24 dev rc scope link\n' +
+        'addr 10.6.0.1/24 dev rc scope host\nsysctl net.ipv4.conf.ra.arp_ignore=3 net.ipv4.conf.rc.arp_ignore=8',
     },
     probes: [
       { on: 'a/eth0', frame: arpOf(1, { mac: A, ip: '10.1.0.2' }, { mac: 0xffffffffffff, ip: '10.1.0.1' }) },
@@ -223,17 +228,20 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'policy routing by mark, source, TOS, with goto, suppression and prohibit',
     hosts: chain(
-      'link rc veth c/eth0\naddr 10.3.0.1/24 dev rc\nroute add default via 10.3.0.2 table 100\nroute add 10.2.0.0/24 via 10.3.0.2 table 101\n'
-        + 'route add unreachable 10.2.0.0/24 table 102\n'
-      + 'rule add pref 100 fwmark 0x5/0xf lookup 100\nrule add pref 200 from 10.1.0.77 lookup 101\nrule add pref 300 tos 0x08 prohibit\n'
-        + 'rule add pref 310 from 10.1.0.78 unreachable\n'
-      + 'rule add pref 320 from 10.1.0.79 blackhole\nrule add pref 330 from 10.1.0.80 goto 32000\nrule add pref 340 from 10.1.0.80 lookup 102\n'
-        + 'rule add pref 400 iif ra lookup 101 suppress_prefixlength 24\n'
-      + 'rule add pref 410 to 10.2.0.9 lookup 102\nrule add pref 420 not from 10.0.0.0/8 lookup 102\nrule add pref 32000 from all lookup main',
-      { c: 'link eth0 veth r/rc\naddr 10.3.0.2/24 dev eth0\naddr 10.2.0.2/32 dev lo\nroute add default via 10.3.0.1\n'
-        + 'socket udp 9000', iptables: '*mangle\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n'
-          + ':POSTROUTING ACCEPT [0:0]\n-A PREROUTING -p udp --dport 7000 -j MARK --set-xmark 0x15/0xffffffff\n'
-            + '-A OUTPUT -p udp --dport 7000 -j MARK --set-xmark 0x5/0xffffffff\nCOMMIT\n' },
+      'link rc veth c/eth0\naddr 10.3.0.1/24 dev rc\nroute add default via 10.3.0.2 table 100\nroute add 10.2.0.0/24 via 10.3.0.2 table 101\n' +
+        'route add unreachable 10.2.0.0/24 table 102\n' +
+        'rule add pref 100 fwmark 0x5/0xf lookup 100\nrule add pref 200 from 10.1.0.77 lookup 101\nrule add pref 300 tos 0x08 prohibit\n' +
+        'rule add pref 310 from 10.1.0.78 unreachable\n' +
+        'rule add pref 320 from 10.1.0.79 blackhole\nrule add pref 330 from 10.1.0.80 goto 32000\nrule add pref 340 from 10.1.0.80 lookup 102\n' +
+        'rule add pref 400 iif ra lookup 101 suppress_prefixlength 24\n' +
+        'rule add pref 410 to 10.2.0.9 lookup 102\nrule add pref 420 not from 10.0.0.0/8 lookup 102\nrule add pref 32000 from all lookup main',
+      {
+        c: 'link eth0 veth r/rc\naddr 10.3.0.2/24 dev eth0\naddr 10.2.0.2/32 dev lo\nroute add default via 10.3.0.1\n' + 'socket udp 9000',
+        iptables:
+          '*mangle\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n' +
+          ':POSTROUTING ACCEPT [0:0]\n-A PREROUTING -p udp --dport 7000 -j MARK --set-xmark 0x15/0xffffffff\n' +
+          '-A OUTPUT -p udp --dport 7000 -j MARK --set-xmark 0x5/0xffffffff\nCOMMIT\n',
+      },
     ),
     probes: [
       { from: 'a', packet: echo },
@@ -252,19 +260,23 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'source selection: secondary addresses, src, several subnets, lo',
     hosts: {
-      a: 'link eth0 veth b/eth0\naddr 10.1.0.2/24 dev eth0\naddr 10.1.0.3/24 dev eth0\naddr 10.4.0.2/24 dev eth0\naddr 10.7.0.1/32 dev lo\n'
-        + 'route add 10.50.0.0/24 dev eth0\nroute add 10.51.0.0/24 via 10.4.0.1\nroute add 10.52.0.0/24 via 10.1.0.1 src 10.4.0.2\n'
-          + 'route add 10.4.9.9 dev eth0\nroute add 10.53.0.0/24 via 10.1.0.1 src 10.1.0.3',
+      a:
+        'link eth0 veth b/eth0\naddr 10.1.0.2/24 dev eth0\naddr 10.1.0.3/24 dev eth0\naddr 10.4.0.2/24 dev eth0\naddr 10.7.0.1/32 dev lo\n' +
+        'route add 10.50.0.0/24 dev eth0\nroute add 10.51.0.0/24 via 10.4.0.1\nroute add 10.52.0.0/24 via 10.1.0.1 src 10.4.0.2\n' +
+        'route add 10.4.9.9 dev eth0\nroute add 10.53.0.0/24 via 10.1.0.1 src 10.1.0.3',
       b: 'link eth0 veth a/eth0\naddr 10.1.0.1/24 dev eth0\naddr 10.4.0.1/24 dev eth0\nsocket udp 9000',
     },
-    probes: ['10.1.0.1', '10.4.0.1', '10.50.0.9', '10.51.0.9', '10.52.0.9', '10.53.0.9', '10.4.9.9', '10.1.0.3', '10.7.0.1'].map((dst) => ({ from: 'a',
-      packet: packetOf({ dst }) })),
+    probes: ['10.1.0.1', '10.4.0.1', '10.50.0.9', '10.51.0.9', '10.52.0.9', '10.53.0.9', '10.4.9.9', '10.1.0.3', '10.7.0.1'].map((dst) => ({
+      from: 'a',
+      packet: packetOf({ dst }),
+    })),
   },
   {
     name: 'an ICMP redirect, and its rationing',
     hosts: {
-      a: 'link eth0 veth s/sa\naddr 10.1.0.2/24 dev eth0\nroute add 10.2.0.0/24 via 10.1.0.1\n'
-        + 'sysctl net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.eth0.accept_redirects=0',
+      a:
+        'link eth0 veth s/sa\naddr 10.1.0.2/24 dev eth0\nroute add 10.2.0.0/24 via 10.1.0.1\n' +
+        'sysctl net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.eth0.accept_redirects=0',
       s: 'link br0 bridge\nlink sa veth a/eth0 master br0\nlink sr veth r/eth0 master br0\nlink sb veth b/eth0 master br0',
       r: 'link eth0 veth s/sr\naddr 10.1.0.1/24 dev eth0\nroute add 10.2.0.0/24 via 10.1.0.3\nsysctl net.ipv4.ip_forward=1',
       b: 'link eth0 veth s/sb\naddr 10.1.0.3/24 dev eth0\naddr 10.2.0.3/32 dev lo\nsocket udp 9000',
@@ -283,10 +295,12 @@ export const SCENARIOS: readonly Scenario[] = [
     hosts: {
       p: 'link eth0 veth n/vp\naddr 10.1.0.2/24 dev eth0\nroute add default via 10.1.0.1',
       n: {
-        text: `link br0 bridge\nlink vp veth p/eth0 master br0\nlink vq veth q/eth0 master br0 hairpin\nlink vs veth s/eth0 master br0\n`
-          + `addr 10.1.0.1/24 dev br0\nsysctl net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=${callIptables}`,
-        iptables: '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -p udp --dport 7000 -j DROP\n'
-          + '-A FORWARD -p udp --dport 7001 -j REJECT\nCOMMIT\n',
+        text:
+          `link br0 bridge\nlink vp veth p/eth0 master br0\nlink vq veth q/eth0 master br0 hairpin\nlink vs veth s/eth0 master br0\n` +
+          `addr 10.1.0.1/24 dev br0\nsysctl net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=${callIptables}`,
+        iptables:
+          '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -p udp --dport 7000 -j DROP\n' +
+          '-A FORWARD -p udp --dport 7001 -j REJECT\nCOMMIT\n',
       },
       q: 'link eth0 veth n/vq\naddr 10.1.0.3/24 dev eth0\nroute add default via 10.1.0.1\nsocket udp 9000',
       s: 'link eth0 veth n/vs\naddr 10.1.0.4/24 dev eth0\nroute add default via 10.1.0.1',
@@ -310,15 +324,17 @@ export const SCENARIOS: readonly Scenario[] = [
     hosts: {
       p: 'link eth0 veth n/vp\naddr 10.1.0.2/24 dev eth0\nroute add default via 10.1.0.1\nsocket udp 9000',
       n: {
-        text: `link br0 bridge\nlink vp veth p/eth0 master br0 ${hairpin}\nlink vq veth q/eth0 master br0 ${hairpin}\nlink vu veth u/eth0\n`
-          + `addr 10.1.0.1/24 dev br0\naddr 10.2.0.1/24 dev vu\nsysctl net.ipv4.ip_forward=1`,
-        iptables: '*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n'
-          + '-A PREROUTING -d 10.96.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.3:9000\n'
-          + '-A PREROUTING -d 10.96.0.2/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.2:9000\n'
-            + '-A PREROUTING -d 10.96.0.3/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.2.0.2:9001\n'
-          + '-A PREROUTING -d 10.96.0.4/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.77.0.2:9001\n'
-            + '-A PREROUTING -d 10.1.0.3/32 -p udp -m udp --dport 5353 -j DNAT --to-destination 10.1.0.2:9000\n'
-          + '-A PREROUTING -d 10.1.0.3/32 -p udp -m udp --dport 5354 -j DNAT --to-destination 10.1.0.1:9001\nCOMMIT\n',
+        text:
+          `link br0 bridge\nlink vp veth p/eth0 master br0 ${hairpin}\nlink vq veth q/eth0 master br0 ${hairpin}\nlink vu veth u/eth0\n` +
+          `addr 10.1.0.1/24 dev br0\naddr 10.2.0.1/24 dev vu\nsysctl net.ipv4.ip_forward=1`,
+        iptables:
+          '*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n' +
+          '-A PREROUTING -d 10.96.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.3:9000\n' +
+          '-A PREROUTING -d 10.96.0.2/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.2:9000\n' +
+          '-A PREROUTING -d 10.96.0.3/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.2.0.2:9001\n' +
+          '-A PREROUTING -d 10.96.0.4/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.77.0.2:9001\n' +
+          '-A PREROUTING -d 10.1.0.3/32 -p udp -m udp --dport 5353 -j DNAT --to-destination 10.1.0.2:9000\n' +
+          '-A PREROUTING -d 10.1.0.3/32 -p udp -m udp --dport 5354 -j DNAT --to-destination 10.1.0.1:9001\nCOMMIT\n',
       },
       q: 'link eth0 veth n/vq\naddr 10.1.0.3/24 dev eth0\nroute add default via 10.1.0.1\nsocket udp 9000',
       u: 'link eth0 veth n/vu\naddr 10.2.0.2/24 dev eth0\nroute add default via 10.2.0.1',
@@ -337,8 +353,9 @@ export const SCENARIOS: readonly Scenario[] = [
   })),
   {
     name: 'fragments through a router with conntrack: put together, cut again as they were; overlaps and duplicates at the host',
-    hosts: chain('', { iptables: '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n'
-      + '-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n' }),
+    hosts: chain('', {
+      iptables: '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n' + '-A FORWARD -m conntrack --ctstate INVALID -j DROP\nCOMMIT\n',
+    }),
     probes: [
       { from: 'a', packet: echo },
       { from: 'a', packet: fragment(1, 0, 600, true) },
@@ -361,17 +378,23 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'two equal ways: each flow stays on one, and an own source keeps to its own way',
     hosts: {
-      a: 'link eth0 veth r/ra\nlink eth1 veth r/rc\naddr 10.1.0.2/24 dev eth0\naddr 10.3.0.2/24 dev eth1\n'
-        + 'route add 10.9.0.0/24 nexthop via 10.1.0.1 nexthop via 10.3.0.1',
+      a:
+        'link eth0 veth r/ra\nlink eth1 veth r/rc\naddr 10.1.0.2/24 dev eth0\naddr 10.3.0.2/24 dev eth1\n' +
+        'route add 10.9.0.0/24 nexthop via 10.1.0.1 nexthop via 10.3.0.1',
       r: 'link ra veth a/eth0\nlink rc veth a/eth1\naddr 10.1.0.1/24 dev ra\naddr 10.3.0.1/24 dev rc\naddr 10.9.0.1/24 dev lo',
     },
-    probes: ['10.1.0.2', '10.3.0.2', '10.1.0.2', '10.3.0.2'].map((src) => ({ from: 'a', udp: { src, dst: '10.9.0.1', dport: 9, size: 10,
-      pmtudisc: 0 as const } })),
+    probes: ['10.1.0.2', '10.3.0.2', '10.1.0.2', '10.3.0.2'].map((src) => ({
+      from: 'a',
+      udp: { src, dst: '10.9.0.1', dport: 9, size: 10, pmtudisc: 0 as const },
+    })),
   },
   {
     name: 'routes of the table local beside longer ones of main',
-    hosts: chain('route add local 10.40.0.0/16 dev lo table local\nroute add 10.40.1.0/24 via 10.2.0.2\n'
-      + 'route add local 10.41.0.0/24 dev lo table local\nroute add 127.5.0.0/16 via 10.2.0.2', { b: 'addr 10.40.1.1/32 dev lo' }),
+    hosts: chain(
+      'route add local 10.40.0.0/16 dev lo table local\nroute add 10.40.1.0/24 via 10.2.0.2\n' +
+        'route add local 10.41.0.0/24 dev lo table local\nroute add 127.5.0.0/16 via 10.2.0.2',
+      { b: 'addr 10.40.1.1/32 dev lo' },
+    ),
     probes: [
       { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.40.2.1', proto: 'icmp' }) },
       { from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.40.1.1', proto: 'icmp' }) },
@@ -382,17 +405,19 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'the same with a rule: the table local comes first',
-    hosts: chain('route add local 10.40.0.0/16 dev lo table local\nroute add 10.40.1.0/24 via 10.2.0.2\n'
-      + 'rule add pref 100 fwmark 7 lookup 100', { b: 'addr 10.40.1.1/32 dev lo' }),
+    hosts: chain('route add local 10.40.0.0/16 dev lo table local\nroute add 10.40.1.0/24 via 10.2.0.2\n' + 'rule add pref 100 fwmark 7 lookup 100', {
+      b: 'addr 10.40.1.1/32 dev lo',
+    }),
     probes: [{ from: 'a', packet: packetOf({ src: '10.1.0.2', dst: '10.40.1.1', proto: 'icmp' }) }],
   },
   {
     name: 'a bridge port with a smaller MTU; bridge-nf cuts what is too big, and drops it with DF',
     hosts: {
       p: 'link eth0 veth n/vp\naddr 10.1.0.2/24 dev eth0',
-      n: { text: 'link br0 bridge mtu 1400\nlink vp veth p/eth0 master br0\nlink vq veth q/eth0 mtu 1400 master br0\n'
-        + 'addr 10.1.0.1/24 dev br0', iptables: '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -p tcp -j DROP\n'
-          + 'COMMIT\n' },
+      n: {
+        text: 'link br0 bridge mtu 1400\nlink vp veth p/eth0 master br0\nlink vq veth q/eth0 mtu 1400 master br0\n' + 'addr 10.1.0.1/24 dev br0',
+        iptables: '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -p tcp -j DROP\n' + 'COMMIT\n',
+      },
       q: 'link eth0 veth n/vq mtu 1400\naddr 10.1.0.3/24 dev eth0\nsocket udp 9000',
     },
     probes: [
@@ -405,8 +430,9 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'a neighbour grows stale: used, it is asked again after five seconds, and forgotten after three questions',
     hosts: {
-      a: 'link eth0 veth b/eth0\naddr 10.1.0.2/24 dev eth0\nneigh add 10.1.0.3 lladdr 02:00:00:00:02:01 dev eth0 nud stale\n'
-        + 'neigh add 10.1.0.4 lladdr 02:00:00:00:02:01 dev eth0 nud stale',
+      a:
+        'link eth0 veth b/eth0\naddr 10.1.0.2/24 dev eth0\nneigh add 10.1.0.3 lladdr 02:00:00:00:02:01 dev eth0 nud stale\n' +
+        'neigh add 10.1.0.4 lladdr 02:00:00:00:02:01 dev eth0 nud stale',
       b: 'link eth0 veth a/eth0\naddr 10.1.0.3/24 dev eth0\nsocket udp 9000',
     },
     probes: [
@@ -421,8 +447,9 @@ export const SCENARIOS: readonly Scenario[] = [
       p: 'link eth0 veth n/vp\naddr 10.1.0.2/24 dev eth0\nroute add default via 10.1.0.1',
       n: {
         text: 'link br0 bridge\nlink vp veth p/eth0 master br0\nlink vq veth q/eth0 master br0\naddr 10.1.0.1/24 dev br0\nsysctl net.ipv4.ip_forward=1',
-        iptables: '*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n'
-          + '-A PREROUTING -d 10.96.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.3:9000\nCOMMIT\n',
+        iptables:
+          '*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n' +
+          '-A PREROUTING -d 10.96.0.1/32 -p udp -m udp --dport 53 -j DNAT --to-destination 10.1.0.3:9000\nCOMMIT\n',
       },
       q: 'link eth0 veth n/vq\naddr 10.1.0.3/24 dev eth0\nroute add default via 10.1.0.1\nsocket udp 9000',
     },
@@ -452,13 +479,14 @@ function fragment(id: number, offset: number, size: number, more: boolean, df = 
 }
 
 function vxlanHosts(flags: string): Hosts {
-  const host = (own: number, other: number, peer: string): string => `link eth0 veth ${peer}/eth0`
-    + `\nlink vx vxlan id 1 local 192.168.0.${own} dstport 8472 ${flags}\n`
-    + `addr 192.168.0.${own}/24 dev eth0\naddr 10.9.${own}.0/32 dev vx\nroute add 10.9.${other}.0/24 via 10.9.${other}.0 dev vx onlink\n`
-      + `route add 10.9.3.0/24 via 10.9.3.0 dev vx onlink\n`
-    + `route add 10.9.4.0/24 via 10.9.4.0 dev vx onlink\nneigh add 10.9.${other}.0 lladdr ${formatMac(macFor(other, 2))} dev vx nud permanent\n`
-    + `neigh add 10.9.3.0 lladdr 02:00:00:00:77:77 dev vx nud permanent\nneigh add 10.9.4.0 lladdr 02:00:00:00:78:78 dev vx nud permanent\n`
-    + `fdb add ${formatMac(macFor(other, 2))} dev vx dst 192.168.0.${other} self permanent\n`
-      + `fdb add 02:00:00:00:78:78 dev vx dst 192.168.0.${other} vni 9 self permanent`
+  const host = (own: number, other: number, peer: string): string =>
+    `link eth0 veth ${peer}/eth0` +
+    `\nlink vx vxlan id 1 local 192.168.0.${own} dstport 8472 ${flags}\n` +
+    `addr 192.168.0.${own}/24 dev eth0\naddr 10.9.${own}.0/32 dev vx\nroute add 10.9.${other}.0/24 via 10.9.${other}.0 dev vx onlink\n` +
+    `route add 10.9.3.0/24 via 10.9.3.0 dev vx onlink\n` +
+    `route add 10.9.4.0/24 via 10.9.4.0 dev vx onlink\nneigh add 10.9.${other}.0 lladdr ${formatMac(macFor(other, 2))} dev vx nud permanent\n` +
+    `neigh add 10.9.3.0 lladdr 02:00:00:00:77:77 dev vx nud permanent\nneigh add 10.9.4.0 lladdr 02:00:00:00:78:78 dev vx nud permanent\n` +
+    `fdb add ${formatMac(macFor(other, 2))} dev vx dst 192.168.0.${other} self permanent\n` +
+    `fdb add 02:00:00:00:78:78 dev vx dst 192.168.0.${other} vni 9 self permanent`
   return { a: host(1, 2, 'b'), b: host(2, 1, 'a') }
 }

@@ -7,24 +7,26 @@ import { Simulation, TIME_LIMIT_NS } from '../../src/sim/simulation.js'
 describe('the event queue', () => {
   it('gives events by time, and those of one time as they came, whatever is taken in between', () => {
     const action = fc.oneof(fc.record({ push: fc.integer({ min: 0, max: 20 }) }), fc.constant('pop' as const))
-    fc.assert(fc.property(fc.array(action, { maxLength: 400 }), (actions) => {
-      const queue = new EventQueue()
-      const naive: { time: number; id: number }[] = []
-      actions.forEach((step, id) => {
-        if (step !== 'pop') {
-          queue.push(step.push, 1, id)
-          naive.push({ time: step.push, id })
-          return
-        }
-        const first = naive.reduce<(typeof naive)[number] | undefined>((best, next) => (best === undefined || next.time < best.time ? next : best), undefined)
-        expect(queue.peekTime()).toBe(first === undefined ? Infinity : first.time)
-        if (first === undefined) return
-        expect(queue.peekArg()).toBe(first.id)
-        queue.pop()
-        naive.splice(naive.indexOf(first), 1)
-      })
-      expect(queue.length).toBe(naive.length)
-    }))
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 400 }), (actions) => {
+        const queue = new EventQueue()
+        const naive: { time: number; id: number }[] = []
+        actions.forEach((step, id) => {
+          if (step !== 'pop') {
+            queue.push(step.push, 1, id)
+            naive.push({ time: step.push, id })
+            return
+          }
+          const first = naive.reduce<(typeof naive)[number] | undefined>((best, next) => (best === undefined || next.time < best.time ? next : best), undefined)
+          expect(queue.peekTime()).toBe(first === undefined ? Infinity : first.time)
+          if (first === undefined) return
+          expect(queue.peekArg()).toBe(first.id)
+          queue.pop()
+          naive.splice(naive.indexOf(first), 1)
+        })
+        expect(queue.length).toBe(naive.length)
+      }),
+    )
   })
 
   it('holds more than it began with', () => {

@@ -170,7 +170,10 @@ describe('the checks themselves', () => {
     const half = [parseSource('src/a.ts', "import './b.js'"), parseSource('src/b.ts', "import { c } from './c.js'")]
     expect(importCycles([...half, parseSource('src/c.ts', "export * from './a.js'")])).toEqual(['src/a.ts → src/b.ts → src/c.ts → src/a.ts'])
     expect(importCycles([...half, parseSource('src/c.ts', "import type { A } from './a.js'")])).toEqual([])
-    const early = [parseSource('src/a.ts', "import { b } from './b.js'\nconst c = b + 1"), parseSource('src/b.ts', "import { c } from './a.js'\nconst d = () => c")]
+    const early = [
+      parseSource('src/a.ts', "import { b } from './b.js'\nconst c = b + 1"),
+      parseSource('src/b.ts', "import { c } from './a.js'\nconst d = () => c"),
+    ]
     expect(early.flatMap((source) => earlyUses(source, early))).toEqual(['src/a.ts:2: b is read while the module loads'])
   })
 })

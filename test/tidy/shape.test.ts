@@ -83,7 +83,8 @@ const impurity: Check = ({ path, tree }) => {
 function namesDeclaredIn(tree: ts.SourceFile): Set<string> {
   const names = new Set<string>()
   walk(tree, (node) => {
-    const declares = ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node) || ts.isFunctionDeclaration(node) || ts.isImportSpecifier(node)
+    const declares =
+      ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node) || ts.isFunctionDeclaration(node) || ts.isImportSpecifier(node)
     if (declares && node.name !== undefined && ts.isIdentifier(node.name)) names.add(node.name.text)
   })
   return names
@@ -118,7 +119,8 @@ function isCold(node: ts.Node): boolean {
   let inFunction = false
   for (let at: ts.Node | undefined = node; at !== undefined; at = at.parent) {
     if (ts.isConstructorDeclaration(at)) return true
-    const named = ts.isFunctionDeclaration(at) || ts.isMethodDeclaration(at) || ts.isAccessor(at) || (ts.isArrowFunction(at) && ts.isVariableDeclaration(at.parent))
+    const named =
+      ts.isFunctionDeclaration(at) || ts.isMethodDeclaration(at) || ts.isAccessor(at) || (ts.isArrowFunction(at) && ts.isVariableDeclaration(at.parent))
     if (!named) continue
     inFunction = true
     const documented = ts.isArrowFunction(at) ? at.parent.parent.parent : at

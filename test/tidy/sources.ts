@@ -103,7 +103,9 @@ function importedNames(node: ts.ImportDeclaration): string[] {
 
 function targetOf(importer: string, specifier: string): string | undefined {
   if (!specifier.startsWith('.')) return undefined
-  return normalize(join(dirname(importer), specifier)).replaceAll('\\', '/').replace(/\.js$/, '.ts')
+  return normalize(join(dirname(importer), specifier))
+    .replaceAll('\\', '/')
+    .replace(/\.js$/, '.ts')
 }
 
 /**
@@ -139,7 +141,8 @@ export function earlyUses(source: Source, sources: readonly Source[]): string[] 
   const complaints: string[] = []
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node) || ts.isTypeNode(node) || ts.isFunctionLike(node)) return
-    if (ts.isIdentifier(node) && early.includes(node.text)) complaints.push(`${source.path}:${lineOf(source.tree, node)}: ${node.text} is read while the module loads`)
+    if (ts.isIdentifier(node) && early.includes(node.text))
+      complaints.push(`${source.path}:${lineOf(source.tree, node)}: ${node.text} is read while the module loads`)
     ts.forEachChild(node, visit)
   }
   visit(source.tree)

@@ -50,7 +50,7 @@ describe('the incremental update', () => {
     [0xffff, 0x0100],
     [0xff12, 0x0013],
     [0x44ca, 0x45ca],
-  ])('equals what flannel\'s proxy and the kernel write when the TTL falls by one: %s', (before, after) => {
+  ])("equals what flannel's proxy and the kernel write when the TTL falls by one: %s", (before, after) => {
     expect(updateChecksum(before, 0x4011, 0x3f11)).toBe(after)
   })
 

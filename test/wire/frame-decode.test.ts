@@ -151,7 +151,7 @@ describe('what a row can and cannot say', () => {
     expect(decoded(odd)).toMatchObject({ payloadKind: PAYLOAD_RAW, payloadLength: 18, sport: 40000, dport: 9000, corrupt: 0 })
   })
 
-  it('keeps what flannel\'s proxy passes on blindly (vectors A, G): garbage where the UDP header should be', () => {
+  it("keeps what flannel's proxy passes on blindly (vectors A, G): garbage where the UDP header should be", () => {
     const packet = decoded(hex('4500001c00014000401103ca0a010f020a0114031415161718191a1b'), 'none')
     expect(packet).toMatchObject({ payloadKind: PAYLOAD_RAW, ttl: 64, payloadBytes: hex('1415161718191a1b') })
   })
@@ -251,7 +251,10 @@ function arpRow(): fc.Arbitrary<Packet> {
 }
 
 function ipFields(): fc.Arbitrary<Partial<Packet>> {
-  const options = fc.option(fc.integer({ min: 1, max: 10 }).chain((words) => fc.uint8Array({ minLength: 4 * words, maxLength: 4 * words })), { nil: null })
+  const options = fc.option(
+    fc.integer({ min: 1, max: 10 }).chain((words) => fc.uint8Array({ minLength: 4 * words, maxLength: 4 * words })),
+    { nil: null },
+  )
   return fc.record({ src: int32, dst: int32, tos: uint8, ttl: uint8, ipId: uint16, dontFragment: bit, ipOptions: options })
 }
 

@@ -30,7 +30,7 @@ describe('a frame in words', () => {
     expect(lines[3]).toBe('      UDP 40000 > 9000, length 1473')
   })
 
-  it('looks into IPIP and flannel\'s UDP', () => {
+  it("looks into IPIP and flannel's UDP", () => {
     const inner = udpRow(10)
     const fields = { payloadKind: PAYLOAD_INNER, payloadLength: 38, inner }
     expect(words(udpRow(0, { ...fields, proto: 4, ipLength: 58 }))).toHaveLength(4)

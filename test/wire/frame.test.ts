@@ -44,7 +44,7 @@ describe('whole frames', () => {
     expect(frameLength(request)).toBe(42)
   })
 
-  it('writes the ICMP error that flannel\'s proxy sends (vector C), quoting 28 bytes of the offender', () => {
+  it("writes the ICMP error that flannel's proxy sends (vector C), quoting 28 bytes of the offender", () => {
     // Vector C's offender has a pattern where its UDP header should be: only raw bytes say that.
     const l4 = Uint8Array.from({ length: 20 }, (_, i) => 0x14 + i)
     const raw = { payloadKind: PAYLOAD_RAW, payloadLength: 20, payloadBytes: l4 }
@@ -82,7 +82,11 @@ describe('whole frames', () => {
   })
 
   it('complements the L4 checksum of a corrupt packet and leaves the rest', () => {
-    for (const [proto, at] of [[17, 6], [6, 16], [1, 2]] as const) {
+    for (const [proto, at] of [
+      [17, 6],
+      [6, 16],
+      [1, 2],
+    ] as const) {
       const length = proto === 6 ? 20 : 8
       const fields = { ...bare, proto, ipLength: 20 + length + 5 }
       const right = encodeIp(udpRow(5, fields))

@@ -6,8 +6,16 @@ import { CompiledSet, SECOND_NS, SET_BITMAP_PORT, SET_IP, SET_IP_PORT, SET_LIST,
 
 const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, igmp: 2, tcp: 6, udp: 17, gre: 47, esp: 50, ah: 51, sctp: 132, udplite: 136 }
 const ICMP_NAMES: Readonly<Record<string, number>> = {
-  'echo-reply': 0, 'network-unreachable': 0x300, 'host-unreachable': 0x301, 'protocol-unreachable': 0x302, 'port-unreachable': 0x303,
-  'fragmentation-needed': 0x304, 'echo-request': 0x800, 'ttl-zero-during-transit': 0xb00, 'ttl-zero-during-reassembly': 0xb01, 'timestamp-request': 0xd00,
+  'echo-reply': 0,
+  'network-unreachable': 0x300,
+  'host-unreachable': 0x301,
+  'protocol-unreachable': 0x302,
+  'port-unreachable': 0x303,
+  'fragmentation-needed': 0x304,
+  'echo-request': 0x800,
+  'ttl-zero-during-transit': 0xb00,
+  'ttl-zero-during-reassembly': 0xb01,
+  'timestamp-request': 0xd00,
   'timestamp-reply': 0xe00,
 }
 

@@ -8,18 +8,80 @@ import { unreachable } from '../../base/assert.js'
 import { maskOf } from '../../base/cidr.js'
 import type { AddrType, CtState, Match, PortRange, Rule } from '../../dataplane/iptables.js'
 import {
-  FLAG_DEVICES, FLAG_PORTS, M_ADDRTYPE, M_CONNMARK, M_CT_ADDRESS, M_CT_DIRECTION, M_CT_PORT, M_CT_PROTO, M_CT_STATE, M_CT_STATUS, M_DEVICE,
-  M_DPORT, M_DSCP, M_DST, M_END, M_FRAGMENT, M_ICMP, M_IPRANGE, M_LENGTH, M_LIMIT, M_MAC, M_MARK, M_MULTIPORT, M_NTH, M_PHYSDEV, M_PHYSDEV_IS,
-  M_PKTTYPE, M_PROTO, M_RANDOM, M_RECENT, M_RPFILTER, M_SET, M_SPORT, M_SRC, M_TCP_FLAGS, M_TOS, M_TTL, M_UNKNOWN, MATCH_INDEX_SHIFT,
-  MATCH_INVERT, MATCH_LENGTH_SHIFT, R_DPORT, R_DPORT_RANGE, R_DST, R_DST_MASK, R_FLAGS, R_IN, R_MATCH, R_OUT, R_PROTO, R_SPORT, R_SPORT_RANGE,
-  R_SRC, R_SRC_MASK,
+  FLAG_DEVICES,
+  FLAG_PORTS,
+  M_ADDRTYPE,
+  M_CONNMARK,
+  M_CT_ADDRESS,
+  M_CT_DIRECTION,
+  M_CT_PORT,
+  M_CT_PROTO,
+  M_CT_STATE,
+  M_CT_STATUS,
+  M_DEVICE,
+  M_DPORT,
+  M_DSCP,
+  M_DST,
+  M_END,
+  M_FRAGMENT,
+  M_ICMP,
+  M_IPRANGE,
+  M_LENGTH,
+  M_LIMIT,
+  M_MAC,
+  M_MARK,
+  M_MULTIPORT,
+  M_NTH,
+  M_PHYSDEV,
+  M_PHYSDEV_IS,
+  M_PKTTYPE,
+  M_PROTO,
+  M_RANDOM,
+  M_RECENT,
+  M_RPFILTER,
+  M_SET,
+  M_SPORT,
+  M_SRC,
+  M_TCP_FLAGS,
+  M_TOS,
+  M_TTL,
+  M_UNKNOWN,
+  MATCH_INDEX_SHIFT,
+  MATCH_INVERT,
+  MATCH_LENGTH_SHIFT,
+  R_DPORT,
+  R_DPORT_RANGE,
+  R_DST,
+  R_DST_MASK,
+  R_FLAGS,
+  R_IN,
+  R_MATCH,
+  R_OUT,
+  R_PROTO,
+  R_SPORT,
+  R_SPORT_RANGE,
+  R_SRC,
+  R_SRC_MASK,
 } from './bytecode.js'
 import type { RuleCompiler } from './compile.js'
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_EXPECTED, IPS_SEEN_REPLY } from './conntrack-tuple.js'
 import { RECENT_RCHECK, RECENT_REMOVE, RECENT_SET, RECENT_UPDATE } from './match-state.js'
 import {
-  ADDRTYPE_LIMIT_IN, ADDRTYPE_LIMIT_OUT, ADDRTYPE_SRC, MULTIPORT_DPORTS, MULTIPORT_SPORTS, PHYSDEV_IN, PHYSDEV_IS_BRIDGED, PHYSDEV_IS_IN,
-  PHYSDEV_IS_OUT, PHYSDEV_OUT, RPFILTER_ACCEPT_LOCAL, RPFILTER_LOOSE, RPFILTER_VALIDMARK, STATE_DNAT, STATE_SNAT,
+  ADDRTYPE_LIMIT_IN,
+  ADDRTYPE_LIMIT_OUT,
+  ADDRTYPE_SRC,
+  MULTIPORT_DPORTS,
+  MULTIPORT_SPORTS,
+  PHYSDEV_IN,
+  PHYSDEV_IS_BRIDGED,
+  PHYSDEV_IS_IN,
+  PHYSDEV_IS_OUT,
+  PHYSDEV_OUT,
+  RPFILTER_ACCEPT_LOCAL,
+  RPFILTER_LOOSE,
+  RPFILTER_VALIDMARK,
+  STATE_DNAT,
+  STATE_SNAT,
 } from './match.js'
 
 /** Fields of the row that remember which match they came from, in the kernel's order. */
@@ -36,7 +98,18 @@ const MODULE_PROTOS = { tcp: 6, udp: 17, sctp: 132, icmp: 1 } as const
 const CT_STATE_BITS: Readonly<Record<CtState, number>> = { INVALID: 1, NEW: 2, ESTABLISHED: 4, RELATED: 8, UNTRACKED: 0x40, SNAT: STATE_SNAT, DNAT: STATE_DNAT }
 const CT_STATUS_BITS = { NONE: 0, EXPECTED: IPS_EXPECTED, SEEN_REPLY: IPS_SEEN_REPLY, ASSURED: IPS_ASSURED, CONFIRMED: IPS_CONFIRMED } as const
 const ADDR_TYPES: readonly AddrType[] = [
-  'UNSPEC', 'UNICAST', 'LOCAL', 'BROADCAST', 'ANYCAST', 'MULTICAST', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'THROW', 'NAT', 'XRESOLVE',
+  'UNSPEC',
+  'UNICAST',
+  'LOCAL',
+  'BROADCAST',
+  'ANYCAST',
+  'MULTICAST',
+  'BLACKHOLE',
+  'UNREACHABLE',
+  'PROHIBIT',
+  'THROW',
+  'NAT',
+  'XRESOLVE',
 ]
 const RECENT_ACTIONS = { set: RECENT_SET, rcheck: RECENT_RCHECK, update: RECENT_UPDATE, remove: RECENT_REMOVE } as const
 const TTL_COMPARES = { eq: 0, ne: 1, lt: 2, gt: 3 } as const
@@ -272,10 +345,18 @@ function compileOtherMatch(compiler: RuleCompiler, match: OtherMatch): Typed {
       return cost === undefined ? unknown(compiler, `-m limit --limit ${match.rate}`) : [M_LIMIT, compiler.limits.add(cost, match.burst)]
     }
     case 'recent':
-      return [M_RECENT, compiler.recents.add({
-        action: RECENT_ACTIONS[match.action], list: compiler.recents.list(match.name), source: match.side === 'source', mask: match.mask,
-        windowNs: (match.seconds ?? 0) * 1e9, hitcount: match.hitcount ?? 0, reap: match.reap ?? false,
-      })]
+      return [
+        M_RECENT,
+        compiler.recents.add({
+          action: RECENT_ACTIONS[match.action],
+          list: compiler.recents.list(match.name),
+          source: match.side === 'source',
+          mask: match.mask,
+          windowNs: (match.seconds ?? 0) * 1e9,
+          hitcount: match.hitcount ?? 0,
+          reap: match.reap ?? false,
+        }),
+      ]
     case 'unknown':
       return unknown(compiler, match.text)
     default:

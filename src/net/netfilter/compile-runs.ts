@@ -1,6 +1,18 @@
 /** Chains → the classifier's runs: bit vectors over stretches of at least RUN_MIN and at most RUN_MAX rules. Cold. */
 import {
-  FLAG_PORTS, R_DPORT, R_DPORT_RANGE, R_DST, R_DST_MASK, R_FLAGS, R_PROTO, R_RUN, R_SPORT, R_SPORT_RANGE, R_SRC, R_SRC_MASK, RULE_STRIDE,
+  FLAG_PORTS,
+  R_DPORT,
+  R_DPORT_RANGE,
+  R_DST,
+  R_DST_MASK,
+  R_FLAGS,
+  R_PROTO,
+  R_RUN,
+  R_SPORT,
+  R_SPORT_RANGE,
+  R_SRC,
+  R_SRC_MASK,
+  RULE_STRIDE,
 } from './bytecode.js'
 import type { ClassifierField, ClassifierRun } from './classify.js'
 
@@ -38,12 +50,16 @@ function compileRun(rules: Int32Array, start: number, count: number): Classifier
     const ranges = Array.from({ length: count }, (_, i) => rangeOf(start + i * RULE_STRIDE))
     return compileField(ranges, any, vectors)
   }
-  const address = (value: number, mask: number) => (at: number): Range => {
-    const first = rules[at + value] >>> 0
-    return [first, (first | ~rules[at + mask]) >>> 0]
-  }
-  const port = (first: number, range: number) => (at: number): Range =>
-    (rules[at + R_FLAGS] & FLAG_PORTS) === 0 ? ANY_PORT : [rules[at + first], rules[at + first] + rules[at + range]]
+  const address =
+    (value: number, mask: number) =>
+    (at: number): Range => {
+      const first = rules[at + value] >>> 0
+      return [first, (first | ~rules[at + mask]) >>> 0]
+    }
+  const port =
+    (first: number, range: number) =>
+    (at: number): Range =>
+      (rules[at + R_FLAGS] & FLAG_PORTS) === 0 ? ANY_PORT : [rules[at + first], rules[at + first] + rules[at + range]]
   const fields = {
     src: field(address(R_SRC, R_SRC_MASK), ANY_ADDRESS),
     dst: field(address(R_DST, R_DST_MASK), ANY_ADDRESS),
@@ -85,12 +101,15 @@ class VectorPool {
 function compileField(ranges: readonly Range[], any: Range, vectors: VectorPool): ClassifierField {
   const words = (ranges.length + 31) >>> 5
   const vector = new Int32Array(words)
-  const events = ranges.flatMap(([first, last], rule) => [{ value: first, rule, set: true }, { value: last + 1, rule, set: false }])
+  const events = ranges.flatMap(([first, last], rule) => [
+    { value: first, rule, set: true },
+    { value: last + 1, rule, set: false },
+  ])
   events.push({ value: any[0], rule: -1, set: true })
   events.sort((a, b) => a.value - b.value)
   const firsts: number[] = []
   const offsets: number[] = []
-  for (let i = 0; i < events.length; ) {
+  for (let i = 0; i < events.length;) {
     const { value } = events[i]
     for (; i < events.length && events[i].value === value; i++) {
       const { rule, set } = events[i]

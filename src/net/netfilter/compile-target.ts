@@ -2,19 +2,56 @@
 import { unreachable } from '../../base/assert.js'
 import type { IptablesState, Match, NatRange, PortRange, RejectType, Rule, Target } from '../../dataplane/iptables.js'
 import {
-  NAT_MAP_IPS, NAT_PERSISTENT, NAT_PROTO_SPECIFIED, NAT_RANDOM, NAT_RANDOM_FULLY, REJECT_ADMIN_PROHIBITED, REJECT_HOST_PROHIBITED,
-  REJECT_HOST_UNREACHABLE, REJECT_NET_PROHIBITED, REJECT_NET_UNREACHABLE, REJECT_PORT_UNREACHABLE, REJECT_PROTO_UNREACHABLE, REJECT_TCP_RESET,
-  RULE_STRIDE, T_ACCEPT, T_CONNMARK_RESTORE, T_CONNMARK_SAVE, T_CONNMARK_SET, T_DNAT, T_DROP, T_DSCP, T_GOTO, T_JUMP, T_LOG, T_MARK, T_MASQUERADE,
-  T_NONE, T_NOTRACK, T_REDIRECT, T_REJECT, T_RETURN, T_SET, T_SNAT, T_TCPMSS, T_TTL, T_UNKNOWN,
+  NAT_MAP_IPS,
+  NAT_PERSISTENT,
+  NAT_PROTO_SPECIFIED,
+  NAT_RANDOM,
+  NAT_RANDOM_FULLY,
+  REJECT_ADMIN_PROHIBITED,
+  REJECT_HOST_PROHIBITED,
+  REJECT_HOST_UNREACHABLE,
+  REJECT_NET_PROHIBITED,
+  REJECT_NET_UNREACHABLE,
+  REJECT_PORT_UNREACHABLE,
+  REJECT_PROTO_UNREACHABLE,
+  REJECT_TCP_RESET,
+  RULE_STRIDE,
+  T_ACCEPT,
+  T_CONNMARK_RESTORE,
+  T_CONNMARK_SAVE,
+  T_CONNMARK_SET,
+  T_DNAT,
+  T_DROP,
+  T_DSCP,
+  T_GOTO,
+  T_JUMP,
+  T_LOG,
+  T_MARK,
+  T_MASQUERADE,
+  T_NONE,
+  T_NOTRACK,
+  T_REDIRECT,
+  T_REJECT,
+  T_RETURN,
+  T_SET,
+  T_SNAT,
+  T_TCPMSS,
+  T_TTL,
+  T_UNKNOWN,
 } from './bytecode.js'
 import type { CompiledChain, RuleCompiler } from './compile.js'
 import { CLAMP_TO_PMTU, TTL_DEC, TTL_INC, TTL_SET } from './target.js'
 
 /** packet.rejectWith of each --reject-with. */
 export const REJECT_TYPES: Readonly<Record<RejectType, number>> = {
-  'icmp-net-unreachable': REJECT_NET_UNREACHABLE, 'icmp-host-unreachable': REJECT_HOST_UNREACHABLE, 'icmp-proto-unreachable': REJECT_PROTO_UNREACHABLE,
-  'icmp-port-unreachable': REJECT_PORT_UNREACHABLE, 'icmp-net-prohibited': REJECT_NET_PROHIBITED, 'icmp-host-prohibited': REJECT_HOST_PROHIBITED,
-  'icmp-admin-prohibited': REJECT_ADMIN_PROHIBITED, 'tcp-reset': REJECT_TCP_RESET,
+  'icmp-net-unreachable': REJECT_NET_UNREACHABLE,
+  'icmp-host-unreachable': REJECT_HOST_UNREACHABLE,
+  'icmp-proto-unreachable': REJECT_PROTO_UNREACHABLE,
+  'icmp-port-unreachable': REJECT_PORT_UNREACHABLE,
+  'icmp-net-prohibited': REJECT_NET_PROHIBITED,
+  'icmp-host-prohibited': REJECT_HOST_PROHIBITED,
+  'icmp-admin-prohibited': REJECT_ADMIN_PROHIBITED,
+  'tcp-reset': REJECT_TCP_RESET,
 }
 
 const TTL_ACTIONS = { set: TTL_SET, dec: TTL_DEC, inc: TTL_INC } as const

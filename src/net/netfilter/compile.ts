@@ -166,7 +166,13 @@ export function compileRules(state: IptablesState, sets: readonly IpSet[], word:
     bytes[end] = from.bytes ?? 0
   }
   return {
-    rules, ruleChains, ruleNumbers, fieldOrigins, packets, bytes, chains,
+    rules,
+    ruleChains,
+    ruleNumbers,
+    fieldOrigins,
+    packets,
+    bytes,
+    chains,
     matches: Int32Array.from(compiler.matches),
     targets: Int32Array.from(compiler.targets),
     sets: compiler.sets,

@@ -36,7 +36,13 @@ export function conntrackEntries(conntrack: Conntrack): readonly ConntrackEntry[
     const row = slot * ENTRY_STRIDE
     const proto = rows[row + E_PROTO]
     entries.push({
-      slot, proto, id: rows[row + E_ID], original: tuple(row), reply: tuple(row + E_REPLY), status: rows[row + E_STATUS], mark: rows[row + E_MARK],
+      slot,
+      proto,
+      id: rows[row + E_ID],
+      original: tuple(row),
+      reply: tuple(row + E_REPLY),
+      status: rows[row + E_STATUS],
+      mark: rows[row + E_MARK],
       ...(proto === PROTO_TCP ? { tcpState: TCP_STATES[rows[row + E_TCP_STATE]] } : {}),
       secondsLeft: Math.ceil((expires[slot] - now) / 1e9),
     })

@@ -6,8 +6,24 @@
 import type { Packet } from '../../wire/packet.js'
 import type { Netns } from '../netns.js'
 import {
-  E_DST, E_ID, E_NEXT, E_NEXT_BY_SOURCE, E_PORTS, E_PROTO, E_REPLY, E_REPLY_DST, E_REPLY_PORTS, E_REPLY_SRC, E_SRC, E_STATUS, ENTRY_STRIDE,
-  hashTuple, IPS_CONFIRMED, IPS_DYING, IPS_FREE, IPS_SRC_NAT_DONE,
+  E_DST,
+  E_ID,
+  E_NEXT,
+  E_NEXT_BY_SOURCE,
+  E_PORTS,
+  E_PROTO,
+  E_REPLY,
+  E_REPLY_DST,
+  E_REPLY_PORTS,
+  E_REPLY_SRC,
+  E_SRC,
+  E_STATUS,
+  ENTRY_STRIDE,
+  hashTuple,
+  IPS_CONFIRMED,
+  IPS_DYING,
+  IPS_FREE,
+  IPS_SRC_NAT_DONE,
 } from './conntrack-tuple.js'
 
 const FIRST_CAPACITY = 64

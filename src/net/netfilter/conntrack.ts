@@ -15,14 +15,48 @@ import { STEP_CONNTRACK } from '../trace.js'
 import { NF_ACCEPT, NF_DROP } from './bytecode.js'
 import { ConntrackTable } from './conntrack-table.js'
 import {
-  TCP_SEGMENT_RST, TCP_STATE_CLOSE, TCP_STATE_ESTABLISHED, TCP_STATE_FIN_WAIT, TCP_STATE_IGNORE, TCP_STATE_INVALID, TCP_STATE_SYN_RECV,
-  TCP_STATE_SYN_SENT, TCP_STATE_TIME_WAIT, tcpSegmentKind, tcpTransition,
+  TCP_SEGMENT_RST,
+  TCP_STATE_CLOSE,
+  TCP_STATE_ESTABLISHED,
+  TCP_STATE_FIN_WAIT,
+  TCP_STATE_IGNORE,
+  TCP_STATE_INVALID,
+  TCP_STATE_SYN_RECV,
+  TCP_STATE_SYN_SENT,
+  TCP_STATE_TIME_WAIT,
+  tcpSegmentKind,
+  tcpTransition,
 } from './conntrack-tcp.js'
 import { conntrackTimeouts, TCP_TIMEOUT_UNACK, type ConntrackTimeouts } from './conntrack-timeouts.js'
 import {
-  beginsIcmp, CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_INVALID, CT_NEW, CT_RELATED, CT_RELATED_REPLY, CT_UNTRACKED, E_DST, E_PORTS, E_PROTO,
-  E_REPLY, E_REPLY_DST, E_REPLY_PORTS, E_REPLY_SRC, E_STATUS, E_TCP_CLOSING, E_TCP_LAST, E_TCP_STATE, ENTRY_STRIDE, invertPorts, IPS_ASSURED,
-  IPS_CONFIRMED, IPS_DYING, IPS_SEEN_REPLY, isIcmpError, isReply, portsOf,
+  beginsIcmp,
+  CT_ESTABLISHED,
+  CT_ESTABLISHED_REPLY,
+  CT_INVALID,
+  CT_NEW,
+  CT_RELATED,
+  CT_RELATED_REPLY,
+  CT_UNTRACKED,
+  E_DST,
+  E_PORTS,
+  E_PROTO,
+  E_REPLY,
+  E_REPLY_DST,
+  E_REPLY_PORTS,
+  E_REPLY_SRC,
+  E_STATUS,
+  E_TCP_CLOSING,
+  E_TCP_LAST,
+  E_TCP_STATE,
+  ENTRY_STRIDE,
+  invertPorts,
+  IPS_ASSURED,
+  IPS_CONFIRMED,
+  IPS_DYING,
+  IPS_SEEN_REPLY,
+  isIcmpError,
+  isReply,
+  portsOf,
 } from './conntrack-tuple.js'
 
 // What a protocol's part says of a packet

@@ -26,8 +26,13 @@ export const SET_BITMAP_PORT = 6
 export const SET_LIST = 7
 
 const KINDS: Readonly<Record<string, number>> = {
-  'hash:ip': SET_IP, 'hash:net': SET_NET, 'hash:ip,port': SET_IP_PORT, 'hash:net,port': SET_NET_PORT, 'hash:net,iface': SET_NET_IFACE,
-  'bitmap:port': SET_BITMAP_PORT, 'list:set': SET_LIST,
+  'hash:ip': SET_IP,
+  'hash:net': SET_NET,
+  'hash:ip,port': SET_IP_PORT,
+  'hash:net,port': SET_NET_PORT,
+  'hash:net,iface': SET_NET_IFACE,
+  'bitmap:port': SET_BITMAP_PORT,
+  'list:set': SET_LIST,
 }
 /** How many of src, dst a test must name. */
 const DIMENSIONS = [0, 1, 1, 2, 2, 2, 1, 0]

@@ -13,8 +13,26 @@ import type { Netns } from '../netns.js'
 import { STEP_NAT } from '../trace.js'
 import { HOOK_INPUT, HOOK_POSTROUTING, NAT_MAP_IPS, NAT_PERSISTENT, NAT_PROTO_SPECIFIED, NAT_RANDOM_ALL, NF_ACCEPT, NF_DROP } from './bytecode.js'
 import {
-  CT_RELATED, CT_RELATED_REPLY, E_DST, E_MASQUERADE, E_PORTS, E_PROTO, E_REPLY, E_REPLY_DST, E_REPLY_PORTS, E_REPLY_SRC, E_STATUS, ENTRY_STRIDE,
-  invertPorts, IPS_CONFIRMED, IPS_DST_NAT, IPS_DST_NAT_DONE, IPS_NAT_MASK, IPS_SRC_NAT, IPS_SRC_NAT_DONE, isReply,
+  CT_RELATED,
+  CT_RELATED_REPLY,
+  E_DST,
+  E_MASQUERADE,
+  E_PORTS,
+  E_PROTO,
+  E_REPLY,
+  E_REPLY_DST,
+  E_REPLY_PORTS,
+  E_REPLY_SRC,
+  E_STATUS,
+  ENTRY_STRIDE,
+  invertPorts,
+  IPS_CONFIRMED,
+  IPS_DST_NAT,
+  IPS_DST_NAT_DONE,
+  IPS_NAT_MASK,
+  IPS_SRC_NAT,
+  IPS_SRC_NAT_DONE,
+  isReply,
 } from './conntrack-tuple.js'
 import type { Conntrack } from './conntrack.js'
 

@@ -19,8 +19,19 @@ import { ipDefrag } from '../ip-fragment.js'
 import type { Netns } from '../netns.js'
 import { ROW_A, ROW_ACTION } from '../trace.js'
 import {
-  HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_STOLEN, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT,
-  TABLE_RAW, TABLE_SECURITY,
+  HOOK_FORWARD,
+  HOOK_INPUT,
+  HOOK_OUTPUT,
+  HOOK_POSTROUTING,
+  HOOK_PREROUTING,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_STOLEN,
+  TABLE_FILTER,
+  TABLE_MANGLE,
+  TABLE_NAT,
+  TABLE_RAW,
+  TABLE_SECURITY,
 } from './bytecode.js'
 import type { ClassifierRun } from './classify.js'
 import { compileRules, type CompiledRules, type RulesetFault } from './compile.js'
@@ -33,9 +44,30 @@ import type { Limits, Recents } from './match-state.js'
 import { manipOf, masqueradeDeviceChanged, natInitialized, natNullBinding, natPacket } from './nat.js'
 
 export {
-  HOOK_FORWARD, HOOK_INPUT, HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_INCOMPLETE, NF_STOLEN, REJECT_ADMIN_PROHIBITED,
-  REJECT_HOST_PROHIBITED, REJECT_HOST_UNREACHABLE, REJECT_ICMP_CODES, REJECT_NET_PROHIBITED, REJECT_NET_UNREACHABLE, REJECT_NONE,
-  REJECT_PORT_UNREACHABLE, REJECT_PROTO_UNREACHABLE, REJECT_TCP_RESET, TABLE_FILTER, TABLE_MANGLE, TABLE_NAT, TABLE_RAW, TABLE_SECURITY,
+  HOOK_FORWARD,
+  HOOK_INPUT,
+  HOOK_OUTPUT,
+  HOOK_POSTROUTING,
+  HOOK_PREROUTING,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_INCOMPLETE,
+  NF_STOLEN,
+  REJECT_ADMIN_PROHIBITED,
+  REJECT_HOST_PROHIBITED,
+  REJECT_HOST_UNREACHABLE,
+  REJECT_ICMP_CODES,
+  REJECT_NET_PROHIBITED,
+  REJECT_NET_UNREACHABLE,
+  REJECT_NONE,
+  REJECT_PORT_UNREACHABLE,
+  REJECT_PROTO_UNREACHABLE,
+  REJECT_TCP_RESET,
+  TABLE_FILTER,
+  TABLE_MANGLE,
+  TABLE_NAT,
+  TABLE_RAW,
+  TABLE_SECURITY,
 } from './bytecode.js'
 
 export const DEFRAG_CONNTRACK_IN = 1
@@ -316,5 +348,8 @@ export function compileNetfilter(netns: Netns, state: IptablesState, sets: reado
   if (state.tables.length === 0) return null
   if (!needsConntrack(state)) netns.conntrack = null
   else netns.conntrack ??= new Conntrack(netns)
-  return new Netfilter(netns, compileRules(state, sets, (text) => netns.world.word(text)))
+  return new Netfilter(
+    netns,
+    compileRules(state, sets, (text) => netns.world.word(text)),
+  )
 }

@@ -5,8 +5,28 @@ import { SCOPE_GLOBAL } from '../device.js'
 import { RouteResult } from '../fib.js'
 import { inetSelectAddr, outputMtu, routeOutputFrom } from '../route-output.js'
 import {
-  CONTINUE, HOOK_OUTPUT, NAT_MAP_IPS, NF_ACCEPT, NF_DROP, NF_INCOMPLETE, T_CONNMARK_RESTORE, T_CONNMARK_SAVE, T_CONNMARK_SET, T_DNAT, T_DSCP, T_LOG,
-  T_MARK, T_MASQUERADE, T_NOTRACK, T_REDIRECT, T_REJECT, T_SET, T_SNAT, T_TCPMSS, T_TTL, T_UNKNOWN,
+  CONTINUE,
+  HOOK_OUTPUT,
+  NAT_MAP_IPS,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_INCOMPLETE,
+  T_CONNMARK_RESTORE,
+  T_CONNMARK_SAVE,
+  T_CONNMARK_SET,
+  T_DNAT,
+  T_DSCP,
+  T_LOG,
+  T_MARK,
+  T_MASQUERADE,
+  T_NOTRACK,
+  T_REDIRECT,
+  T_REJECT,
+  T_SET,
+  T_SNAT,
+  T_TCPMSS,
+  T_TTL,
+  T_UNKNOWN,
 } from './bytecode.js'
 import { CT_UNTRACKED, E_MARK, E_MASQUERADE, ENTRY_STRIDE } from './conntrack-tuple.js'
 import { MANIP_DST, MANIP_SRC, natInitialized, natRange, natSetup } from './nat.js'

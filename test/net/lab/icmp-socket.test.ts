@@ -16,12 +16,15 @@ function ask(rule: string, destination: string, request: Parameters<typeof look>
 describe('OUTPUT rejects the VXLAN packet', () => {
   const rule = '-I OUTPUT -p udp --dport 8472 -j REJECT'
 
-  it.each([['an echo reply', '10.1.20.1', {}], ['a time exceeded', 'pod-b', { ttl: 2 }], ['a port unreachable', '10.1.20.1:9000', { proto: 'udp' }]] as const)(
-    'around %s of the host itself: nobody is told', (_, destination, request) => {
-      const seen = ask(rule, destination, request)
-      expect(at(seen, { netns: 'host-b', device: 'flannel.1', direction: 'tx' })).toHaveLength(1)
-      expect(at(seen, LOOPBACK)).toEqual([])
-    })
+  it.each([
+    ['an echo reply', '10.1.20.1', {}],
+    ['a time exceeded', 'pod-b', { ttl: 2 }],
+    ['a port unreachable', '10.1.20.1:9000', { proto: 'udp' }],
+  ] as const)('around %s of the host itself: nobody is told', (_, destination, request) => {
+    const seen = ask(rule, destination, request)
+    expect(at(seen, { netns: 'host-b', device: 'flannel.1', direction: 'tx' })).toHaveLength(1)
+    expect(at(seen, LOOPBACK)).toEqual([])
+  })
 
   it('around what a pod sent: the host hears of it over lo', () => {
     const [told, ...more] = at(ask(rule, 'pod-b'), LOOPBACK)

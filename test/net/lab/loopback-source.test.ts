@@ -8,12 +8,16 @@ describe('a pod asks itself', () => {
   const network = networkOf(flannelCluster({ backend: 'vxlan' }))
 
   it.each([
-    ['127.0.0.1', '127.0.0.1', '127.0.0.1'], ['127.9.9.9', '127.0.0.1', '127.9.9.9'], ['0.0.0.0', '127.0.0.1', '127.0.0.1'], ['pod-a', '10.1.15.2', '10.1.15.2'],
+    ['127.0.0.1', '127.0.0.1', '127.0.0.1'],
+    ['127.9.9.9', '127.0.0.1', '127.9.9.9'],
+    ['0.0.0.0', '127.0.0.1', '127.0.0.1'],
+    ['pod-a', '10.1.15.2', '10.1.15.2'],
   ])('%s: from %s to %s and back, all on lo', (asked, source, destination) => {
     const seen = look(network, 'pod-a', asked)
     expect(seen.disposition).toBe('DELIVERED')
     expect(seen.sights.map(({ netns, device, src, dst }) => [netns, device, src, dst])).toEqual([
-      ['default/pod-a', 'lo', source, destination], ['default/pod-a', 'lo', destination, source],
+      ['default/pod-a', 'lo', source, destination],
+      ['default/pod-a', 'lo', destination, source],
     ])
   })
 })

@@ -25,8 +25,10 @@ function refused({ backend, host, ipMasq }: Case, size: number, proto: 'udp' | '
 
 describe.each(['udp', 'icmp'] as const)('REJECT of %s in FORWARD', (proto) => {
   it.each<Case>([
-    { backend: 'vxlan', host: 'host-a', ipMasq: false }, { backend: 'host-gw', host: 'host-a', ipMasq: false },
-    { backend: 'host-gw', host: 'host-b', ipMasq: false }, { backend: 'udp', host: 'host-b', ipMasq: false },
+    { backend: 'vxlan', host: 'host-a', ipMasq: false },
+    { backend: 'host-gw', host: 'host-a', ipMasq: false },
+    { backend: 'host-gw', host: 'host-b', ipMasq: false },
+    { backend: 'udp', host: 'host-b', ipMasq: false },
   ])('$backend, $host, no conntrack: a first fragment is refused in silence', (words) => {
     const lost = refused(words, FRAGMENTED, proto)
     expect(lost).toMatchObject({ disposition: 'REJECTED', netns: words.host, answer: '' })
@@ -35,7 +37,11 @@ describe.each(['udp', 'icmp'] as const)('REJECT of %s in FORWARD', (proto) => {
   })
 
   it('what a VXLAN device unwrapped is answered, fragment or not', () => {
-    expect(refused({ backend: 'vxlan', host: 'host-b', ipMasq: false }, FRAGMENTED, proto)).toMatchObject({ disposition: 'REJECTED', netns: 'host-b', answer: 'icmp 3/3 from 10.1.20.0' })
+    expect(refused({ backend: 'vxlan', host: 'host-b', ipMasq: false }, FRAGMENTED, proto)).toMatchObject({
+      disposition: 'REJECTED',
+      netns: 'host-b',
+      answer: 'icmp 3/3 from 10.1.20.0',
+    })
   })
 
   it('with conntrack the datagram is whole again: one answer', () => {

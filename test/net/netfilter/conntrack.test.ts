@@ -92,13 +92,7 @@ describe('TCP', () => {
       back(TCP_FIN | TCP_ACK),
       pass(at, packet({ ...spec, flags: TCP_ACK })),
     ]
-    expect(states.map((one) => one.conntrackState)).toEqual([
-      CT_ESTABLISHED_REPLY,
-      CT_ESTABLISHED,
-      CT_ESTABLISHED,
-      CT_ESTABLISHED_REPLY,
-      CT_ESTABLISHED,
-    ])
+    expect(states.map((one) => one.conntrackState)).toEqual([CT_ESTABLISHED_REPLY, CT_ESTABLISHED, CT_ESTABLISHED, CT_ESTABLISHED_REPLY, CT_ESTABLISHED])
     const [closed] = conntrackEntries(conntrackOf(at))
     expect(closed.tcpState).toBe('TIME_WAIT')
     expect(pass(at, packet(spec)).conntrackState).toBe(CT_NEW)

@@ -38,8 +38,7 @@ describe('the interpreter', () => {
         for (const packet of several) {
           const naive = evaluateNaively(table, 'FORWARD', packet, DEVICES)
           expect(run(at, packet)).toEqual({ verdict: VERDICTS[naive.verdict], mark: naive.mark })
-          for (const [key, count] of naive.hits)
-            expected[key] = [(expected[key]?.[0] ?? 0) + count, (expected[key]?.[1] ?? 0) + count * packet.ipLength]
+          for (const [key, count] of naive.hits) expected[key] = [(expected[key]?.[0] ?? 0) + count, (expected[key]?.[1] ?? 0) + count * packet.ipLength]
         }
         expect(counters(at, table)).toEqual(expected)
       }),

@@ -12,12 +12,7 @@ export interface NaiveResult {
   readonly hits: ReadonlyMap<string, number>
 }
 
-export function evaluateNaively(
-  table: Table,
-  chainName: string,
-  packet: Packet,
-  devices: { readonly in: string; readonly out: string },
-): NaiveResult {
+export function evaluateNaively(table: Table, chainName: string, packet: Packet, devices: { readonly in: string; readonly out: string }): NaiveResult {
   const hits = new Map<string, number>()
   let mark = packet.mark
   const count = (chain: string, rule: number): void => void hits.set(`${chain} ${rule}`, (hits.get(`${chain} ${rule}`) ?? 0) + 1)

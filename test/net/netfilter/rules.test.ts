@@ -73,8 +73,7 @@ describe('what iptables refuses', () => {
 
 describe('hooks', () => {
   it('are registered by tables, and by conntrack at all but FORWARD', () => {
-    const hooks = (at: Host): boolean[] =>
-      [HOOK_PREROUTING, HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING].map((hook) => at.netfilter.hasHook(hook))
+    const hooks = (at: Host): boolean[] => [HOOK_PREROUTING, HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING].map((hook) => at.netfilter.hasHook(hook))
     expect(hooks(host(table('filter')))).toEqual([false, true, true, true, false])
     expect(hooks(host(table('raw', '-A PREROUTING -m conntrack --ctstate NEW')))).toEqual([true, true, false, true, true])
   })

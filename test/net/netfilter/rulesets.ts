@@ -43,10 +43,9 @@ const protocol: fc.Arbitrary<readonly Match[]> = fc.oneof(
   portMatches('tcp').map((more) => [{ kind: 'protocol', proto: 6 } as const, ...more]),
   portMatches('udp').map((more) => [{ kind: 'protocol', proto: 17 } as const, ...more]),
   fc
-    .array(
-      fc.record({ kind: fc.constant('icmp-type' as const), type: fc.constantFrom(0, 3, 8, 255), code: fc.constantFrom(undefined, 0, 4), invert }),
-      { maxLength: 2 },
-    )
+    .array(fc.record({ kind: fc.constant('icmp-type' as const), type: fc.constantFrom(0, 3, 8, 255), code: fc.constantFrom(undefined, 0, 4), invert }), {
+      maxLength: 2,
+    })
     .map((more) => [{ kind: 'protocol', proto: 1 } as const, ...more.map(({ code, ...rest }) => (code === undefined ? rest : { ...rest, code }))]),
 )
 
@@ -71,16 +70,9 @@ const USER_CHAINS = ['U1', 'U2', 'U3']
 
 /** A filter table whose FORWARD jumps down into three user chains, each only into those after it. */
 export function filterTable(longest: number): fc.Arbitrary<Table> {
-  const chain = (name: string, below: readonly string[]): fc.Arbitrary<Chain> =>
-    fc.array(rule(below), { maxLength: longest }).map((rules) => ({ name, rules }))
+  const chain = (name: string, below: readonly string[]): fc.Arbitrary<Chain> => fc.array(rule(below), { maxLength: longest }).map((rules) => ({ name, rules }))
   return fc
-    .tuple(
-      fc.constantFrom('ACCEPT' as const, 'DROP' as const),
-      chain('FORWARD', USER_CHAINS),
-      chain('U1', ['U2', 'U3']),
-      chain('U2', ['U3']),
-      chain('U3', []),
-    )
+    .tuple(fc.constantFrom('ACCEPT' as const, 'DROP' as const), chain('FORWARD', USER_CHAINS), chain('U1', ['U2', 'U3']), chain('U2', ['U3']), chain('U3', []))
     .map(([policy, forward, ...users]) => ({
       name: 'filter',
       chains: [{ name: 'INPUT', policy: 'ACCEPT', rules: [] }, { ...forward, policy }, { name: 'OUTPUT', policy: 'ACCEPT', rules: [] }, ...users],

@@ -259,15 +259,10 @@ export function table(name: string, ...rules: string[]): string {
     nat: ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING'],
     filter: ['INPUT', 'FORWARD', 'OUTPUT'],
   }
-  const users = [
-    ...new Set(rules.flatMap((rule) => [/^-A (\S+)/.exec(rule)?.[1] ?? '', /-[jg] ([A-Z]+-[A-Z0-9-]+|cali\S+)/.exec(rule)?.[1] ?? ''])),
-  ].filter((chain) => chain !== '' && !builtin[name].includes(chain))
-  return [
-    `*${name}`,
-    ...builtin[name].map((chain) => `:${chain} ACCEPT [0:0]`),
-    ...users.map((chain) => `:${chain} - [0:0]`),
-    ...rules,
-    'COMMIT',
-    '',
-  ].join('\n')
+  const users = [...new Set(rules.flatMap((rule) => [/^-A (\S+)/.exec(rule)?.[1] ?? '', /-[jg] ([A-Z]+-[A-Z0-9-]+|cali\S+)/.exec(rule)?.[1] ?? '']))].filter(
+    (chain) => chain !== '' && !builtin[name].includes(chain),
+  )
+  return [`*${name}`, ...builtin[name].map((chain) => `:${chain} ACCEPT [0:0]`), ...users.map((chain) => `:${chain} - [0:0]`), ...rules, 'COMMIT', ''].join(
+    '\n',
+  )
 }
