@@ -1,4 +1,7 @@
-/** Rules that a table tried, in words: the text as iptables-save prints it, what came of it, and for one that did not match the term that failed and what the packet had. */
+/**
+ * Rules that a table tried, in words: the text as iptables-save prints it, what came of it, and for one that did not match the
+ * term that failed and what the packet had.
+ */
 import { formatIp } from '../base/ip.js'
 import { formatMac, macOf } from '../base/mac.js'
 import type { Match, Rule } from '../dataplane/iptables.js'

@@ -202,7 +202,8 @@ export function warningsOf(network: Network): string[] {
       .join(', ')
     const one = policies.length === 1
     warnings.push(
-      `${policies.length} NetworkPolic${one ? 'y has' : 'ies have'} no effect: ${cluster.cni === 'flannel' ? 'flannel' : 'plain docker'} has no policy engine (${places}${policies.length > 3 ? ', …' : ''})`,
+      `${policies.length} NetworkPolic${one ? 'y has' : 'ies have'} no effect: ${cluster.cni === 'flannel' ? 'flannel' : 'plain docker'} ` +
+        `has no policy engine (${places}${policies.length > 3 ? ', …' : ''})`,
     )
   }
   for (const [address, pods] of cluster.podsByAddress) {

@@ -253,7 +253,8 @@ function readPolicies(objects: readonly KubernetesObject[], settings: Settings, 
     problems.warning(
       policies[0],
       policies[0].object.label,
-      `${policies.length === 1 ? 'the NetworkPolicy has' : `the ${policies.length} NetworkPolicies have`} no effect: ${who} does not enforce ${policies.length === 1 ? 'it' : 'them'}`,
+      `${policies.length === 1 ? 'the NetworkPolicy has' : `the ${policies.length} NetworkPolicies have`} no effect: ` +
+        `${who} does not enforce ${policies.length === 1 ? 'it' : 'them'}`,
       "Canal adds Calico's enforcement to flannel.",
     )
   }

@@ -45,7 +45,8 @@ function checkPodCidrs(nodes: readonly NodeReading[], problems: ProblemList): vo
       problems.error(
         node.object.at('spec', 'podCIDR'),
         node.object.label,
-        `its podCIDR ${formatCidr(podCIDR)} overlaps ${formatCidr(earlier.podCIDR)} of node ${earlier.node.name} (${formatPlace(earlier.node.object.at('spec', 'podCIDR'))})`,
+        `its podCIDR ${formatCidr(podCIDR)} overlaps ${formatCidr(earlier.podCIDR)} of node ${earlier.node.name} ` +
+          `(${formatPlace(earlier.node.object.at('spec', 'podCIDR'))})`,
         'Give each node a prefix of its own.',
       )
   }

@@ -188,7 +188,8 @@ function readSegments(spec: Spec, object: KubernetesObject, problems: ProblemLis
       problems.error(
         object.at(...path, 'cidr'),
         object.label,
-        `segment ${segment.name} (${formatCidr(segment.cidr)}) overlaps segment ${overlapping.name} (${formatCidr(overlapping.cidr)}) of ${formatPlace(overlapping)}`,
+        `segment ${segment.name} (${formatCidr(segment.cidr)}) overlaps segment ` +
+          `${overlapping.name} (${formatCidr(overlapping.cidr)}) of ${formatPlace(overlapping)}`,
         'Segments are separate networks: give them prefixes that share no address.',
       )
     }

@@ -87,7 +87,8 @@ export function checkNodeAddress(node: NodeReading, segments: readonly Segment[]
     problems.error(
       place,
       node.object.label,
-      `its address ${formatIp(node.address)} is the ${node.address === segment.cidr.base ? 'network' : 'broadcast'} address of segment ${segment.name} (${formatCidr(segment.cidr)})`,
+      `its address ${formatIp(node.address)} is the ${node.address === segment.cidr.base ? 'network' : 'broadcast'} address of ` +
+        `segment ${segment.name} (${formatCidr(segment.cidr)})`,
       `Take another one${segment.inferred ? `, or say how long the prefix is with the annotation ${ADDRESS_ANNOTATION}` : ''}.`,
     )
   }

@@ -1,6 +1,7 @@
 /** The targets of iptables that netsim carries out: their options (libxt_*.c, libipt_*.c of iptables 1.8.9), tables, and the Target they make. */
 import type { HookName, NatRange, RejectType, TableName, Target } from './iptables.js'
-import { directionsOf, parseDscpClass } from './iptables-match.js'
+import { directionsOf } from './iptables-match.js'
+import { parseDscpClass } from './iptables-value.js'
 import { parseAddressRange, parseMasked, parsePortRange, type Option, type OptionReader, type OptionTable } from './iptables-option.js'
 import { parseInteger } from './text.js'
 

@@ -48,5 +48,6 @@ function refusedBecause(view: FlannelView, lease: Lease): string | undefined {
   const way = view.underlay.lookup(gateway, name)
   if (way !== undefined && (way.local === true || way.gateway === undefined)) return undefined
   const reason = way?.gateway === undefined ? `no route of ${name} leads to it` : `it lies behind ${formatIp(way.gateway)}`
-  return `${view.nodeName}: no route to ${formatCidr(lease.subnet)}: the kernel refuses gateway ${formatIp(gateway)} on ${name} (Nexthop has invalid gateway), because ${reason}`
+  const refusal = `the kernel refuses gateway ${formatIp(gateway)} on ${name} (Nexthop has invalid gateway), because ${reason}`
+  return `${view.nodeName}: no route to ${formatCidr(lease.subnet)}: ${refusal}`
 }

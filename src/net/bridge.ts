@@ -294,7 +294,10 @@ function floodUnknown(packet: Packet, bridge: Bridge, from: BridgePort | null): 
   if (copies === 0) dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'no port of the bridge leads to the MAC of the frame')
 }
 
-/** br_flood: a copy to each port that may have it, the last one gets the row itself. @returns how many went out; with 0 the row is still the caller's (unicast only) */
+/**
+ * br_flood: a copy to each port that may have it, the last one gets the row itself. @returns how many went out; with 0 the row
+ * is still the caller's (unicast only)
+ */
 function flood(packet: Packet, bridge: Bridge, from: BridgePort | null): number {
   const broadcast = (packet.dstMacHigh & 0x0100) !== 0
   const packets = bridge.device.netns.world.packets
@@ -351,7 +354,10 @@ function forward(packet: Packet, bridge: Bridge, out: BridgePort, flooded: numbe
   pushOut(packet, bridge, out)
 }
 
-/** br_nf_dev_queue_xmit: what is too big for the port, and what conntrack put together, is cut to the bridge's MTU. With DF it is lost without a word (br_nf_ip_fragment). */
+/**
+ * br_nf_dev_queue_xmit: what is too big for the port, and what conntrack put together, is cut to the bridge's MTU. With DF it
+ * is lost without a word (br_nf_ip_fragment).
+ */
 function refragment(packet: Packet, bridge: Bridge, out: BridgePort): void {
   if ((packet.dontFragment === 1 && packet.fragMaxSize === 0) || packet.fragMaxSize > bridge.device.mtu) {
     dropPacket(

@@ -110,7 +110,10 @@ export class World {
   /** 1 while the kernel's own ICMP message is on its way out: the CPU's ICMP socket is taken (icmp_xmit_lock). */
   icmpSocketHeld = 0
 
-  /** The softirq backlog: frames handed to a device of the same machine, taken in order (net/core/dev.c process_backlog). A ring, so that nothing is allocated. */
+  /**
+   * The softirq backlog: frames handed to a device of the same machine, taken in order (net/core/dev.c process_backlog). A
+   * ring, so that nothing is allocated.
+   */
   private backlogPackets: (Packet | null)[] = new Array<Packet | null>(256).fill(null)
   private backlogDevices: (Device | null)[] = new Array<Device | null>(256).fill(null)
   private backlogHead = 0

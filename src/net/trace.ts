@@ -36,7 +36,10 @@ export type StepKind = (typeof STEP_KINDS)[number]
 
 /** A packet is made. a: STEP_ORIGINATE_* why. */
 export const STEP_ORIGINATE = 0
-/** A route lookup. a: destination, b: index of the route in its netns's fib (-1 none), c: next hop address, d: world index of the out device (-1), e: RTN_* type, f: source chosen. */
+/**
+ * A route lookup. a: destination, b: index of the route in its netns's fib (-1 none), c: next hop address, d: world index of
+ * the out device (-1), e: RTN_* type, f: source chosen.
+ */
 export const STEP_ROUTE = 1
 /** A neighbour lookup on transmit. a: address, b: NUD_* state found, c: MAC high, d: MAC low, e: device, f: 1 when permanent. */
 export const STEP_NEIGH = 2
@@ -44,9 +47,15 @@ export const STEP_NEIGH = 2
 export const STEP_ARP = 3
 /** A bridge's decision. a: bridge device, b: in port (-1), c: BRIDGE_* decision, d: out port (-1), e: 1 when the FDB entry was permanent. */
 export const STEP_BRIDGE = 4
-/** One iptables table of one hook, run to its verdict. a: hook, b: table, c: chain that decided, d: rule that decided (-1 policy), e: rules tried, f: rules matched; action: verdict. */
+/**
+ * One iptables table of one hook, run to its verdict. a: hook, b: table, c: chain that decided, d: rule that decided (-1
+ * policy), e: rules tried, f: rules matched; action: verdict.
+ */
 export const STEP_TABLE = 5
-/** A rule of that table: at level 0 those that matched, from level 1 all. a: table, b: chain, c: rule, d: 1 matched, e: index of the failing match (-1), f: mark after; action: what the target did. */
+/**
+ * A rule of that table: at level 0 those that matched, from level 1 all. a: table, b: chain, c: rule, d: 1 matched, e: index of
+ * the failing match (-1), f: mark after; action: what the target did.
+ */
 export const STEP_RULE = 6
 /** Conntrack looked it up. a: CT_* state, b: entry, c: 1 new entry, d: 1 reply direction. */
 export const STEP_CONNTRACK = 7
@@ -66,7 +75,10 @@ export const STEP_SEND = 13
 export const STEP_RECEIVE = 14
 /** A local socket took it. a: protocol, b: port, c: index of the SocketSpec in the netns (-1: the kernel's own: ICMP echo). */
 export const STEP_SOCKET = 15
-/** An ICMP message is made (or withheld). a: type, b: code, c: destination, d: source, e: mtu or gateway, f: 0 sent, 1 rate limited, 2 not allowed (error about an error, a fragment, a broadcast), 3 global limit. */
+/**
+ * An ICMP message is made (or withheld). a: type, b: code, c: destination, d: source, e: mtu or gateway, f: 0 sent, 1 rate
+ * limited, 2 not allowed (error about an error, a fragment, a broadcast), 3 global limit.
+ */
 export const STEP_ICMP = 16
 /** ip_forward took it. a: in device, b: out device, c: ttl before, d: ttl after. */
 export const STEP_FORWARD = 17

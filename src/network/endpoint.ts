@@ -1,4 +1,7 @@
-/** The ends of a question: `ns/pod`, `pod/NAME`, `node/NAME`, `host/NAME`, a bare pod name or an address, each with an optional port, to a netns and an address. */
+/**
+ * The ends of a question: `ns/pod`, `pod/NAME`, `node/NAME`, `host/NAME`, a bare pod name or an address, each with an optional
+ * port, to a netns and an address.
+ */
 import { formatIp, isIpv6Text, parseIp, type Ip } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
 import { nearestName } from '../cluster/nearest-name.js'

@@ -13,7 +13,7 @@ import { applyRuleCommand, parseRules, printRules } from '../../src/dataplane/ip
 import { applyIpsetCommand, parseIpsets, printIpsets } from '../../src/dataplane/ipset-save.js'
 import type { IpSet } from '../../src/dataplane/ipset.js'
 import { applyIptablesCommand } from '../../src/dataplane/iptables-command.js'
-import { canonicalProbability } from '../../src/dataplane/iptables-match.js'
+import { canonicalProbability } from '../../src/dataplane/iptables-value.js'
 import { parseIptablesSave, printIptablesSave } from '../../src/dataplane/iptables-save.js'
 import type { AddrType, CtState, Match, Rule, Target } from '../../src/dataplane/iptables.js'
 import { parseSysctls, printSysctls } from '../../src/dataplane/sysctl.js'
