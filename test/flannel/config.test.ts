@@ -63,10 +63,10 @@ describe('parseFlannelConfig', () => {
     expect(formatCidr(parse('{"Network":"10.1.0.0/16","network":"10.2.0.0/16"}').config?.network ?? { base: 0, length: 0 })).toBe('10.2.0.0/16')
   })
 
-  it('host bits are masked away, as flannel does, with a warning', () => {
+  it('host bits, which flannel would mask away in silence, are an error that says which prefix was meant', () => {
     const { config, problems } = parse({ Network: '10.3.4.5/16' })
-    expect(config?.network).toEqual({ base: 0x0a030000, length: 16 })
-    expect(problems).toMatchObject([{ severity: 'warning', file: 'net-conf.json', line: 3, fix: 'write 10.3.0.0/16' }])
+    expect(config).toBeUndefined()
+    expect(problems).toMatchObject([{ severity: 'error', file: 'net-conf.json', line: 3, fix: 'write 10.3.0.0/16' }])
   })
 
   it('the kubernetes manager checks no subnets since 0.20.0', () => {

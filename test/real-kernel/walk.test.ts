@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { play } from './walk-compare.js'
 import { SCENARIOS } from './walk-scenarios.js'
 
-describe('the walk of the real kernel', () => {
+describe.skipIf(process.getuid?.() !== 0)('the walk of the real kernel (skipped without root)', () => {
   for (const scenario of SCENARIOS) {
     it(scenario.name, async () => {
       const outcomes = await play(scenario)
