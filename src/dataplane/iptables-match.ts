@@ -5,7 +5,8 @@
 import { canonicalProbability, canonicalRate, icmpType, parseDscpClass, parseTos } from './iptables-value.js'
 import { parseMac } from '../base/mac.js'
 import { parseIp } from '../base/ip.js'
-import type { AddrType, CtState, Match } from './iptables.js'
+import { ADDR_TYPES } from './iptables.js'
+import type { CtState, Match } from './iptables.js'
 import {
   parseAddressRange,
   parseMasked,
@@ -31,20 +32,6 @@ export interface MatchModule {
 }
 
 const CT_STATES: readonly CtState[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT']
-const ADDRTYPES: readonly AddrType[] = [
-  'UNSPEC',
-  'UNICAST',
-  'LOCAL',
-  'BROADCAST',
-  'ANYCAST',
-  'MULTICAST',
-  'BLACKHOLE',
-  'UNREACHABLE',
-  'PROHIBIT',
-  'THROW',
-  'NAT',
-  'XRESOLVE',
-]
 const TCP_FLAGS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG']
 
 /** The key `invert` only where it holds, so that equal rules are equal objects. */
@@ -144,7 +131,7 @@ function buildAddrtype(reader: OptionReader): readonly (Match | undefined)[] {
     one(
       reader,
       `--${side}-type`,
-      (text) => parseWordList(text, ADDRTYPES),
+      (text) => parseWordList(text, ADDR_TYPES),
       (types, option) => ({ kind: 'addrtype', side, types, ...limit, ...not(option) }),
     ),
   )

@@ -24,6 +24,7 @@ import { dropPacket } from './drop.js'
 import { ipReceive } from './ip-input.js'
 import { PACKET_HOST, PACKET_LOOPBACK, packetTypeFor } from './packet-type.js'
 import { segmentTransmit } from './link.js'
+import { scrubPacket } from './scrub.js'
 import type { World } from './netns.js'
 import { DIRECTION_RX, DIRECTION_TX, STEP_RECEIVE, STEP_SEND } from './trace.js'
 import { vxlanTransmit } from './vxlan.js'
@@ -69,20 +70,6 @@ export function deviceTransmit(packet: Packet, device: Device): void {
   }
 }
 
-/** The packet is in another netns from here on: what one stack knew of it is forgotten (skb_scrub_packet). */
-function scrub(packet: Packet, crossesNetns: boolean): void {
-  packet.conntrack = -1
-  packet.conntrackState = 0
-  packet.notrack = 0
-  packet.physIn = -1
-  packet.physOut = -1
-  packet.bridgeNfDone = 0
-  packet.fragMaxSize = 0
-  packet.fragmentSizes = null
-  packet.depth = 0
-  if (crossesNetns) packet.mark = 0
-}
-
 function vethTransmit(packet: Packet, device: Device): void {
   const peer = device.peer
   if (peer === null || peer.up === 0) {
@@ -95,7 +82,8 @@ function vethTransmit(packet: Packet, device: Device): void {
     dropPacket(peer.netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the other end of the veth')
     return
   }
-  scrub(packet, peer.netns !== device.netns)
+  scrubPacket(packet)
+  if (peer.netns !== device.netns) packet.mark = 0
   peer.netns.world.enqueue(packet, peer)
 }
 

@@ -13,6 +13,7 @@ import { SCOPE_LINK } from './device.js'
 import { ipLocalOut } from './ip-output.js'
 import type { Netns } from './netns.js'
 import { PACKET_HOST } from './packet-type.js'
+import { scrubPacket } from './scrub.js'
 import { deliverToClient, deliverToKernel } from './socket.js'
 import { STEP_ICMP, STEP_ORIGINATE } from './trace.js'
 import { LEG_REPLY } from '../wire/packet.js'
@@ -324,19 +325,11 @@ function sendHoldingSocket(netns: Netns, message: Packet, anySource: number): vo
 
 /** A row that is a new packet of this host from here on. */
 export function clearMetadata(packet: Packet): void {
+  scrubPacket(packet)
   packet.mark = 0
-  packet.conntrack = -1
-  packet.conntrackState = 0
-  packet.notrack = 0
   packet.inDevice = -1
-  packet.physIn = -1
-  packet.physOut = -1
-  packet.bridgeNfDone = 0
-  packet.fragMaxSize = 0
-  packet.fragmentSizes = null
   packet.packetType = PACKET_HOST
   packet.rejectWith = 0
-  packet.depth = 0
   packet.flowHash = 0
   packet.truncatedLength = 0
 }

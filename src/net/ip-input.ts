@@ -55,9 +55,9 @@ import { ipForward } from './ip-forward.js'
 import { DEFRAG_LOCAL_DELIVER, ipDefrag } from './ip-fragment.js'
 import { runHook } from './netfilter-hook.js'
 import { HOOK_INPUT, HOOK_PREROUTING } from './netfilter/netfilter.js'
+import { noteRoute, ROUTE_IN } from './route-step.js'
 import type { Netns } from './netns.js'
 import { PACKET_HOST, PACKET_OTHERHOST } from './packet-type.js'
-import { STEP_ROUTE } from './trace.js'
 import { tcpReceive } from './tcp.js'
 import { udpReceive } from './udp.js'
 
@@ -98,7 +98,7 @@ function receiveFinish(packet: Packet, device: Device): void {
     refuseRoute(packet, device, error, result)
     return
   }
-  noteRoute(netns, packet, result)
+  noteRoute(netns, packet, result, ROUTE_IN)
   if (result.type === RTN_LOCAL || result.type === RTN_BROADCAST) {
     localDeliver(packet, device)
     return
@@ -108,23 +108,6 @@ function receiveFinish(packet: Packet, device: Device): void {
     return
   }
   ipForward(packet, device, result)
-}
-
-function noteRoute(netns: Netns, packet: Packet, result: RouteResult): void {
-  const trace = netns.world.trace
-  if (trace.on === 0) return
-  trace.note(
-    STEP_ROUTE,
-    0,
-    netns,
-    packet,
-    packet.dst,
-    result.route === null ? -1 : result.route.index,
-    result.gateway,
-    result.device === null ? -1 : result.device.index,
-    result.type,
-    result.source,
-  )
 }
 
 /** No way on: martians vanish, the rest is answered when this host forwards (ip_error). */
@@ -140,7 +123,7 @@ function refuseRoute(packet: Packet, device: Device, error: number, result: Rout
     dropPacket(netns, packet, MARTIAN, reason, local ? 'its source is an address of this host (accept_local is 0)' : 'martian address')
     return
   }
-  noteRoute(netns, packet, result)
+  noteRoute(netns, packet, result, ROUTE_IN)
   const nullRouted = result.route !== null
   if (device.forwarding === 0) {
     dropPacket(netns, packet, NO_ROUTE, REASON_IP_INADDRERRORS, 'it is for somebody else and this host does not forward (ip_forward is 0)')

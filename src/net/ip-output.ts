@@ -14,8 +14,9 @@ import { icmpSend, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from './icmp.js'
 import { neighbourOutput } from './neigh.js'
 import { runHook } from './netfilter-hook.js'
 import { HOOK_OUTPUT, HOOK_POSTROUTING } from './netfilter/netfilter.js'
+import { noteRoute, ROUTE_OUT } from './route-step.js'
 import type { Netns } from './netns.js'
-import { STEP_FRAGMENT, STEP_ROUTE } from './trace.js'
+import { STEP_FRAGMENT } from './trace.js'
 
 const OUTPUT_ROUTE = new RouteResult()
 const REROUTE = new RouteResult()
@@ -32,7 +33,7 @@ export const SEND_TOO_BIG = 2
 export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, anySource: number): number {
   const result = OUTPUT_ROUTE
   const error = anySource === 1 ? routeOutputFrom(netns, packet, oif, result) : routeOutput(netns, packet, oif, result)
-  noteRoute(netns, packet, result)
+  noteRoute(netns, packet, result, ROUTE_OUT)
   if (error !== 0 || result.device === null) {
     if (result.route !== null) dropPacket(netns, packet, NULL_ROUTED, REASON_IP_OUTNOROUTES, 'a route refuses the destination')
     else dropPacket(netns, packet, NO_ROUTE, REASON_IP_OUTNOROUTES, 'no route to the destination (the call fails, nothing is sent)')
@@ -75,29 +76,12 @@ function outputHook(packet: Packet, netns: Netns, device: Device, gateway: numbe
   }
   const result = REROUTE
   const error = routeOutputFrom(netns, packet, null, result)
-  noteRoute(netns, packet, result)
+  noteRoute(netns, packet, result, ROUTE_OUT)
   if (error !== 0 || result.device === null) {
     dropPacket(netns, packet, NO_ROUTE, REASON_IP_OUTNOROUTES, 'no route to the destination that OUTPUT gave it')
     return
   }
   ipOutput(packet, netns, result.device, result.gateway, outputMtu(netns, packet.dst, result))
-}
-
-function noteRoute(netns: Netns, packet: Packet, result: RouteResult): void {
-  const trace = netns.world.trace
-  if (trace.on === 0) return
-  trace.note(
-    STEP_ROUTE,
-    1,
-    netns,
-    packet,
-    packet.dst,
-    result.route === null ? -1 : result.route.index,
-    result.gateway,
-    result.device === null ? -1 : result.device.index,
-    result.type,
-    result.source,
-  )
 }
 
 /** ip_output: POSTROUTING, then pieces no larger than the MTU. */

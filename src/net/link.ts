@@ -10,6 +10,7 @@ import { deviceReceive } from './device-io.js'
 import { BLACKHOLE, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_OTHERHOST, REASON_PKT_TOO_BIG } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { MacTable } from './mac-table.js'
+import { scrubPacket } from './scrub.js'
 import type { World } from './netns.js'
 import { STEP_LINK } from './trace.js'
 
@@ -145,15 +146,7 @@ function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: nu
 function scheduleArrival(world: World, packet: Packet, device: Device, delayNs: number): void {
   // another machine knows nothing of marks, connections or bridge ports here
   packet.mark = 0
-  packet.conntrack = -1
-  packet.conntrackState = 0
-  packet.notrack = 0
-  packet.physIn = -1
-  packet.physOut = -1
-  packet.bridgeNfDone = 0
-  packet.fragMaxSize = 0
-  packet.fragmentSizes = null
-  packet.depth = 0
+  scrubPacket(packet)
   world.sim.schedule(delayNs, world.arrivalHandler, world.inFlight.put(packet, device))
 }
 

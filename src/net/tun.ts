@@ -1,6 +1,7 @@
 // hot path
 /** A TUN device: what the kernel routes to it a process reads, what the process writes arrives on it (drivers/net/tun.c). */
 import { ETHERTYPE_NONE, type Packet } from '../wire/packet.js'
+import { scrubPacket } from './scrub.js'
 import type { Device } from './device.js'
 import type { UserSpace } from './netns.js'
 
@@ -13,15 +14,7 @@ export class Tun {
 export function tunWrite(packet: Packet, device: Device): void {
   packet.etherType = ETHERTYPE_NONE
   packet.mark = 0
-  packet.conntrack = -1
-  packet.conntrackState = 0
-  packet.notrack = 0
-  packet.physIn = -1
-  packet.physOut = -1
-  packet.bridgeNfDone = 0
-  packet.fragMaxSize = 0
-  packet.fragmentSizes = null
-  packet.depth = 0
+  scrubPacket(packet)
   const world = device.netns.world
   world.enqueue(packet, device)
   world.drain()

@@ -26,6 +26,7 @@ import { ipLocalOut } from './ip-output.js'
 import { MacTable } from './mac-table.js'
 import type { Netns } from './netns.js'
 import { PACKET_LOOPBACK } from './packet-type.js'
+import { scrubPacket } from './scrub.js'
 import { STEP_DECAP, STEP_ENCAP } from './trace.js'
 
 const UDP_AND_VXLAN = 16
@@ -269,13 +270,7 @@ function unwrap(outer: Packet, target: Device): void {
   inner.leg = outer.leg
   if (outer.flooded === 0 && inner.flooded === 1) inner.flooded = 0
   inner.mark = outer.gbp >= 0 ? outer.gbp : outer.mark
-  inner.conntrack = -1
-  inner.conntrackState = 0
-  inner.notrack = 0
-  inner.physIn = -1
-  inner.physOut = -1
-  inner.bridgeNfDone = 0
-  inner.depth = 0
+  scrubPacket(inner)
   if (vxlan.learning === 1 && !vxlan.learn(inner.srcMacHigh, inner.srcMacLow, outer.src)) {
     dropPacket(netns, outer, NO_VTEP, REASON_LOCAL_MAC, 'an FDB entry made by hand has the MAC of the inner frame behind another VTEP')
     return

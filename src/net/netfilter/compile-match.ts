@@ -6,7 +6,8 @@
  */
 import { unreachable } from '../../base/assert.js'
 import { maskOf } from '../../base/cidr.js'
-import type { AddrType, CtState, Match, PortRange, Rule } from '../../dataplane/iptables.js'
+import { ADDR_TYPES } from '../../dataplane/iptables.js'
+import type { CtState, Match, PortRange, Rule } from '../../dataplane/iptables.js'
 import {
   FLAG_DEVICES,
   FLAG_PORTS,
@@ -97,20 +98,6 @@ const ORIGIN_DPORT = 6
 const MODULE_PROTOS = { tcp: 6, udp: 17, sctp: 132, icmp: 1 } as const
 const CT_STATE_BITS: Readonly<Record<CtState, number>> = { INVALID: 1, NEW: 2, ESTABLISHED: 4, RELATED: 8, UNTRACKED: 0x40, SNAT: STATE_SNAT, DNAT: STATE_DNAT }
 const CT_STATUS_BITS = { NONE: 0, EXPECTED: IPS_EXPECTED, SEEN_REPLY: IPS_SEEN_REPLY, ASSURED: IPS_ASSURED, CONFIRMED: IPS_CONFIRMED } as const
-const ADDR_TYPES: readonly AddrType[] = [
-  'UNSPEC',
-  'UNICAST',
-  'LOCAL',
-  'BROADCAST',
-  'ANYCAST',
-  'MULTICAST',
-  'BLACKHOLE',
-  'UNREACHABLE',
-  'PROHIBIT',
-  'THROW',
-  'NAT',
-  'XRESOLVE',
-]
 const RECENT_ACTIONS = { set: RECENT_SET, rcheck: RECENT_RCHECK, update: RECENT_UPDATE, remove: RECENT_REMOVE } as const
 const TTL_COMPARES = { eq: 0, ne: 1, lt: 2, gt: 3 } as const
 const PACKET_TYPES = { unicast: 0, broadcast: 1, multicast: 2 } as const
