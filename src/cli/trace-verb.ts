@@ -1,0 +1,54 @@
+/** `netsim trace` on the command line: its arguments and flags. What it does comes with trace-command.ts, when it is called. */
+import { Option, type Command } from 'commander'
+import { DEFAULT_REQUEST } from '../network/request.js'
+import { colorWhen, dispositions, integer, moment, outputFormat, protocol, requestOf, type TraceFlags } from './trace-options.js'
+import { addInputOptions, type Running } from './verb.js'
+
+/** The value of a flag that counts. */
+function oneMore(_: string, before: number): number {
+  return before + 1
+}
+
+export function addTrace(program: Command, name: string, { io, status }: Running): void {
+  const command = program
+    .command('trace')
+    .summary('follow one packet, and its answer')
+    .description('Follows one packet from SRC to DST, and what is sent back: every hop, every rule that decided, every byte added.')
+    .argument('<SRC>', 'ns/pod, pod/NAME, node/NAME, host/NAME, an address, or a pod of -n')
+    .argument('<DST[:PORT]>', 'the same; without a port an ICMP echo is sent, with one a TCP connection is begun')
+    .addHelpText('before', traceExamples(name))
+    .showHelpAfterError(`See '${name} trace --help'.`)
+  addInputOptions(command)
+    .addOption(new Option('-o, --output <FORMAT>', 'text or json').argParser(outputFormat).default('text'))
+    .addOption(new Option('--proto <NAME>', 'tcp, udp, icmp or sctp (tcp with a port, icmp without)').argParser(protocol))
+    .addOption(new Option('--sport <PORT>', 'source port').argParser(integer(1, 65535)).default(DEFAULT_REQUEST.sport))
+    .addOption(new Option('--size <BYTES>', 'length of the IP packet, headers included; tcp: of a segment after the handshake').argParser(integer(20, 65535)))
+    .option('--df', "set don't-fragment", false)
+    .addOption(new Option('--ttl <N>', 'time to live').argParser(integer(1, 255)).default(DEFAULT_REQUEST.ttl))
+    .option('--cold', 'no neighbour and no bridge port is known yet', false)
+    .option('--listen', 'take the port as open', false)
+    .addOption(new Option('--at <TIME>', 'ask at this time after the start: 30s, 12h, 2d').argParser(moment).default(DEFAULT_REQUEST.atNs, '0s'))
+    .addOption(new Option('--expect <DISPOSITION,…>', 'exit 0 when it ends so, else 1: DELIVERED, DENIED, …').argParser(dispositions).default([], 'none'))
+    .addOption(new Option('-v, --verbose', 'every rule tried; -vv: and the headers; -vvv: and the bytes').argParser(oneMore).default(0, 'what decided'))
+    .option('--summary', 'the last block only', false)
+    .option('--svg <FILE|->', 'draw the path; - for standard output, in place of the text')
+    .addOption(new Option('--color <WHEN>', 'auto, always or never').argParser(colorWhen).default('auto'))
+    .option('--no-color', 'the same as --color never')
+    .option('--ascii', 'plain letters only', false)
+    .action(async (source: string, destination: string, flags: TraceFlags) => {
+      const request = requestOf(source, destination, flags)
+      const { trace } = await import('./trace-command.js')
+      status.code = await trace(request, flags, io)
+    })
+}
+
+function traceExamples(name: string): string {
+  return `Examples:
+  ${name} trace pod-a pod-b                             ping; the built-in example, where there is no ./netsim.yaml
+  ${name} trace web-0 api-0:8080 -n shop -f cluster/    TCP, through the manifests of a folder
+  ${name} trace web-0 10.244.2.9:53 --proto udp -v      UDP, with every rule that was tried
+  ${name} trace web-0 api-0:8080 --size 1500            a full segment: does it fit?
+  ${name} trace web-0 db-0:5432 --expect DENIED         a test: exit 0 when a rule drops it
+  ${name} trace web-0 api-0 -o json | jq .disposition
+`
+}
