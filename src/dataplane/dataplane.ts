@@ -90,7 +90,7 @@ export type DeviceSpec =
       readonly tos: number | 'inherit'
       readonly pmtudisc: boolean
     })
-  | (DeviceCommon & { readonly kind: 'wireguard'; readonly port: number; readonly peers: readonly WireguardPeerSpec[] })
+  | (DeviceCommon & WireguardSpec)
   | (DeviceCommon & { readonly kind: 'dummy' })
 
 export interface VxlanSpec {
@@ -110,7 +110,19 @@ export interface VxlanSpec {
   readonly udpChecksum: boolean
 }
 
+export interface WireguardSpec {
+  readonly kind: 'wireguard'
+  /** Listening UDP port. */
+  readonly port: number
+  /** Its own key, base64 of 32 bytes: that by which its peers list it. */
+  readonly publicKey: string
+  /** Set on the outer packets, so that they can be routed past the device (`fwmark` of `wg set`); 0 none. */
+  readonly fwmark?: number
+  readonly peers: readonly WireguardPeerSpec[]
+}
+
 export interface WireguardPeerSpec {
+  /** base64 */
   readonly publicKey: string
   readonly endpoint?: { readonly address: Ip; readonly port: number }
   readonly allowedIps: readonly Cidr[]
