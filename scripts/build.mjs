@@ -17,7 +17,9 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DIST = join(ROOT, 'dist')
 const STAMP = join(DIST, '.built')
-const INPUTS = ['src', 'package.json', 'package-lock.json', 'scripts/build.mjs']
+/** The command holds the schemas of docs/. */
+const SCHEMAS = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.schema.json'))
+const INPUTS = ['src', ...SCHEMAS.sort().map((name) => `docs/${name}`), 'package.json', 'package-lock.json', 'scripts/build.mjs']
 
 /** True when dist/cli.js was made from the files as they are now; by content, since a checkout sets times as it likes. */
 export function cliIsFresh() {
@@ -55,6 +57,7 @@ export async function buildCli() {
   // Chunks first, so that dist/cli.js never points at a file that is not there yet.
   const inOrder = [...result.outputFiles].sort((a, b) => b.path.length - a.path.length)
   for (const file of inOrder) writeAtomically(file.path, runnable(file, result.metafile))
+  for (const path of copyHelpers(join(DIST, 'cli'))) written.add(path)
   removeOthers(join(DIST, 'cli'), written)
   writeAtomically(join(DIST, 'THIRD-PARTY.txt'), thirdParty(result.metafile))
   writeAtomically(STAMP, digest)
@@ -66,6 +69,17 @@ export function buildLibrary() {
   const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
   const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' })
   if (status !== 0) process.exit(1)
+  if (existsSync(join(DIST, 'lib/kernel'))) copyHelpers(join(DIST, 'lib/kernel'))
+}
+
+/** The Python that src/kernel starts stands beside the JavaScript that starts it. @returns the files written */
+function copyHelpers(folder) {
+  const names = readdirSync(join(ROOT, 'src/kernel')).filter((name) => name.endsWith('.py'))
+  return names.map((name) => {
+    const path = join(folder, name)
+    writeAtomically(path, readFileSync(join(ROOT, 'src/kernel', name), 'utf8'))
+    return path
+  })
 }
 
 /** An entry gets its `#!` line; a chunk with bundled CommonJS gets the `require` that ES modules lack, for Node's own modules. */

@@ -15,6 +15,8 @@ export interface TraceDocument {
   readonly reply: LegDocument | null
   readonly result: ResultDocument
   readonly mtu: MtuDocument | null
+  /** The devices whose frames the legs hold, in the order of their first frame. */
+  readonly devices?: readonly DeviceDocument[]
   readonly warnings: readonly string[]
   /** What is not modelled and was met or could change the answer. */
   readonly notModelled: readonly string[]
@@ -93,8 +95,14 @@ export interface StepDocument {
   readonly tried?: number
   /** The kernel's own word for a loss. */
   readonly kernelReason?: string
-  /** Distinct packets of the question: fragments and segments are told apart by it. */
+  /** Each packet that a netns makes has its own: a segment, an answer, an ARP request. It keeps it in fragments, through NAT and in a tunnel. */
   readonly packet?: number
+  /** Virtual time. */
+  readonly timeNs?: number
+  /** Of the packet when the step was written; absent of ARP. */
+  readonly ttl?: number
+  /** fwmark; absent when 0. */
+  readonly mark?: number
 }
 
 export interface RuleDocument {
@@ -116,8 +124,26 @@ export interface FrameDocument {
   readonly direction: 'rx' | 'tx'
   readonly length: number
   readonly hex: string
+  /** As in the steps. */
   readonly packet: number
+  /** The step that showed it to the packet socket, by its number. */
+  readonly step?: number
 }
+
+/** A device on which frames were seen. */
+export interface DeviceDocument {
+  readonly netns: string
+  readonly device: string
+  /** As `ip -d link` has it; nic: a card on the underlay. */
+  readonly kind: DeviceKind
+  readonly mtu: number
+  /** ethernet: frames begin with an Ethernet header; none: with the IP header. */
+  readonly link: 'ethernet' | 'none'
+  /** Of a device with Ethernet. */
+  readonly mac?: string
+}
+
+export type DeviceKind = 'loopback' | 'nic' | 'veth' | 'bridge' | 'tun' | 'vxlan' | 'ipip' | 'wireguard' | 'dummy'
 
 export interface ResultDocument {
   readonly disposition: Disposition

@@ -4,12 +4,13 @@
  */
 import { formatIp } from '../base/ip.js'
 import { frameLength, encodeFrame } from '../wire/frame.js'
-import { FRAME_STRIDE, ROW_KIND, ROW_LEG, ROW_NETNS, ROW_PACKET, STEP_KINDS, STEP_STRIDE } from '../net/trace.js'
+import { FRAME_STRIDE, ROW_KIND, ROW_LEG, ROW_MARK, ROW_NETNS, ROW_PACKET, ROW_TTL, STEP_KINDS, STEP_STRIDE } from '../net/trace.js'
 import { NETNS_POD, NETNS_ROUTER, type Netns } from '../net/netns.js'
 import { LEG_FORWARD, LEG_REPLY } from '../wire/packet.js'
 import type { Endpoint } from '../network/endpoint.js'
 import type { Network } from '../network/network.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'
+import { devicesOf } from './trace-devices.js'
 import { mtuOf } from './trace-mtu.js'
 import { rulesBehind } from './trace-rules.js'
 import { stepOf } from './trace-step.js'
@@ -52,6 +53,7 @@ export function traceDocument(network: Network, outcome: TraceOutcome): TraceDoc
     reply,
     result: resultOf(network, outcome, { forward, reply, mtu, numbers }),
     mtu,
+    devices: devicesOf(network),
     warnings: warningsOf(network),
     notModelled: notModelledOf(network, outcome),
   }
@@ -62,7 +64,7 @@ function endOf(end: Endpoint): EndDocument {
 }
 
 /** Index of a step row → the number that people see: forward first, then reply, in the order of time; rows without a line of their own have 0. */
-function numberSteps(network: Network): Int32Array {
+export function numberSteps(network: Network): Int32Array {
   const { trace } = network.world
   const numbers = new Int32Array(trace.stepCount)
   let next = 1
@@ -76,7 +78,7 @@ function numberSteps(network: Network): Int32Array {
 }
 
 function legOf(network: Network, leg: number, outcome: LegOutcome, numbers: Int32Array): LegDocument {
-  return { disposition: outcome.disposition, hops: hopsOf(network, leg, numbers), frames: framesOf(network, leg) }
+  return { disposition: outcome.disposition, hops: hopsOf(network, leg, numbers), frames: framesOf(network, leg, numbers) }
 }
 
 /** A hop is a packet's stay in one netns: a new one begins where the netns changes. */
@@ -96,19 +98,27 @@ function hopsOf(network: Network, leg: number, numbers: Int32Array): HopDocument
     }
     const rules = kind === 'table' ? rulesBehind(trace, i) : []
     const step = stepOf(network, i, { number: numbers[i], rules })
-    hop.steps.push({ ...step, packet: trace.steps[at + ROW_PACKET] })
+    hop.steps.push({ ...step, packet: trace.steps[at + ROW_PACKET], ...stateOf(network, i) })
   }
   return hops.map(({ netns: stack, timeNs, steps }) => ({ ...placeOf(network, stack), timeNs, steps }))
 }
 
-function placeOf(network: Network, stack: Netns): Pick<HopDocument, 'node' | 'netns' | 'pod'> {
+/** What the packet was like when the step was written. */
+function stateOf({ world: { trace } }: Network, index: number): Pick<StepDocument, 'timeNs' | 'ttl' | 'mark'> {
+  const ttl = trace.steps[index * STEP_STRIDE + ROW_TTL]
+  const mark = trace.steps[index * STEP_STRIDE + ROW_MARK]
+  return { timeNs: trace.stepTimes[index], ...(ttl === 0 ? {} : { ttl }), ...(mark === 0 ? {} : { mark: mark >>> 0 }) }
+}
+
+/** Where a netns is: its node, and its pod. */
+export function placeOf(network: Network, stack: Netns): Pick<HopDocument, 'node' | 'netns' | 'pod'> {
   if (stack.role === NETNS_POD)
     return { node: network.pods.find(({ dataplane }) => dataplane.netns === stack.name)?.pod.node ?? '', netns: stack.name, pod: stack.name }
   return { node: stack.name, netns: stack.name }
 }
 
 /** The strictest promise (DESIGN.md 5.3): what a packet socket on every device of every node and pod sees. */
-function framesOf(network: Network, leg: number): FrameDocument[] {
+function framesOf(network: Network, leg: number, numbers: Int32Array): FrameDocument[] {
   const { trace, netns, devices } = network.world
   const frames: FrameDocument[] = []
   for (let i = 0; i < trace.frameCount; i++) {
@@ -116,6 +126,7 @@ function framesOf(network: Network, leg: number): FrameDocument[] {
     const stack = netns[trace.frames[at]]
     if (trace.frames[at + 3] !== leg || stack.role === NETNS_ROUTER) continue
     const packet = trace.framePackets[i]
+    const step = numberBefore(network, trace.frames[at + 5], { leg, numbers })
     frames.push({
       timeNs: trace.frameTimes[i],
       netns: stack.name,
@@ -124,9 +135,16 @@ function framesOf(network: Network, leg: number): FrameDocument[] {
       length: frameLength(packet),
       hex: Buffer.from(encodeFrame(packet)).toString('hex'),
       packet: packet.id,
+      ...(step === 0 ? {} : { step }),
     })
   }
   return frames
+}
+
+/** The number of the last step of the leg before a row, 0 where there is none: a device notes what it does and then shows the frame. */
+function numberBefore({ world: { trace } }: Network, row: number, { leg, numbers }: { readonly leg: number; readonly numbers: Int32Array }): number {
+  for (let i = row - 1; i >= 0; i--) if (numbers[i] > 0 && trace.steps[i * STEP_STRIDE + ROW_LEG] === leg) return numbers[i]
+  return 0
 }
 
 function notModelledOf(network: Network, outcome: TraceOutcome): string[] {

@@ -7,12 +7,14 @@ import { printRoute } from '../dataplane/ip-route.js'
 import { printRule } from '../dataplane/iptables-print.js'
 import { formatProtocol } from '../dataplane/protocols.js'
 import { BRIDGE_FLOOD, BRIDGE_FORWARD, BRIDGE_OUT, BRIDGE_SAME_PORT, BRIDGE_UP } from '../net/bridge.js'
+import { DEVICE_IPIP, DEVICE_WIREGUARD } from '../net/device.js'
 import { DISPOSITIONS, REASONS } from '../net/disposition.js'
 import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_UNREACHABLE } from '../net/fib.js'
 import { NUD_FAILED, NUD_INCOMPLETE, NUD_NONE, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from '../net/neigh.js'
 import type { Netns } from '../net/netns.js'
 import { SPEC_ASSUMED } from '../net/socket.js'
-import { ROW_A, ROW_ACTION, ROW_KIND, ROW_LENGTH, ROW_NETNS, ROW_TTL, STEP_KINDS, STEP_STRIDE } from '../net/trace.js'
+import { ROW_A, ROW_ACTION, ROW_KIND, ROW_LENGTH, ROW_NETNS, ROW_TTL, STEP_KINDS, STEP_STRIDE, HANDSHAKE_SENT, HANDSHAKE_WAIT } from '../net/trace.js'
+import { overheadOf } from '../wire/overhead.js'
 import { PROXY_SENT } from '../network/flannel-udp.js'
 import type { Network } from '../network/network.js'
 import { CONNTRACK_WORDS, ruleRows, VERDICTS } from './trace-rules.js'
@@ -81,6 +83,7 @@ export function stepOf(network: Network, index: number, options: { readonly numb
     .with('link', () => link(row))
     .with('agent', () => agent(row))
     .with('drop', () => drop(row))
+    .with('handshake', () => handshake(row))
     .exhaustive()
   return { n: options.number, kind, length: row.length, ...words }
 }
@@ -224,8 +227,25 @@ function nat(row: Row): Words {
   }
 }
 
+/** `peer GxUvyPAy…`: its key, cut. */
+function peerName(row: Row, index: number): string {
+  const { publicKey } = row.network.world.wireguard.peers[index]
+  return `peer ${publicKey.length > KEY_SHOWN ? `${publicKey.slice(0, KEY_SHOWN)}…` : publicKey}`
+}
+
+const KEY_SHOWN = 8
+
+function encapOfTunnel(row: Row, kind: number): string {
+  const ends = `${formatIp(row.b)}→${formatIp(row.c)}`
+  if (kind === DEVICE_IPIP) return `ipip ${ends}, +${row.f} bytes`
+  const padding = row.f - overheadOf('wireguard').bytes
+  const sizes = padding === 0 ? '' : ` (${row.f - padding} and ${padding} of padding)`
+  return `wireguard, ${peerName(row, row.action)}, udp ${row.d}→${row.e}, ${ends}, +${row.f} bytes${sizes}`
+}
+
 function encap(row: Row): Words {
   const device = row.network.world.devices[row.a]
+  if (device.vxlan === null) return { action: 'ENCAP', text: encapOfTunnel(row, device.kind), at: { device: device.name }, bytesAdded: row.f }
   const spec = row.network.dataplanes.get(row.netns.name)?.fdb.find((entry) => entry.device === device.name && entry.destination === row.c)
   return {
     action: 'ENCAP',
@@ -237,9 +257,17 @@ function encap(row: Row): Words {
 }
 
 function decap(row: Row): Words {
+  const { kind } = row.network.world.devices[row.a]
+  const from = formatIp(row.b)
+  const what =
+    kind === DEVICE_IPIP
+      ? `ipip from ${from}`
+      : kind === DEVICE_WIREGUARD
+        ? `wireguard, ${peerName(row, row.action)}, from ${from}:${row.d}`
+        : `vxlan vni ${row.d} from ${from}`
   return {
     action: 'DECAP',
-    text: `vxlan vni ${row.d} from ${formatIp(row.b)}: out of ${deviceName(row, row.a)}`,
+    text: `${what}: out of ${deviceName(row, row.a)}`,
     at: { device: deviceName(row, row.a) },
     bytesAdded: -row.c,
   }
@@ -324,6 +352,18 @@ function agent(row: Row): Words {
       provenance: { by: 'flanneld' },
     }
   return { action: 'WRITTEN', text: `flanneld receives, writes to ${tun}, ttl ${row.d}→${row.e}`, ...ttl, bytesAdded: -28, provenance: { by: 'flanneld' } }
+}
+
+const MESSAGES = ['', 'initiation', 'response'] as const
+
+function handshake(row: Row): Words {
+  const at = { device: deviceName(row, row.a) }
+  const peer = peerName(row, row.b)
+  if (row.action === HANDSHAKE_WAIT) return { action: 'WAIT', text: `no session with ${peer} yet, the packet waits for the handshake`, at }
+  const sent = row.action === HANDSHAKE_SENT
+  const attempt = sent && row.c === 1 && row.d > 1 ? `, attempt ${row.d}` : ''
+  const text = `${MESSAGES[row.c]} ${sent ? 'to' : 'from'} ${peer} at ${formatIp(row.e)}:${row.f}${attempt}`
+  return { action: sent ? 'SENT' : 'RECEIVED', text, at }
 }
 
 function drop(row: Row): Words {

@@ -50,7 +50,7 @@ function bounded(lengths: readonly number[], least: number, most: number): numbe
 }
 
 /** `host-a / pod default/pod-a`, `host-a / host`, `router s0`. */
-export function placeOf(hop: HopDocument): string {
+export function placeOf(hop: Pick<HopDocument, 'node' | 'netns' | 'pod'>): string {
   if (hop.pod !== undefined) return `${hop.node} / pod ${hop.pod}`
   if (hop.netns.startsWith('router/')) return `router ${hop.netns.slice('router/'.length)}`
   return hop.netns === hop.node ? `${hop.node} / host` : `${hop.node} / ${hop.netns}`

@@ -37,7 +37,11 @@ function sizesMatter({ disposition, result }: TraceDocument): boolean {
 }
 
 /** One entry: its key once, what follows under it. */
-function keyLines({ style, clean, width }: Page, key: string, entry: { readonly text: string; readonly style?: StyleName }): string[] {
+export function keyLines(
+  { style, clean, width }: Pick<Page, 'style' | 'clean' | 'width'>,
+  key: string,
+  entry: { readonly text: string; readonly style?: StyleName },
+): string[] {
   const indent = 2 + KEY + 1
   const lines = entry.text.split('\n').flatMap((line) => wrap(clauses(clean(line), entry.style, width - indent), width - indent, style))
   return lines.map((line, index) => `  ${style.bold((index === 0 ? key : '').padEnd(KEY))} ${line}`)

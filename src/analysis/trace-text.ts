@@ -68,7 +68,7 @@ function portsOf({ request }: TraceDocument): [string, string] {
   return request.proto === 'icmp' ? ['', ''] : [`:${request.sport}`, `:${request.dport}`]
 }
 
-function endText(end: EndDocument, port: string): string {
+export function endText(end: EndDocument, port: string): string {
   return end.name === end.address ? `${end.address}${port}` : `${end.name} ${end.address}${port}`
 }
 
@@ -82,7 +82,8 @@ function packetText({ request }: TraceDocument): string {
   return `${kind}, ${request.size} bytes${df}${ttl}`
 }
 
-function assumptions({ metadata, request }: TraceDocument): string {
+/** What the answer rests on: the network, its files, the seed. */
+export function assumptions({ metadata, request }: Pick<TraceDocument, 'metadata'> & { readonly request: { readonly cold: boolean } }): string {
   const network = [metadata.cni, metadata.backend === metadata.cni ? '' : metadata.backend].filter((word) => word !== '').join(' ')
   const inputs = metadata.inputs.length > 4 ? [...metadata.inputs.slice(0, 3), `${metadata.inputs.length - 3} more`] : metadata.inputs
   const nodes = metadata.nodes === undefined ? '' : `${metadata.nodes} node${metadata.nodes === 1 ? '' : 's'}`

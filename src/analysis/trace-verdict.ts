@@ -133,9 +133,11 @@ function fixesOf(
   return match(outcome.disposition)
     .returnType<string[]>()
     .with('DENIED', 'REJECTED', () => [
-      step?.at?.rule === undefined
-        ? 'let it pass before the policy of the chain drops it'
-        : `change rule ${step.at.rule} of ${step.at.table ?? ''}/${step.at.chain ?? ''}${place}, or let the packet pass before it`,
+      step?.text.startsWith('source/destination check') === true
+        ? 'switch the check off for that node (sourceDestinationCheck: false in spec.hosts), or take a backend with a tunnel'
+        : step?.at?.rule === undefined
+          ? 'let it pass before the policy of the chain drops it'
+          : `change rule ${step.at.rule} of ${step.at.table ?? ''}/${step.at.chain ?? ''}${place}, or let the packet pass before it`,
     ])
     .with('NO_ROUTE', () =>
       outside

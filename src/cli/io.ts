@@ -5,8 +5,8 @@ import { Buffer } from 'node:buffer'
 const EXIT_CANNOT_WRITE = 74
 
 export interface Io {
-  /** Resolves once the text has been handed on; a reader that went away ends it quietly. */
-  out(text: string): Promise<void>
+  /** Resolves once the text or the bytes have been handed on; a reader that went away ends it quietly. */
+  out(content: string | Uint8Array): Promise<void>
   err(text: string): Promise<void>
   /** All of standard input, at most `most` bytes; undefined when there is more. */
   stdin(most: number): Promise<Uint8Array | undefined>
@@ -27,7 +27,7 @@ export function processIo(): Io {
     })
   }
   return {
-    out: (text) => write(process.stdout, text),
+    out: (content) => write(process.stdout, content),
     err: (text) => write(process.stderr, text),
     stdin: (most) => readStream(process.stdin, most),
     env: process.env,
@@ -37,10 +37,10 @@ export function processIo(): Io {
   }
 }
 
-function write(stream: NodeJS.WriteStream, text: string): Promise<void> {
+function write(stream: NodeJS.WriteStream, content: string | Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    if (text === '' || stream.destroyed) resolve()
-    else stream.write(text, () => resolve())
+    if (content.length === 0 || stream.destroyed) resolve()
+    else stream.write(content, () => resolve())
   })
 }
 

@@ -2,10 +2,11 @@
 import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
 import { buildCluster, type Cluster } from '../cluster/cluster.js'
 import { agentProblems, buildNetwork, type Network } from '../network/network.js'
+import { checkEtcdFlags, type EtcdFlags } from './etcd-flags.js'
 import { readInputs } from './input.js'
 import type { Io } from './io.js'
 
-export interface InputOptions {
+export interface InputOptions extends EtcdFlags {
   readonly filename: readonly string[]
   readonly recursive: boolean
   readonly seed: number
@@ -16,15 +17,24 @@ export interface InputOptions {
 export interface Loaded {
   readonly cluster: Cluster
   readonly network: Network
-  /** The files, as the user named them. */
+  /** The files, as the user named them, and the etcd that was asked. */
   readonly inputs: readonly string[]
 }
 
 /** Everything wrong is said at once; undefined when any of it is an error. */
-export async function loadNetwork({ filename, recursive, seed, at }: InputOptions, io: Io): Promise<Loaded | undefined> {
+export async function loadNetwork({ filename, recursive, seed, at, ...etcdFlags }: InputOptions, io: Io): Promise<Loaded | undefined> {
+  const { etcd: urls = [], etcdPrefix } = etcdFlags
+  checkEtcdFlags(etcdFlags)
+  const etcd = urls.length === 0 ? undefined : await (await import('./etcd-input.js')).readEtcdInput(etcdFlags, io)
   const read = await readInputs(filename, recursive, io)
-  const { cluster, problems } = buildCluster(read.inputs)
-  const found = [...read.problems, ...problems]
+  const given = { ...(etcd === undefined ? {} : { etcd: { name: etcd.endpoint, trees: etcd.trees } }), ...(etcdPrefix === undefined ? {} : { etcdPrefix }) }
+  const { cluster, problems } = buildCluster(read.inputs, given)
+  if (etcd !== undefined && hasErrors(etcd.problems)) {
+    // What is not known is not built from: of the rest the errors that stand by themselves.
+    await report([...etcd.problems, ...read.problems, ...problems.filter((problem) => problem.severity === 'error')], io)
+    return undefined
+  }
+  const found = [...(etcd?.problems ?? []), ...read.problems, ...problems]
   const options = { seed, ...(at === undefined ? {} : { atNs: at }) }
   if (hasErrors(found)) {
     await report([...found, ...agentProblems(cluster, options)], io)
@@ -33,7 +43,9 @@ export async function loadNetwork({ filename, recursive, seed, at }: InputOption
   const built = buildNetwork(cluster, options)
   const all = [...found, ...built.problems]
   await report(all, io)
-  return hasErrors(all) ? undefined : { cluster, network: built.network, inputs: read.inputs.map((input) => input.file) }
+  return hasErrors(all)
+    ? undefined
+    : { cluster, network: built.network, inputs: [...read.inputs.map((input) => input.file), ...(etcd === undefined ? [] : [etcd.endpoint])] }
 }
 
 const SHOWN = 100

@@ -2,14 +2,17 @@
  * The command line: verbs, flags and help. Only commander is loaded here; what a verb needs comes with the verb.
  * Wrong command lines end with 2, wrong input with 3, our own bugs with 70, all of it on standard error.
  */
-import type { Option } from 'commander';
+import type { Option } from 'commander'
 import { Command, CommanderError, Help } from 'commander'
 import { EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, UsageError } from './exit.js'
 import type { Io } from './io.js'
+import { addCompletion } from './completion-verb.js'
+import { addSchema } from './schema-verb.js'
 import { addShow } from './show-verb.js'
 import { widthOf } from './terminal.js'
 import { addTrace } from './trace-verb.js'
 import type { Running } from './verb.js'
+import { addVerify } from './verify-verb.js'
 import { VERSION } from './version.js'
 
 /** Runs one command; `argv` is the whole of process.argv. Never throws. @returns the exit status */
@@ -19,7 +22,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const name = invokedAs(argv[1] ?? '')
   try {
     const program = buildProgram(name, { io, pending, status })
-    if (argv.length <= 2) program.outputHelp()
+    const asked = completionWords(argv)
+    if (asked !== undefined) await (await import('./completion-command.js')).complete(program, asked, io)
+    else if (argv.length <= 2) program.outputHelp()
     else await program.parseAsync([...argv])
   } catch (error) {
     status.code = await explain(error, name, io)
@@ -28,10 +33,19 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   return status.code
 }
 
+/** The words of `netsim __complete`; kubectl asks a command of its own for those of its plug-ins. */
+function completionWords(argv: readonly string[]): readonly string[] | undefined {
+  if (baseName(argv[1] ?? '') === 'kubectl_complete-netsim') return argv.slice(2)
+  return argv[2] === '__complete' ? argv.slice(3) : undefined
+}
+
+function baseName(script: string): string {
+  return script.split(/[\\/]/).at(-1) ?? ''
+}
+
 /** kubectl starts its plug-ins as `kubectl-NAME`. */
 function invokedAs(script: string): string {
-  const base = script.split(/[\\/]/).at(-1) ?? ''
-  return base.startsWith('kubectl-') ? 'kubectl netsim' : 'netsim'
+  return baseName(script).startsWith('kubectl-') ? 'kubectl netsim' : 'netsim'
 }
 
 /** The exit status for what was thrown, its text written. */
@@ -71,6 +85,9 @@ function buildProgram(name: string, running: Running): Command {
     .addHelpText('after', EXITS)
   addTrace(program, name, running)
   addShow(program, name, running)
+  addVerify(program, name, running)
+  addSchema(program, name, running)
+  addCompletion(program, name, running)
   return program
 }
 

@@ -6,21 +6,28 @@ import { suggestName } from '../cluster/nearest-name.js'
 import { dockerOptions, formatDockerOptions, parseSubnetEnv } from '../flannel/subnet-env.js'
 import type { Dataplane } from '../dataplane/dataplane.js'
 import type { Network } from '../network/network.js'
+import type { EtcdFlags } from './etcd-flags.js'
 import { EXIT_BAD_INPUT, EXIT_OK, UsageError } from './exit.js'
 import type { Io } from './io.js'
 import { inWords } from './json-words.js'
 import { loadNetwork, type Loaded } from './load-network.js'
-import { NETNS_KINDS } from './show-kinds.js'
+import type { After } from './show-conntrack.js'
+import { showConntrack } from './show-conntrack.js'
+import { ALL_SYSCTLS, NETNS_KINDS, type NetnsKind } from './show-kinds.js'
 import { CLUSTER_KINDS, FILE_KINDS, type ClusterKind, type FileKind, type Kind, type NetnsKindName } from './show-names.js'
 import { table } from './table.js'
 import type { OutputFormat } from './trace-options.js'
 
-export interface ShowFlags {
+export interface ShowFlags extends EtcdFlags {
   readonly filename: readonly string[]
   readonly recursive: boolean
   readonly namespace: string
   readonly seed: number
   readonly output: OutputFormat
+  /** sysctls: the kernel's defaults too. */
+  readonly all: boolean
+  /** conntrack: questions to ask first, as written. */
+  readonly after: readonly string[]
 }
 
 /** What is shown: an object for `-o json`, and the text. */
@@ -29,23 +36,38 @@ interface Shown {
   readonly text: string
 }
 
+export interface ShowCall {
+  readonly flags: ShowFlags
+  readonly io: Io
+  /** What the texts of --after ask. */
+  readonly questions: readonly After[]
+}
+
 /** The exit status. */
-export async function show(kind: Kind, node: string | undefined, call: { readonly flags: ShowFlags; readonly io: Io }): Promise<number> {
+export async function show(kind: Kind, node: string | undefined, call: ShowCall): Promise<number> {
   const { flags, io } = call
+  // The server's keys need no manifests: they are not those that the agents make of them.
+  if (kind === 'etcd' && (flags.etcd ?? []).length > 0) return (await import('./show-etcd.js')).showServerKeys(flags, io)
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const place = node === undefined ? undefined : placeOf(node, flags.namespace, loaded)
-  const shown = shownOf(kind, place, loaded)
+  const shown = kind === 'conntrack' ? conntrackShown(place, call.questions, loaded) : shownOf(kind, place, loaded, flags.all)
   const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items }
   await io.out(flags.output === 'json' ? `${JSON.stringify(state, null, 2)}\n` : shown.text)
   return EXIT_OK
 }
 
-function shownOf(kind: Kind, place: string | undefined, loaded: Loaded): Shown {
+function conntrackShown(place: string | undefined, questions: readonly After[], { network }: Loaded): Shown {
+  const shown = showConntrack(network, place, questions)
+  if ('text' in shown) return shown
+  throw new UsageError(shown.map(({ what, fix }) => (fix === '' ? what : `${what}\n    ${fix}`)).join('\n'))
+}
+
+function shownOf(kind: Exclude<Kind, 'conntrack'>, place: string | undefined, loaded: Loaded, all: boolean): Shown {
   const ofCluster = CLUSTER_KINDS.find((name) => name === kind)
   const ofFile = FILE_KINDS.find((name) => name === kind)
   if (ofCluster !== undefined) return showCluster(ofCluster, place, loaded)
-  return ofFile === undefined ? showNetns(kind as NetnsKindName, place, loaded.network) : showFiles(ofFile, place, loaded)
+  return ofFile === undefined ? showNetns(all ? ALL_SYSCTLS : NETNS_KINDS[kind as NetnsKindName], place, loaded.network) : showFiles(ofFile, place, loaded)
 }
 
 /** A node's name first, then `ns/pod`, `router/NAME`, then a bare pod of the namespace. @throws UsageError that names the nearest */
@@ -62,8 +84,7 @@ function dataplanesOf(place: string | undefined, network: Network): Dataplane[] 
   return names.flatMap((name) => network.dataplanes.get(name) ?? [])
 }
 
-function showNetns(kind: NetnsKindName, place: string | undefined, network: Network): Shown {
-  const { part, text } = NETNS_KINDS[kind]
+function showNetns({ part, text }: NetnsKind, place: string | undefined, network: Network): Shown {
   const shown = dataplanesOf(place, network)
   const items = shown.map((dataplane) => ({ netns: dataplane.netns, entries: inWords(part(dataplane)) }))
   return { items, text: withHeadings(shown.map((dataplane) => [dataplane.netns, text(dataplane)])) }
@@ -135,7 +156,8 @@ function podAddress(pod: ClusterPod, network: Network): string | undefined {
 function showLeases(network: Network): Shown {
   const rows = network.leases.map(({ node, lease }) => {
     const { publicIp, backendType, backendData } = lease.attributes
-    const ends = lease.expiresNs === undefined ? 'never' : `${Math.round(lease.expiresNs / 1e9)}s`
+    // Through the v3 API a key without an end shows one a second ago.
+    const ends = lease.expiresNs === undefined || lease.expiresNs < 0 ? 'never' : `${Math.round(lease.expiresNs / 1e9)}s`
     // Leases of the udp backend name none.
     return [formatCidr(lease.subnet), formatIp(publicIp), node, backendType, ends, backendData === undefined ? undefined : JSON.stringify(backendData)]
   })

@@ -9,6 +9,8 @@ import { printIpsets } from '../dataplane/ipset-save.js'
 import { printIptablesSave } from '../dataplane/iptables-save.js'
 import { printSysctls } from '../dataplane/sysctl.js'
 import type { NetnsKindName } from './show-names.js'
+import { printSockets, socketsOf } from './show-sockets.js'
+import { allSysctls, printAllSysctls } from './show-sysctls.js'
 
 export interface NetnsKind {
   readonly text: (dataplane: Dataplane) => string
@@ -29,4 +31,8 @@ export const NETNS_KINDS: Readonly<Record<NetnsKindName, NetnsKind>> = {
   iptables: { text: ({ iptables }) => printIptablesSave(iptables), part: ({ iptables }) => iptables },
   ipset: { text: ({ ipsets }) => printIpsets(ipsets), part: ({ ipsets }) => ipsets },
   sysctls: { text: ({ sysctls }) => printSysctls(sysctls), part: ({ sysctls }) => sysctls },
+  sockets: { text: printSockets, part: socketsOf },
 }
+
+/** `--all`: the kernel's own values too. */
+export const ALL_SYSCTLS: NetnsKind = { text: printAllSysctls, part: allSysctls }

@@ -1,23 +1,27 @@
 /** The names that `netsim show` knows: light, so that a misspelt one is told without building anything. */
 import { nearestName } from '../cluster/nearest-name.js'
+import { choosing } from './choices.js'
 import { UsageError } from './exit.js'
 
 /** Of the whole cluster. */
 export const CLUSTER_KINDS = ['nodes', 'pods', 'leases', 'etcd'] as const
 /** Of one netns: what `ip`, `bridge`, iptables and ipset say there. */
-export const NETNS_KIND_NAMES = ['routes', 'rules', 'neigh', 'fdb', 'addr', 'iptables', 'ipset', 'sysctls'] as const
+export const NETNS_KIND_NAMES = ['routes', 'rules', 'neigh', 'fdb', 'addr', 'iptables', 'ipset', 'sysctls', 'sockets'] as const
+/** What packets leave behind. */
+export const RUNTIME_KINDS = ['conntrack'] as const
 /** One text per node. */
 export const FILE_KINDS = ['subnet-env', 'docker-opts'] as const
 
 export type ClusterKind = (typeof CLUSTER_KINDS)[number]
 export type FileKind = (typeof FILE_KINDS)[number]
 export type NetnsKindName = (typeof NETNS_KIND_NAMES)[number]
-export type Kind = ClusterKind | FileKind | NetnsKindName
+export type RuntimeKind = (typeof RUNTIME_KINDS)[number]
+export type Kind = ClusterKind | FileKind | NetnsKindName | RuntimeKind
 
-export const KINDS: readonly Kind[] = [...CLUSTER_KINDS, ...NETNS_KIND_NAMES, ...FILE_KINDS]
+export const KINDS: readonly Kind[] = [...CLUSTER_KINDS, ...NETNS_KIND_NAMES, ...RUNTIME_KINDS, ...FILE_KINDS]
 
 /** Of the contract, for what is not built yet. */
-const LATER_KINDS = ['services', 'endpoints', 'bgp', 'bird', 'conntrack', 'sockets', 'timeline', 'policies', 'blocks', 'ippools']
+const LATER_KINDS = ['services', 'endpoints', 'bgp', 'bird', 'timeline', 'policies', 'blocks', 'ippools']
 
 /** What people call them elsewhere. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -38,11 +42,14 @@ const ALIASES: Readonly<Record<string, string>> = {
   'iptables-save': 'iptables',
   ipsets: 'ipset',
   sysctl: 'sysctls',
+  socket: 'sockets',
+  ss: 'sockets',
+  connections: 'conntrack',
   'subnet.env': 'subnet-env',
 }
 
 /** @throws UsageError that names what there is. */
-export function kindOf(word: string): Kind {
+export const kindOf = choosing(KINDS, (word): Kind => {
   const name = Object.hasOwn(ALIASES, word) ? ALIASES[word] : word
   const found = KINDS.find((kind) => kind === name)
   if (found !== undefined) return found
@@ -50,4 +57,4 @@ export function kindOf(word: string): Kind {
   if (LATER_KINDS.includes(name)) throw new UsageError(`not yet modelled: ${name}${all}`)
   const nearest = nearestName(name, KINDS)
   throw new UsageError(`there is no kind '${word}' to show${nearest === undefined ? '' : ` (Did you mean ${nearest}?)`}${all}`)
-}
+})

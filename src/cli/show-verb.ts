@@ -1,25 +1,33 @@
 /** `netsim show` on the command line: its arguments and flags. What it does comes with show-command.ts, when it is called. */
 import { Option, type Command } from 'commander'
+import { UsageError } from './exit.js'
+import { afterOf } from './show-after.js'
 import type { ShowFlags } from './show-command.js'
-import { KINDS, kindOf } from './show-names.js'
-import { outputFormat } from './trace-options.js'
-import { addInputOptions, type Running } from './verb.js'
+import { KINDS, kindOf, type Kind } from './show-names.js'
+import { outputFormat, STATE_FORMATS } from './trace-options.js'
+import { addInputOptions, collect, type Running } from './verb.js'
 
-export function addShow(program: Command, name: string, { io, status }: Running): void {
+export function addShow(program: Command, name: string, running: Running): void {
+  const { io, status } = running
   const command = program
     .command('show')
     .summary('print state in the words of the tools that own it')
-    .description('Prints what the nodes hold, in the syntax of ip, bridge, iptables-save, ipset and etcdctl.')
-    .argument('<KIND>', KINDS.join(', '))
+    .description('Prints what the nodes hold, in the syntax of ip, bridge, iptables-save, ipset, sysctl, ss, conntrack and etcdctl.')
+    .argument('<KIND>', KINDS.join(', '), kindOf)
     .argument('[NODE]', 'a node, a pod (ns/pod, or a bare name in -n) or router/NAME; without it every node')
     .addHelpText('before', showExamples(name))
     .showHelpAfterError(`See '${name} show --help'.`)
   addInputOptions(command)
-    .addOption(new Option('-o, --output <FORMAT>', 'text or json').argParser(outputFormat).default('text'))
-    .action(async (word: string, node: string | undefined, flags: ShowFlags) => {
-      const kind = kindOf(word)
+    .addOption(new Option('-o, --output <FORMAT>', 'text or json').argParser(outputFormat(STATE_FORMATS)).default('text'))
+    .option('--all', 'sysctls: with the kernel’s defaults', false)
+    .option("--after <'SRC DST[:PORT]'>", 'conntrack: ask this first, in the words and flags of trace; again and again', collect, [])
+    .action(async (kind: Kind, node: string | undefined, flags: ShowFlags) => {
+      if (flags.all && kind !== 'sysctls') throw new UsageError(`--all is of sysctls, not of ${kind}`)
+      if (flags.after.length > 0 && kind !== 'conntrack')
+        throw new UsageError(`--after is of conntrack, not of ${kind}: the rest is shown as it is before any packet`)
+      const questions = flags.after.map((text) => afterOf(text, flags, running))
       const { show } = await import('./show-command.js')
-      status.code = await show(kind, node, { flags, io })
+      status.code = await show(kind, node, { flags, io, questions })
     })
 }
 
@@ -30,5 +38,9 @@ function showExamples(name: string): string {
   ${name} show addr default/pod-a           ip addr, in a pod
   ${name} show iptables host-a              what iptables-restore takes
   ${name} show leases -o json
+  ${name} show etcd --etcd http://127.0.0.1:2379 -o json > etcd.json   a snapshot, for -f
+  ${name} show sockets pod-a                who listens: ss -lnptu
+  ${name} show sysctls host-a --all         sysctl -a
+  ${name} show conntrack host-a --after 'pod-a pod-b:80'   conntrack -L, once that was asked
 `
 }

@@ -4,13 +4,18 @@ import { nearestName } from '../cluster/nearest-name.js'
 import { parseDuration } from '../cluster/units.js'
 import { DISPOSITIONS, type Disposition } from '../net/disposition.js'
 import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
+import type { EtcdFlags } from './etcd-flags.js'
+import { choosing, choosingSeveral } from './choices.js'
 import { UsageError } from './exit.js'
 import type { ColorWhen } from './terminal.js'
 
-export type OutputFormat = 'text' | 'json'
+/** Of `trace`; `show` has the first two. */
+export const TRACE_FORMATS = ['text', 'wide', 'json', 'jsonl', 'minimal', 'mermaid'] as const
+export const STATE_FORMATS = ['text', 'json'] as const
+export type OutputFormat = (typeof TRACE_FORMATS)[number]
 
 /** As commander hands them over. */
-export interface TraceFlags {
+export interface TraceFlags extends EtcdFlags {
   readonly filename: readonly string[]
   readonly recursive: boolean
   readonly namespace: string
@@ -28,6 +33,8 @@ export interface TraceFlags {
   readonly expect: readonly Disposition[]
   readonly summary: boolean
   readonly svg?: string
+  readonly pcap?: string
+  readonly mtu?: boolean
   /** false: `--no-color`. */
   readonly color: ColorWhen | false
   readonly ascii: boolean
@@ -88,36 +95,38 @@ export function moment(text: string): number {
 
 const PROTOCOLS = ['tcp', 'udp', 'icmp', 'sctp'] as const
 
-export function protocol(text: string): (typeof PROTOCOLS)[number] {
+export const protocol = choosing(PROTOCOLS, (text): (typeof PROTOCOLS)[number] => {
   const found = PROTOCOLS.find((name) => name === text.toLowerCase())
   if (found === undefined) throw new InvalidArgumentError(`It must be one of ${PROTOCOLS.join(', ')}.${didYouMean(text, PROTOCOLS)}`)
   return found
-}
+})
 
-export function dispositions(text: string): Disposition[] {
-  return text.split(',').map((word) => {
+export const dispositions = choosingSeveral(DISPOSITIONS, (text): Disposition[] =>
+  text.split(',').map((word) => {
     const wanted = word.trim().toUpperCase().replaceAll('-', '_')
     const found = DISPOSITIONS.find((name) => name === wanted)
     if (found !== undefined) return found
     throw new InvalidArgumentError(`'${word.trim()}' is no disposition.${didYouMean(wanted, DISPOSITIONS)} There are ${DISPOSITIONS.join(', ')}.`)
+  }),
+)
+
+/** One of the formats that a verb has. */
+export function outputFormat<Format extends string>(formats: readonly Format[]): (text: string) => Format {
+  return choosing(formats, (text) => {
+    const found = formats.find((name) => name === text.toLowerCase())
+    if (found !== undefined) return found
+    const known = `${formats.slice(0, -1).join(', ')} or ${formats.at(-1) ?? ''}`
+    throw new InvalidArgumentError(`There is none of that name: take ${known}.${didYouMean(text.toLowerCase(), formats)}`)
   })
 }
 
-const FORMATS: readonly OutputFormat[] = ['text', 'json']
-/** Of the contract, for later. */
-const LATER_FORMATS = ['wide', 'minimal', 'mermaid', 'jsonl', 'yaml', 'name', 'dot', 'html']
+const COLOR_WHEN: readonly ColorWhen[] = ['auto', 'always', 'never']
 
-export function outputFormat(text: string): OutputFormat {
-  const found = FORMATS.find((name) => name === text)
-  if (found !== undefined) return found
-  const why = LATER_FORMATS.includes(text) ? 'It is not there yet' : 'There is none of that name'
-  throw new InvalidArgumentError(`${why}: take ${FORMATS.join(' or ')}.${didYouMean(text, FORMATS)}`)
-}
-
-export function colorWhen(text: string): ColorWhen {
-  if (text === 'auto' || text === 'always' || text === 'never') return text
-  throw new InvalidArgumentError('It must be auto, always or never.')
-}
+export const colorWhen = choosing(COLOR_WHEN, (text): ColorWhen => {
+  const found = COLOR_WHEN.find((when) => when === text)
+  if (found === undefined) throw new InvalidArgumentError('It must be auto, always or never.')
+  return found
+})
 
 export function namespaceName(text: string): string {
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text

@@ -1,7 +1,7 @@
 /** `netsim trace` on the command line: its arguments and flags. What it does comes with trace-command.ts, when it is called. */
 import { Option, type Command } from 'commander'
 import { DEFAULT_REQUEST } from '../network/request.js'
-import { colorWhen, dispositions, integer, moment, outputFormat, protocol, requestOf, type TraceFlags } from './trace-options.js'
+import { colorWhen, dispositions, integer, moment, outputFormat, protocol, requestOf, TRACE_FORMATS, type TraceFlags } from './trace-options.js'
 import { addInputOptions, type Running } from './verb.js'
 
 /** The value of a flag that counts. */
@@ -19,7 +19,7 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .addHelpText('before', traceExamples(name))
     .showHelpAfterError(`See '${name} trace --help'.`)
   addInputOptions(command)
-    .addOption(new Option('-o, --output <FORMAT>', 'text or json').argParser(outputFormat).default('text'))
+    .addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
     .addOption(new Option('--proto <NAME>', 'tcp, udp, icmp or sctp (tcp with a port, icmp without)').argParser(protocol))
     .addOption(new Option('--sport <PORT>', 'source port').argParser(integer(1, 65535)).default(DEFAULT_REQUEST.sport))
     .addOption(new Option('--size <BYTES>', 'length of the IP packet, headers included; tcp: of a segment after the handshake').argParser(integer(20, 65535)))
@@ -31,12 +31,19 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .addOption(new Option('--expect <DISPOSITION,…>', 'exit 0 when it ends so, else 1: DELIVERED, DENIED, …').argParser(dispositions).default([], 'none'))
     .addOption(new Option('-v, --verbose', 'every rule tried; -vv: and the headers; -vvv: and the bytes').argParser(oneMore).default(0, 'what decided'))
     .option('--summary', 'the last block only', false)
+    .option('--mtu', 'how large packets may be, both ways, and what becomes of larger ones', false)
     .option('--svg <FILE|->', 'draw the path; - for standard output, in place of the text')
+    .option('--pcap <FILE|->', 'write every frame as pcapng, for Wireshark; - for standard output, in place of the text')
     .addOption(new Option('--color <WHEN>', 'auto, always or never').argParser(colorWhen).default('auto'))
     .option('--no-color', 'the same as --color never')
     .option('--ascii', 'plain letters only', false)
     .action(async (source: string, destination: string, flags: TraceFlags) => {
       const request = requestOf(source, destination, flags)
+      if (flags.mtu === true) {
+        const { mtu } = await import('./mtu-command.js')
+        status.code = await mtu(request, flags, io)
+        return
+      }
       const { trace } = await import('./trace-command.js')
       status.code = await trace(request, flags, io)
     })
@@ -48,7 +55,9 @@ function traceExamples(name: string): string {
   ${name} trace web-0 api-0:8080 -n shop -f cluster/    TCP, through the manifests of a folder
   ${name} trace web-0 10.244.2.9:53 --proto udp -v      UDP, with every rule that was tried
   ${name} trace web-0 api-0:8080 --size 1500            a full segment: does it fit?
+  ${name} trace web-0 api-0:8080 --mtu                  the largest packet and MSS, both ways
   ${name} trace web-0 db-0:5432 --expect DENIED         a test: exit 0 when a rule drops it
   ${name} trace web-0 api-0 -o json | jq .disposition
+  ${name} trace web-0 api-0:8080 --pcap - | wireshark -k -i -
 `
 }

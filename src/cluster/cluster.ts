@@ -11,6 +11,7 @@ import type { Problem } from '../base/problem.js'
 import { checkDocumentNames, checkNodeNames, checkNodes, checkPodAddresses, type KnownNames } from './consistency.js'
 import { nameFault } from './fields.js'
 import { readFlannelManifest } from './flannel-settings.js'
+import { resolveEtcdInput, type EtcdServerKeys } from './etcd-snapshot.js'
 import { deepFreeze, FrozenMap } from './frozen.js'
 import { takeInventory } from './inventory.js'
 import { CALICO_GROUPS, groupOf, kindInfo } from './kinds.js'
@@ -77,10 +78,18 @@ export interface ClusterResult {
   readonly problems: readonly Problem[]
 }
 
+/** What does not come from a file. */
+export interface Given {
+  /** What a real etcd holds; takes the place of every snapshot among the files and of spec.etcd. */
+  readonly etcd?: EtcdServerKeys
+  /** Where flannel's keys are; default: what a snapshot says, else /coreos.com/network. */
+  readonly etcdPrefix?: string
+}
+
 /** Never throws on bad input. */
-export function buildCluster(inputs: readonly Input[]): ClusterResult {
+export function buildCluster(inputs: readonly Input[], given: Given = {}): ClusterResult {
   const problems = new ProblemList()
-  const { objects, complete } = readManifests(inputs, problems)
+  const { objects, answers, complete } = readManifests(inputs, problems)
   takeInventory(objects, problems)
   const usable = objects.filter((object) => kindInfo(object.apiVersion, object.kind)?.apiVersions?.includes(object.apiVersion) !== false)
   const document = readDocument(usable, problems)
@@ -89,7 +98,11 @@ export function buildCluster(inputs: readonly Input[]): ClusterResult {
   const known = namesOf(objects, complete)
   checkNodes(readings, problems)
   checkNodeNames(readPods, known, problems)
-  const settings = resolveSettings({ document, manifest: readFlannelManifest(usable, problems), objects: usable, nodes: readings }, problems)
+  const manifest = readFlannelManifest(usable, problems)
+  const version = document?.flannel.version ?? manifest.version
+  const told = { ...(given.etcdPrefix === undefined ? {} : { prefix: given.etcdPrefix }), ...(version === undefined ? {} : { version }) }
+  const etcd = resolveEtcdInput({ ...told, ...(given.etcd === undefined ? {} : { server: given.etcd }), document, objects: usable, answers }, problems)
+  const settings = resolveSettings({ document, manifest, etcd, objects: usable, nodes: readings }, problems)
   const underlay = buildUnderlay(document, readings, problems)
   const nodes = completeNodes(readings, readPods, { settings, underlay }, problems)
   const pods = completePods(placePods(readPods, readings), nodes)

@@ -3,7 +3,10 @@ import * as v from 'valibot'
 import { broadcastOf, formatCidr, parseAddressWithLength, parseCidr, cidr as cidrOf, type Cidr } from '../base/cidr.js'
 import { formatIp, isIpv6Text, parseIp, type Ip } from '../base/ip.js'
 import { formatMac, parseMac, type Mac } from '../base/mac.js'
-import { say } from './schema.js'
+import { inJsonSchema, say } from './schema.js'
+
+const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+const ADDRESS_PATTERN = `${OCTET}(\\.${OCTET}){3}`
 
 const IPV6_FIX = 'netsim models IPv4 only: leave the IPv6 one out.'
 
@@ -32,13 +35,15 @@ export function addressFault(text: string): { readonly what: string; readonly fi
   return { what: `${JSON.stringify(text)} is no IPv4 address`, fix: 'An address looks like 192.168.0.100: four numbers up to 255 without leading zeros.' }
 }
 
-/** A text that `parse` takes or `fault` explains. */
+/** A text that `parse` takes or `fault` explains; `pattern`: as near as a regular expression comes to it. */
 function parsed<Output>(
+  pattern: string,
   parse: (text: string) => Output,
   fault: (text: string) => { readonly what: string; readonly fix: string } | undefined,
 ): v.GenericSchema<string, Output> {
   return v.pipe(
     v.string(),
+    inJsonSchema({ pattern: `^${pattern}$` }),
     v.rawTransform<string, Output>(({ dataset, addIssue, NEVER }) => {
       const found = fault(dataset.value)
       if (found === undefined) return parse(dataset.value)
@@ -49,15 +54,16 @@ function parsed<Output>(
 }
 
 export function cidrField(): v.GenericSchema<string, Cidr> {
-  return parsed((text) => parseCidr(text) as Cidr, cidrFault)
+  return parsed(`${ADDRESS_PATTERN}(/(3[0-2]|[12]?[0-9]))?`, (text) => parseCidr(text) as Cidr, cidrFault)
 }
 
 export function addressField(): v.GenericSchema<string, Ip> {
-  return parsed((text) => parseIp(text) as Ip, addressFault)
+  return parsed(ADDRESS_PATTERN, (text) => parseIp(text) as Ip, addressFault)
 }
 
 export function macField(): v.GenericSchema<string, Mac> {
   return parsed(
+    '[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}',
     (text) => parseMac(text) as Mac,
     (text) => {
       const mac = parseMac(text)
@@ -70,10 +76,20 @@ export function macField(): v.GenericSchema<string, Mac> {
   )
 }
 
-/** @param parse undefined when the text is wrong; @param what as in `no duration` */
-export function unitField(parse: (text: string) => number | undefined, what: string, example: string): v.GenericSchema<string | number, number> {
+export interface Unit {
+  /** undefined when the text is wrong. */
+  readonly parse: (text: string) => number | undefined
+  /** JSON Schema of nearly the same values. */
+  readonly forms: readonly Readonly<Record<string, unknown>>[]
+  /** As in `no duration`. */
+  readonly what: string
+  readonly example: string
+}
+
+export function unitField({ parse, forms, what, example }: Unit): v.GenericSchema<string | number, number> {
   return v.pipe(
     v.union([v.string(), v.number()], () => say(`not ${what}`, `Write it like ${example}.`)),
+    inJsonSchema({ anyOf: forms }),
     v.rawTransform<string | number, number>(({ dataset, addIssue, NEVER }) => {
       const value = parse(String(dataset.value))
       if (value !== undefined) return value
@@ -87,6 +103,7 @@ export function unitField(parse: (text: string) => number | undefined, what: str
 export function integerField(minimum: number, maximum: number): v.GenericSchema<number, number> {
   return v.pipe(
     v.number(),
+    inJsonSchema({ type: 'integer', minimum, maximum }),
     v.check(
       (value) => Number.isInteger(value) && value >= minimum && value <= maximum,
       (issue) => say(`${String(issue.input)} is not a whole number from ${minimum} to ${maximum}`, ''),

@@ -25,6 +25,7 @@ const KINDS: ReadonlyMap<string, KindInfo> = new Map([
   ['Pod', entry('read', 'namespaced', 'v1')],
   ['ConfigMap', entry('read', 'namespaced', 'v1')],
   ['Network', entry('read', 'cluster', 'netsim/v1')],
+  ['EtcdSnapshot', entry('read', 'cluster', 'netsim/v1')],
   ['NetworkPolicy', entry('read', 'namespaced', 'networking.k8s.io/v1', 'extensions/v1beta1')],
   ['DaemonSet', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],
   ['Deployment', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],

@@ -2,6 +2,7 @@
  * Files of manifests → Kubernetes objects that know their lines. Multi-document YAML, JSON and JSON streams; `kind: List` and `PodList` are
  * taken apart; the text is all that is looked at here, the fields of each kind are checked later.
  */
+import { answerShape, type EtcdApi } from '../base/etcd-tree.js'
 import { isObject, linesAt, type JsonObject, type JsonValue, type Lines, type Located, type Path, type TextResult } from './located.js'
 import { readJson } from './json-text.js'
 import { kindInfo } from './kinds.js'
@@ -70,18 +71,25 @@ export function objectLabel(kind: string, namespace: string, name: string): stri
 /** What the text held. `complete` is false when some of it could not be read: then a missing object proves nothing. */
 export interface Manifests {
   readonly objects: readonly KubernetesObject[]
+  readonly answers: readonly SavedAnswer[]
   readonly complete: boolean
 }
 
+/** What an etcd server answered, saved as it was: no object, told by its shape. */
+export interface SavedAnswer extends Located {
+  readonly shape: EtcdApi | 'error'
+  readonly file: string
+}
+
 export function readManifests(inputs: readonly Input[], problems: ProblemList): Manifests {
-  const collected: Collected = { objects: new Map(), problems, complete: true }
+  const collected: Collected = { objects: new Map(), answers: [], problems, complete: true }
   for (const input of inputs) {
     const { documents, issues } = readText(input.text)
     for (const issue of issues) problems.error({ file: input.file, line: issue.line }, '', issue.what, issue.fix)
     if (issues.length > 0) collected.complete = false
     for (const document of documents) collectDocument(document, { file: input.file }, collected)
   }
-  return { objects: [...collected.objects.values()], complete: collected.complete }
+  return { objects: [...collected.objects.values()], answers: collected.answers, complete: collected.complete }
 }
 
 /** Text that starts like JSON is read as JSON, document by document (they may be separated by ---); what fails there may still be YAML. */
@@ -133,6 +141,7 @@ function countNewlines(text: string): number {
 
 interface Collected {
   readonly objects: Map<string, KubernetesObject>
+  readonly answers: SavedAnswer[]
   readonly problems: ProblemList
   complete: boolean
 }
@@ -151,6 +160,11 @@ function collectDocument(document: Located, context: Context, collected: Collect
     return
   }
   if (Object.keys(value).length === 0) return
+  const shape = context.itemOf === undefined ? answerShape(value) : undefined
+  if (shape !== undefined) {
+    collected.answers.push({ shape, file: context.file, value, lines })
+    return
+  }
   const apiVersion = value.apiVersion ?? context.itemOf?.apiVersion
   const kind = value.kind ?? context.itemOf?.kind
   if (typeof apiVersion !== 'string' || typeof kind !== 'string' || apiVersion === '' || kind === '') {

@@ -36,6 +36,8 @@ export interface HostSettings extends Place {
   readonly iptables: readonly Command[]
   readonly ip: readonly Command[]
   readonly bridge: readonly Command[]
+  /** The cloud's check of its card's packets, as it stands in the end; absent: as the agents leave it. */
+  readonly sourceDestinationCheck?: boolean
 }
 
 export interface EtcdEntry extends Place {
@@ -54,10 +56,16 @@ export interface SegmentSpec extends Place {
   readonly latency?: number
   /** bit/s */
   readonly rate?: number
+  /** Whether the fabric checks the addresses of what its cards send and get. */
+  readonly sourceDestinationCheck?: boolean
 }
+
+export type Cloud = 'aws' | 'gce'
 
 export interface RouterSpec extends Place {
   readonly name: string
+  /** The cloud whose fabric it is; absent: a Linux router. */
+  readonly cloud?: Cloud
   readonly segments: readonly string[]
   readonly addresses: ReadonlyMap<string, Ip>
   /** Arguments of `ip route add`. */
@@ -115,7 +123,7 @@ export function readNetworkDocument(object: KubernetesObject, problems: ProblemL
     flannel: drop(spec.flannel ?? {}),
     calico: drop(spec.calico ?? {}),
     kubeProxy: drop(spec.kubeProxy ?? {}),
-    etcd: readEtcd(spec, object, problems),
+    etcd: readEtcdKeys(spec.etcd ?? {}, ['spec', 'etcd'], object, problems),
     segments: readSegments(spec, object, problems),
     routers: readRouters(spec, object, problems),
     hosts: (spec.hosts ?? []).map((host, index) => readHost(host, ['spec', 'hosts', index], object, problems)),
@@ -133,10 +141,11 @@ function drop<Fields extends object>(fields: Fields): { [Key in keyof Fields]?: 
   }
 }
 
-function readEtcd(spec: Spec, object: KubernetesObject, problems: ProblemList): EtcdEntry[] {
+/** Keys → text, or {value, ttl}. @param path of the mapping in the object */
+export function readEtcdKeys(keys: Readonly<Record<string, unknown>>, path: Path, object: KubernetesObject, problems: ProblemList): EtcdEntry[] {
   const entries: EtcdEntry[] = []
-  for (const [key, value] of Object.entries(spec.etcd ?? {})) {
-    const place = object.at('spec', 'etcd', key)
+  for (const [key, value] of Object.entries(keys)) {
+    const place = object.at(...path, key)
     if (!key.startsWith('/'))
       problems.error(place, object.label, `the etcd key ${JSON.stringify(key)} does not start with /`, 'Keys are absolute, like /coreos.com/network/config.')
     else if (typeof value === 'string') entries.push({ key, value, ...place })
@@ -145,14 +154,14 @@ function readEtcd(spec: Spec, object: KubernetesObject, problems: ProblemList): 
       const unknown = Object.keys(value).filter((field) => field !== 'value' && field !== 'ttl')
       if (unknown.length > 0)
         problems.error(
-          object.at('spec', 'etcd', key, unknown[0]),
+          object.at(...path, key, unknown[0]),
           object.label,
           `unknown field ${unknown[0]} of the etcd key ${key}`,
           suggestName(unknown[0], ['value', 'ttl']),
         )
       else if (ttl === undefined || ttl === null) entries.push({ key, value: value.value, ...place })
       else if (typeof ttl === 'number' && Number.isSafeInteger(ttl) && ttl > 0) entries.push({ key, value: value.value, ttl, ...place })
-      else problems.error(object.at('spec', 'etcd', key, 'ttl'), object.label, `the ttl of ${key} is ${describeValue(ttl)}`, 'Write whole seconds, at least 1.')
+      else problems.error(object.at(...path, key, 'ttl'), object.label, `the ttl of ${key} is ${describeValue(ttl)}`, 'Write whole seconds, at least 1.')
     } else {
       problems.error(
         place,
@@ -172,7 +181,7 @@ function readSegments(spec: Spec, object: KubernetesObject, problems: ProblemLis
     const segment: SegmentSpec = {
       name: fields.name,
       cidr: fields.cidr,
-      ...drop({ router: fields.router, mtu: fields.mtu, latency: fields.latency, rate: fields.rate }),
+      ...drop({ router: fields.router, mtu: fields.mtu, latency: fields.latency, rate: fields.rate, sourceDestinationCheck: fields.sourceDestinationCheck }),
       ...object.at(...path),
     }
     const same = segments.find(({ name }) => name === segment.name)
@@ -253,7 +262,7 @@ function readRouters(spec: Spec, object: KubernetesObject, problems: ProblemList
       addresses,
       routes: readCommands(fields.routes, 'ip route add', [...path, 'routes'], object),
       iptables: readCommands(fields.iptables, 'iptables', [...path, 'iptables'], object),
-      ...drop({ asn: fields.asn }),
+      ...drop({ cloud: fields.cloud, asn: fields.asn }),
       peers: fields.peers ?? [],
       ...object.at(...path),
     })
@@ -288,6 +297,7 @@ function readHost(host: NonNullable<Spec['hosts']>[number], path: Path, object: 
     iptables: readCommands(host.iptables, 'iptables', [...path, 'iptables'], object),
     ip: readCommands(host.ip, 'ip', [...path, 'ip'], object),
     bridge: readCommands(host.bridge, 'bridge', [...path, 'bridge'], object),
+    ...drop({ sourceDestinationCheck: host.sourceDestinationCheck }),
     ...object.at(...path),
   }
 }

@@ -4,8 +4,23 @@
  */
 import * as v from 'valibot'
 import { addressField, cidrField, integerField, macField, unitField } from './fields.js'
-import { lazily, optional, say } from './schema.js'
+import { inJsonSchema, lazily, optional, say } from './schema.js'
 import { parseDuration, parseRate } from './units.js'
+
+const PLAIN_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62})$/
+const VERSION = /^v?[0-9]+(\.[0-9]+)*(-[A-Za-z0-9.]+)?$/
+const DURATION = {
+  parse: parseDuration,
+  forms: [{ type: 'string', pattern: '^(0|[0-9]+(\\.[0-9]+)?\\s*(ns|us|µs|ms|s|m|h))$' }, { const: 0 }],
+  what: 'a duration',
+  example: '50us or 1ms',
+}
+const RATE = {
+  parse: parseRate,
+  forms: [{ type: 'string', pattern: '^[0-9]+(\\.[0-9]+)?\\s*[kKMGT]?(bps|bit|bit/s)$' }],
+  what: 'a rate',
+  example: '10Gbps or 100Mbps',
+}
 
 /** Commands of one tool, each as the arguments that follow its name. */
 const commands = () =>
@@ -13,6 +28,7 @@ const commands = () =>
     v.array(
       v.pipe(
         v.string(),
+        inJsonSchema({ pattern: '\\S' }),
         v.check(
           (text) => text.trim() !== '',
           () => say('an empty command', 'Delete the line.'),
@@ -25,8 +41,9 @@ const commands = () =>
 const plainName = () =>
   v.pipe(
     v.string(),
+    inJsonSchema({ pattern: PLAIN_NAME.source }),
     v.check(
-      (text) => /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62})$/.test(text),
+      (text) => PLAIN_NAME.test(text),
       (issue) => say(`${JSON.stringify(issue.input)} is no name`, 'Letters, digits, - _ and . only, at most 63, starting with a letter or digit.'),
     ),
   )
@@ -35,6 +52,7 @@ const plainName = () =>
 const deviceName = () =>
   v.pipe(
     v.string(),
+    inJsonSchema({ pattern: '^[^/:\\s]+$', maxLength: 15, not: { enum: ['.', '..'] } }),
     v.check(
       (text) => text.length <= 15 && /^[^/:\s]+$/.test(text) && text !== '.' && text !== '..',
       (issue) => say(`${JSON.stringify(issue.input)} is no device name`, 'A Linux device name has 1 to 15 characters, no blank, / or :.'),
@@ -44,11 +62,29 @@ const deviceName = () =>
 const version = () =>
   v.pipe(
     v.union([v.string(), v.number()], () => say('not a version', 'Write it in quotes: "0.11.0".')),
+    inJsonSchema({ pattern: VERSION.source }),
     v.transform(String),
     v.check(
-      (text) => /^v?[0-9]+(\.[0-9]+)*(-[A-Za-z0-9.]+)?$/.test(text),
+      (text) => VERSION.test(text),
       (issue) => say(`${JSON.stringify(issue.input)} is no version`, 'Write it like "0.11.0".'),
     ),
+  )
+
+/** Text, or {value, ttl}: read in network-document.ts, which tells what else is there. */
+const etcdValue = () =>
+  v.pipe(
+    v.unknown(),
+    inJsonSchema({
+      anyOf: [
+        { type: 'string' },
+        {
+          type: 'object',
+          required: ['value'],
+          properties: { value: { type: 'string' }, ttl: { type: ['integer', 'null'], minimum: 1 } },
+          additionalProperties: false,
+        },
+      ],
+    }),
   )
 
 const underlay = () =>
@@ -60,8 +96,9 @@ const underlay = () =>
           cidr: cidrField(),
           router: optional(addressField()),
           mtu: optional(integerField(68, 65535)),
-          latency: optional(unitField(parseDuration, 'a duration', '50us or 1ms')),
-          rate: optional(unitField(parseRate, 'a rate', '10Gbps or 100Mbps')),
+          latency: optional(unitField(DURATION)),
+          rate: optional(unitField(RATE)),
+          sourceDestinationCheck: optional(v.boolean()),
         }),
       ),
     ),
@@ -70,6 +107,7 @@ const underlay = () =>
         v.looseObject({
           name: plainName(),
           segments: v.array(v.string()),
+          cloud: optional(v.picklist(['aws', 'gce'])),
           addresses: optional(v.record(v.string(), addressField())),
           routes: commands(),
           iptables: commands(),
@@ -83,6 +121,7 @@ const underlay = () =>
 const host = () =>
   v.looseObject({
     node: v.string(),
+    sourceDestinationCheck: optional(v.boolean()),
     sysctls: optional(
       v.record(
         v.string(),
@@ -97,8 +136,8 @@ const host = () =>
 
 export const networkSchema = lazily(() =>
   v.looseObject({
-    apiVersion: v.string(),
-    kind: v.string(),
+    apiVersion: v.pipe(v.string(), inJsonSchema({ const: 'netsim/v1' })),
+    kind: v.pipe(v.string(), inJsonSchema({ const: 'Network' })),
     metadata: optional(v.record(v.string(), v.unknown())),
     spec: optional(
       v.looseObject({
@@ -116,7 +155,7 @@ export const networkSchema = lazily(() =>
         clusterCIDR: optional(cidrField()),
         serviceCIDR: optional(cidrField()),
         clusterDomain: optional(v.string()),
-        etcd: optional(v.record(v.string(), v.unknown())),
+        etcd: optional(v.record(v.string(), etcdValue())),
         flannel: optional(v.looseObject({ ipMasq: optional(v.boolean()), version: optional(version()), iface: optional(v.string()) })),
         calico: optional(v.looseObject({ version: optional(version()) })),
         kubeProxy: optional(v.looseObject({ mode: optional(v.picklist(['iptables', 'none'])) })),

@@ -20,6 +20,14 @@ export function optional<const Schema extends v.GenericSchema>(schema: Schema): 
   return v.nullish(schema, undefined)
 }
 
+/**
+ * Says in JSON Schema what a check after it says in code, for docs/network.schema.json (test/network-schema.test.ts makes it).
+ * Put it before the first transformation; at run time it does nothing.
+ */
+export function inJsonSchema<Input>(words: Record<string, unknown>): v.MetadataAction<Input, Record<string, unknown>> {
+  return v.metadata(words)
+}
+
 /** A schema built on first use. */
 export function lazily<Schema>(build: () => Schema): () => Schema {
   let built: { readonly schema: Schema } | undefined

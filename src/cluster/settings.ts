@@ -8,6 +8,8 @@ import { CALICO_GROUPS, groupOf } from './kinds.js'
 import type { KubernetesObject } from './manifest.js'
 import type { Cni, Datastore, EtcdEntry, NetworkDocument } from './network-document.js'
 import type { NodeReading } from './node.js'
+import type { EtcdApi } from '../base/etcd-tree.js'
+import type { EtcdInput } from './etcd-snapshot.js'
 import { formatPlace, type Place, type ProblemList } from './problem-list.js'
 
 export interface Runtime {
@@ -46,13 +48,14 @@ export interface Settings {
   readonly clusterDomain: string
   /** What etcd holds; with flannel on etcd the config key is always there. */
   readonly etcd: readonly EtcdEntry[]
+  /** Where flannel's keys are in etcd, `/coreos.com/network`. */
+  readonly etcdPrefix: string
+  /** The server or snapshot that the keys are of; absent where the Network document says them. */
+  readonly etcdSource?: Place
   readonly flannel: FlannelSettings
   readonly calico: { readonly version: string }
   readonly kubeProxy: { readonly mode: 'iptables' | 'none' }
 }
-
-export const FLANNEL_PREFIX = '/coreos.com/network'
-export const FLANNEL_CONFIG_KEY = `${FLANNEL_PREFIX}/config`
 
 const DEFAULTS = {
   serviceCIDR: parseCidr('10.96.0.0/12') as Cidr,
@@ -61,13 +64,14 @@ const DEFAULTS = {
   flannelNetwork: '10.244.0.0/16',
   dockerVersion: '27',
   calicoVersion: '3.32',
-  /** The last versions whose rules are known, of each way to run flannel. */
-  flannelVersion: { etcd: '0.11.0', kubernetes: '0.28.9' },
+  /** The last versions whose rules are known, of each way to run flannel: on the API of etcd that holds its keys, or on Kubernetes. */
+  flannelVersion: { v2: '0.11.0', v3: '0.28.9', kubernetes: '0.28.9' } satisfies Record<EtcdApi | 'kubernetes', string>,
 }
 
 export interface SettingsInput {
   readonly document: NetworkDocument | undefined
   readonly manifest: FlannelManifest
+  readonly etcd: EtcdInput
   readonly objects: readonly KubernetesObject[]
   readonly nodes: readonly NodeReading[]
 }
@@ -87,19 +91,21 @@ export function resolveSettings(input: SettingsInput, problems: ProblemList): Se
     ...(clusterCIDR === undefined ? {} : { clusterCIDR }),
     serviceCIDR: document?.serviceCIDR ?? DEFAULTS.serviceCIDR,
     clusterDomain: document?.clusterDomain ?? DEFAULTS.clusterDomain,
-    etcd: resolveEtcd(document, flannel, usesFlannel && datastore === 'etcd'),
+    etcd: resolveEtcd(input.etcd, flannel, usesFlannel && datastore === 'etcd'),
+    etcdPrefix: input.etcd.prefix,
+    ...(input.etcd.source === undefined ? {} : { etcdSource: input.etcd.source }),
     flannel,
     calico: { version: bare(document?.calico.version ?? DEFAULTS.calicoVersion) },
     kubeProxy: { mode: document?.kubeProxy.mode ?? 'iptables' },
   }
 }
 
-function hasFlannelKeys(document: NetworkDocument | undefined): boolean {
-  return document?.etcd.some(({ key }) => key.startsWith(`${FLANNEL_PREFIX}/`)) === true
+function hasFlannelKeys({ prefix, entries }: EtcdInput): boolean {
+  return entries.some(({ key }) => key.startsWith(`${prefix}/`))
 }
 
-function inferCni({ document, manifest, objects, nodes }: SettingsInput): Cni {
-  const flannel = manifest.present || hasFlannelKeys(document) || nodes.some((node) => node.flannel !== undefined)
+function inferCni({ etcd, manifest, objects, nodes }: SettingsInput): Cni {
+  const flannel = manifest.present || hasFlannelKeys(etcd) || nodes.some((node) => node.flannel !== undefined)
   const calico = objects.some(
     (object) =>
       CALICO_GROUPS.includes(groupOf(object.apiVersion)) ||
@@ -110,9 +116,9 @@ function inferCni({ document, manifest, objects, nodes }: SettingsInput): Cni {
   return flannel ? 'flannel' : 'none'
 }
 
-function inferDatastore(cni: Cni, { document, manifest, nodes }: SettingsInput): Datastore {
+function inferDatastore(cni: Cni, { etcd, manifest, nodes }: SettingsInput): Datastore {
   if (cni !== 'flannel') return 'kubernetes'
-  if (hasFlannelKeys(document) || manifest.kubeSubnetManager === false) return 'etcd'
+  if (hasFlannelKeys(etcd) || manifest.kubeSubnetManager === false) return 'etcd'
   if (manifest.present || nodes.some((node) => node.flannel !== undefined || node.podCIDR !== undefined)) return 'kubernetes'
   return 'etcd'
 }
@@ -131,20 +137,21 @@ function resolveRuntime(document: NetworkDocument | undefined, cni: Cni, manifes
 }
 
 function resolveFlannel(
-  { document, manifest, nodes }: SettingsInput,
+  { document, manifest, nodes, etcd }: SettingsInput,
   how: { readonly usesFlannel: boolean; readonly datastore: Datastore },
   problems: ProblemList,
 ): FlannelSettings {
   const iface = document?.flannel.iface ?? manifest.iface
-  const inEtcd = document?.etcd.find(({ key }) => key === FLANNEL_CONFIG_KEY)
+  const inEtcd = etcd.entries.find(({ key }) => key === `${etcd.prefix}/config`)
   const told = how.datastore === 'etcd' ? (inEtcd === undefined ? undefined : { text: inEtcd.value, file: inEtcd.file, line: inEtcd.line }) : manifest.netConf
-  // a ConfigMap that is there but wrong has been reported: nothing is assumed in its place
-  const assumed = how.usesFlannel && told === undefined && !(how.datastore === 'kubernetes' && manifest.present)
-  const config = assumed ? assumeConfig(document, nodes, how.datastore, problems) : told
+  // a ConfigMap that is there but wrong has been reported, and what a real etcd does not hold is not there: nothing is assumed in its place
+  const isKnown = how.datastore === 'kubernetes' ? manifest.present : etcd.source !== undefined
+  const assumed = how.usesFlannel && told === undefined && !isKnown
+  const config = assumed ? assumeConfig({ document, nodes, etcd }, how.datastore, problems) : told
   return {
     // the manifest's --ip-masq, or what every published manifest and guide starts flannel with
     ipMasq: document?.flannel.ipMasq ?? manifest.ipMasq ?? true,
-    version: bare(document?.flannel.version ?? manifest.version ?? DEFAULTS.flannelVersion[how.datastore]),
+    version: bare(document?.flannel.version ?? manifest.version ?? DEFAULTS.flannelVersion[how.datastore === 'etcd' ? (etcd.api ?? 'v2') : 'kubernetes']),
     ...(iface === undefined ? {} : { iface }),
     ...(config === undefined || !how.usesFlannel ? {} : { config }),
     configAssumed: assumed,
@@ -153,20 +160,19 @@ function resolveFlannel(
 }
 
 /** etcd: the Network alone, so that flannel's own default backend (udp) follows. kubernetes: the backend of the annotations, else the manifest's. */
-function assumeConfig(document: NetworkDocument | undefined, nodes: readonly NodeReading[], datastore: Datastore, problems: ProblemList): ConfigText {
+function assumeConfig({ document, nodes, etcd }: Pick<SettingsInput, 'document' | 'nodes' | 'etcd'>, datastore: Datastore, problems: ProblemList): ConfigText {
   const network = document?.clusterCIDR === undefined ? DEFAULTS.flannelNetwork : formatCidr(document.clusterCIDR)
   const annotated = nodes.find((node) => node.flannel?.backendType !== undefined)?.flannel?.backendType
   const text = JSON.stringify(datastore === 'etcd' ? { Network: network } : { Network: network, Backend: { Type: annotated ?? 'vxlan' } })
   const place: Place = document ?? nodes[0] ?? { file: '', line: 0 }
-  const where = datastore === 'etcd' ? `spec.etcd["${FLANNEL_CONFIG_KEY}"] of the Network document` : 'the ConfigMap kube-flannel-cfg'
+  const where = datastore === 'etcd' ? `spec.etcd["${etcd.prefix}/config"] of the Network document` : 'the ConfigMap kube-flannel-cfg'
   problems.warning(place, document?.object.label ?? '', `flannel's configuration is not in the input; taken to be ${text}`, `Give it in ${where}.`)
   return { text, file: place.file, line: place.line }
 }
 
-function resolveEtcd(document: NetworkDocument | undefined, flannel: FlannelSettings, needsConfig: boolean): readonly EtcdEntry[] {
-  const entries = document?.etcd ?? []
+function resolveEtcd({ prefix, entries }: EtcdInput, flannel: FlannelSettings, needsConfig: boolean): readonly EtcdEntry[] {
   if (!needsConfig || !flannel.configAssumed || flannel.config === undefined) return entries
-  return [{ key: FLANNEL_CONFIG_KEY, value: flannel.config.text, file: flannel.config.file, line: flannel.config.line }, ...entries]
+  return [{ key: `${prefix}/config`, value: flannel.config.text, file: flannel.config.file, line: flannel.config.line }, ...entries]
 }
 
 function checkClusterCidr(document: NetworkDocument | undefined, flannel: FlannelSettings, problems: ProblemList): void {

@@ -5,7 +5,7 @@
 import { broadcastOf, cidr, contains, covers, formatCidr, type Cidr } from '../base/cidr.js'
 import { compareIp, formatIp, type Ip } from '../base/ip.js'
 import { isHostAddress } from './fields.js'
-import type { Command, NetworkDocument, RouterSpec, SegmentSpec } from './network-document.js'
+import type { Cloud, Command, NetworkDocument, RouterSpec, SegmentSpec } from './network-document.js'
 import { ADDRESS_ANNOTATION, type NodeReading } from './node.js'
 import { formatPlace, type Place, type ProblemList } from './problem-list.js'
 
@@ -19,6 +19,8 @@ export interface Segment extends Place {
   readonly latency: number
   /** bit/s */
   readonly rate: number
+  /** As the document says; absent: on where a cloud's fabric is its router, unless the agents have it off. */
+  readonly sourceDestinationCheck?: boolean
   /** True when no document lists it. */
   readonly inferred: boolean
 }
@@ -26,6 +28,8 @@ export interface Segment extends Place {
 /** It knows its connected segments and what `routes` adds. */
 export interface Router extends Place {
   readonly name: string
+  /** As the document says: a fabric of a cloud in place of a Linux router. */
+  readonly cloud?: Cloud
   readonly interfaces: readonly { readonly segment: string; readonly address: Ip; readonly length: number }[]
   /** Arguments of `ip route add`. */
   readonly routes: readonly Command[]
@@ -129,6 +133,7 @@ function completeSegment(spec: SegmentSpec, taken: Set<Ip>, inferred: boolean): 
     mtu: spec.mtu ?? DEFAULT_MTU,
     latency: spec.latency ?? DEFAULT_LATENCY,
     rate: spec.rate ?? DEFAULT_RATE,
+    ...(spec.sourceDestinationCheck === undefined ? {} : { sourceDestinationCheck: spec.sourceDestinationCheck }),
     inferred,
     file: spec.file,
     line: spec.line,
@@ -188,6 +193,7 @@ function buildRouter(
     interfaces,
     routes: spec.routes,
     iptables: spec.iptables,
+    ...(spec.cloud === undefined ? {} : { cloud: spec.cloud }),
     ...(spec.asn === undefined ? {} : { asn: spec.asn }),
     peers: spec.peers,
     implicit: false,

@@ -70,7 +70,12 @@ export interface BridgePortSpec {
 export type DeviceSpec =
   | (DeviceCommon & { readonly kind: 'loopback' })
   /** A real card, plugged into a segment of the underlay; absent or unknown segment: no carrier. */
-  | (DeviceCommon & { readonly kind: 'nic'; readonly segment?: string })
+  | (DeviceCommon & {
+      readonly kind: 'nic'
+      readonly segment?: string
+      /** The cloud drops what it sends from, or is sent for, an address that is none of its own. */
+      readonly sourceDestinationCheck?: boolean
+    })
   | (DeviceCommon & { readonly kind: 'veth'; readonly peer: { readonly netns: string; readonly device: string } })
   | (DeviceCommon & {
       readonly kind: 'bridge'

@@ -50,7 +50,9 @@ function printAddress(address: AddressSpec, device: DeviceSpec, index: number): 
   return `${head}\n       valid_lft forever preferred_lft forever\n`
 }
 
+/** What stands behind the name: the other end of a veth; of an IPIP device, which names no lower one, NONE (ip_tunnel_get_iflink). */
 function lowerOf(device: DeviceSpec, devices: readonly DeviceSpec[]): string {
+  if (device.kind === 'ipip') return '@NONE'
   return device.kind === 'veth' && devices.some((other) => other.kind === 'veth' && other.name === device.peer.device && other.peer.device === device.name)
     ? `@${device.peer.device}`
     : ''
@@ -68,6 +70,8 @@ function flagsOf(device: DeviceSpec, carrier: boolean): readonly string[] {
     ipip: ['NOARP'],
     dummy: ['BROADCAST', 'NOARP'],
   } as const
+  // ip_tunnel_bind_dev: with a remote end of its own it is point to point
+  if (device.kind === 'ipip' && device.remote !== undefined) return ['POINTOPOINT', 'NOARP', ...(device.up ? ['UP', 'LOWER_UP'] : [])]
   const own: readonly string[] = device.kind in kind ? kind[device.kind as keyof typeof kind] : ['BROADCAST', 'MULTICAST']
   return [...(device.up && !carrier ? ['NO-CARRIER'] : []), ...own, ...(device.up ? ['UP'] : []), ...(device.up && carrier ? ['LOWER_UP'] : [])]
 }

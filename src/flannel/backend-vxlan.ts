@@ -8,7 +8,17 @@ import { formatMac, parseMac, randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import type { FdbSpec, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
-import { backendSource, EMPTY_PART, fromLease, leaseProblem, type Backend, type BackendPart, type FlannelView, type RegistrationView } from './backend.js'
+import {
+  backendSource,
+  EMPTY_PART,
+  fromLease,
+  leaseProblem,
+  optionSince,
+  type Backend,
+  type BackendPart,
+  type FlannelView,
+  type RegistrationView,
+} from './backend.js'
 import { GoFields, isJsonObject } from './go-json.js'
 import type { Lease } from './lease.js'
 import { sameSubnet } from './subnet-allocation.js'
@@ -158,10 +168,4 @@ export function publishedMac(lease: Lease): Mac | undefined {
   if (!isJsonObject(data)) return undefined
   const text = new GoFields(data, { file: '', line: 0, object: '' }).string('VtepMAC')
   return text === undefined ? undefined : parseMac(text)
-}
-
-function optionSince(fields: GoFields, name: string, since: string, version: string): boolean {
-  if (atLeast(version, since)) return true
-  if (fields.raw(name) !== undefined) fields.problem(`${name} has no effect: flannel ${version} does not know it, ${since} and newer do`, '', 'warning')
-  return false
 }

@@ -8,9 +8,10 @@ import type { Mac } from '../base/mac.js'
 import type { Problem } from '../base/problem.js'
 import type { DeviceSpec, FdbSpec, NeighbourSpec, Provenance, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
 import type { FlannelConfig } from './config.js'
-import { problemAt, type TextSource } from './go-json.js'
+import { problemAt, type GoFields, type TextSource } from './go-json.js'
 import { leaseObject, type Lease, type LeaseAttributes } from './lease.js'
 import type { Underlay } from './underlay.js'
+import { atLeast } from './version.js'
 
 export interface ExternalInterface {
   readonly name: string
@@ -53,6 +54,8 @@ export interface BackendPart {
   readonly sockets: readonly SocketSpec[]
   /** udp: what the user-space proxy is set up with. */
   readonly proxy?: ProxySpec
+  /** aws-vpc, gce: what flanneld tells the cloud. */
+  readonly cloud?: CloudPart
   /** What subnet.env says as FLANNEL_MTU; not always what the device has. */
   readonly mtu: number
   readonly problems: readonly Problem[]
@@ -66,6 +69,19 @@ export interface ProxySpec {
   readonly address: Ip
   readonly port: number
   readonly routes: readonly { readonly subnet: Cidr; readonly nextHop: Ip; readonly port: number }[]
+}
+
+export type CloudProvider = 'aws' | 'gce'
+
+/** What flanneld of one node writes through the cloud's API; the kernel of the node knows nothing of it. */
+export interface CloudPart {
+  readonly provider: CloudProvider
+  /** An entry of the cloud's route table: the own subnet leads to the own instance, named here by its address. */
+  readonly route: { readonly destination: Cidr; readonly nextHop: Ip; readonly metric?: number; readonly provenance: Provenance }
+  /** It switches the source/destination check of its own card off. */
+  readonly clearsSourceDestinationCheck: boolean
+  /** It deletes routes of the table that lead nowhere and lie in this prefix. */
+  readonly clearsBlackholesIn?: Cidr
 }
 
 /** What flanneld knows before it has a lease; enough to ask for one. */
@@ -91,6 +107,13 @@ export function fromLease(subnet: Cidr): Provenance {
 /** Where Problems about a backend's configuration point. */
 export function backendSource(type: string): TextSource {
   return { file: 'network config', line: 0, object: `Backend ${type}` }
+}
+
+/** An option that this version does not know is passed over, as Go does with a field that a struct lacks; it is said. */
+export function optionSince(fields: GoFields, name: string, since: string, version: string): boolean {
+  if (atLeast(version, since)) return true
+  if (fields.raw(name) !== undefined) fields.problem(`${name} has no effect: flannel ${version} does not know it, ${since} and newer do`, '', 'warning')
+  return false
 }
 
 export function leaseProblem(lease: Lease, what: string, fix = ''): Problem {

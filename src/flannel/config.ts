@@ -8,8 +8,6 @@ import { hasErrors, type Problem } from '../base/problem.js'
 import { GoFields, isJsonObject, parseJsonObject, type JsonObject, type TextSource } from './go-json.js'
 import { atLeast } from './version.js'
 
-export const DEFAULT_ETCD_PREFIX = '/coreos.com/network'
-
 export interface FlannelConfig {
   readonly network: Cidr
   /** Prefix length of a node's subnet; 0 with the kubernetes manager, which takes what podCIDR says. */

@@ -5,12 +5,12 @@
 import type { Problem } from '../base/problem.js'
 import type { DeviceSpec, FdbSpec, NeighbourSpec, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
-import { EMPTY_PART, type FlannelView, type ProxySpec, type RegistrationView } from './backend.js'
+import { EMPTY_PART, type CloudPart, type FlannelView, type ProxySpec, type RegistrationView } from './backend.js'
 import { findBackend, isBackend } from './backends.js'
 import type { LeaseAttributes } from './lease.js'
 import { renderMasquerade } from './masquerade.js'
 import { subnetEnvOf, type SubnetEnv } from './subnet-env.js'
-import { atLeast, checkVersion } from './version.js'
+import { atLeast, checkVersion, isFlannelVersion } from './version.js'
 
 export type { FlannelView } from './backend.js'
 
@@ -25,6 +25,8 @@ export interface FlannelPart {
   readonly sysctls: Readonly<Record<string, number>>
   /** udp only. */
   readonly proxy?: ProxySpec
+  /** aws-vpc and gce only. */
+  readonly cloud?: CloudPart
   /** Absent when flanneld could not start: then nothing else is there either. */
   readonly subnetEnv?: SubnetEnv
   readonly problems: readonly Problem[]
@@ -36,13 +38,13 @@ const NOTHING: Omit<FlannelPart, 'problems'> = { ...EMPTY_PART, chainEdits: [], 
 export function renderFlannel(view: FlannelView): FlannelPart {
   const versionProblems = checkVersion(view.version, 'flag --version')
   if (versionProblems.some((problem) => problem.severity === 'error')) return { ...NOTHING, problems: versionProblems }
-  const backend = findBackend(view.config.backendType)
+  const backend = findBackend(view.config.backendType, view.version)
   if (!isBackend(backend)) return { ...NOTHING, problems: [...versionProblems, backend] }
   const part = backend.render(view)
   const problems = [...versionProblems, ...part.problems]
   if (problems.some((problem) => problem.severity === 'error')) return { ...NOTHING, problems }
   const masquerade = renderMasquerade(view)
-  const { devices, routes, neighbours, fdb, sockets, proxy } = part
+  const { devices, routes, neighbours, fdb, sockets, proxy, cloud } = part
   return {
     devices,
     routes,
@@ -52,6 +54,7 @@ export function renderFlannel(view: FlannelView): FlannelPart {
     chainEdits: masquerade.chainEdits,
     sysctls: {},
     ...(proxy === undefined ? {} : { proxy }),
+    ...(cloud === undefined ? {} : { cloud }),
     subnetEnv: subnetEnvOf(view.config.network, view.ownLease.subnet, part.mtu, view.ipMasq),
     problems: [...problems, ...masquerade.problems],
   }
@@ -59,16 +62,17 @@ export function renderFlannel(view: FlannelView): FlannelPart {
 
 /** What flanneld asks a lease with. */
 export function registrationAttributes(view: RegistrationView): LeaseAttributes | Problem {
-  const backend = findBackend(view.config.backendType)
+  if (!isFlannelVersion(view.version)) return checkVersion(view.version, 'flag --version')[0]
+  const backend = findBackend(view.config.backendType, view.version)
   return isBackend(backend) ? backend.attributes(view) : backend
 }
 
 /**
- * What is left in the kernel when flanneld ends. Its TUN device is not persistent and goes with the process, and the routes over
- * it; VXLAN device, routes, neighbours and FDB entries stay.
+ * What is left when flanneld ends. Its TUN device is not persistent and goes with the process, its WireGuard device it removes, and
+ * with either go the routes over it; VXLAN and IPIP device, routes, neighbours, FDB entries and the cloud's route stay.
  */
 export function remainsAfterExit(part: FlannelPart, version: string): FlannelPart {
-  const gone = new Set(part.devices.filter((device) => device.kind === 'tun').map((device) => device.name))
+  const gone = new Set(part.devices.filter(({ kind }) => kind === 'tun' || kind === 'wireguard').map((device) => device.name))
   const rulesRemoved = atLeast(version, '0.25.0') && !atLeast(version, '0.27.0')
   const { proxy: _proxy, ...rest } = part
   return {

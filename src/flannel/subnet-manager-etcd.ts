@@ -4,12 +4,13 @@
  * Source: flannel pkg/subnet/etcd/{registry,local_manager}.go and subnet/etcdv2 of v0.10.0.
  */
 import { formatCidr, type Cidr } from '../base/cidr.js'
+import { DEFAULT_ETCD_PREFIX } from '../base/etcd-tree.js'
 import type { Prng } from '../base/prng.js'
 import { hasErrors, type Problem } from '../base/problem.js'
 import { EtcdV2, EVENT_INDEX_CLEARED, isEtcdV2Error, NODE_EXISTS, type EtcdV2Node } from '../etcd/etcd-v2.js'
 import { EtcdV3 } from '../etcd/etcd-v3.js'
 import type { EtcdStore, StoreEvent } from '../etcd/store.js'
-import { DEFAULT_ETCD_PREFIX, parseFlannelConfig, type FlannelConfig } from './config.js'
+import { parseFlannelConfig, type FlannelConfig } from './config.js'
 import { problemAt, type TextSource } from './go-json.js'
 import {
   DEFAULT_RENEW_MARGIN_MINUTES,

@@ -130,6 +130,8 @@ export class KubernetesSubnetManager implements SubnetManager {
   }
 
   watch(own: Lease, handlers: LeaseWatchHandlers): LeaseWatch {
+    // Backend alloc: somebody else routes, so flanneld does not listen for nodes at all (kube.go disableNodeInformer).
+    if (atLeast(this.options.version, '0.20.0') && this.readConfig().config?.backendType === 'alloc') return { close: () => undefined }
     const tracker = new LeaseTracker(own.subnet, this.options.version)
     const tell = (kind: 'added' | 'removed', node: FlannelNode): void => {
       const { lease, problems } = leaseOfNode(node)

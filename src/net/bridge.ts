@@ -203,7 +203,7 @@ function handleFrameFinish(packet: Packet, port: BridgePort): void {
   if ((packet.dstMacHigh & 0x0100) !== 0) {
     note(packet, bridge, port, BRIDGE_FLOOD, null, 0)
     const copy = bridge.device.netns.world.packets.clone(packet)
-    copy.flooded = 1
+    copy.flooded |= 1
     flood(copy, bridge, port)
     passUp(packet, bridge)
     return
@@ -308,7 +308,7 @@ function flood(packet: Packet, bridge: Bridge, from: BridgePort | null): number 
     if ((from !== null && !mayDeliver(from, port)) || port.device.up === 0 || (!broadcast && port.flood === 0)) continue
     if (previous !== null) {
       const copy = packets.clone(packet)
-      copy.flooded = 1
+      copy.flooded |= 1
       sendOrForward(copy, bridge, previous, from)
     }
     previous = port

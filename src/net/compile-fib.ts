@@ -105,6 +105,7 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
     tos: spec.tos ?? 0,
     mtu: spec.mtu ?? 0,
     mtuLocked: spec.mtuLocked === true ? 1 : 0,
+    advmss: spec.advmss ?? 0,
     nexthops: nexthops.length > 0 ? nexthops : null,
     spec: index,
   }
@@ -112,7 +113,7 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
 
 /** fib_add_ifaddr: what the kernel itself adds for each address of a device that is up. */
 function addKernelRoutes(netns: Netns, local: Route[], main: Route[]): void {
-  const common = { index: 0, gateway: 0, metric: 0, tos: 0, mtu: 0, mtuLocked: 0, nexthops: null, spec: -1 }
+  const common = { index: 0, gateway: 0, metric: 0, tos: 0, mtu: 0, mtuLocked: 0, advmss: 0, nexthops: null, spec: -1 }
   const has = (routes: readonly Route[], base: number, length: number, device: Device): boolean =>
     routes.some((route) => route.base === base && route.length === length && route.device === device)
   for (const device of netns.devices) {

@@ -26,6 +26,7 @@ import {
 } from './device.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
+import { Ipip } from './ipip.js'
 import { frameArrived, InFlight, Segment } from './link.js'
 import {
   neighbourTimerFired,
@@ -44,6 +45,8 @@ import { deviceNamed, Netns, World, type UserSpace } from './netns.js'
 import { SocketTable } from './socket.js'
 import { Tun } from './tun.js'
 import { Vxlan } from './vxlan.js'
+import { wireguardTimerFired } from './wireguard.js'
+import { Wireguard, WireguardPeer } from './wireguard-peer.js'
 
 export interface SegmentSpec {
   readonly name: string
@@ -57,6 +60,8 @@ export interface NetnsSpec {
   readonly dataplane: Dataplane
   /** NETNS_* */
   readonly role: number
+  /** A cloud's fabric (ip-forward.ts). */
+  readonly fabric?: boolean
 }
 
 const KINDS: Readonly<Record<DeviceSpec['kind'], number>> = {
@@ -89,12 +94,14 @@ export function compileWorld(specs: readonly NetnsSpec[], segments: readonly Seg
   world.arrivalHandler = world.sim.register((slot) => frameArrived(world, slot))
   world.neighbourTimer = world.sim.register((argument) => neighbourTimerFired(world, argument))
   world.fragmentTimer = world.sim.register((index) => fragmentTimerFired(world, index))
+  world.wireguardTimer = world.sim.register((argument) => wireguardTimerFired(world, argument))
   for (const segment of segments) {
     world.segments.push(new Segment(world.segments.length, segment.name, segment.mtu, segment.latencyNs, segment.rateBps))
   }
   const byName = new Map<string, Netns>()
   for (const spec of specs) {
     const netns = new Netns(world, world.netns.length, spec.dataplane.netns, spec.role)
+    netns.fabric = spec.fabric === true ? 1 : 0
     world.netns.push(netns)
     byName.set(netns.name, netns)
     compileDevices(netns, spec.dataplane)
@@ -125,6 +132,7 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
   world.icmpSocketHeld = 0
   world.fragmentQueues.length = 0
   world.neighbours.length = 0
+  world.wireguard.reset()
   for (const process of world.userSpaces) process.reset()
   world.netns.forEach((netns, index) => {
     netns.fragments.clear()
@@ -141,6 +149,8 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
       if (device.neighbours !== null) device.neighbours = new NeighTable(device)
       device.bridge?.forgetLearned()
       device.vxlan?.forgetLearned()
+      device.ipip?.reset()
+      device.wireguard?.reset()
     }
     loadNeighbours(netns, specs[index].dataplane)
   })
@@ -204,6 +214,7 @@ function connectDevices(netns: Netns, dataplane: Dataplane, byName: ReadonlyMap<
         const segment = netns.world.segments.find((candidate) => candidate.name === spec.segment)
         if (segment === undefined) device.carrier = 0
         else segment.plug(device)
+        device.sourceDestinationCheck = spec.sourceDestinationCheck === true ? 1 : 0
         break
       }
       case 'veth': {
@@ -225,9 +236,15 @@ function connectDevices(netns: Netns, dataplane: Dataplane, byName: ReadonlyMap<
         device.vxlan = compileVxlan(spec)
         netns.vxlanDevices.push(device)
         break
-      case 'loopback':
       case 'ipip':
+        device.ipip = compileIpip(spec)
+        netns.ipipDevices.push(device)
+        break
       case 'wireguard':
+        device.wireguard = compileWireguard(spec, device)
+        netns.wireguardDevices.push(device)
+        break
+      case 'loopback':
       case 'dummy':
         break
       default:
@@ -264,6 +281,29 @@ function compileVxlan(spec: Extract<DeviceSpec, { kind: 'vxlan' }>): Vxlan {
   return vxlan
 }
 
+function compileIpip(spec: Extract<DeviceSpec, { kind: 'ipip' }>): Ipip {
+  const ipip = new Ipip(spec.local ?? 0, spec.remote ?? 0)
+  ipip.ttl = spec.ttl === 'inherit' ? 0 : spec.ttl
+  ipip.tos = spec.tos === 'inherit' ? -1 : spec.tos
+  ipip.pathMtuDiscovery = spec.pmtudisc ? 1 : 0
+  // ipip_init_net: the module's own device in each netns
+  ipip.fallback = spec.name === 'tunl0' ? 1 : 0
+  return ipip
+}
+
+function compileWireguard(spec: Extract<DeviceSpec, { kind: 'wireguard' }>, device: Device): Wireguard {
+  const registry = device.netns.world.wireguard
+  const wireguard = new Wireguard(spec.port, spec.publicKey, spec.fwmark ?? 0)
+  for (const { publicKey, endpoint, allowedIps } of spec.peers) {
+    const peer = new WireguardPeer(registry.peers.length, device, publicKey, endpoint)
+    registry.peers.push(peer)
+    wireguard.peers.push(peer)
+    for (const { base, length } of allowedIps) wireguard.allowed.add(base, length, peer)
+  }
+  registry.devices.push(device)
+  return wireguard
+}
+
 /** Folds `all` and `default` into each device as the IN_DEV_* macros of include/linux/inetdevice.h do. */
 function compileSysctls(netns: Netns, dataplane: Dataplane): void {
   const sysctls = dataplane.sysctls
@@ -293,7 +333,8 @@ function compileSysctls(netns: Netns, dataplane: Dataplane): void {
     device.arpIgnore = max('arp_ignore')
     device.arpAnnounce = max('arp_announce')
     device.arpFilter = or('arp_filter', 0)
-    device.sendRedirects = or('send_redirects', 1)
+    // wg_open: the device sends none, and `all` is turned off with it
+    device.sendRedirects = device.kind === DEVICE_WIREGUARD ? (sysctls[`net.ipv4.conf.${device.name}.send_redirects`] ?? 0) : or('send_redirects', 1)
     device.routeLocalnet = or('route_localnet', 0)
     device.srcValidMark = or('src_valid_mark', 0)
   }

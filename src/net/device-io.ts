@@ -7,7 +7,7 @@ import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_NONE, type Packet } from '../w
 import { frameLength } from '../wire/frame.js'
 import { arpReceive } from './arp.js'
 import { bridgeReceive, bridgeTransmit } from './bridge.js'
-import { DEVICE_BRIDGE, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, type Device } from './device.js'
+import { DEVICE_BRIDGE, DEVICE_IPIP, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, DEVICE_WIREGUARD, type Device } from './device.js'
 import {
   NO_VTEP,
   REASON_DEV_READY,
@@ -22,12 +22,14 @@ import {
 } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { ipReceive } from './ip-input.js'
+import { ipipTransmit } from './ipip.js'
 import { PACKET_HOST, PACKET_LOOPBACK, packetTypeFor } from './packet-type.js'
 import { segmentTransmit } from './link.js'
 import { scrubPacket } from './scrub.js'
 import type { World } from './netns.js'
 import { DIRECTION_RX, DIRECTION_TX, STEP_RECEIVE, STEP_SEND } from './trace.js'
 import { vxlanTransmit } from './vxlan.js'
+import { wireguardTransmit } from './wireguard.js'
 
 /** Ethernet header plus the VLAN tag that is_skb_forwardable() always allows for. */
 const FORWARDABLE_SLACK = 14 + 4
@@ -54,6 +56,12 @@ export function deviceTransmit(packet: Packet, device: Device): void {
       return
     case DEVICE_VXLAN:
       vxlanTransmit(packet, device)
+      return
+    case DEVICE_IPIP:
+      ipipTransmit(packet, device)
+      return
+    case DEVICE_WIREGUARD:
+      wireguardTransmit(packet, device)
       return
     case DEVICE_NIC:
       segmentTransmit(packet, device)

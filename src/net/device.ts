@@ -5,9 +5,11 @@
 import type { Bridge, BridgePort } from './bridge.js'
 import type { Segment } from './link.js'
 import type { NeighTable } from './neigh.js'
+import type { Ipip } from './ipip.js'
 import type { Netns } from './netns.js'
 import type { Tun } from './tun.js'
 import type { Vxlan } from './vxlan.js'
+import type { Wireguard } from './wireguard-peer.js'
 
 export const DEVICE_LOOPBACK = 0
 export const DEVICE_NIC = 1
@@ -78,8 +80,12 @@ export class Device {
   port: BridgePort | null = null
   bridge: Bridge | null = null
   vxlan: Vxlan | null = null
+  ipip: Ipip | null = null
+  wireguard: Wireguard | null = null
   tun: Tun | null = null
   segment: Segment | null = null
+  /** 1: the segment drops packets of it, or for it, with an address that is none of its own. */
+  sourceDestinationCheck = 0
   neighbours: NeighTable | null = null
   /** A card is sending until then (virtual time, ns). */
   busyUntilNs = 0

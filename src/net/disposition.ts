@@ -82,6 +82,7 @@ export const REASONS = [
   'FULL_RING',
   'UNICAST_IN_L2_MULTICAST',
   'PKT_TOO_SMALL',
+  'IP_TUNNEL_ECN',
 ] as const
 
 export type ReasonWord = (typeof REASONS)[number]
@@ -119,3 +120,4 @@ export const REASON_DUP_FRAG = 29
 export const REASON_FULL_RING = 30
 export const REASON_UNICAST_IN_L2_MULTICAST = 31
 export const REASON_PKT_TOO_SMALL = 32
+export const REASON_IP_TUNNEL_ECN = 33

@@ -29,6 +29,8 @@ export interface Route {
   readonly tos: number
   readonly mtu: number
   readonly mtuLocked: number
+  /** What our TCP announces to peers over it, 0: the MTU less 40 bytes. */
+  readonly advmss: number
   readonly nexthops: readonly Nexthop[] | null
   /** Index of the RouteSpec it was compiled from, -1 for those the kernel makes of addresses. */
   readonly spec: number

@@ -3,7 +3,7 @@
  * ICMP: what a host answers and what it reports, from which address, how much of the offender it quotes, and how often.
  * Source: net/ipv4/icmp.c (__icmp_send, icmp_reply, icmpv4_xrlim_allow, icmp_global_allow), route.c.
  */
-import { ETHERTYPE_NONE, ipHeaderLength, IPV4_HEADER, PAYLOAD_QUOTE, PROTO_ICMP, type Packet } from '../wire/packet.js'
+import { ETHERTYPE_NONE, ipHeaderLength, IPV4_HEADER, PAYLOAD_QUOTE, PROTO_ICMP, PROTO_IPIP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import { CORRUPT, REASON_ICMP_CSUM } from './disposition.js'
 import { dropPacket } from './drop.js'
@@ -11,6 +11,7 @@ import { inetAddrType, isMulticast, RouteResult, RTN_BROADCAST, RTN_LOCAL, RTN_M
 import { inetSelectAddr, outputMtu, routeOutputFrom } from './route-output.js'
 import { SCOPE_LINK } from './device.js'
 import { ipLocalOut } from './ip-output.js'
+import { ipipError } from './ipip.js'
 import type { Netns } from './netns.js'
 import { PACKET_HOST } from './packet-type.js'
 import { scrubPacket } from './scrub.js'
@@ -174,6 +175,7 @@ function isError(type: number): boolean {
  * @param info next-hop MTU of a frag-needed, gateway of a redirect, 0 otherwise
  */
 export function icmpSend(netns: Netns, offender: Packet, type: number, code: number, info: number): void {
+  if (netns.fabric === 1) return
   const world = netns.world
   if (world.icmpSocketHeld === 1 || !mayReport(netns, offender)) {
     note(netns, offender, type, code, 0, info, ICMP_NOT_ALLOWED)
@@ -189,7 +191,8 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
   const error = world.packets.take()
   error.id = world.newPacketId()
   error.leg = LEG_REPLY
-  error.flooded = 0
+  // about what a tunnel said for itself: no news either
+  error.flooded = offender.flooded & ~1
   error.etherType = ETHERTYPE_NONE
   error.proto = PROTO_ICMP
   error.sport = type
@@ -226,8 +229,16 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
   error.ipLength = IPV4_HEADER + 8 + error.payloadLength
   error.ipId = world.prng.nextInt32() & 0xffff
   note(netns, error, type, code, error.src, info, ICMP_SENT)
-  world.live++
+  if (error.flooded === 0) world.live++
   sendHoldingSocket(netns, error, 1)
+}
+
+/** icmp_ndo_send: as above, from within a device, where the offender's source may be translated already: it is reported to whom it was from. */
+export function icmpNdoSend(netns: Netns, offender: Packet, type: number, code: number, info: number): void {
+  const translated = offender.src
+  if (netns.conntrack !== null) offender.src = netns.conntrack.originalSource(offender)
+  icmpSend(netns, offender, type, code, info)
+  offender.src = translated
 }
 
 /** ip_error: a destination-unreachable for want of a route, which has a ration of its own before that of all errors. */
@@ -277,6 +288,7 @@ export function icmpReceive(packet: Packet, device: Device): void {
     return
   }
   if (packet.sport === ICMP_DEST_UNREACH && packet.dport === ICMP_FRAG_NEEDED) learnPathMtu(netns, packet)
+  else if (packet.inner !== null && packet.inner.proto === PROTO_IPIP && packet.payloadKind === PAYLOAD_QUOTE) ipipError(netns, packet)
   deliverToClient(netns, packet)
 }
 

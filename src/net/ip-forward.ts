@@ -1,8 +1,12 @@
 // hot path
-/** A packet for somebody else: TTL, MTU, FORWARD. Source: net/ipv4/ip_forward.c. */
+/**
+ * A packet for somebody else: TTL, MTU, FORWARD. Source: net/ipv4/ip_forward.c.
+ * A cloud's fabric is no Linux router: each machine's virtual switch routes (cloud.google.com/vpc/docs/routes: "distributed virtual
+ * routing"), and a traceroute shows no such hop, as TTLs are left alone; so it is here, and nothing is cut or reported either.
+ */
 import { type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
-import { REASON_IP_INHDR, REASON_OTHERHOST, REASON_PKT_TOO_BIG, NEIGHBOR_FAILED, TOO_BIG, TTL_EXCEEDED } from './disposition.js'
+import { BLACKHOLE, REASON_IP_INHDR, REASON_OTHERHOST, REASON_PKT_TOO_BIG, NEIGHBOR_FAILED, TOO_BIG, TTL_EXCEEDED } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { type RouteResult } from './fib.js'
 import { forwardMtu } from './route-output.js'
@@ -24,6 +28,10 @@ export function ipForward(packet: Packet, device: Device, route: RouteResult): v
     dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'a broadcast frame is not forwarded')
     return
   }
+  if (netns.fabric === 1) {
+    fabricForward(packet, device, out, gateway, mtu)
+    return
+  }
   if (packet.ttl <= 1) {
     icmpSend(netns, packet, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0)
     dropPacket(netns, packet, TTL_EXCEEDED, REASON_IP_INHDR, 'its time to live has run out')
@@ -40,6 +48,18 @@ export function ipForward(packet: Packet, device: Device, route: RouteResult): v
   if (trace.on === 1) trace.note(STEP_FORWARD, 0, netns, packet, device.index, out.index, packet.ttl + 1, packet.ttl)
   if (redirect === 1 && netns.icmpLimits.redirectAllows(packet.src, netns.world.sim.nowNs))
     icmpSend(netns, packet, ICMP_REDIRECT, ICMP_REDIR_HOST, gateway === 0 ? packet.dst : gateway)
+  if (netns.netfilter !== null && !runHook(netns, HOOK_FORWARD, packet, device, out)) return
+  ipOutput(packet, netns, out, gateway, mtu)
+}
+
+function fabricForward(packet: Packet, device: Device, out: Device, gateway: number, mtu: number): void {
+  const netns = device.netns
+  if (packet.ipLength > mtu) {
+    dropPacket(netns, packet, BLACKHOLE, REASON_PKT_TOO_BIG, 'larger than what the cloud carries on that segment, and it says nothing', packet.ipLength, mtu)
+    return
+  }
+  const trace = netns.world.trace
+  if (trace.on === 1) trace.note(STEP_FORWARD, 0, netns, packet, device.index, out.index, packet.ttl, packet.ttl)
   if (netns.netfilter !== null && !runHook(netns, HOOK_FORWARD, packet, device, out)) return
   ipOutput(packet, netns, out, gateway, mtu)
 }

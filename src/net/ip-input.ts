@@ -53,6 +53,7 @@ import {
 } from './icmp.js'
 import { ipForward } from './ip-forward.js'
 import { DEFRAG_LOCAL_DELIVER, ipDefrag } from './ip-fragment.js'
+import { ipipReceive } from './ipip.js'
 import { runHook } from './netfilter-hook.js'
 import { HOOK_INPUT, HOOK_PREROUTING } from './netfilter/netfilter.js'
 import { noteRoute, ROUTE_IN } from './route-step.js'
@@ -157,10 +158,19 @@ function localDeliver(packet: Packet, device: Device): void {
       tcpReceive(packet, device)
       return
     case PROTO_IPIP:
-      dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'IPIP devices are not modelled yet')
+      // the protocol is known where its module is, which is where a device is
+      if (netns.ipipDevices.length > 0) {
+        ipipReceive(packet, device)
+        return
+      }
+      refuseProtocol(netns, packet)
       return
     default:
-      if (packet.packetType === PACKET_HOST) icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0)
-      dropPacket(netns, packet, NO_SOCKET, REASON_NONE, 'no protocol handler')
+      refuseProtocol(netns, packet)
   }
+}
+
+function refuseProtocol(netns: Netns, packet: Packet): void {
+  if (packet.packetType === PACKET_HOST) icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PROT_UNREACH, 0)
+  dropPacket(netns, packet, NO_SOCKET, REASON_NONE, 'no protocol handler')
 }

@@ -55,12 +55,12 @@ export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, any
     )
     return SEND_TOO_BIG
   }
-  outputHook(packet, netns, device, gateway, mtu)
+  localOut(packet, netns, device, gateway, mtu)
   return SEND_OK
 }
 
-/** __ip_local_out: OUTPUT, and another route when it changed what the route was chosen by. */
-function outputHook(packet: Packet, netns: Netns, device: Device, gateway: number, mtu: number): void {
+/** __ip_local_out of a packet with its route: OUTPUT, and another route when it changed what the route was chosen by. */
+export function localOut(packet: Packet, netns: Netns, device: Device, gateway: number, mtu: number): void {
   if (netns.netfilter === null) {
     ipOutput(packet, netns, device, gateway, mtu)
     return
@@ -87,6 +87,7 @@ function outputHook(packet: Packet, netns: Netns, device: Device, gateway: numbe
 /** ip_output: POSTROUTING, then pieces no larger than the MTU. */
 export function ipOutput(packet: Packet, netns: Netns, device: Device, gateway: number, mtu: number): void {
   packet.nextHop = gateway === 0 ? packet.dst : gateway
+  packet.nextMtu = mtu
   if (netns.netfilter !== null && !runHook(netns, HOOK_POSTROUTING, packet, packet.inDevice < 0 ? null : netns.world.devices[packet.inDevice], device)) return
   const nextHop = gateway === 0 ? packet.dst : gateway
   if (packet.ipLength <= mtu && packet.fragMaxSize === 0) {
@@ -97,7 +98,8 @@ export function ipOutput(packet: Packet, netns: Netns, device: Device, gateway: 
     finishOutput(packet, netns, device, nextHop)
     return
   }
-  if (packet.dontFragment === 1 && packet.fragMaxSize > mtu) {
+  // ip_fragment: only what was put together from fragments may be cut again in spite of DF (ignore_df)
+  if (packet.dontFragment === 1 && (packet.fragMaxSize === 0 || packet.fragMaxSize > mtu)) {
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
     dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the device, and DF is set', packet.ipLength, mtu)
     return

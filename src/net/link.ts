@@ -2,20 +2,25 @@
 /**
  * A segment of the underlay: a switch with cables, and the only crossing between kernels that takes time. The switch
  * knows behind which cable each card is (a MAC that no card has is flooded). A frame larger than its MTU is lost without a word.
+ * In a cloud it also checks the addresses of what each card sends and gets, unless the card's owner has that switched off
+ * (AWS: source/destination check of the network interface; GCE: an instance without canIpForward; flannel's Documentation of both).
  */
-import type { Packet } from '../wire/packet.js'
+import { ETHERTYPE_IPV4, type Packet } from '../wire/packet.js'
 import { frameLength } from '../wire/frame.js'
 import type { Device } from './device.js'
 import { deviceReceive } from './device-io.js'
-import { BLACKHOLE, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_OTHERHOST, REASON_PKT_TOO_BIG } from './disposition.js'
+import { BLACKHOLE, DENIED, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_NONE, REASON_OTHERHOST, REASON_PKT_TOO_BIG } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { MacTable } from './mac-table.js'
 import { scrubPacket } from './scrub.js'
-import type { World } from './netns.js'
+import type { Netns, World } from './netns.js'
 import { STEP_LINK } from './trace.js'
 
-/** Ethernet header plus a VLAN tag: what a switch port carries beyond its MTU. */
-const FRAME_SLACK = 14 + 4
+/** A segment's MTU is that of IP packets; its frames are untagged. */
+const ETHERNET_HEADER = 14
+
+const FOREIGN_SOURCE = 'source/destination check of the ENI/instance: the packet is from an address that its card does not have'
+const FOREIGN_DESTINATION = 'source/destination check of the ENI/instance: the packet is for an address that the card it goes to does not have'
 
 export class Segment {
   readonly index: number
@@ -99,10 +104,11 @@ export function segmentTransmit(packet: Packet, device: Device): void {
     return
   }
   const length = frameLength(packet)
-  if (length > segment.mtu + FRAME_SLACK) {
-    dropPacket(netns, packet, BLACKHOLE, REASON_PKT_TOO_BIG, 'the underlay segment carries less than the card sends', length - 14, segment.mtu)
+  if (length > segment.mtu + ETHERNET_HEADER) {
+    dropPacket(netns, packet, BLACKHOLE, REASON_PKT_TOO_BIG, 'the underlay segment carries less than the card sends', length - ETHERNET_HEADER, segment.mtu)
     return
   }
+  if (device.sourceDestinationCheck === 1 && refusesSender(packet, device)) return
   if (device.port !== null) segment.learn(packet.srcMacHigh, packet.srcMacLow, device)
   // one frame after the other: the card is busy until the one before is on the wire
   const nowNs = netns.world.sim.nowNs
@@ -123,7 +129,32 @@ export function segmentTransmit(packet: Packet, device: Device): void {
     dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'the card with the MAC of the frame has no carrier')
     return
   }
+  if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, netns)) return
   scheduleArrival(netns.world, packet, target, delayNs)
+}
+
+// The checks stand apart from segmentTransmit: it must stay small enough for V8 to inline what it hands its delay to, or the delay is boxed.
+
+function refusesSender(packet: Packet, device: Device): boolean {
+  if (packet.etherType !== ETHERTYPE_IPV4 || hasAddress(device, packet.src)) return false
+  dropPacket(device.netns, packet, DENIED, REASON_NONE, FOREIGN_SOURCE)
+  return true
+}
+
+function refusesTarget(packet: Packet, target: Device, netns: Netns): boolean {
+  if (!isRefused(packet, target)) return false
+  dropPacket(netns, packet, DENIED, REASON_NONE, FOREIGN_DESTINATION)
+  return true
+}
+
+function isRefused(packet: Packet, target: Device): boolean {
+  return target.sourceDestinationCheck === 1 && packet.etherType === ETHERTYPE_IPV4 && !hasAddress(target, packet.dst)
+}
+
+function hasAddress(device: Device, address: number): boolean {
+  const { addresses } = device
+  for (let i = 0; i < addresses.length; i++) if (addresses[i].address === address) return true
+  return false
 }
 
 function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: number): void {
@@ -131,10 +162,10 @@ function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: nu
   let previous: Device | null = null
   for (let i = 0; i < segment.members.length; i++) {
     const member = segment.members[i]
-    if (member === device || member.carrier === 0) continue
+    if (member === device || member.carrier === 0 || isRefused(packet, member)) continue
     if (previous !== null) {
       const copy = world.packets.clone(packet)
-      copy.flooded = 1
+      copy.flooded |= 1
       scheduleArrival(world, copy, previous, delayNs)
     }
     previous = member

@@ -16,6 +16,7 @@ import type { Conntrack } from './netfilter/conntrack.js'
 import type { Netfilter } from './netfilter/netfilter.js'
 import type { SocketTable } from './socket.js'
 import { Trace } from './trace.js'
+import { WireguardRegistry } from './wireguard-peer.js'
 
 export const NETNS_NODE = 0
 export const NETNS_POD = 1
@@ -35,6 +36,8 @@ export class Netns {
   /** NETNS_* : frames of a router are not part of a trace's frames. */
   readonly role: number
   readonly world: World
+  /** 1: a cloud's fabric in the shape of a router: no hop to a packet, and it never speaks. */
+  fabric = 0
   devices: Device[] = []
   loopback!: Device
   fib!: Fib
@@ -49,6 +52,8 @@ export class Netns {
   sockets!: SocketTable
   /** Those with a UDP socket of their own. */
   readonly vxlanDevices: Device[] = []
+  readonly ipipDevices: Device[] = []
+  readonly wireguardDevices: Device[] = []
   socketSpecs: readonly SocketSpec[] = []
 
   // sysctls
@@ -89,11 +94,13 @@ export class World {
   /** A scratch row for lookups about a packet that does not exist. */
   readonly probePacket: Packet = new Packet()
   inFlight!: InFlight
+  readonly wireguard = new WireguardRegistry(this)
   readonly userSpaces: UserSpace[] = []
   /** Event handlers (sim), registered by the compiler. */
   arrivalHandler = 0
   neighbourTimer = 0
   fragmentTimer = 0
+  wireguardTimer = 0
   readonly netns: Netns[] = []
   readonly devices: Device[] = []
   prng!: Prng

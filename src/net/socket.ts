@@ -38,6 +38,8 @@ export class SocketTable {
   /** TCP connections that a listener accepted: peer address and port, own port. */
   readonly accepted: number[] = []
   client: Client | null = null
+  /** Bytes of data that a TCP listener answers data with (a question about the way back). */
+  answerLength = 0
 
   constructor(specs: readonly SocketSpec[]) {
     specs.forEach((spec, index) => {
@@ -96,6 +98,7 @@ export class SocketTable {
   forget(): void {
     this.accepted.length = 0
     this.client = null
+    this.answerLength = 0
     const last = this.listeners[this.listeners.length - 1]
     if (last !== undefined && last.spec === SPEC_ASSUMED) this.listeners.pop()
   }
@@ -117,7 +120,7 @@ export function deliverToKernel(netns: Netns, packet: Packet): void {
 export function deliverToClient(netns: Netns, packet: Packet): void {
   noteDelivery(netns, packet, -2)
   const client = netns.sockets.client
-  if (client !== null && packet.leg !== LEG_FORWARD) client.receive(packet)
+  if (client !== null && packet.leg !== LEG_FORWARD && packet.flooded === 0) client.receive(packet)
   consumePacket(netns, packet)
 }
 
@@ -132,5 +135,5 @@ function noteDelivery(netns: Netns, packet: Packet, spec: number): void {
   const trace = netns.world.trace
   if (trace.on === 0) return
   trace.note(STEP_SOCKET, DELIVERED, netns, packet, packet.proto, packet.dport, spec, packet.sport, packet.ttl)
-  trace.end(DELIVERED, REASON_NONE, netns, packet)
+  if (packet.flooded === 0) trace.end(DELIVERED, REASON_NONE, netns, packet)
 }

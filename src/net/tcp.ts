@@ -16,6 +16,7 @@ import {
   TCP_OPTIONS_NONE,
   TCP_OPTIONS_SYN,
   TCP_OPTIONS_TIMESTAMP,
+  TCP_PSH,
   TCP_RST,
   TCP_SYN,
   type Packet,
@@ -44,10 +45,49 @@ export function initialWindow(mss: number): number {
   return mss > INITIAL_WINDOW ? INITIAL_WINDOW : INITIAL_WINDOW - (INITIAL_WINDOW % mss)
 }
 
-/** Largest segment our side of the connection takes: the MTU towards the peer less 40 bytes. */
+/** tcp_rmem[1]: the receive buffer, of which half is taken for payload until a segment shows how much really is (TCP_DEFAULT_SCALING_RATIO). */
+const RECEIVE_BUFFER = 131072
+const HALF = 128
+/** TCP_MSS_DEFAULT: what tcp_initialize_rcv_mss() takes a peer's segments for at most. */
+const FIRST_SEGMENT = 536
+/** skb->truesize less its payload, of a segment that came from a socket of this host over veths: struct sk_buff and the head (measured on 6.18). */
+const BUFFER_OVERHEAD = 832
+/** tcp_event_data_recv: shorter segments grow nothing. */
+const GROWING_SEGMENT = 128
+
+/** A scaled window is rounded up, so that it is not scaled away (__tcp_select_window). */
+export function scaledWindow(bytes: number): number {
+  return (bytes + (1 << WINDOW_SCALE) - 1) >>> WINDOW_SCALE
+}
+
+/**
+ * The window in the acknowledgement of the first segment of data: tcp_init_buffer_space() reserves a segment, tcp_measure_rcv_mss() takes the
+ * ratio of payload to buffer from the segment, tcp_grow_window() grows by two segments where there is room, and tcp_select_window() never
+ * takes back what was offered.
+ */
+function windowAfterData(mss: number, length: number): number {
+  const offered = initialWindow(mss)
+  let clamp = INITIAL_WINDOW > 2 * mss ? Math.max(2 * mss, INITIAL_WINDOW + 1 - mss) : INITIAL_WINDOW
+  let threshold = Math.min(offered, clamp)
+  let ratio = HALF
+  const truesize = BUFFER_OVERHEAD + length
+  if (length > Math.min(mss, FIRST_SEGMENT)) {
+    ratio = Math.max(1, Math.floor((length * 256) / truesize))
+    const before = clamp
+    clamp = (RECEIVE_BUFFER * ratio) >>> 8
+    threshold = clamp < before ? Math.min(threshold, clamp) : Math.max(threshold, Math.min(offered, clamp))
+  }
+  const space = ((RECEIVE_BUFFER - truesize) * ratio) >>> 8
+  const room = Math.min(clamp, space) - threshold
+  if (length >= GROWING_SEGMENT && room > 0) threshold += Math.min(room, Math.max(2 * mss, 2 * length))
+  return scaledWindow(Math.max(Math.min(space, threshold), offered - length))
+}
+
+/** Largest segment our side of the connection takes: what the route says, else the MTU towards the peer less 40 bytes (dst_metric_advmss). */
 export function advertisedMss(netns: Netns, packet: Packet): number {
   if (routeOutputFrom(netns, packet, null, SEGMENT_ROUTE) !== 0 || SEGMENT_ROUTE.device === null) return 536
-  return Math.max(outputMtu(netns, packet.dst, SEGMENT_ROUTE) - 40, 48)
+  const told = SEGMENT_ROUTE.route === null ? 0 : SEGMENT_ROUTE.route.advmss
+  return told > 0 ? told : Math.max(outputMtu(netns, packet.dst, SEGMENT_ROUTE) - 40, 48)
 }
 
 export function tcpReceive(packet: Packet, device: Device): void {
@@ -166,8 +206,10 @@ function answerData(netns: Netns, packet: Packet): void {
   segment.tcpSeq = packet.tcpAck
   segment.tcpAck = (packet.tcpSeq + packet.payloadLength) | 0
   segment.tcpOptions = TCP_OPTIONS_TIMESTAMP
-  segment.tcpWindow = INITIAL_WINDOW >>> WINDOW_SCALE
+  segment.tcpWindow = windowAfterData(advertisedMss(netns, segment) - TIMESTAMP_ROOM, packet.payloadLength)
   segment.tcpTsVal = netns.world.prng.nextInt32()
   segment.tcpTsEcr = packet.tcpTsVal
+  segment.payloadLength = netns.sockets.answerLength
+  if (segment.payloadLength > 0) segment.tcpFlags |= TCP_PSH
   send(netns, segment, 0)
 }

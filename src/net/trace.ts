@@ -31,6 +31,7 @@ export const STEP_KINDS = [
   'link',
   'agent',
   'drop',
+  'handshake',
 ] as const
 export type StepKind = (typeof STEP_KINDS)[number]
 
@@ -61,9 +62,9 @@ export const STEP_RULE = 6
 export const STEP_CONNTRACK = 7
 /** An address or port was rewritten. a: 0 source 1 destination, b: old address, c: new address, d: old port, e: new port. */
 export const STEP_NAT = 8
-/** a: device, b: outer source, c: outer destination, d: outer source port, e: outer destination port, f: bytes added. */
+/** a: device, b: outer source, c: outer destination, d: outer source port, e: outer destination port, f: bytes added; action: WireGuard's peer. */
 export const STEP_ENCAP = 9
-/** a: device, b: outer source, c: bytes removed, d: vni. */
+/** a: device, b: outer source, c: bytes removed, d: vni, for WireGuard the outer source port; action: WireGuard's peer. */
 export const STEP_DECAP = 10
 /** a: device, b: mtu, c: offset, d: length, e: 1 last. */
 export const STEP_FRAGMENT = 11
@@ -88,6 +89,16 @@ export const STEP_LINK = 18
 export const STEP_AGENT = 19
 /** The packet ends here without arriving. a: disposition, b: reason, c: detail (interned word, 0 none), d, e: numbers of the detail. */
 export const STEP_DROP = 20
+/**
+ * WireGuard's handshake; action: HANDSHAKE_*. a: device, b: peer, c: message type (1 initiation, 2 response), d: attempt, e: address
+ * and f: port of the other side.
+ */
+export const STEP_HANDSHAKE = 21
+
+/** A packet waits for it; a message of it leaves; one has come. */
+export const HANDSHAKE_WAIT = 0
+export const HANDSHAKE_SENT = 1
+export const HANDSHAKE_RECEIVED = 2
 
 export const DIRECTION_RX = 0
 export const DIRECTION_TX = 1

@@ -11,6 +11,7 @@ import { ipLocalOut } from './ip-output.js'
 import type { Netns } from './netns.js'
 import { deliver, deliverToClient, isForClient } from './socket.js'
 import { vxlanReceive, vxlanSocket } from './vxlan.js'
+import { wireguardReceive, wireguardSocket } from './wireguard.js'
 
 export function udpReceive(packet: Packet, device: Device): void {
   const netns = device.netns
@@ -21,6 +22,13 @@ export function udpReceive(packet: Packet, device: Device): void {
   if (vxlanSocket(netns, packet.dport)) {
     vxlanReceive(packet, device)
     return
+  }
+  if (netns.wireguardDevices.length > 0) {
+    const tunnel = wireguardSocket(netns, packet.dport)
+    if (tunnel !== null) {
+      wireguardReceive(packet, tunnel)
+      return
+    }
   }
   if (isForClient(netns, packet)) {
     deliverToClient(netns, packet)

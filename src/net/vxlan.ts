@@ -9,8 +9,10 @@ import { ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_NONE, IPV4_HEADER, isFragment,
 import { frameLength } from '../wire/frame.js'
 import { DEVICE_VXLAN, type Device } from './device.js'
 import {
+  CORRUPT,
   LOOP,
   NO_VTEP,
+  REASON_IP_TUNNEL_ECN,
   REASON_LOCAL_MAC,
   REASON_RECURSION_LIMIT,
   REASON_TUNNEL_TXINFO,
@@ -28,10 +30,9 @@ import type { Netns } from './netns.js'
 import { PACKET_LOOPBACK } from './packet-type.js'
 import { scrubPacket } from './scrub.js'
 import { STEP_DECAP, STEP_ENCAP } from './trace.js'
+import { ecnDecapsulate, ecnEncapsulate, TUNNEL_DEPTH_MAX } from './tunnel.js'
 
 const UDP_AND_VXLAN = 16
-/** A tunnel that routes into itself stops here (dev_xmit_recursion). */
-const DEPTH_MAX = 8
 
 const OUTER_ROUTE = new RouteResult()
 
@@ -134,7 +135,7 @@ export function vxlanTransmit(packet: Packet, device: Device): void {
   }
   for (let i = 1; i < everybody.length; i++) {
     const copy = device.netns.world.packets.clone(packet)
-    copy.flooded = 1
+    copy.flooded |= 1
     encapsulate(copy, device, everybody[i], vxlan.port, vxlan.vni)
   }
   encapsulate(packet, device, everybody[0], vxlan.port, vxlan.vni)
@@ -145,7 +146,7 @@ function encapsulate(inner: Packet, device: Device, remote: number, port: number
   const netns = device.netns
   const world = netns.world
   const vxlan = device.vxlan as Vxlan
-  if (inner.depth >= DEPTH_MAX) {
+  if (inner.depth >= TUNNEL_DEPTH_MAX) {
     dropPacket(netns, inner, LOOP, REASON_RECURSION_LIMIT, 'the tunnel routes into itself')
     return
   }
@@ -198,12 +199,11 @@ function encapsulate(inner: Packet, device: Device, remote: number, port: number
   ipLocalOut(outer, netns, null, 1)
 }
 
-/** ip_tunnel_ecn_encap: DSCP of the device, ECN of the inner packet (CE becomes ECT(0)). */
+/** ip_tunnel_ecn_encap: DSCP of the device, ECN of the inner packet. */
 function outerTos(vxlan: Vxlan, inner: Packet): number {
   const base = vxlan.tos < 0 ? inner.tos : vxlan.tos
   if (inner.etherType === ETHERTYPE_ARP) return base & ~3
-  const ecn = inner.tos & 3
-  return (base & ~3) | (ecn === 3 ? 2 : ecn)
+  return ecnEncapsulate(base, inner.tos)
 }
 
 /** udp_flow_src_port: a hash of the inner flow, mapped into the local port range; fragments hash without ports. */
@@ -275,7 +275,10 @@ function unwrap(outer: Packet, target: Device): void {
     dropPacket(netns, outer, NO_VTEP, REASON_LOCAL_MAC, 'an FDB entry made by hand has the MAC of the inner frame behind another VTEP')
     return
   }
-  if ((outer.tos & 3) === 3 && (inner.tos & 3) !== 0) inner.tos |= 3
+  if (!ecnDecapsulate(outer.tos, inner)) {
+    dropPacket(netns, outer, CORRUPT, REASON_IP_TUNNEL_ECN, 'congestion was marked outside on a packet whose inside does not speak of congestion')
+    return
+  }
   outer.inner = null
   world.packets.release(outer)
   world.enqueue(inner, target)

@@ -58,7 +58,7 @@ export function planFlannel(cluster: Cluster, bare: readonly BareNode[], options
 function placed(cluster: Cluster, problem: Problem): Problem {
   if (problem.line > 0) return problem
   const entry = cluster.etcd.find(({ key }) => key === problem.object || leaseObjectOf(key) === problem.object)
-  const place = entry ?? (problem.file === 'network config' || problem.file === 'etcd' ? cluster.flannel.config : undefined)
+  const place = entry ?? (problem.file === 'network config' || problem.file === 'etcd' ? (cluster.flannel.config ?? cluster.etcdSource) : undefined)
   return place === undefined ? problem : { ...problem, file: place.file, line: place.line }
 }
 
@@ -166,7 +166,12 @@ function etcdSource(cluster: Cluster, bare: readonly BareNode[], options: { read
     if (usesV3) v3.put(entry.key, entry.value, ttl === undefined ? 0 : v3.grant(ttl))
     else v2.set(entry.key, entry.value, ttl === undefined ? {} : { ttl })
   }
-  const manager = new EtcdSubnetManager({ store, version: cluster.flannel.version, prng: new Prng(options.seed ^ hashText('flannel leases')) })
+  const manager = new EtcdSubnetManager({
+    store,
+    version: cluster.flannel.version,
+    prefix: cluster.etcdPrefix,
+    prng: new Prng(options.seed ^ hashText('flannel leases')),
+  })
   const read = manager.readConfig()
   problems.push(...read.problems)
   return {

@@ -11,6 +11,7 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { Router } from '../cluster/underlay.js'
 import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
+import { fabricRoutes, type FabricPlan } from './cloud.js'
 import { iptablesTool, ipTool } from './host-commands.js'
 
 export const LOOPBACK_DEVICE: DeviceSpec = {
@@ -76,8 +77,19 @@ export function routerName(router: Router): string {
   return `router/${router.name}`
 }
 
-/** A Linux router with a card in each of its segments; it knows those and what it was told. */
-export function routerDataplane(cluster: Cluster, router: Router, seed: number): { readonly dataplane: Dataplane; readonly problems: readonly Problem[] } {
+/** Of a cloud's fabric: it answers ARP for the gateway's address and nothing else. */
+const FABRIC_SYSCTLS = { 'net.ipv4.conf.all.send_redirects': 0, 'net.ipv4.conf.default.send_redirects': 0, 'net.ipv4.icmp_echo_ignore_all': 1 } as const
+
+/**
+ * A Linux router with a card in each of its segments; it knows those and what it was told.
+ * @param fabric it is a cloud's, with what flanneld wrote into the cloud's route table
+ */
+export function routerDataplane(
+  cluster: Cluster,
+  router: Router,
+  seed: number,
+  fabric?: FabricPlan,
+): { readonly dataplane: Dataplane; readonly problems: readonly Problem[] } {
   const devices: DeviceSpec[] = [LOOPBACK_DEVICE]
   const routes: RouteSpec[] = []
   router.interfaces.forEach((one, index) => {
@@ -103,7 +115,8 @@ export function routerDataplane(cluster: Cluster, router: Router, seed: number):
       provenance: KERNEL,
     })
   })
-  let dataplane: Dataplane = { ...EMPTY_DATAPLANE, netns: routerName(router), devices, routes, sysctls: HOST_SYSCTLS }
+  const sysctls = fabric === undefined ? HOST_SYSCTLS : { ...HOST_SYSCTLS, ...FABRIC_SYSCTLS }
+  let dataplane: Dataplane = { ...EMPTY_DATAPLANE, netns: routerName(router), devices, routes, sysctls }
   const problems: Problem[] = []
   for (const [commands, tool] of [
     [router.routes, routeTool],
@@ -120,6 +133,7 @@ export function routerDataplane(cluster: Cluster, router: Router, seed: number):
       problems.push(...next.problems)
     }
   }
+  if (fabric !== undefined) dataplane = { ...dataplane, routes: fabricRoutes(dataplane, router, fabric) }
   return { dataplane, problems }
 }
 

@@ -10,6 +10,7 @@ import { attachProcess, compileWorld, type NetnsSpec } from '../net/compile.js'
 import { deviceNamed, NETNS_NODE, NETNS_POD, NETNS_ROUTER, type Netns, type World } from '../net/netns.js'
 import { UdpProcess } from './flannel-udp.js'
 import { planFlannel, type BareNode, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
+import { planCloud, withCheck } from './cloud.js'
 import { bareHost, cardName, routerDataplane } from './hosts.js'
 import { planNode, type NodePlan, type PodPlan } from './nodes.js'
 import { runTrace, type TraceOutcome } from './probe.js'
@@ -104,17 +105,22 @@ export function agentProblems(cluster: Cluster, options: BuildOptions): readonly
 export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
   const bare = bareNodes(cluster, options.seed)
   const flannel = planAgents(cluster, bare, options)
-  const problems: Problem[] = [...(flannel?.problems ?? [])]
-  const nodes = bare.map((one) => planNode(cluster, one, flannel?.parts.get(one.node.name), options.seed))
+  const cloud = planCloud(cluster, flannel)
+  const problems: Problem[] = [...(flannel?.problems ?? []), ...cloud.problems]
+  const nodes = bare.map((one) => {
+    const dataplane = withCheck(one.dataplane, cloud.checkedNodes.has(one.node.name))
+    return planNode(cluster, { ...one, dataplane }, flannel?.parts.get(one.node.name), options.seed)
+  })
   const specs: NetnsSpec[] = []
   for (const plan of nodes) {
     problems.push(...plan.problems)
     specs.push({ dataplane: plan.dataplane, role: NETNS_NODE }, ...plan.pods.map(({ dataplane }) => ({ dataplane, role: NETNS_POD })))
   }
   for (const router of cluster.routers) {
-    const { dataplane, problems: found } = routerDataplane(cluster, router, options.seed)
+    const fabric = cloud.fabrics.get(router.name)
+    const { dataplane, problems: found } = routerDataplane(cluster, router, options.seed, fabric)
     problems.push(...found)
-    specs.push({ dataplane, role: NETNS_ROUTER })
+    specs.push({ dataplane, role: NETNS_ROUTER, fabric: fabric !== undefined })
   }
   if (cluster.cni === 'calico' || cluster.cni === 'canal') problems.push(notModelled(cluster, cluster.cni))
   const segments = cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate }))

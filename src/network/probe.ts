@@ -22,20 +22,23 @@ import {
   TCP_PSH,
   TCP_RST,
   TCP_SYN,
-  type Packet,
+  Packet,
 } from '../wire/packet.js'
+import { decodeFrame } from '../wire/frame-decode.js'
 import { resetWorld } from '../net/compile.js'
 import { AMBIGUOUS, BLACKHOLE, DELIVERED, DISPOSITIONS, LOOP, REASONS, REPLY_LOST, TOO_BIG, TTL_EXCEEDED, type Disposition } from '../net/disposition.js'
 import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
 import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
-import { advertisedMss, initialWindow, WINDOW_SCALE } from '../net/tcp.js'
+import { rawSend } from '../net/raw.js'
+import { advertisedMss, initialWindow, scaledWindow, WINDOW_SCALE } from '../net/tcp.js'
 import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
 import { NOT_MODELLED, REQUEST, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
 import type { TraceRequest } from './request.js'
 
 const PROTOCOLS = { icmp: PROTO_ICMP, tcp: PROTO_TCP, udp: PROTO_UDP, sctp: PROTO_SCTP } as const
+const PROTOCOL_NAMES = ['icmp', 'tcp', 'udp', 'sctp'] as const
 /** ping's 56 bytes of data. */
 const ECHO_LENGTH = 84
 /** A UDP question without --size: 32 bytes of data. */
@@ -98,6 +101,8 @@ interface Question {
   readonly proto: keyof typeof PROTOCOLS
   readonly dport: number
   readonly size: number
+  /** Sent as it stands, by a raw socket. */
+  readonly packet?: Packet
 }
 
 export function runTrace(network: Network, request: TraceRequest): TraceOutcome | readonly Problem[] {
@@ -106,7 +111,25 @@ export function runTrace(network: Network, request: TraceRequest): TraceOutcome 
   return ask(network, question)
 }
 
+/** A packet that came whole: what it says of itself is the question. */
+function readRaw(network: Network, request: TraceRequest, bytes: Uint8Array): Question | Problem[] {
+  const packet = new Packet()
+  const decoded = decodeFrame(bytes, { link: 'none' }, packet)
+  const source = resolveEndpoint(network, request.source, request.namespace)
+  if ('severity' in source) return [source]
+  const netns = source.netns === undefined ? undefined : network.netns(source.netns)
+  if (decoded !== 'ok' || netns === undefined) {
+    const what = decoded === 'ok' ? `${source.name} is no pod, node or router here` : `the packet cannot be read: ${decoded}`
+    return [problem(request.source, what, 'A raw packet is an IPv4 packet, sent by a pod or a node.')]
+  }
+  const destination = resolveEndpoint(network, formatIp(packet.dst), request.namespace)
+  if ('severity' in destination) return [destination]
+  const proto = PROTOCOL_NAMES.find((name) => PROTOCOLS[name] === packet.proto) ?? 'icmp'
+  return { request, source, destination, netns, proto, dport: packet.dport, size: packet.ipLength, packet }
+}
+
 function readQuestion(network: Network, request: TraceRequest): Question | Problem[] {
+  if (request.packet !== undefined) return readRaw(network, request, request.packet)
   const source = resolveEndpoint(network, request.source, request.namespace)
   const destination = resolveEndpoint(network, request.destination, request.namespace)
   const problems = [source, destination].filter((end): end is Problem => 'severity' in end)
@@ -144,9 +167,16 @@ function ask(network: Network, question: Question): TraceOutcome {
   if (request.listen && question.destination.netns !== undefined) {
     network.netns(question.destination.netns)?.sockets.open(PROTOCOLS[question.proto], question.dport)
   }
+  for (const learned of request.pathMtus ?? []) network.netns(learned.netns)?.fib.pathMtus.set(learned.destination, learned.mtu)
+  if (request.answerSize !== undefined && question.destination.netns !== undefined) {
+    const destination = network.netns(question.destination.netns)
+    if (destination !== undefined) destination.sockets.answerLength = Math.max(0, request.answerSize - IPV4_HEADER - 32)
+  }
   const client = new Client(question)
-  netns.sockets.client = client
-  client.start()
+  if (question.packet === undefined) {
+    netns.sockets.client = client
+    client.start()
+  } else client.sendRaw(question.packet)
   world.drain()
   let events = 0
   while (world.live > 0 && events++ < EVENT_LIMIT && world.sim.step());
@@ -160,6 +190,8 @@ class Client {
   readonly port: number
   packetId = 0
   answer: Answer | null = null
+  /** ICMP fragmentation needed has come, whatever else did. */
+  toldTooBig = false
   private readonly question: Question
   private readonly netns: Netns
   private handshakeDone = false
@@ -183,9 +215,23 @@ class Client {
     this.send(packet)
   }
 
+  /** What was given, as it stands. */
+  sendRaw(given: Packet): void {
+    const { world } = this.netns
+    const packet = world.packets.clone(given)
+    packet.id = world.newPacketId()
+    packet.leg = LEG_FORWARD
+    packet.etherType = ETHERTYPE_NONE
+    this.packetId = packet.id
+    world.live++
+    world.trace.note(STEP_ORIGINATE, 0, this.netns, packet, packet.src, packet.dst)
+    rawSend(packet, this.netns)
+  }
+
   /** TCP with --size: once the handshake is done, one segment of that size. */
   receive(packet: Packet): void {
     const { world } = this.netns
+    if (packet.proto === PROTO_ICMP && packet.sport === ICMP_DEST_UNREACH && packet.dport === ICMP_FRAG_NEEDED) this.toldTooBig = true
     if (this.answer === null || packet.proto === PROTO_TCP) {
       this.answer = {
         proto: packet.proto,
@@ -244,7 +290,7 @@ class Client {
     packet.tcpOptions = TCP_OPTIONS_TIMESTAMP
     packet.tcpSeq = answering.tcpAck
     packet.tcpAck = (answering.tcpSeq + 1) | 0
-    packet.tcpWindow = initialWindow(answering.tcpMss) >>> WINDOW_SCALE
+    packet.tcpWindow = scaledWindow(initialWindow(advertisedMss(this.netns, packet)))
     packet.tcpTsVal = this.netns.world.prng.nextInt32()
     packet.tcpTsEcr = answering.tcpTsVal
     packet.payloadLength = length
@@ -270,7 +316,7 @@ interface Run {
 const NO_END: LegOutcome = { disposition: 'INCOMPLETE', step: -1, kernelReason: '', netns: -1 }
 
 function weigh(network: Network, question: Question, { client, storm }: Run): TraceOutcome {
-  const answerDue = question.proto === 'icmp' || question.proto === 'tcp'
+  const answerDue = question.packet === undefined && (question.proto === 'icmp' || question.proto === 'tcp')
   let forward = storm ? { ...NO_END, disposition: 'LOOP' as const } : forwardOutcome(network, client.packetId)
   const came = replyOutcome(network)
   if (forward.disposition === 'TOO_BIG' && !senderTold(network, question, forward, client)) forward = { ...forward, disposition: DISPOSITIONS[BLACKHOLE] }
@@ -359,6 +405,5 @@ function wasSent(network: Network, packetId: number): boolean {
 function senderTold(network: Network, question: Question, forward: LegOutcome, client: Client): boolean {
   if (forward.disposition !== DISPOSITIONS[TOO_BIG]) return true
   const local = forward.netns === question.netns.index && !wasSent(network, client.packetId)
-  const { answer } = client
-  return local || (answer !== null && answer.proto === PROTO_ICMP && answer.type === ICMP_DEST_UNREACH && answer.code === ICMP_FRAG_NEEDED)
+  return local || client.toldTooBig
 }

@@ -20,6 +20,23 @@ export interface TraceRequest {
   readonly atNs: number
   /** 0: what decided; 1: every rule tried. */
   readonly level: number
+  /** What hosts have heard of paths before this question (ICMP fragmentation needed); absent: nothing. */
+  readonly pathMtus?: readonly LearnedPathMtu[]
+  /** TCP with --size: length of the IP packet that the segment is answered with; absent: an ACK without data. */
+  readonly answerSize?: number
+  /**
+   * An IP packet as a process with a raw socket sends it (IP_HDRINCL), in place of one that is made from the fields above; no socket waits for an
+   * answer. `destination` is then its own.
+   */
+  readonly packet?: Uint8Array
+}
+
+/** What a netns knows of the way to a destination. */
+export interface LearnedPathMtu {
+  readonly netns: string
+  /** Signed 32 bits. */
+  readonly destination: number
+  readonly mtu: number
 }
 
 export const DEFAULT_REQUEST: Omit<TraceRequest, 'source' | 'destination'> = {

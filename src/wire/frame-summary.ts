@@ -14,6 +14,7 @@ import * as sctp from './sctp.js'
 import * as tcp from './tcp.js'
 import * as udp from './udp.js'
 import * as vxlan from './vxlan.js'
+import * as wireguard from './wireguard.js'
 
 /** Layers that are still worded; hostile bytes can nest thousands. */
 const DEEPEST = 24
@@ -100,7 +101,12 @@ function udpLines(header: ipv4.Decoded, payload: Uint8Array, lines: string[]): v
   const note = fields.checksum === 0 ? ' [no cksum]' : l4ChecksumNote(header, payload, fields.checksum)
   if (!add(lines, `${udp.summary(fields)}${note}`)) return
   if (fields.sport === PORT_FLANNEL_UDP && fields.dport === PORT_FLANNEL_UDP) ipLines(payload.subarray(udp.LENGTH), lines)
-  if (fields.dport !== vxlan.PORT_LINUX && fields.dport !== vxlan.PORT_IANA) return
+  if (fields.dport !== vxlan.PORT_LINUX && fields.dport !== vxlan.PORT_IANA) {
+    // its port is anybody's choice, its form is not: three zero bytes after the type, and a length for each type
+    const message = header.moreFragments === 0 ? wireguard.decode(payload.subarray(0, fields.length), udp.LENGTH) : 'wireguard-truncated'
+    if (typeof message !== 'string') add(lines, wireguard.summary(message))
+    return
+  }
   const tunnel = vxlan.decode(payload, udp.LENGTH)
   if (typeof tunnel === 'string') {
     add(lines, `[${tunnel}]`)

@@ -23,6 +23,7 @@ import {
   PAYLOAD_PATTERN,
   PAYLOAD_QUOTE,
   PAYLOAD_RAW,
+  PAYLOAD_WIREGUARD,
   PROTO_ICMP,
   PROTO_SCTP,
   PROTO_TCP,
@@ -33,6 +34,7 @@ import * as sctp from './sctp.js'
 import * as tcp from './tcp.js'
 import * as udp from './udp.js'
 import * as vxlan from './vxlan.js'
+import * as wireguard from './wireguard.js'
 
 /** Bytes of the IP packet that really are there. */
 export function ipBytesLength(packet: Packet): number {
@@ -203,6 +205,9 @@ function writePayload(packet: Packet, bytes: Uint8Array, at: number): number {
       return writeInner(packet, bytes, at)
     case PAYLOAD_QUOTE:
       return writeQuote(packet, bytes, at)
+    case PAYLOAD_WIREGUARD:
+      wireguard.encodeData(packet.tcpSeq, packet.tcpAck, bytes, at, packet.payloadLength)
+      return sumOf(bytes, at, at + packet.payloadLength)
     default: {
       const payload = packet.payloadBytes
       assert(packet.payloadKind === PAYLOAD_BYTES && payload !== null && payload.length === packet.payloadLength, 'payload bytes and payload length differ')

@@ -6,6 +6,7 @@ import * as ethernet from './ethernet.js'
 import * as ipv4 from './ipv4.js'
 import * as udp from './udp.js'
 import * as vxlan from './vxlan.js'
+import * as wireguard from './wireguard.js'
 
 export const ENCAPSULATIONS = ['none', 'ipip', 'udp', 'vxlan', 'wireguard'] as const
 
@@ -23,9 +24,8 @@ export interface Overhead {
 }
 
 /** Transport data message of WireGuard: type, receiver and counter before the packet, the Poly1305 tag behind it. */
-export const WIREGUARD_HEADER = 16
-export const WIREGUARD_TAG = 16
-const WIREGUARD_BLOCK = 16
+export const WIREGUARD_HEADER = wireguard.DATA_HEADER
+export const WIREGUARD_TAG = wireguard.DATA_TAG
 
 /** RFC 8200 §3: WireGuard interfaces reserve room for an IPv6 underlay whatever the underlay is. */
 export const IPV6_HEADER = 40
@@ -53,16 +53,9 @@ export interface InnerPacket {
 
 /** Without an inner packet the padding of WireGuard, 0 to 15 bytes, is left out. */
 export function overheadOf(encapsulation: Encapsulation, inner?: InnerPacket): Overhead {
-  const padding = encapsulation === 'wireguard' && inner !== undefined ? wireguardPadding(inner) : 0
+  const padding = encapsulation === 'wireguard' && inner !== undefined ? wireguard.padding(inner.length, inner.mtu) : 0
   const parts = padding === 0 ? FIXED[encapsulation] : [...FIXED[encapsulation], { name: 'WireGuard padding', bytes: padding }]
   return { parts, bytes: parts.reduce((sum, part) => sum + part.bytes, 0) }
-}
-
-/** To whole blocks, but not past the MTU; of a packet longer than the MTU the last unit alone is padded (calculate_skb_padding()). */
-function wireguardPadding({ length, mtu }: InnerPacket): number {
-  const last = mtu > 0 && length > mtu ? length % mtu : length
-  const padded = Math.ceil(last / WIREGUARD_BLOCK) * WIREGUARD_BLOCK
-  return (mtu > 0 ? Math.min(mtu, padded) : padded) - last
 }
 
 /** Bytes that an agent takes off the underlay's MTU to get that of its tunnel device. */

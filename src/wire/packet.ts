@@ -7,6 +7,7 @@
  *                                                             = INNER:   a whole packet (VXLAN: with its Ethernet header; TUN proxy: IP only)
  *                                                             = QUOTE:   the first bytes of the offending IP packet of an ICMP error
  *                                                             = BYTES:   payloadBytes as they stand (a packet that came from outside)
+ *                                                             = WIREGUARD: a data message; the inner packet is in it, and nowhere in its bytes
  *   ETHERNET | IPv4 | payloadBytes                    payload = RAW:     no L4 header either (a fragment that came from outside)
  *
  * A fragment keeps the L4 fields and payload of its whole packet and says which bytes of the IP payload it carries:
@@ -33,6 +34,8 @@ export const PAYLOAD_BYTES = 3
  * where they end. Only the decoder makes such rows, for what a row cannot say; their L4 fields are a reading that the encoder ignores.
  */
 export const PAYLOAD_RAW = 4
+/** A WireGuard data message of payloadLength bytes, over UDP: receiver index in tcpSeq, counter in tcpAck; `inner` null: a keepalive. */
+export const PAYLOAD_WIREGUARD = 5
 
 export const TCP_FIN = 0x01
 export const TCP_SYN = 0x02
@@ -141,6 +144,8 @@ export class Packet {
   physOut = -1
   /** Where it goes next on its way out (rt_nexthop): MASQUERADE picks the source that suits it. */
   nextHop = 0
+  /** MTU of the route that it leaves by, for a tunnel device (dst_mtu). */
+  nextMtu = 0
   /** Bridge netfilter has already run PREROUTING for it. */
   bridgeNfDone = 0
   /** 1: bridged DNAT waits for the MAC of its new destination; arpSender* holds the source MAC meanwhile (nf_bridge_info.bridged_dnat). */
@@ -149,7 +154,7 @@ export class Packet {
   fragMaxSize = 0
   /** Lengths of the IP payload of each fragment it was put together from, in order: re-fragmentation keeps the cuts (skb frag_list); null when it was whole. */
   fragmentSizes: Int32Array | null = null
-  /** 1: a copy that a flood made: its loss is no news. */
+  /** 1: a copy that a flood made: its loss is no news. 2 and more: no packet of the question, what a tunnel says for itself (a handshake). */
   flooded = 0
   /** PACKET_HOST 0, BROADCAST 1, MULTICAST 2, OTHERHOST 3. */
   packetType = 0
@@ -217,6 +222,7 @@ export class Packet {
     this.physIn = from.physIn
     this.physOut = from.physOut
     this.nextHop = from.nextHop
+    this.nextMtu = from.nextMtu
     this.bridgeNfDone = from.bridgeNfDone
     this.bridgedDnat = from.bridgedDnat
     this.fragMaxSize = from.fragMaxSize

@@ -23,7 +23,8 @@ export interface Around {
 export function memoryIo(around: Around = {}): { io: Io; written: { out: string; err: string } } {
   const written = { out: '', err: '' }
   const io: Io = {
-    out: (text) => Promise.resolve(void (written.out += text)),
+    // Bytes become one letter each.
+    out: (content) => Promise.resolve(void (written.out += typeof content === 'string' ? content : Buffer.from(content).toString('latin1'))),
     err: (text) => Promise.resolve(void (written.err += text)),
     stdin: (most) => readStream(Readable.from(chunks(around.stdin ?? '')), most),
     env: around.env ?? {},

@@ -1,6 +1,6 @@
 /** The command as a process of its own, bundled as it is published: pipes, exit statuses, readers that go away. */
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -50,6 +50,15 @@ describe('the process', () => {
     expect(run(words).status).toBe(status)
   })
 
+  it('hands a capture whole through a pipe, byte for byte', () => {
+    const words = ['trace', 'pod-a', 'pod-b', '--size', '60000']
+    const { status, stdout } = spawnSync(process.execPath, [command, ...words, '--pcap', '-'], { cwd: folder, maxBuffer: 1 << 28 })
+    expect(status).toBe(0)
+    expect(run([...words, '--pcap', 'whole']).status).toBe(0)
+    expect(stdout.equals(readFileSync(join(folder, 'whole')))).toBe(true)
+    expect(stdout.length).toBeGreaterThan(500_000)
+  })
+
   it('hands large JSON whole through a pipe', () => {
     const { status, stdout } = run(['trace', 'pod-a', 'pod-b', '--size', '60000', '-o', 'json'])
     expect(status).toBe(0)
@@ -57,8 +66,8 @@ describe('the process', () => {
     expect(JSON.parse(stdout)).toMatchObject({ kind: 'Trace', disposition: 'DELIVERED' })
   })
 
-  it('ends quietly when its reader goes away', async () => {
-    const words = ['trace', 'pod-a', 'pod-b', '--size', '60000', '-o', 'json']
+  it.each([[['-o', 'json']], [['-o', 'jsonl']], [['--pcap', '-']]])('%j ends quietly when its reader goes away', async (flags) => {
+    const words = ['trace', 'pod-a', 'pod-b', '--size', '60000', ...flags]
     const child = spawn(process.execPath, [command, ...words], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     let complaint = ''
     child.stderr.on('data', (chunk: Buffer) => (complaint += chunk.toString()))

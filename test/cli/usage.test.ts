@@ -26,12 +26,11 @@ describe('a wrong command line ends with 2, says why on standard error and print
     ['trace a b --at 91d', /up to 90d/],
     ['trace a b --expect DELIVRED', /'DELIVRED' is no disposition\. Did you mean DELIVERED\?/],
     ['trace a b --expect DENIED,', /'' is no disposition/],
-    ['trace a b -o wide', /It is not there yet: take text or json/],
-    ['trace a b -o mermaid', /It is not there yet/],
+    ['trace a b -o html', /There is none of that name: take text, wide, json, jsonl, minimal or mermaid/],
     ['trace a b -o jsom', /Did you mean json\?/],
     ['trace a b --color sometimes', /auto, always or never/],
     ['trace a b --sumary', /unknown option '--sumary'\n\(Did you mean --summary\?\)/],
-    ['trace a b --pcap x.pcapng', /unknown option '--pcap'/],
+    ['trace a b --pcap', /option '--pcap <FILE\|->' argument missing/],
     ['trace a', /missing required argument 'DST\[:PORT\]'/],
     ['trace', /missing required argument 'SRC'/],
     ['trace a b c', /too many arguments/],
@@ -74,7 +73,8 @@ describe('help', () => {
 
   it('names every flag of the contract that exists', async () => {
     const { out } = await netsim(['trace', '-h'])
-    const flags = '-f -R -n --proto --sport --size --df --ttl --cold --listen --at --seed -o -v --expect --summary --svg --color --no-color --ascii'.split(' ')
+    const flags =
+      '-f -R -n --proto --sport --size --df --ttl --cold --listen --at --seed -o -v --expect --summary --svg --pcap --color --no-color --ascii'.split(' ')
     expect(flags.filter((flag) => !new RegExp(`^ {2}.*${flag}\\b`, 'm').test(out))).toEqual([])
   })
 

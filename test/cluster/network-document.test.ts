@@ -140,6 +140,14 @@ pins:
       'on segment s2, which is not listed',
       'Did you mean s0?',
     ],
+    [
+      'underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24}]\n  routers: [{name: vpc, cloud: azure, segments: [s0]}]',
+      8,
+      'spec.underlay.routers[0].cloud is "azure", not aws or gce',
+      '',
+    ],
+    ['underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24, sourceDestinationCheck: 1}]', 7, 'sourceDestinationCheck', ''],
+    ['hosts: [{node: n1, sourceDestinationCheck: 1}]', 6, 'sourceDestinationCheck', ''],
     ['hosts: [{node: n3, iptables: []}]', 6, 'the host n3 is no node of the input', 'Did you mean n1?'],
     ['hosts: [{node: n1, iptables: "-A INPUT -j DROP"}]', 6, 'not a list', '"- "'],
     ['hosts: [{node: n1, sysctls: {net.ipv4.ip_forward: yes please}}]', 6, 'sysctl net.ipv4.ip_forward is "yes please"', 'whole number'],
@@ -171,6 +179,17 @@ pins:
     expect(texts[0]).toContain('a second Network document; the first stands in t.yaml:1')
     expect(build('apiVersion: netsim/v1\nkind: Netwrok\nmetadata: {name: a}').texts[0]).toContain('Did you mean Network?')
     expect(build('apiVersion: netsim/v2\nkind: Network').texts[0]).toContain('Network has no apiVersion netsim/v2')
+  })
+
+  it('reads a cloud: its fabric, and who checks addresses', () => {
+    const spec =
+      'underlay:\n  segments: [{name: s0, cidr: 192.168.10.0/24, sourceDestinationCheck: false}]\n  routers: [{name: vpc, cloud: aws, segments: [s0]}]\n' +
+      'hosts: [{node: n1, sourceDestinationCheck: true}]'
+    const { cluster, texts } = build(NODES + network(spec))
+    expect(texts).toEqual([])
+    expect(cluster.routers).toMatchObject([{ name: 'vpc', cloud: 'aws', implicit: false }])
+    expect(cluster.segments).toMatchObject([{ name: 's0', sourceDestinationCheck: false }])
+    expect(cluster.hosts).toMatchObject([{ node: 'n1', sourceDestinationCheck: true }])
   })
 
   it('puts two routers of one segment on different addresses', () => {

@@ -184,8 +184,9 @@ describe('host-gw', () => {
 })
 
 describe('backends that are not built', () => {
-  it.each(['ipip', 'wireguard', 'alloc', 'aws-vpc', 'gce', 'ipsec', 'extension', 'ali-vpc', 'tencent-vpc'])('%s is named', (type) => {
-    expect(whats(renderFlannel(view({ network: { Network: '10.1.0.0/16', Backend: { Type: type } } })))).toBe(`error: backend ${type} is not modelled`)
+  it.each(['ipsec', 'extension', 'ali-vpc', 'tencent-vpc'])('%s is named', (type) => {
+    const part = renderFlannel(view({ network: { Network: '10.1.0.0/16', Backend: { Type: type } }, version: '0.19.2' }))
+    expect(whats(part)).toBe(`error: backend ${type} is not modelled`)
   })
 
   it('an unknown one, and none given', () => {

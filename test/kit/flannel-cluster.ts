@@ -5,10 +5,11 @@
  *   host-b 192.168.0.200   pod-b 10.1.20.3                          lease 10.1.20.0/24
  *                          router 192.168.0.254
  */
-export type Backend = 'udp' | 'vxlan' | 'host-gw'
+export type Backend = 'udp' | 'vxlan' | 'host-gw' | 'ipip' | 'wireguard' | 'alloc' | 'aws-vpc' | 'gce'
 
 /** What the owner of a host did by hand. */
 export interface HostWords {
+  readonly sourceDestinationCheck?: boolean
   readonly iptables?: readonly string[]
   readonly ip?: readonly string[]
   readonly bridge?: readonly string[]
@@ -50,6 +51,10 @@ export interface ClusterWords {
 export const VTEP_A = 'ee:00:00:00:00:0a'
 export const VTEP_B = 'ee:00:00:00:00:0b'
 
+/** Public keys of the wireguard backend. */
+export const KEY_A = 'YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE='
+export const KEY_B = 'YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI='
+
 export const NODES: readonly NodeWords[] = [
   { name: 'host-a', address: '192.168.0.100' },
   { name: 'host-b', address: '192.168.0.200' },
@@ -64,9 +69,10 @@ export const PODS: readonly PodWords[] = [
 export const UNDERLAY = { segments: [{ name: 's0', cidr: '192.168.0.0/24', router: '192.168.0.254', mtu: 1500 }] }
 
 /** The value of a lease, as flanneld of that backend writes it. */
-export function leaseValue(backend: Backend, publicIp: string, vtepMac = ''): string {
-  if (backend === 'udp') return JSON.stringify({ PublicIP: publicIp })
-  if (backend === 'host-gw') return JSON.stringify({ PublicIP: publicIp, BackendType: 'host-gw' })
+export function leaseValue(backend: Backend, publicIp: string, vtepMac = '', publicKey = ''): string {
+  if (backend === 'udp' || backend === 'alloc' || backend === 'aws-vpc' || backend === 'gce') return JSON.stringify({ PublicIP: publicIp })
+  if (backend === 'host-gw' || backend === 'ipip') return JSON.stringify({ PublicIP: publicIp, BackendType: backend })
+  if (backend === 'wireguard') return JSON.stringify({ PublicIP: publicIp, BackendType: 'wireguard', BackendData: { PublicKey: publicKey, Port: 51820 } })
   return JSON.stringify({ PublicIP: publicIp, BackendType: 'vxlan', BackendData: { VtepMAC: vtepMac } })
 }
 
@@ -74,8 +80,8 @@ function etcdOf(words: ClusterWords): Record<string, string | object> {
   const { backend } = words
   const config = { Network: words.network ?? '10.1.0.0/16', Backend: { Type: backend, ...words.backendOptions } }
   const leases: Record<string, string | object | null> = {
-    '10.1.15.0-24': leaseValue(backend, '192.168.0.100', VTEP_A),
-    '10.1.20.0-24': leaseValue(backend, '192.168.0.200', VTEP_B),
+    '10.1.15.0-24': leaseValue(backend, '192.168.0.100', VTEP_A, KEY_A),
+    '10.1.20.0-24': leaseValue(backend, '192.168.0.200', VTEP_B, KEY_B),
     ...words.leases,
   }
   const entries: Record<string, string | object> = { '/coreos.com/network/config': JSON.stringify(config) }
@@ -113,7 +119,11 @@ export function flannelCluster(words: ClusterWords): string {
       underlay: words.underlay ?? UNDERLAY,
       ...(cni === 'none'
         ? {}
-        : { datastore: 'etcd', etcd: etcdOf(words), flannel: { ipMasq: words.ipMasq ?? true, version: words.version ?? '0.11.0', iface: 'eth0' } }),
+        : {
+            datastore: 'etcd',
+            etcd: etcdOf(words),
+            flannel: { ipMasq: words.ipMasq ?? true, version: words.version ?? (words.backend === 'wireguard' ? '0.28.9' : '0.11.0'), iface: 'eth0' },
+          }),
       hosts: Object.entries(words.hosts ?? {}).map(([node, host]) => ({ node, ...host })),
       pins: { macs: words.macs ?? {} },
     },

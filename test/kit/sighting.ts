@@ -83,7 +83,7 @@ function answerText(
 
 function sightOf(bytes: Uint8Array, network: Network, frame: { readonly netns: string; readonly device: string }): Partial<Sight> {
   const device = network.dataplanes.get(frame.netns)?.devices.find(({ name }) => name === frame.device)
-  const start = device?.kind === 'tun' ? 0 : 14
+  const start = device !== undefined && ['tun', 'ipip', 'wireguard'].includes(device.kind) ? 0 : 14
   const macs = start === 0 ? { dstMac: '', srcMac: '' } : { dstMac: macText(bytes, 0), srcMac: macText(bytes, 6) }
   if (start === 14 && word(bytes, 12) !== 0x0800)
     return { ...macs, proto: 0, src: ipText(bytes, 28), dst: ipText(bytes, 38), ttl: 0, df: false, ipLength: 0, offset: 0, more: false, sport: 0, dport: 0 }

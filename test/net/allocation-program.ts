@@ -44,6 +44,20 @@ function nodes(iptables?: string): Hosts {
   return { n1: node(1, 2), n2: node(2, 1), p1: pod(1), p2: pod(2) }
 }
 
+/** The same with an IPIP or a WireGuard device between them. */
+function tunnelled(kind: 'ipip' | 'wireguard'): Hosts {
+  const device = (own: number, other: number): string =>
+    kind === 'ipip'
+      ? `link t0 ipip local 192.168.0.${own}\nroute add 10.1.${other}.0/24 via 192.168.0.${other} dev t0 onlink`
+      : `link t0 wireguard key K${own} port 51820\nwg t0 peer K${other} endpoint 192.168.0.${other}:51820 allowed-ips 10.1.${other}.0/24\n` +
+        `route add 10.1.${other}.0/24 dev t0`
+  const node = (own: number, other: number): string =>
+    `link eth0 nic s0\nlink cni0 bridge\nlink v0 veth p${own}/eth0 master cni0\naddr 192.168.0.${own}/24 dev eth0\n` +
+    `addr 10.1.${own}.1/24 dev cni0\n${device(own, other)}\nsysctl net.ipv4.ip_forward=1`
+  const { p1, p2 } = nodes()
+  return { n1: node(1, 2), n2: node(2, 1), p1, p2 }
+}
+
 const SEGMENTS = [{ name: 's0', mtu: 1500, latencyNs: 50_000, rateBps: 1e10 }]
 
 function flood(kit: Kit, send: (kit: Kit, row: Packet) => void, template: Packet, count: number): void {
@@ -111,10 +125,12 @@ const cases = [
   { name: 'masquerade and conntrack, no trace', rules: RULES, trace: 0, send: local, template: datagram },
   { name: 'no rules, steps traced, taps off', rules: undefined, trace: 1, send: local, template: datagram },
   { name: 'a socket picks the source', rules: undefined, trace: 0, send: socket, template: packetOf({ dst: '10.1.2.2' }) },
+  { name: 'ipip', hosts: tunnelled('ipip'), trace: 0, send: local, template: datagram },
+  { name: 'wireguard, with a session', hosts: tunnelled('wireguard'), trace: 0, send: local, template: datagram },
 ]
 
-for (const { name, rules, trace, send, template } of cases) {
-  const kit = new Kit(nodes(rules), { warm: true, segments: SEGMENTS })
+for (const { name, rules, hosts, trace, send, template } of cases) {
+  const kit = new Kit(hosts ?? nodes(rules), { warm: true, segments: SEGMENTS })
   kit.world.trace.on = trace
   kit.world.trace.taps = 0
   process.stdout.write(`${JSON.stringify({ name, ...measure(kit, send, template, COUNT) })}\n`)

@@ -1,6 +1,6 @@
 /**
- * The walk allocates nothing that no trace asked for: 200,000 packets through two vxlan hosts leave the pool and the heap as they
- * were, and make no garbage either. Measured on a bundle, as the package is shipped: vitest's own module loader boxes numbers.
+ * The walk allocates nothing that no trace asked for: 200,000 packets through two hosts of vxlan, ipip or wireguard leave the pool and
+ * the heap as they were, and make no garbage either. Measured on a bundle, as the package is shipped: vitest's own module loader boxes numbers.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -18,9 +18,16 @@ interface Line {
   readonly received: number
 }
 
-const CASES = ['no rules, no trace', 'masquerade and conntrack, no trace', 'no rules, steps traced, taps off', 'a socket picks the source']
+const CASES = [
+  'no rules, no trace',
+  'masquerade and conntrack, no trace',
+  'no rules, steps traced, taps off',
+  'a socket picks the source',
+  'ipip',
+  'wireguard, with a session',
+]
 
-describe('a packet across two vxlan hosts', () => {
+describe('a packet across two hosts', () => {
   const folder = mkdtempSync(join(tmpdir(), 'netsim-allocation-'))
   let lines: readonly Line[] = []
   beforeAll(() => {

@@ -23,6 +23,7 @@ function route(prefix: Cidr, index: number): Route {
     tos: 0,
     mtu: 0,
     mtuLocked: 0,
+    advmss: 0,
     nexthops: null,
     spec: index,
   }

@@ -4,14 +4,16 @@
  *
  *   link eth0 veth r/ra [mtu 1400] [master br0] [hairpin] [isolated] [nolearning] [noflood] [down]
  *   link br0 bridge | link d0 dummy | link t0 tun | link eth0 nic s0 | link vx0 vxlan id 1 local 10.0.0.1 dstport 8472 [gbp] [learning]
+ *   link t1 ipip [local 10.0.0.1] [remote 10.0.0.2] [ttl 9] [tos 8|inherit] [pmtudisc]       link wg0 wireguard key A port 51820 [fwmark 7]
+ *   wg wg0 peer B [endpoint 10.0.0.2:51820] allowed-ips 10.1.2.0/24,10.1.3.0/24
  *   addr 10.1.0.2/24 dev eth0 [scope link]            route add …      rule add …      neigh add …      fdb add …
  *   sysctl net.ipv4.ip_forward=1                      socket udp 9000
  */
-import { parseAddressWithLength } from '../../src/base/cidr.js'
+import { cidr, parseAddressWithLength } from '../../src/base/cidr.js'
 import { ip } from '../../src/base/ip.js'
 import type { Problem } from '../../src/base/problem.js'
 import { applyFdbCommand } from '../../src/dataplane/bridge-fdb.js'
-import { EMPTY_DATAPLANE, type AddressSpec, type Dataplane, type DeviceSpec, type SocketSpec } from '../../src/dataplane/dataplane.js'
+import { EMPTY_DATAPLANE, type AddressSpec, type Dataplane, type DeviceSpec, type SocketSpec, type WireguardPeerSpec } from '../../src/dataplane/dataplane.js'
 import { applyNeighbourCommand } from '../../src/dataplane/ip-neigh.js'
 import { applyRouteCommand } from '../../src/dataplane/ip-route-command.js'
 import { applyRuleCommand } from '../../src/dataplane/ip-rule.js'
@@ -124,8 +126,52 @@ function deviceOf(words: readonly string[], mac: number, host: string): DeviceSp
         df: 'unset',
         udpChecksum: false,
       }
+    case 'ipip':
+    case 'wireguard':
+      return tunnelOf(words, { ...common, mac: undefined })
     default:
       throw new Error(`${host}: what is a ${kind}?`)
+  }
+}
+
+function tunnelOf(words: readonly string[], common: Omit<Extract<DeviceSpec, { kind: 'dummy' }>, 'kind'>): DeviceSpec {
+  if (words[2] === 'wireguard') {
+    const fwmark = valueAfter(words, 'fwmark')
+    return {
+      ...common,
+      kind: 'wireguard',
+      mtu: Number(valueAfter(words, 'mtu') ?? 1420),
+      port: Number(valueAfter(words, 'port')),
+      publicKey: valueAfter(words, 'key') ?? '',
+      peers: [],
+      ...(fwmark === undefined ? {} : { fwmark: Number(fwmark) }),
+    }
+  }
+  const local = valueAfter(words, 'local')
+  const remote = valueAfter(words, 'remote')
+  const tos = valueAfter(words, 'tos') ?? '0'
+  return {
+    ...common,
+    kind: 'ipip',
+    mtu: Number(valueAfter(words, 'mtu') ?? 1480),
+    ttl: Number(valueAfter(words, 'ttl') ?? 0),
+    tos: tos === 'inherit' ? tos : Number(tos),
+    pmtudisc: words.includes('pmtudisc'),
+    ...(local === undefined ? {} : { local: ip(local) }),
+    ...(remote === undefined ? {} : { remote: ip(remote) }),
+  }
+}
+
+function peerOf(words: readonly string[]): WireguardPeerSpec {
+  const endpoint = valueAfter(words, 'endpoint')?.split(':')
+  return {
+    publicKey: valueAfter(words, 'peer') ?? '',
+    allowedIps: (valueAfter(words, 'allowed-ips') ?? '')
+      .split(',')
+      .map((text) => parseAddressWithLength(text))
+      .map((found) => cidr(found?.address ?? 0, found?.length ?? 0)),
+    persistentKeepalive: 0,
+    ...(endpoint === undefined ? {} : { endpoint: { address: ip(endpoint[0]), port: Number(endpoint[1]) } }),
   }
 }
 
@@ -159,6 +205,12 @@ export function dataplaneOf(name: string, index: number, host: string | HostText
         }
         break
       }
+      case 'wg':
+        dataplane = {
+          ...dataplane,
+          devices: dataplane.devices.map((one) => (one.name === words[1] && one.kind === 'wireguard' ? { ...one, peers: [...one.peers, peerOf(words)] } : one)),
+        }
+        break
       case 'route':
         dataplane = { ...dataplane, routes: sound(applyRouteCommand(dataplane.routes, rest, PLACE, known)).routes }
         break

@@ -53,6 +53,7 @@ import {
   IPS_ASSURED,
   IPS_CONFIRMED,
   IPS_DYING,
+  IPS_NAT_MASK,
   IPS_SEEN_REPLY,
   isIcmpError,
   isReply,
@@ -128,6 +129,13 @@ export class Conntrack extends ConntrackTable {
   attach(answer: Packet, to: Packet): void {
     answer.conntrack = to.conntrack
     if (to.conntrack >= 0) answer.conntrackState = isReply(to.conntrackState) === 1 ? CT_RELATED : CT_RELATED_REPLY
+  }
+
+  /** The source that the packet bore before its connection's NAT; its own when that changes none (icmp_ndo_send). */
+  originalSource(packet: Packet): number {
+    const slot = packet.conntrack
+    if (slot < 0 || (this.rows[slot * ENTRY_STRIDE + E_STATUS] & IPS_NAT_MASK) === 0) return packet.src
+    return this.rows[slot * ENTRY_STRIDE + isReply(packet.conntrackState) * E_REPLY]
   }
 
   private trackPacket(packet: Packet): number {

@@ -105,6 +105,7 @@ function connectedRoutes(netns: Netns): Fib {
     tos: 0,
     mtu: 0,
     mtuLocked: 0,
+    advmss: 0,
     nexthops: null,
     spec: -1,
   })

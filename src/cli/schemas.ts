@@ -1,0 +1,33 @@
+/**
+ * The documents that netsim reads and prints, and their JSON Schemas (draft 2020-12). A new kind is one entry here; its file in
+ * docs/ is published as it is, and bundled into the command.
+ */
+export interface DocumentKind {
+  readonly kind: string
+  /** For the list: who reads or prints it. */
+  readonly about: string
+  readonly load: () => Promise<{ readonly default: object }>
+}
+
+export const DOCUMENT_KINDS: readonly DocumentKind[] = [
+  {
+    kind: 'Network',
+    about: 'the document beside your manifests that says what no Kubernetes object says',
+    load: () => import('../../docs/network.schema.json', { with: { type: 'json' } }),
+  },
+  {
+    kind: 'Trace',
+    about: 'what netsim trace -o json prints',
+    load: () => import('../../docs/trace.schema.json', { with: { type: 'json' } }),
+  },
+  {
+    kind: 'MtuReport',
+    about: 'what netsim trace --mtu -o json prints',
+    load: () => import('../../docs/mtu.schema.json', { with: { type: 'json' } }),
+  },
+  {
+    kind: 'Verification',
+    about: 'what netsim verify -o json prints',
+    load: () => import('../../docs/verification.schema.json', { with: { type: 'json' } }),
+  },
+]

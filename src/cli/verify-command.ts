@@ -1,0 +1,123 @@
+/** `netsim verify`: checks the machine, builds the network, has it verified, prints what came of it. Loaded when it is called. */
+import type { Problem } from '../base/problem.js'
+import type { KernelLab } from '../kernel/lab.js'
+import { labNetworkOf } from '../kernel/lab.js'
+import { checkKernel, type KernelCheck } from '../kernel/lab-check.js'
+import { LabError } from '../kernel/lab-process.js'
+import { junitText } from '../kernel/junit.js'
+import { coveringProbes, probeName, type VerifyProbe } from '../kernel/probes.js'
+import { refusals, verificationDocument, verifyNetwork, type Verified } from '../kernel/verify.js'
+import type { VerificationDocument } from '../kernel/verify-report.js'
+import { verifyText } from '../kernel/verify-text.js'
+import { NOT_MODELLED } from '../network/endpoint.js'
+import type { TraceRequest } from '../network/request.js'
+import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
+import type { Io } from './io.js'
+import { loadNetwork, safe, type Loaded } from './load-network.js'
+import { wantsAscii, wantsColor } from './terminal.js'
+import type { VerifyFlags } from './verify-verb.js'
+import { VERSION } from './version.js'
+
+/** The exit status. @param asked none: a covering set is chosen */
+export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags, io: Io): Promise<number> {
+  if (flags.with.includes('bird')) {
+    await io.err('error: --with bird: BIRD is what Calico runs, and Calico is not modelled yet\n')
+    return EXIT_UNKNOWN
+  }
+  const loaded = await loadNetwork(flags, io)
+  if (loaded === undefined) return EXIT_BAD_INPUT
+  const { network } = loaded
+  const given = asked.map((request) => ({ name: probeName(request), request }))
+  const refused = refusals(network, given)
+  if (refused.length > 0) {
+    await tell(refused, io)
+    return refused.every(({ file }) => file === NOT_MODELLED) ? EXIT_UNKNOWN : EXIT_USAGE
+  }
+  const probes = given.length > 0 ? given : coveringProbes(network, flags.probes, { seed: flags.seed, sport: flags.sport, namespace: flags.namespace })
+  try {
+    const prefix = `netsim-${process.pid}-`
+    const machine = await checkKernel(labNetworkOf(network), prefix)
+    if (machine.missing.length > 0) {
+      await tell(machine.missing, io)
+      return EXIT_UNKNOWN
+    }
+    return await verifyOn(machine, loaded, { probes, prefix, flags, io })
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error
+    await io.err(`error: ${safe(error.what)}${error.fix === '' ? '' : `\n    ${safe(error.fix)}`}\n`)
+    return EXIT_UNKNOWN
+  }
+}
+
+interface Run {
+  readonly probes: readonly VerifyProbe[]
+  readonly prefix: string
+  readonly flags: VerifyFlags
+  readonly io: Io
+}
+
+async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { probes, prefix, flags, io }: Run): Promise<number> {
+  let printed = false
+  const finish = async (verified: Verified): Promise<VerificationDocument> => {
+    const context = {
+      tool: `netsim ${VERSION}`,
+      kernel: machine.kernel,
+      privilege: machine.privilege,
+      iptables: flags.iptables ?? '',
+      inputs,
+      seed: flags.seed,
+    }
+    const document = verificationDocument(network, verified, context)
+    if (!printed) await io.out(printedForm(document, flags, io))
+    printed = true
+    return document
+  }
+  const verified = await verifyNetwork(network, {
+    probes,
+    prefix,
+    rules: flags.rules,
+    ...(flags.iptables === undefined ? {} : { iptables: flags.iptables }),
+    ...(io.outIsTerminal && flags.output === 'text' ? { progress: (done, total, name) => void io.err(progressLine(done, total, name)) } : {}),
+    ...(flags.keep
+      ? {
+          keep: async (lab, sofar) => (
+            await finish(sofar),
+            await standBy(
+              lab,
+              network.specs.map(({ dataplane }) => dataplane.netns),
+              io,
+            )
+          ),
+        }
+      : {}),
+  })
+  const { verdict } = await finish(verified)
+  return verdict === 'equal' ? EXIT_OK : verdict === 'differs' ? EXIT_NOT_DELIVERED : EXIT_UNKNOWN
+}
+
+function printedForm(document: VerificationDocument, flags: VerifyFlags, io: Io): string {
+  if (flags.output === 'json') return `${JSON.stringify(document, null, 2)}\n`
+  if (flags.output === 'junit') return junitText(document)
+  return verifyText(document, {
+    color: wantsColor(flags.color === false ? 'never' : flags.color, io),
+    ascii: wantsAscii(flags.ascii, io),
+    verbosity: flags.verbose,
+  })
+}
+
+async function tell(problems: readonly Problem[], io: Io): Promise<void> {
+  for (const { what, fix } of problems) await io.err(`${safe(`error: ${what}${fix === '' ? '' : `\n    ${fix}`}`)}\n`)
+}
+
+/** One line that the next one overwrites; at the end nothing. */
+function progressLine(done: number, total: number, name: string): string {
+  return done === total ? '\r\u001b[K' : `\r\u001b[K${done + 1}/${total} ${safe(name).slice(0, 60)}`
+}
+
+/** Everything hangs on this process: it stands until somebody ends it. */
+async function standBy(lab: KernelLab, names: readonly string[], io: Io): Promise<void> {
+  await io.err('\nIt still stands. To look around:\n')
+  for (const name of names) await io.err(safe(`  ${name.padEnd(24)} ${lab.enter(name).join(' ')} bash`) + '\n')
+  await io.err('Ctrl-C takes it all away.\n')
+  await new Promise<void>((resolve) => process.once('SIGINT', resolve))
+}

@@ -1,0 +1,118 @@
+/** One question's prediction beside what a kernel did: frames, losses, rules → the verdict of a probe with everything that differs named. */
+import { summarizeFrame } from '../wire/frame-summary.js'
+import { compareFrames, type FrameDifference, type SeenFrame } from './compare.js'
+import type { KernelDrop, KernelRule, Sighting } from './lab-types.js'
+import type { PredictedDrop, Prediction, RuleTaken } from './prediction.js'
+import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, RulesDocument, RuleWords } from './verify-report.js'
+
+/** What of a sighting is judged; a test may give its own. */
+export type Judged = Pick<Sighting, 'frames' | 'error' | 'drops' | 'dropsWhy' | 'rules' | 'rulesWhy' | 'lost'>
+
+export function judge(name: string, prediction: Prediction, sighting: Judged): ProbeDocument {
+  const { request, natPorts, concurrent, outcome } = prediction
+  const compared = compareFrames(prediction.frames, sighting.frames, { cold: request.cold, concurrent, natPorts })
+  const drops = dropsOf(prediction.drops, sighting)
+  const rules = rulesOf(prediction, sighting)
+  const common = { ...headOf(name, prediction), error: sighting.error, disposition: outcome.disposition, drops, rules }
+  const frames = { predicted: compared.predicted, captured: compared.captured, equal: compared.matched, upkeep: compared.upkeep }
+  if (sighting.lost > 0) return { ...common, verdict: 'left-out', why: `the capture lost ${sighting.lost} frames`, frames, differences: [] }
+  const equal = compared.equal && rules.equal !== false && drops.equal !== false
+  return { ...common, verdict: equal ? 'equal' : 'differs', why: '', frames, differences: compared.differences.map((one) => differenceOf(prediction, one)) }
+}
+
+/** A question that could not be put to this kernel. */
+export function leftOut(name: string, prediction: Prediction, why: string): ProbeDocument {
+  return {
+    ...headOf(name, prediction),
+    verdict: 'left-out',
+    why,
+    disposition: prediction.outcome.disposition,
+    frames: { predicted: prediction.frames.length, captured: 0, equal: 0, upkeep: 0 },
+    error: '',
+    differences: [],
+    drops: { equal: null, why, predicted: prediction.drops, kernel: [] },
+    rules: { equal: null, why, predicted: prediction.rules.map(wordsOf), kernel: [], what: '' },
+  }
+}
+
+function headOf(name: string, { request, outcome }: Prediction): Pick<ProbeDocument, 'name' | 'source' | 'destination' | 'proto'> {
+  return { name, source: request.source, destination: request.destination, proto: outcome.proto }
+}
+
+function differenceOf({ document, frames }: Prediction, difference: FrameDifference): DifferenceDocument {
+  const { kind, netns, device, direction, what, fields, predicted, captured } = difference
+  const step = predicted?.step ?? frames.slice(0, difference.at).at(-1)?.step ?? 0
+  const steps = [document.forward, ...(document.reply === null ? [] : [document.reply])].flatMap(({ hops }) => hops.flatMap((hop) => hop.steps))
+  const found = steps.find(({ n }) => n === step)
+  return {
+    kind,
+    netns,
+    device,
+    direction,
+    what,
+    fields,
+    step,
+    stepText: found === undefined ? '' : `${found.kind} ${found.action}: ${found.text}`,
+    predicted: frameWords(predicted),
+    captured: frameWords(captured),
+  }
+}
+
+function frameWords(frame: SeenFrame | undefined): FrameWords | null {
+  return frame === undefined ? null : { hex: Buffer.from(frame.bytes).toString('hex'), words: summarizeFrame(frame.bytes, { link: frame.link }) }
+}
+
+/** What the sender is told where nothing leaves him: then there is no packet yet that the kernel could free (ip_append_data, ip_route_output_flow). */
+const TOLD: Readonly<Record<string, readonly string[]>> = {
+  PKT_TOO_BIG: ['Message too long'],
+  IP_OUTNOROUTES: ['Network is unreachable', 'No route to host', 'Invalid argument', 'Permission denied'],
+}
+
+/**
+ * kfree_skb tells a reason and no netns, and others' packets come and go: each predicted reason must be among the kernel's, as often as it is
+ * predicted. What the kernel names besides is shown and judged by nobody: a frame that got lost shows in the frames.
+ */
+function dropsOf(predicted: readonly PredictedDrop[], { drops, dropsWhy, error }: Judged): DropsDocument {
+  if (drops === null) return { equal: null, why: dropsWhy, predicted, kernel: [] }
+  const left = drops.map(({ reason }) => reason)
+  const missing = predicted.filter(({ reason }) => {
+    const at = left.indexOf(reason)
+    if (at >= 0) left.splice(at, 1)
+    return at < 0 && TOLD[reason]?.includes(error) !== true
+  })
+  const kernel = drops.map(({ reason, location, certain }: KernelDrop) => ({ reason, location, certain }))
+  return { equal: missing.length === 0, why: missing.length === 0 ? '' : `the kernel did not name ${missing.map(({ reason }) => reason).join(', ')}`, predicted, kernel }
+}
+
+function wordsOf({ netns, table, chain, text }: RuleTaken | KernelRule): RuleWords {
+  return { netns, table, chain, text }
+}
+
+/** The kernel tells the rules only of packets that a rule of the laboratory's own marks for tracing. */
+function isNoTracing({ table, text }: RuleWords): boolean {
+  return table !== 'raw' || text !== '-j TRACE'
+}
+
+/**
+ * Rule by rule in each netns. Only their number counts where packets are under way together, and where one is made within a rule's own
+ * evaluation: the kernel tells of a REJECT after all that its answer has been through (nft_reject_eval, then nft_trace_packet).
+ */
+function rulesOf({ rules: predicted, concurrent }: Prediction, { rules, rulesWhy }: Judged): RulesDocument {
+  const ours = predicted.map(wordsOf).filter(isNoTracing)
+  if (rules === null) return { equal: null, why: rulesWhy, predicted: ours, kernel: [], what: '' }
+  const theirs = rules
+    .filter(({ kind }) => kind === 'rule')
+    .map(wordsOf)
+    .filter(isNoTracing)
+  const unordered = concurrent || ours.some(({ text }) => text.includes('-j REJECT'))
+  const line = ({ table, chain, text }: RuleWords): string => `${table} ${chain} ${text}`.trimEnd()
+  const what: string[] = []
+  for (const netns of new Set([...ours, ...theirs].map((rule) => rule.netns))) {
+    const [a, b] = [ours, theirs].map((list) => list.filter((rule) => rule.netns === netns).map(line))
+    if (unordered) for (const list of [a, b]) list.sort()
+    const at = a.findIndex((text, i) => text !== b[i])
+    const parts = at >= 0 ? at : a.length < b.length ? a.length : -1
+    if (parts >= 0) what.push(`${netns}: predicted ${a[parts] ?? 'no more rules'}, taken ${b[parts] ?? 'no more rules'}`)
+  }
+  return { equal: what.length === 0, why: '', predicted: ours, kernel: theirs, what: what.join('; ') }
+}

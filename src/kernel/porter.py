@@ -1,0 +1,1008 @@
+"""netsim's hands on a real kernel: makes network namespaces as it is told, sends, and sees every frame. One request a line on standard
+input, one answer a line on standard output, both JSON. It works in a mount namespace and a network namespace of its own; the namespaces it
+makes have their names there only and are held open by this process alone, so that its end, by whatever means, takes them all away.
+Python 3.8 and the standard library; source of the numbers below: the kernel's uapi headers."""
+import base64
+import ctypes
+import fcntl
+import ipaddress
+import json
+import mmap
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+from tun_proxy import Proxy, checksum
+
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+PR_SET_PDEATHSIG = 1
+COMMAND_SECONDS = 10
+RUN_DIRECTORY = '/run/netns/'
+
+libc = ctypes.CDLL(None, use_errno=True)
+ENVIRONMENT = {**os.environ, 'LC_ALL': 'C', 'PATH': os.environ.get('PATH', '') + ':/usr/local/sbin:/usr/sbin:/sbin:/usr/sbin:/bin'}
+os.environ['PATH'] = ENVIRONMENT['PATH']
+
+
+class Failure(Exception):
+    """What a person should know: what is wrong, and what helps."""
+
+    def __init__(self, what, fix=''):
+        super().__init__(what)
+        self.fix = fix
+
+
+def call(name, *arguments):
+    if getattr(libc, name)(*arguments) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
+def die_with_parent():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def command(words, text='', seconds=COMMAND_SECONDS):
+    """(status, stdout, stderr) of a command in the netns that this thread is in."""
+    try:
+        done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=seconds, env=ENVIRONMENT)
+        return done.returncode, done.stdout, done.stderr
+    except subprocess.TimeoutExpired:
+        return -1, '', '%s did not end within %d s' % (words[0], seconds)
+    except OSError as error:
+        return 127, '', '%s: %s' % (words[0], error.strerror)
+
+
+# --- tracepoints, by perf_event_open(2): what is open is closed with the process ---
+
+TRACING = '/sys/kernel/tracing'
+PERF_TYPE_TRACEPOINT = 2
+PERF_SAMPLE_TID, PERF_SAMPLE_TIME, PERF_SAMPLE_RAW = 2, 4, 1 << 10
+PERF_RECORD_SAMPLE = 9
+PERF_PAGES = 64
+ETH_P_IP, ETH_P_ARP = 0x0800, 0x0806
+SYSCALL_PERF_EVENT_OPEN = {'x86_64': 298, 'aarch64': 241, 'riscv64': 241, 'ppc64le': 319, 's390x': 331}
+
+
+class Drops:
+    """kfree_skb on the CPU that the lab runs on."""
+
+    def __init__(self, cpu):
+        call('mount', b'none', TRACING.encode(), b'tracefs', 0, None)
+        folder = TRACING + '/events/skb/kfree_skb/'
+        with open(folder + 'format') as file:
+            text = file.read()
+        self.fields = {name: (int(offset), int(size)) for name, offset, size in re.findall(r'field:[^;]*?(\w+);\s*offset:(\d+);\s*size:(\d+)', text)}
+        if 'reason' not in self.fields:
+            raise OSError(0, 'this kernel gives no reasons of drops (Linux 5.17 does)')
+        self.reasons = {int(number): name for number, name in re.findall(r'\{\s*(\d+),\s*"(\w+)"\s*\}', text)}
+        with open(folder + 'id') as file:
+            number = int(file.read())
+        # type, size, config, period 1, sample_type, read_format, flags (use_clockid), wakeup, bp_type, config1..., clockid
+        attributes = bytearray(struct.pack('=IIQQQQQ', PERF_TYPE_TRACEPOINT, 112, number, 1, PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW, 0, 1 << 25))
+        attributes = attributes.ljust(112, b'\0')
+        struct.pack_into('=i', attributes, 92, time.CLOCK_MONOTONIC)
+        buffer = ctypes.create_string_buffer(bytes(attributes), 112)
+        call_number = SYSCALL_PERF_EVENT_OPEN.get(os.uname().machine)
+        if call_number is None:
+            raise OSError(0, 'perf_event_open has an unknown number on %s' % os.uname().machine)
+        libc.syscall.restype = ctypes.c_long
+        self.fd = libc.syscall(call_number, buffer, -1, cpu, -1, 8)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), 'perf_event_open: ' + os.strerror(ctypes.get_errno()))
+        self.ring = mmap.mmap(self.fd, (PERF_PAGES + 1) * mmap.PAGESIZE)
+
+    def take(self):
+        """[(time, pid, reason, location)] since the last call."""
+        ahead = time.time_ns() - time.monotonic_ns()
+        head, tail = struct.unpack_from('=QQ', self.ring, 1024)
+        size, found = PERF_PAGES * mmap.PAGESIZE, []
+        while tail < head:
+            at = tail % size
+            kind, _, length = struct.unpack('=IHH', self._bytes(at, 8, size))
+            if kind == PERF_RECORD_SAMPLE:
+                record = self._bytes((at + 8) % size, length - 8, size)
+                pid, _, when, _ = struct.unpack_from('=IIQI', record)
+                raw = record[20:]
+                reason = int.from_bytes(self._field(raw, 'reason'), sys.byteorder)
+                location = int.from_bytes(self._field(raw, 'location'), sys.byteorder)
+                if int.from_bytes(self._field(raw, 'protocol'), sys.byteorder) in (ETH_P_IP, ETH_P_ARP):
+                    found.append((when + ahead, pid, self.reasons.get(reason, str(reason)), location))
+            tail += length
+        struct.pack_into('=Q', self.ring, 1032, tail)
+        return found
+
+    def _field(self, raw, name):
+        offset, size = self.fields[name]
+        return raw[offset:offset + size]
+
+    def _bytes(self, at, length, size):
+        page = mmap.PAGESIZE
+        first = min(length, size - at)
+        return self.ring[page + at:page + at + first] + self.ring[page:page + length - first]
+
+
+# --- rings of packet sockets (Documentation/networking/packet_mmap.rst, TPACKET_V3) ---
+
+SOL_PACKET = 263
+PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION = 5, 6, 10
+TPACKET_V3 = 2
+TP_STATUS_USER, TP_STATUS_CSUMNOTREADY = 1, 1 << 3
+PACKET_OUTGOING = 4
+ETH_P_ALL = 3
+ARPHRD_LOOPBACK = 772
+ETHERNET = (1, ARPHRD_LOOPBACK)
+BLOCK = 1 << 17
+RETIRE_MS = 2
+
+
+class Ring:
+    """Every frame on every device of one netns, copied by the kernel as it passes, in one order."""
+
+    def __init__(self, blocks):
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+        self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack('=7I', BLOCK, blocks, 2048, blocks * (BLOCK // 2048), RETIRE_MS, 0, 0))
+        self.map = mmap.mmap(self.socket.fileno(), BLOCK * blocks)
+        self.blocks, self.block = blocks, 0
+        self.lost()
+
+    def fileno(self):
+        return self.socket.fileno()
+
+    def pending(self):
+        return struct.unpack_from('=I', self.map, self.block * BLOCK + 12)[0] != 0
+
+    def take(self):
+        """[(ns, ifindex, packet type, link type, bytes, checksum is still to be made)]"""
+        frames = []
+        while True:
+            base = self.block * BLOCK
+            status, count, at = struct.unpack_from('=III', self.map, base + 8)
+            if not status & TP_STATUS_USER:
+                return frames
+            at += base
+            for _ in range(count):
+                step, seconds, nanoseconds, captured, _, flags, mac = struct.unpack_from('=6IH', self.map, at)
+                ifindex, hardware, kind = struct.unpack_from('=iHB', self.map, at + 52)
+                frames.append((seconds * 1000000000 + nanoseconds, ifindex, kind, hardware, self.map[at + mac:at + mac + captured], bool(flags & TP_STATUS_CSUMNOTREADY)))
+                at += step
+            # the count stays in the block until the kernel opens it anew
+            struct.pack_into('=I', self.map, base + 12, 0)
+            struct.pack_into('=I', self.map, base + 8, 0)
+            self.block = (self.block + 1) % self.blocks
+
+    def lost(self):
+        return struct.unpack('=III', self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))[1]
+
+
+def completed(frame):
+    """A frame of lo whose transport checksum nobody needed: the one a card would have put in."""
+    if frame[12:14] != b'\x08\x00' or len(frame) < 34 or struct.unpack_from('!H', frame, 20)[0] & 0x3FFF:
+        return frame
+    start, length, proto = 14 + (frame[14] & 15) * 4, struct.unpack_from('!H', frame, 16)[0], frame[23]
+    at = {6: 16, 17: 6}.get(proto)
+    segment = bytearray(frame[start:14 + length])
+    if at is None or len(segment) < at + 2:
+        return frame
+    struct.pack_into('!H', segment, at, 0)
+    pseudo = frame[26:34] + struct.pack('!HH', proto, len(segment))
+    total = checksum(bytes(pseudo + segment + b'\0' * (len(segment) % 2)))
+    struct.pack_into('!H', segment, at, 0xFFFF if total == 0 and proto == 17 else total)
+    return frame[:start] + bytes(segment) + frame[14 + length:]
+
+
+# --- rtnetlink(7): neighbours and FDB entries ---
+
+RTM_NEWNEIGH, RTM_DELNEIGH, RTM_GETNEIGH = 28, 29, 30
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_CREATE, NLM_F_REPLACE = 1, 4, 0x300, 0x400, 0x100
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NDA_DST, NDA_LLADDR, NDA_MASTER = 1, 2, 9
+NTF_SELF, NTF_MASTER, NTF_PROXY = 2, 4, 8
+NUD = {'incomplete': 1, 'reachable': 2, 'stale': 4, 'delay': 8, 'probe': 16, 'failed': 32, 'noarp': 64, 'permanent': 128}
+NUD_LASTING = NUD['permanent'] | NUD['noarp']
+AF_BRIDGE = 7
+NETLINK_NETFILTER = 12
+CTNETLINK_DELETE_ALL = (1 << 8) | 2
+
+
+class Netlink:
+    def __init__(self, protocol=0):
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+        self.socket.settimeout(5)
+        self.sequence = 0
+
+    def ask(self, kind, flags, body):
+        self.sequence += 1
+        self.socket.send(struct.pack('=IHHII', 16 + len(body), kind, flags | NLM_F_REQUEST, self.sequence, 0) + body)
+        answers = []
+        while True:
+            data = self.socket.recv(1 << 18)
+            while len(data) >= 16:
+                length, answer, _, sequence, _ = struct.unpack_from('=IHHII', data)
+                payload, data = data[16:length], data[(length + 3) & ~3:]
+                if sequence != self.sequence:
+                    continue
+                if answer == NLMSG_ERROR:
+                    number = -struct.unpack_from('=i', payload)[0]
+                    if number:
+                        raise OSError(number, os.strerror(number))
+                    return answers
+                if answer == NLMSG_DONE:
+                    return answers
+                answers.append(payload)
+
+    def neighbours(self, family):
+        """[(ifindex, state, flags, attributes)]"""
+        found = []
+        for payload in self.ask(RTM_GETNEIGH, NLM_F_DUMP, struct.pack('=BxxxiHBB', family, 0, 0, 0, 0)):
+            _, ifindex, state, flags, _ = struct.unpack_from('=BxxxiHBB', payload)
+            attributes, at = {}, 12
+            while at + 4 <= len(payload):
+                length, kind = struct.unpack_from('=HH', payload, at)
+                attributes[kind & 0x3FFF] = payload[at + 4:at + length]
+                at += max(4, (length + 3) & ~3)
+            found.append((ifindex, state, flags, attributes))
+        return found
+
+    def neighbour(self, add, family, entry):
+        ifindex, state, flags, attributes = entry
+        body = struct.pack('=BxxxiHBB', family, ifindex, state, flags, 0)
+        for kind, value in attributes:
+            body += struct.pack('=HH', 4 + len(value), kind) + value.ljust((len(value) + 3) & ~3, b'\0')
+        self.ask(RTM_NEWNEIGH if add else RTM_DELNEIGH, NLM_F_ACK | (NLM_F_CREATE | NLM_F_REPLACE if add else 0), body)
+
+
+def mac_bytes(text):
+    return bytes.fromhex(text.replace(':', ''))
+
+
+# --- namespaces ---
+
+SIOCGIFFLAGS, SIOCETHTOOL, SIOCGIFINDEX = 0x8913, 0x8946, 0x8933
+IFF_RUNNING = 0x40
+# ETHTOOL_SRXCSUM, STXCSUM, SSG, STSO, SUFO, SGSO, SGRO
+OFFLOADS = (0x15, 0x17, 0x19, 0x1F, 0x22, 0x24, 0x2C)
+TUNSETIFF = 0x400454CA
+IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+
+
+class Namespace:
+    def __init__(self, lab, plan):
+        self.lab, self.plan, self.name, self.netns = lab, plan, plan['name'], plan['netns']
+        self.tuns, self.listening, self.indexes, self.ring, self.talk, self.trace = {}, [], {}, None, None, None
+        call('unshare', CLONE_NEWNET)
+        path = RUN_DIRECTORY + self.name
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444))
+        call('mount', b'/proc/self/ns/net', path.encode(), None, MS_BIND, None)
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def enter(self):
+        call('setns', self.fd, CLONE_NEWNET)
+
+    def complain(self, what, text):
+        self.lab.complaints += ['%s: %s: %s' % (self.netns or self.name, what, line) for line in text.strip().split('\n') if line.strip()]
+
+    def batch(self, tool, lines):
+        """Each line that fails is named with what the tool says of it; the others are carried out."""
+        if not lines:
+            return
+        status, _, stderr = command([tool, '-force', '-batch', '-'], '\n'.join(lines) + '\n')
+        if status == 0:
+            return
+        said = []
+        for line in stderr.strip().split('\n'):
+            failed = re.match(r'Command failed -:(\d+)', line)
+            if failed is None:
+                said.append(line)
+            else:
+                self.complain('%s %s' % (tool, lines[int(failed.group(1)) - 1]), ' '.join(said) or 'failed')
+                said = []
+        if said:
+            self.complain(tool, '\n'.join(said))
+
+    def settings(self, text, tolerant):
+        for line in text.split('\n'):
+            if ' = ' not in line:
+                continue
+            key, value = line.split(' = ', 1)
+            path = '/proc/sys/' + '/'.join(part.replace('/', '.') for part in key.split('.'))
+            try:
+                fd = os.open(path, os.O_WRONLY)
+                try:
+                    os.write(fd, value.encode())
+                finally:
+                    os.close(fd)
+            except OSError as error:
+                if not tolerant:
+                    self.complain('sysctl %s' % key, error.strerror)
+
+    def make_tuns(self):
+        for device in self.plan['tuns']:
+            fd = os.open('/dev/net/tun', os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            fcntl.ioctl(fd, TUNSETIFF, struct.pack('16sH22x', device.encode(), IFF_TUN | IFF_NO_PI))
+            self.tuns[device] = fd
+
+    def make_devices(self):
+        self.enter()
+        self.batch('ip', self.plan['devices'])
+
+    def settle(self):
+        """A cable that was just plugged in carries nothing until the kernel's linkwatch has seen it."""
+        self.enter()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            for device in self.plan['awaited']:
+                end = time.monotonic() + 3
+                while time.monotonic() < end:
+                    try:
+                        flags = struct.unpack_from('=H', fcntl.ioctl(control, SIOCGIFFLAGS, struct.pack('16s24x', device.encode())), 16)[0]
+                    except OSError:
+                        break
+                    # a peer that is down stays so
+                    if flags & IFF_RUNNING or not flags & 1:
+                        break
+                    time.sleep(0.0005)
+
+    def fill(self):
+        self.enter()
+        plan = self.plan
+        self.batch('ip', plan['state'])
+        self.settings(plan['deviceSettings'], False)
+        self.batch('bridge', plan['fdb'])
+        for words, text in ((['ipset', 'restore'], plan['ipset']), ([self.lab.restore], plan['iptables'])):
+            if text:
+                status, _, stderr = command(words, text)
+                if status != 0:
+                    self.complain(words[0], stderr)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            for index, device in socket.if_nameindex():
+                self.indexes[index] = device
+                for code in OFFLOADS:
+                    value = ctypes.create_string_buffer(struct.pack('=II', code, 0), 8)
+                    try:
+                        fcntl.ioctl(control, SIOCETHTOOL, struct.pack('16sQ16x', device.encode(), ctypes.addressof(value)))
+                    except OSError:
+                        pass  # the device has no such offload
+        self.devices = {device: index for index, device in self.indexes.items()}
+        self.open(plan['sockets']['fixed'])
+        if self.netns:
+            self.talk = Netlink()
+
+    def open(self, wanted):
+        """Listens; what is asked twice is opened once."""
+        opened = []
+        for one in wanted:
+            tcp = one['proto'] == 'tcp'
+            s = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.setblocking(False)
+            try:
+                s.bind((one['address'], one['port']))
+                if tcp:
+                    s.listen(64)
+            except OSError as error:
+                s.close()
+                if error.errno != 98:
+                    self.complain('listen on %s %s:%d' % (one['proto'], one['address'], one['port']), error.strerror)
+                continue
+            opened.append(s)
+        self.listening += opened
+        return opened
+
+    def close_sockets(self, sockets):
+        for s in sockets:
+            self.listening.remove(s)
+            try:
+                while s.type == socket.SOCK_STREAM:
+                    accepted, _ = s.accept()
+                    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('=ii', 1, 0))
+                    accepted.close()
+            except OSError:
+                pass
+            s.close()
+
+    def state(self, neighbours, stations):
+        """Exactly these dynamic entries."""
+        self._replace(socket.AF_INET, {(self.devices.get(device, 0), socket.inet_aton(address)): (NUD[state], mac_bytes(mac)) for device, address, mac, state in neighbours})
+        if any('type bridge ' in line or ' type vxlan ' in line for line in self.plan['devices']):
+            self._replace(AF_BRIDGE, {(self.devices.get(device, 0), mac_bytes(mac)): (NUD['reachable'], b'') for device, mac in stations})
+
+    def _replace(self, family, wanted):
+        left = dict(wanted)
+        bridged = family == AF_BRIDGE
+        for ifindex, state, flags, attributes in self.talk.neighbours(family):
+            if state & NUD_LASTING or flags & NTF_PROXY:
+                continue
+            key = (ifindex, attributes.get(NDA_LLADDR if bridged else NDA_DST, b''))
+            if not bridged and left.get(key) == (state, attributes.get(NDA_LLADDR, b'')):
+                del left[key]
+                continue
+            where = (NTF_MASTER if NDA_MASTER in attributes else NTF_SELF) if bridged else 0
+            kept = [(kind, attributes[kind]) for kind in (NDA_DST, NDA_LLADDR) if kind in attributes and (bridged or kind == NDA_DST)]
+            try:
+                self.talk.neighbour(False, family, (ifindex, 0, where, kept))
+            except OSError:
+                pass  # it went by itself
+        for (ifindex, address), (state, mac) in left.items():
+            attributes = [(NDA_LLADDR, address)] if bridged else [(NDA_DST, address), (NDA_LLADDR, mac)]
+            try:
+                self.talk.neighbour(True, family, (ifindex, state, NTF_MASTER if bridged else 0, attributes))
+            except OSError as error:
+                self.complain('neighbour' if not bridged else 'fdb', '%s on %s: %s' % (address.hex(), self.indexes.get(ifindex), error.strerror))
+
+    def forget_connections(self):
+        self.enter()
+        if not self.plan['iptables']:
+            return
+        try:
+            talk = Netlink(NETLINK_NETFILTER)
+            talk.ask(CTNETLINK_DELETE_ALL, NLM_F_ACK, struct.pack('=BBH', socket.AF_INET, 0, 0))
+            talk.socket.close()
+        except OSError:
+            pass  # no connection tracking in this kernel, or none in use
+
+
+# --- the lab ---
+
+QUIET_SECONDS = 0.006
+STORM_SECONDS = 5
+RETRANSMIT_MS = 900
+SO_ATTACH_FILTER, SO_REUSEPORT = 26, 15
+IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 10, 0, 2
+TCP_MAXSEG = 2
+SYN, ACK, PUSH = 2, 16, 8
+
+
+def pattern(length):
+    return bytes(i & 255 for i in range(length))
+
+
+def deaf(s):
+    """The socket takes nothing any more (a filter that returns 0), and its kernel says nothing about it."""
+    program = ctypes.create_string_buffer(struct.pack('=HBBI', 6, 0, 0, 0), 8)
+    s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack('HxxxxxxQ' if struct.calcsize('P') == 8 else 'HxxI', 1, ctypes.addressof(program)))
+
+
+def ip_socket(kind, protocol, ask):
+    """As the process that asks has it: bound to its address where it has one."""
+    s = socket.socket(socket.AF_INET, kind, protocol)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ask['ttl'])
+    return s
+
+
+class Lab:
+    def __init__(self, prefix):
+        self.prefix, self.namespaces, self.by_netns, self.complaints, self.proxies, self.children = prefix, [], {}, [], [], []
+        self.restore, self.user_namespace, self.drops, self.drops_why, self.base = 'iptables-restore', False, None, '', -1
+        self.natted, self.captured = [], []
+
+    # what the world of this process is
+
+    def hello(self, _):
+        outer_user, outer_group = os.getuid(), os.getgid()
+        try:
+            call('unshare', CLONE_NEWNS | CLONE_NEWNET)
+        except OSError:
+            try:
+                call('unshare', CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET)
+            except OSError as error:
+                raise Failure('no network namespace can be made here: %s' % error.strerror,
+                              'Run as root (in a container: with CAP_SYS_ADMIN), or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0.')
+            for file, text in (('setgroups', 'deny'), ('uid_map', '0 %d 1' % outer_user), ('gid_map', '0 %d 1' % outer_group)):
+                with open('/proc/self/' + file, 'w') as out:
+                    out.write(text)
+            self.user_namespace = True
+        try:
+            call('mount', b'none', b'/', None, MS_REC | MS_PRIVATE, None)
+            # names, locks and sockets of the tools: nobody else's, and gone with this process
+            call('mount', b'netsim', b'/run', b'tmpfs', 0, b'mode=755')
+        except OSError as error:
+            raise Failure('nothing can be mounted here: %s' % error.strerror, 'Run as root with CAP_SYS_ADMIN.')
+        os.mkdir(RUN_DIRECTORY)
+        with open('/proc/sys/net/ipv6/conf/all/disable_ipv6', 'w') if os.path.exists('/proc/sys/net/ipv6') else open(os.devnull, 'w') as file:
+            try:
+                file.write('1')
+                file.flush()
+            except OSError:
+                raise Failure('the settings under /proc/sys cannot be written here', 'Mount /proc/sys read-write (a container: --privileged).')
+        self.base = os.open('/proc/self/ns/net', os.O_RDONLY | os.O_CLOEXEC)
+        return {'userNamespace': self.user_namespace, 'pid': os.getpid()}
+
+    def tools(self, ask):
+        return {
+            'tools': {name: shutil.which(name) is not None for name in ask['names']},
+            'bridgeNetfilter': os.path.exists('/proc/sys/net/bridge/bridge-nf-call-iptables'),
+            'kernel': '%s %s' % (os.uname().sysname, os.uname().release),
+        }
+
+    def kinds(self, ask):
+        """Each kind is really made, and thrown away with its namespace."""
+        refused = {}
+        attributes = {'vxlan': ' id 1 dstport 4789', 'ipip': ' remote 192.0.2.1 local 192.0.2.2'}
+        call('unshare', CLONE_NEWNET)
+        for kind in ask['kinds']:
+            real = {'nic': 'veth'}.get(kind, kind)
+            if kind == 'wireguard':
+                refused[kind] = 'netsim knows the public key of a WireGuard device and not the private one that it would need'
+            elif kind == 'tun':
+                try:
+                    os.close(os.open('/dev/net/tun', os.O_RDWR | os.O_CLOEXEC))
+                except OSError as error:
+                    refused[kind] = '/dev/net/tun: %s' % error.strerror
+            elif kind != 'loopback':
+                status, _, stderr = command(['ip', 'link', 'add', 'try-' + kind, 'type', real] + attributes.get(kind, '').split())
+                if status != 0:
+                    refused[kind] = re.sub(r'^(Error|RTNETLINK answers): ', '', stderr.strip()).rstrip('.')
+        call('setns', self.base, CLONE_NEWNET)
+        return {'refused': refused}
+
+    # building
+
+    def build(self, ask):
+        plan = ask['plan']
+        self.restore, self.natted = plan['restore'], plan['natPorts']
+        for one in plan['namespaces']:
+            namespace = Namespace(self, one)
+            self.namespaces.append(namespace)
+            if namespace.netns:
+                self.by_netns[namespace.netns] = namespace
+            namespace.settings(one['settings'], True)
+            namespace.make_tuns()
+        call('setns', self.base, CLONE_NEWNET)
+        status, _, stderr = command(['ip', '-batch', '-'], '\n'.join(plan['cables']) + '\n')
+        if status != 0:
+            raise Failure('the cables cannot be laid: %s' % stderr.strip())
+        self.everywhere(Namespace.make_devices)
+        for namespace in self.namespaces:
+            namespace.settle()
+        self.everywhere(Namespace.fill)
+        self.settle_on_one_cpu()
+        self.captured = [self.by_netns[netns] for netns in ask['captured']]
+        for namespace in self.captured:
+            namespace.enter()
+            namespace.ring = Ring(max(4, min(32, 1024 // len(self.captured))))
+        for spec in plan['proxies']:
+            if spec['device'] in self.by_netns[spec['netns']].tuns:
+                self.proxies.append(TunProxy(self.by_netns[spec['netns']], spec))
+        self.complaints.sort()
+        return {'complaints': self.complaints}
+
+    def everywhere(self, work):
+        """The tools' processes of several namespaces side by side; a thread is in the netns that it entered."""
+        from concurrent.futures import ThreadPoolExecutor
+        with ThreadPoolExecutor(max(2, min(8, len(os.sched_getaffinity(0))))) as pool:
+            for _ in pool.map(work, self.namespaces):
+                pass
+        call('setns', self.base, CLONE_NEWNET)
+
+    def settle_on_one_cpu(self):
+        """Softirqs run where the sender does: on one CPU everything has one order."""
+        cpus = sorted(os.sched_getaffinity(0))
+        cpu = cpus[os.getpid() % len(cpus)]
+        os.sched_setaffinity(0, {cpu})
+        try:
+            self.drops = Drops(cpu)
+        except (OSError, ValueError) as error:
+            self.drops_why = 'the kernel tells no drops here: %s' % error
+
+    # state between probes
+
+    def state(self, ask):
+        before = len(self.complaints)
+        for namespace in self.by_netns.values():
+            namespace.forget_connections()
+            namespace.settings('net.ipv4.route.flush = 1', True)
+            namespace.state([entry[1:] for entry in ask['neighbours'] if entry[0] == namespace.netns], [entry[1:] for entry in ask['stations'] if entry[0] == namespace.netns])
+        if len(self.complaints) > before:
+            raise Failure('the state between probes cannot be set: %s' % '; '.join(self.complaints[before:]))
+        return {}
+
+    # sending and seeing
+
+    def send(self, ask):
+        source = self.by_netns[ask['netns']]
+        opened = self.open_ports(ask)
+        rules, rules_why = self.start_tracing() if ask['trace'] else (None, 'not asked for')
+        self.drain()
+        frames, error, client = [], '', None
+        start = time.time_ns()
+        source.enter()
+        try:
+            client = getattr(self, 'send_' + ask['kind'])(ask)
+        except OSError as problem:
+            error = os.strerror(problem.errno) if problem.errno else str(problem)
+        # the kernel's timers of seconds are late by some jiffies
+        seconds = ask['predictedMs'] / 1000
+        self.watch(seconds + (0.3 if seconds > 0.5 else 0), frames, client)
+        end = time.time_ns()
+        lost = sum(namespace.ring.lost() for namespace in self.captured)
+        drops = self.drops_between(start, end)
+        rules = self.traced(rules) if rules is not None else None
+        self.close_ports(opened, client)
+        return {'frames': self.ordered(frames, start), 'error': error, 'lost': lost, 'drops': drops, 'dropsWhy': self.drops_why, 'rules': rules, 'rulesWhy': rules_why}
+
+    def drain(self):
+        """What came of the probe before, such as the reset of its connection, is no part of this one."""
+        if any(namespace.ring.pending() for namespace in self.captured):
+            self.watch(0, [])
+        for namespace in self.captured:
+            namespace.ring.lost()
+        if self.drops:
+            self.drops.take()
+
+    def open_ports(self, ask):
+        """Of the ranges, the ports that this probe may come to."""
+        ports = set(self.natted) | {ask['dport']} if 'dport' in ask else set(self.natted)
+        if ask['kind'] in ('raw', 'frame'):
+            packet = base64.b64decode(ask['bytes'])[14 if ask['kind'] == 'frame' else 0:]
+            at = (packet[0] & 15) * 4 if packet else 0
+            if len(packet) >= at + 4 and packet[9] in (6, 17):
+                ports.add(struct.unpack_from('!H', packet, at + 2)[0])
+        opened = []
+        for namespace in self.by_netns.values():
+            wanted = [{'proto': one['proto'], 'address': one['address'], 'port': port} for one in namespace.plan['sockets']['ranges'] for port in ports if one['first'] <= port <= one['last']]
+            wanted += [{'proto': one['proto'], 'address': '0.0.0.0', 'port': one['port']} for one in ask['listen'] if one['netns'] == namespace.netns]
+            if wanted:
+                namespace.enter()
+                opened.append((namespace, namespace.open(wanted)))
+        return opened
+
+    def close_ports(self, opened, client):
+        """The servers first, while the client is there and deaf: nobody answers what they say at parting."""
+        if client is not None and client.deaf_at_end:
+            deaf(client.socket)
+        for namespace, sockets in opened:
+            namespace.enter()
+            namespace.close_sockets(sockets)
+        for namespace in self.by_netns.values():
+            again = [s for s in namespace.listening if s.type == socket.SOCK_STREAM]
+            if again and client is not None and client.deaf_at_end:
+                namespace.enter()
+                where = [{'proto': 'tcp', 'address': s.getsockname()[0], 'port': s.getsockname()[1]} for s in again]
+                namespace.close_sockets(again)
+                namespace.open(where)
+            for s in namespace.listening:
+                if s.type == socket.SOCK_DGRAM:
+                    swallow(s)
+        if client is not None:
+            client.close()
+
+    def send_wait(self, _):
+        return None
+
+    def send_udp(self, ask):
+        s = ip_socket(socket.SOCK_DGRAM, 0, ask)
+        client = Client(s)
+        try:
+            s.setsockopt(socket.SOL_SOCKET, SO_REUSEPORT, 1)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO if ask['df'] else IP_PMTUDISC_DONT)
+            s.bind((ask['source'], ask['sport']))
+            s.sendto(pattern(ask['size'] - 28), (ask['destination'], ask['dport']))
+            return client
+        except OSError:
+            client.close()
+            raise
+
+    def send_icmp(self, ask):
+        s = ip_socket(socket.SOCK_RAW, socket.IPPROTO_ICMP, ask)
+        try:
+            deaf(s)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO if ask['df'] else IP_PMTUDISC_DONT)
+            if ask['source'] != '0.0.0.0':
+                s.bind((ask['source'], 0))
+            data = pattern(ask['size'] - 28)
+            head = struct.pack('!BBHHH', 8, 0, 0, ask['id'], ask['sequence'])
+            total = checksum(head + data + b'\0' * (len(data) % 2))
+            s.sendto(head[:2] + struct.pack('!H', total) + head[4:] + data, (ask['destination'], 0))
+        finally:
+            s.close()
+
+    def send_raw(self, ask):
+        self.inject(base64.b64decode(ask['bytes']))
+
+    def inject(self, packet):
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+            if source != '0.0.0.0':
+                try:
+                    # so that the kernel asks its routes on behalf of this source
+                    s.bind((source, 0))
+                except OSError:
+                    pass  # somebody else's address: it asks on behalf of nobody
+            s.sendto(packet, (destination, 0))
+
+    def send_frame(self, ask):
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as s:
+            s.bind((ask['device'], 0))
+            s.send(base64.b64decode(ask['bytes']))
+
+    def send_tcp(self, ask):
+        s = ip_socket(socket.SOCK_STREAM, 0, ask)
+        client = Client(s)
+        try:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.setblocking(False)
+            s.bind((ask['source'], ask['sport']))
+            client.deaf_at_end = True
+            if ask['size'] == 0:
+                deaf(s)
+            if ask['size'] == 0 and ask['bytes'] and ask['predictedMs'] >= RETRANSMIT_MS:
+                s.listen(1)
+                self.inject(self.with_source(base64.b64decode(ask['bytes'])))
+                return client
+            try:
+                s.connect((ask['destination'], ask['dport']))
+            except BlockingIOError:
+                pass
+            if ask['size'] > 0:
+                client.payload, client.lab, client.netns = pattern(ask['size'] - 52), self, ask['netns']
+            return client
+        except OSError:
+            client.close()
+            raise
+
+    @staticmethod
+    def with_source(packet):
+        """The address that the kernel would pick, and the checksum with it."""
+        if packet[12:16] != b'\0\0\0\0':
+            return packet
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect((socket.inet_ntoa(packet[16:20]), 9))
+            source = socket.inet_aton(s.getsockname()[0])
+        header = (packet[0] & 15) * 4
+        segment = packet[header:header + 16] + b'\0\0' + packet[header + 18:]
+        total = checksum(source + packet[16:20] + struct.pack('!HH', 6, len(segment)) + segment + b'\0' * (len(segment) % 2))
+        return packet[:12] + source + packet[16:header + 16] + struct.pack('!H', total) + packet[header + 18:]
+
+    def watch(self, seconds, frames, client=None):
+        """Serves and listens for at least so long and until nothing stirs any more."""
+        poller, handlers = select.poll(), {}
+        for namespace in self.captured:
+            poller.register(namespace.ring, select.POLLIN)
+            handlers[namespace.ring.fileno()] = lambda namespace=namespace: frames.extend((namespace, frame) for frame in namespace.ring.take())
+        for proxy in self.proxies:
+            for fd, handler in proxy.handlers():
+                poller.register(fd, select.POLLIN)
+                handlers[fd] = handler
+        if client is not None and client.payload is not None:
+            poller.register(client.socket, select.POLLOUT)
+            handlers[client.socket.fileno()] = lambda: (poller.unregister(client.socket), client.established(frames))
+        start = last = time.monotonic()
+        while True:
+            ready = poller.poll(2)
+            for fd, _ in ready:
+                handlers[fd]()
+            now = time.monotonic()
+            if ready or any(namespace.ring.pending() for namespace in self.captured):
+                last = now
+            if (now - start >= seconds and now - last >= QUIET_SECONDS) or now - start > seconds + STORM_SECONDS:
+                return
+
+    def ordered(self, frames, start):
+        """Each netns in the order of its ring; among them by time, which never goes back: a bridge passes on the time of its port."""
+        queues = {}
+        for namespace, frame in frames:
+            queues.setdefault(namespace.netns, []).append(frame)
+        found = []
+        for netns, queue in queues.items():
+            latest = 0
+            namespace = self.by_netns[netns]
+            for place, (when, ifindex, kind, hardware, data, partial) in enumerate(queue):
+                latest = max(latest, when)
+                device = namespace.indexes.get(ifindex, '')
+                loopback = hardware == ARPHRD_LOOPBACK
+                if device == '' or when < start - 1000000 or (loopback and kind == PACKET_OUTGOING):
+                    continue
+                data = completed(data) if partial else data
+                found.append((latest, netns, place, [netns, device, 1 if kind == PACKET_OUTGOING else 0, latest - start, 1 if hardware in ETHERNET else 0, base64.b64encode(data).decode()]))
+        found.sort(key=lambda row: row[:3])
+        return [row[3] for row in found]
+
+    def drops_between(self, start, end):
+        if self.drops is None:
+            return None
+        return [[reason, '%016x' % location, 1 if pid == os.getpid() else 0, when - start]
+                for when, pid, reason, location in self.drops.take() if start <= when <= end and reason not in ('CONSUMED', 'NOT_DROPPED_YET')]
+
+    # the rules taken
+
+    def start_tracing(self):
+        status, version, _ = command(['iptables', '-V'])
+        if status != 0 or 'nf_tables' not in version or 'legacy' in self.restore:
+            return None, 'the rules taken can be read of iptables-nft alone'
+        if shutil.which('xtables-monitor') is None:
+            return None, 'xtables-monitor is not installed: apt-get install iptables'
+        fresh = False
+        for namespace in self.by_netns.values():
+            if not namespace.plan['iptables'] or namespace.trace is not None:
+                continue
+            namespace.enter()
+            for chain in ('PREROUTING', 'OUTPUT'):
+                status, _, stderr = command(['iptables', '-t', 'raw', '-I', chain, '-j', 'TRACE'])
+                if status != 0:
+                    return None, 'TRACE: %s' % stderr.strip()
+            # a terminal, so that it writes line by line
+            terminal, far = os.openpty()
+            child = subprocess.Popen(['xtables-monitor', '--trace'], stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.DEVNULL, env=ENVIRONMENT, preexec_fn=die_with_parent)
+            os.close(far)
+            os.set_blocking(terminal, False)
+            self.children.append(child)
+            namespace.trace, fresh = terminal, True
+        if fresh:
+            time.sleep(0.1)
+        for namespace in self.by_netns.values():
+            if namespace.trace is not None:
+                self.read_terminal(namespace)
+        return [], ''
+
+    def traced(self, rules):
+        time.sleep(0.02)
+        for namespace in self.by_netns.values():
+            if namespace.trace is not None:
+                lines = [line.rstrip('\r') for line in self.read_terminal(namespace).split('\n') if 'TRACE:' in line]
+                own_raw = '*raw' in namespace.plan['iptables']
+                rules += [[namespace.netns, line] for line in lines if not line.endswith('-j TRACE') and (own_raw or ' raw:' not in line)]
+        return rules
+
+    @staticmethod
+    def read_terminal(namespace):
+        text = b''
+        try:
+            while True:
+                more = os.read(namespace.trace, 65536)
+                if not more:
+                    break
+                text += more
+        except OSError:
+            pass
+        return re.sub(r'\x1b\[[0-9;]*m', '', text.decode('ascii', 'replace'))
+
+    # other programs
+
+    def run(self, ask):
+        self.by_netns[ask['netns']].enter()
+        status, stdout, stderr = command(ask['command'], ask['input'])
+        return {'status': status, 'stdout': stdout, 'stderr': stderr}
+
+    def spawn(self, ask):
+        self.by_netns[ask['netns']].enter()
+        with open(ask['log'], 'ab') as log:
+            try:
+                child = subprocess.Popen(ask['command'], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT, preexec_fn=die_with_parent)
+            except OSError as error:
+                raise Failure('%s: %s' % (ask['command'][0], error.strerror))
+        self.children.append(child)
+        return {'pid': child.pid}
+
+    def close(self):
+        for child in self.children:
+            child.kill()
+        for child in self.children:
+            child.wait()
+
+
+def swallow(s):
+    try:
+        while True:
+            s.recv(65536)
+    except OSError:
+        pass
+
+
+class Client:
+    """The socket that asked; it stays until all is over, so that its port is its own."""
+
+    def __init__(self, s):
+        self.socket, self.payload, self.lab, self.netns, self.deaf_at_end = s, None, None, '', False
+
+    def established(self, frames):
+        """The handshake is done: one data segment; one longer than a client would send is put together from its last ACK."""
+        if self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
+            return
+        longest = self.socket.getsockopt(socket.IPPROTO_TCP, TCP_MAXSEG)
+        self.lab.by_netns[self.netns].enter()
+        if len(self.payload) <= longest:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.send(self.payload)
+            return
+        end = time.monotonic() + 0.5
+        port = struct.pack('!H', self.socket.getsockname()[1])
+        while time.monotonic() < end:
+            for namespace in self.lab.captured:
+                frames.extend((namespace, frame) for frame in namespace.ring.take())
+            for namespace, (_, _, _, _, data, _) in reversed(frames):
+                header = 14 + (data[14] & 15) * 4 if len(data) > 54 else 0
+                if namespace.netns == self.netns and header and data[12:14] == b'\x08\x00' and data[23] == 6 and data[header:header + 2] == port and data[header + 13] == ACK:
+                    return self.oversized(data[14:14 + struct.unpack_from('!H', data, 16)[0]], header - 14)
+            time.sleep(0.001)
+
+    def oversized(self, acknowledgement, header):
+        deaf(self.socket)
+        segment = bytearray(acknowledgement[header:] + self.payload)
+        segment[13] = ACK | PUSH
+        segment[16:18] = b'\0\0'
+        pseudo = acknowledgement[12:20] + struct.pack('!HH', 6, len(segment))
+        struct.pack_into('!H', segment, 16, checksum(pseudo + bytes(segment) + b'\0' * (len(segment) % 2)))
+        packet = bytearray(acknowledgement[:header] + segment)
+        struct.pack_into('!H', packet, 2, len(packet))
+        try:
+            self.lab.inject(bytes(packet))
+        except OSError:
+            pass  # Message too long: nothing leaves
+
+    def close(self):
+        if self.socket.type == socket.SOCK_STREAM:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('=ii', 1, 0))
+        self.socket.close()
+
+
+class TunProxy:
+    """flanneld's udp backend: the process between a TUN and a UDP socket."""
+
+    def __init__(self, namespace, spec):
+        namespace.enter()
+        self.tun = namespace.tuns[spec['device']]
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind((spec['address'], spec['port']))
+        routes = [(route['base'], 0xFFFFFFFF << (32 - route['length']) & 0xFFFFFFFF, route['nextHop'], route['port']) for route in spec['routes']]
+        self.proxy = Proxy(int(ipaddress.IPv4Address(spec['tunAddress'])), spec['tunMtu'], routes)
+
+    def handlers(self):
+        return (self.tun, self.from_tun), (self.socket.fileno(), self.from_socket)
+
+    def from_tun(self):
+        try:
+            result = self.proxy.to_udp(os.read(self.tun, 65536))
+            if result is not None and result[0] == 'send':
+                self.socket.sendto(result[1], (result[2], result[3]))
+            elif result is not None:
+                os.write(self.tun, result[1])
+        except OSError:
+            pass  # the kernel refuses what the real proxy would only log
+
+    def from_socket(self):
+        try:
+            packet = self.proxy.to_tun(self.socket.recv(65536))
+            if packet is not None:
+                os.write(self.tun, packet)
+        except OSError:
+            pass  # as above
+
+
+def main():
+    die_with_parent()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    lab = Lab(sys.argv[1])
+    try:
+        for line in sys.stdin:
+            ask = json.loads(line)
+            try:
+                answer = getattr(lab, ask['op'])(ask)
+            except Failure as failure:
+                answer = {'failure': str(failure), 'fix': failure.fix}
+            except OSError as error:
+                answer = {'failure': '%s: %s' % (ask['op'], error)}
+            sys.stdout.write(json.dumps(answer) + '\n')
+            sys.stdout.flush()
+    finally:
+        lab.close()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,197 @@
+/** A question → everything that netsim predicts of it and that a kernel can confirm: frames in the order of the walk, losses with the kernel's reason, the rules taken. */
+import { numberSteps, traceDocument } from '../analysis/trace-report.js'
+import type { TraceDocument } from '../analysis/trace-document.js'
+import { HOOK_NAMES, TABLE_WORDS } from '../analysis/trace-step.js'
+import type { Problem } from '../base/problem.js'
+import { printRule } from '../dataplane/iptables-print.js'
+import { DISPOSITIONS, REASONS, type Disposition } from '../net/disposition.js'
+import {
+  DIRECTION_TX,
+  END_STRIDE,
+  FRAME_STRIDE,
+  ROW_A,
+  ROW_KIND,
+  ROW_NETNS,
+  STEP_NAT,
+  STEP_RULE,
+  STEP_STRIDE,
+  STEP_TABLE,
+} from '../net/trace.js'
+import { NETNS_ROUTER } from '../net/netns.js'
+import type { Network } from '../network/network.js'
+import { isOutcome, type TraceOutcome } from '../network/probe.js'
+import type { TraceRequest } from '../network/request.js'
+import { encodeFrame } from '../wire/frame.js'
+import { ETHERTYPE_NONE, isFragment, LEG_REPLY, type Packet } from '../wire/packet.js'
+import type { PredictedFrame } from './compare.js'
+
+export interface PredictedDrop {
+  readonly netns: string
+  readonly disposition: Disposition
+  /** enum skb_drop_reason, without its prefix. */
+  readonly reason: string
+  readonly step: number
+}
+
+/** A rule that matched, or (rule 0) a chain's policy that decided. */
+export interface RuleTaken {
+  readonly netns: string
+  readonly hook: string
+  readonly table: string
+  readonly chain: string
+  /** From 1. */
+  readonly rule: number
+  /** As iptables-save prints it after `-A CHAIN`. */
+  readonly text: string
+  readonly step: number
+}
+
+export interface Prediction {
+  readonly request: TraceRequest
+  readonly outcome: TraceOutcome
+  readonly document: TraceDocument
+  readonly frames: readonly PredictedFrame[]
+  readonly drops: readonly PredictedDrop[]
+  readonly rules: readonly RuleTaken[]
+  /** Ports that NAT drew at random. */
+  readonly natPorts: ReadonlySet<number>
+  /** Several packets are under way at once. */
+  readonly concurrent: boolean
+  /** Virtual time from the question to its end, nanoseconds. */
+  readonly durationNs: number
+}
+
+/** Problems where the request names what is not there. */
+export function predict(network: Network, request: TraceRequest): Prediction | readonly Problem[] {
+  const outcome = network.trace(request)
+  if (!isOutcome(outcome)) return outcome
+  const numbers = stepNumbers(network)
+  const { trace } = network.world
+  const last = trace.frameCount === 0 ? 0 : trace.frameTimes[trace.frameCount - 1]
+  return {
+    request,
+    outcome,
+    document: traceDocument(network, outcome),
+    frames: framesOf(network, numbers),
+    drops: dropsOf(network, numbers),
+    rules: rulesOf(network, numbers),
+    natPorts: natPortsOf(network),
+    concurrent: isConcurrent(network, request),
+    durationNs: Math.max(last, trace.stepCount === 0 ? 0 : trace.stepTimes[trace.stepCount - 1]) - (trace.stepCount === 0 ? 0 : trace.stepTimes[0]),
+  }
+}
+
+export function isPrediction(result: Prediction | readonly Problem[]): result is Prediction {
+  return !Array.isArray(result)
+}
+
+/** Rows without a number of their own (rules) have that of the row before. */
+function stepNumbers(network: Network): Int32Array {
+  const numbers = numberSteps(network)
+  for (let i = 1; i < numbers.length; i++) if (numbers[i] === 0) numbers[i] = numbers[i - 1]
+  return numbers
+}
+
+function framesOf(network: Network, numbers: Int32Array): PredictedFrame[] {
+  const { trace, netns, devices } = network.world
+  const frames: PredictedFrame[] = []
+  for (let i = 0; i < trace.frameCount; i++) {
+    const at = i * FRAME_STRIDE
+    const packet = trace.framePackets[i]
+    const stack = netns[trace.frames[at]]
+    if (stack.role === NETNS_ROUTER) continue
+    frames.push({
+      netns: stack.name,
+      device: devices[trace.frames[at + 1]].name,
+      direction: trace.frames[at + 2] === DIRECTION_TX ? 'tx' : 'rx',
+      leg: trace.frames[at + 3] === LEG_REPLY ? 'reply' : 'forward',
+      packet: trace.frames[at + 4],
+      step: trace.frames[at + 5] === 0 ? 0 : numbers[trace.frames[at + 5] - 1],
+      timeNs: trace.frameTimes[i],
+      link: packet.etherType === ETHERTYPE_NONE ? 'none' : 'ethernet',
+      bytes: encodeFrame(packet),
+    })
+  }
+  return frames
+}
+
+function dropsOf(network: Network, numbers: Int32Array): PredictedDrop[] {
+  const { trace, netns } = network.world
+  const drops: PredictedDrop[] = []
+  for (let i = 0; i < trace.endCount; i++) {
+    const [, disposition, reason, where, , step] = trace.ends.subarray(i * END_STRIDE, (i + 1) * END_STRIDE)
+    if (reason === 0 || where < 0) continue
+    drops.push({ netns: netns[where].name, disposition: DISPOSITIONS[disposition], reason: REASONS[reason], step: step < 0 ? 0 : numbers[step] })
+  }
+  return drops
+}
+
+function rulesOf(network: Network, numbers: Int32Array): RuleTaken[] {
+  const { trace, netns } = network.world
+  const taken: RuleTaken[] = []
+  let hook = 0
+  for (let i = 0; i < trace.stepCount; i++) {
+    const at = i * STEP_STRIDE
+    const kind = trace.steps[at + ROW_KIND]
+    if (kind === STEP_TABLE) hook = trace.steps[at + ROW_A]
+    if (kind !== STEP_RULE || trace.steps[at + ROW_A + 3] !== 1) continue
+    const stack = netns[trace.steps[at + ROW_NETNS]]
+    const [table, chain, rule] = trace.steps.subarray(at + ROW_A, at + ROW_A + 3)
+    const found = stack.netfilter?.ruleAt(table, chain, rule)
+    if (stack.netfilter === null || found === undefined) continue
+    taken.push({
+      netns: stack.name,
+      hook: HOOK_NAMES[hook],
+      table: TABLE_WORDS[table],
+      chain: stack.netfilter.chainName(chain),
+      rule: rule + 1,
+      text: printRule(found),
+      step: numbers[i],
+    })
+  }
+  return taken
+}
+
+/** Ports that a rewriting chose, where a rule of the netns bids it choose at random. */
+function natPortsOf(network: Network): ReadonlySet<number> {
+  const { trace, netns } = network.world
+  const ports = new Set<number>()
+  for (let i = 0; i < trace.stepCount; i++) {
+    const at = i * STEP_STRIDE
+    if (trace.steps[at + ROW_KIND] !== STEP_NAT) continue
+    const [before, after] = [trace.steps[at + ROW_A + 3], trace.steps[at + ROW_A + 4]]
+    const { name } = netns[trace.steps[at + ROW_NETNS]]
+    if (before !== after && drawsPorts(network, name)) ports.add(trace.steps[at + ROW_A] === 0 ? after : before)
+  }
+  return ports
+}
+
+function drawsPorts(network: Network, name: string): boolean {
+  const tables = network.dataplanes.get(name)?.iptables.tables ?? []
+  return tables.some(({ chains }) =>
+    chains.some(({ rules }) =>
+      rules.some(({ target }) => target !== undefined && (('random' in target && target.random) || ('randomFully' in target && target.randomFully))),
+    ),
+  )
+}
+
+/** A packet shows again after another one did, or parts of one are on their way side by side. */
+function isConcurrent(network: Network, request: TraceRequest): boolean {
+  if (request.cold) return true
+  const { trace } = network.world
+  const seen = new Set<number>()
+  let current = -1
+  for (let i = 0; i < trace.frameCount; i++) {
+    const packet = trace.framePackets[i]
+    if (hasFragments(packet) || packet.flooded === 1) return true
+    const id = trace.frames[i * FRAME_STRIDE + 4]
+    if (id !== current && seen.has(id)) return true
+    seen.add(id)
+    current = id
+  }
+  return false
+}
+
+function hasFragments(packet: Packet): boolean {
+  return isFragment(packet) || (packet.inner !== null && hasFragments(packet.inner))
+}

@@ -1,0 +1,124 @@
+/**
+ * `netsim verify`: asks netsim and a real kernel the same questions. One network is built for real, each question is predicted, sent, seen and
+ * judged; what this kernel cannot make is named and what needs it is left out.
+ *
+ *   Network, probes ─▶ KernelLab ─▶ { predict ‖ send } ─▶ judge ─▶ VerificationDocument
+ */
+import type { Problem } from '../base/problem.js'
+import type { Network } from '../network/network.js'
+import { KernelLab, labNetworkOf } from './lab.js'
+import { labProbeOf } from './lab-question.js'
+import type { LabNetwork, NotBuilt } from './lab-types.js'
+import { judge, leftOut } from './judge.js'
+import { isPrediction, predict, type Prediction } from './prediction.js'
+import type { VerifyProbe } from './probes.js'
+import type { ProbeDocument, SummaryDocument, Verdict, VerificationDocument } from './verify-report.js'
+
+export interface VerifyOptions {
+  readonly probes: readonly VerifyProbe[]
+  /** Begins the name of everything that is made. */
+  readonly prefix: string
+  readonly iptables?: 'nft' | 'legacy'
+  /** Ask the kernel for the rules that packets took. */
+  readonly rules: boolean
+  /** What the kernel is given in place of the network itself: a test's deliberate fault. */
+  readonly built?: LabNetwork
+  readonly progress?: (done: number, total: number, name: string) => void
+  /** Called when all is asked and the lab still stands. */
+  readonly keep?: (lab: KernelLab, verified: Verified) => Promise<void>
+}
+
+export interface Verified {
+  readonly probes: readonly ProbeDocument[]
+  readonly notBuilt: readonly NotBuilt[]
+  readonly complaints: readonly string[]
+  readonly summary: SummaryDocument
+  readonly verdict: Verdict
+}
+
+/** Problems where a question names what is not there: then nothing is built. */
+export function refusals(network: Network, probes: readonly VerifyProbe[]): readonly Problem[] {
+  return probes.flatMap(({ request }) => {
+    const result = predict(network, request)
+    return isPrediction(result) ? [] : [...result]
+  })
+}
+
+/** @throws LabError when this machine will not build it; nothing remains then, nor at any other end */
+export async function verifyNetwork(network: Network, options: VerifyOptions): Promise<Verified> {
+  const built = options.built ?? labNetworkOf(network)
+  const lab = await KernelLab.start(built, { prefix: options.prefix, ...(options.iptables === undefined ? {} : { iptables: options.iptables }) })
+  try {
+    const probes: ProbeDocument[] = []
+    for (const [index, probe] of options.probes.entries()) {
+      options.progress?.(index, options.probes.length, probe.name)
+      probes.push(await ask(network, probe, { lab, options }))
+    }
+    options.progress?.(options.probes.length, options.probes.length, '')
+    const summary = summaryOf(probes)
+    const verified = { probes, notBuilt: lab.notBuilt, complaints: lab.complaints, summary, verdict: verdictOf(summary, lab.notBuilt) }
+    await options.keep?.(lab, verified)
+    return verified
+  } finally {
+    await lab.close()
+  }
+}
+
+async function ask(network: Network, probe: VerifyProbe, { lab, options }: { readonly lab: KernelLab; readonly options: VerifyOptions }): Promise<ProbeDocument> {
+  const { request } = probe
+  const prediction = predict(network, request)
+  if (!isPrediction(prediction)) throw new Error(`a question that was sound is refused: ${probe.name}`)
+  const lacking = lab.notBuilt.find((device) => crosses(prediction, device))
+  if (lacking !== undefined) return leftOut(probe.name, prediction, `${lacking.netns} ${lacking.device} (${lacking.kind}) cannot be made here: ${lacking.why}`)
+  const question = labProbeOf(network, prediction, { trace: options.rules })
+  if (question === undefined) return leftOut(probe.name, prediction, `${prediction.outcome.proto} from ${request.source} cannot be sent here`)
+  if (prediction.outcome.disposition === 'INCOMPLETE') return leftOut(probe.name, prediction, 'netsim does not model what the packet meets')
+  if (request.cold) await lab.cold()
+  else await lab.warm([prediction.outcome.destination.address])
+  return judge(probe.name, prediction, await lab.send(question))
+}
+
+/** The packet or its answer meets the device. */
+function crosses({ document }: Prediction, { netns, device }: NotBuilt): boolean {
+  const legs = document.reply === null ? [document.forward] : [document.forward, document.reply]
+  return legs.some(({ hops }) => hops.some((hop) => hop.netns === netns && hop.steps.some(({ at }) => at?.device === device)))
+}
+
+export function summaryOf(probes: readonly ProbeDocument[]): SummaryDocument {
+  const asked = probes.filter(({ verdict }) => verdict !== 'left-out')
+  const total = (count: (probe: ProbeDocument) => number): number => asked.reduce((sum, probe) => sum + count(probe), 0)
+  return {
+    probes: probes.length,
+    equal: probes.filter(({ verdict }) => verdict === 'equal').length,
+    differ: probes.filter(({ verdict }) => verdict === 'differs').length,
+    leftOut: probes.length - asked.length,
+    frames: total(({ frames }) => frames.predicted),
+    framesEqual: total(({ frames }) => frames.equal),
+    upkeep: total(({ frames }) => frames.upkeep),
+    drops: total(({ drops }) => (drops.equal === null ? 0 : drops.predicted.length)),
+    dropsEqual: total(({ drops }) => (drops.equal === true ? drops.predicted.length : 0)),
+    rules: total(({ rules }) => (rules.equal === null ? 0 : rules.predicted.length)),
+    rulesEqual: total(({ rules }) => (rules.equal === true ? rules.predicted.length : 0)),
+  }
+}
+
+export function verdictOf({ differ, leftOut: missing }: SummaryDocument, notBuilt: readonly NotBuilt[]): Verdict {
+  if (differ > 0) return 'differs'
+  return missing > 0 || notBuilt.length > 0 ? 'incomplete' : 'equal'
+}
+
+export interface ReportContext {
+  readonly tool: string
+  readonly kernel: string
+  readonly privilege: string
+  readonly iptables: string
+  readonly inputs: readonly string[]
+  readonly seed: number
+}
+
+export function verificationDocument(network: Network, verified: Verified, context: ReportContext): VerificationDocument {
+  const { verdict, summary, notBuilt, complaints, probes } = verified
+  const { cluster, flannel } = network
+  const metadata = { ...context, cni: cluster.cni, backend: flannel?.config?.backendType ?? 'none' }
+  return { apiVersion: 'netsim/v1', kind: 'Verification', verdict, metadata, summary, notBuilt, complaints, probes }
+}

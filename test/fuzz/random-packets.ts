@@ -1,0 +1,122 @@
+/** Random IP packets as a process with a raw socket might send them: odd flags, fragments, somebody else's source, bad checksums. */
+import { ip } from '../../src/base/ip.js'
+import { checksumOf, pseudoHeaderSum } from '../../src/wire/checksum.js'
+import type { Draw } from './draw.js'
+
+/** What makes the bytes; kept apart so that a failing packet can be read and made smaller. */
+export interface RawPacket {
+  readonly source: string
+  readonly destination: string
+  readonly proto: number
+  readonly ttl: number
+  readonly tos: number
+  readonly id: number
+  readonly df: boolean
+  readonly more: boolean
+  /** Bytes, a multiple of 8. */
+  readonly offset: number
+  readonly sport: number
+  readonly dport: number
+  /** TCP flags, or ICMP type. */
+  readonly flags: number
+  /** Bytes after the transport header. */
+  readonly payload: number
+  /** XORed into the transport checksum. */
+  readonly damage: number
+}
+
+export interface PacketPlace {
+  readonly own: string
+  readonly destination: string
+  readonly others: readonly string[]
+}
+
+export function rawPacket(draw: Draw, { own, destination, others }: PacketPlace): RawPacket {
+  const proto = draw.weighted([
+    [4, 17],
+    [3, 6],
+    [3, 1],
+    [1, draw.pick([2, 47, 132, 253])],
+  ])
+  const fragment = draw.chance(20)
+  return {
+    source: draw.chance(80) ? own : draw.pick(others),
+    destination,
+    proto,
+    ttl: draw.weighted([
+      [6, 64],
+      [3, draw.int(1, 5)],
+    ]),
+    tos: draw.weighted([
+      [5, 0],
+      [3, draw.int(0, 255)],
+    ]),
+    id: draw.int(1, 65535),
+    df: draw.chance(40),
+    more: fragment && draw.chance(60),
+    offset: fragment && draw.chance(60) ? 8 * draw.int(1, 180) : 0,
+    sport: draw.pick([40000, 40001, 53, 8472]),
+    dport: draw.pick([80, 53, 9000, 7]),
+    flags: proto === 1 ? draw.pick([8, 8, 0, 13, 17]) : draw.pick([0x02, 0x10, 0x12, 0x04, 0x11, 0x00, 0x29, 0x3f]),
+    payload: draw.weighted([
+      [5, draw.int(0, 200)],
+      [2, draw.int(200, 1450)],
+    ]),
+    damage: draw.chance(10) ? draw.int(1, 65534) : 0,
+  }
+}
+
+/** The IP packet; its header's checksum is right, the transport's unless damaged. */
+export function bytesOfPacket(packet: RawPacket): Uint8Array {
+  const transport = transportBytes(packet)
+  const bytes = new Uint8Array(20 + transport.length)
+  const view = new DataView(bytes.buffer)
+  bytes[0] = 0x45
+  bytes[1] = packet.tos
+  view.setUint16(2, bytes.length)
+  view.setUint16(4, packet.id)
+  view.setUint16(6, (packet.df ? 0x4000 : 0) | (packet.more ? 0x2000 : 0) | (packet.offset / 8))
+  bytes[8] = packet.ttl
+  bytes[9] = packet.proto
+  view.setInt32(12, ip(packet.source))
+  view.setInt32(16, ip(packet.destination))
+  view.setUint16(10, checksumOf(bytes, 0, 20))
+  bytes.set(transport, 20)
+  return bytes
+}
+
+const HEADERS: Readonly<Record<number, number>> = { 1: 8, 6: 20, 17: 8 }
+
+function transportBytes(packet: RawPacket): Uint8Array {
+  const header = HEADERS[packet.proto] ?? 0
+  // a fragment that is not the last has a multiple of 8 bytes
+  const length = packet.more ? Math.max(8, (header + packet.payload) & ~7) : header + packet.payload
+  const bytes = new Uint8Array(Math.max(length, header))
+  for (let i = header; i < bytes.length; i++) bytes[i] = (i - header) & 255
+  const view = new DataView(bytes.buffer)
+  if (packet.proto === 17) {
+    view.setUint16(0, packet.sport)
+    view.setUint16(2, packet.dport)
+    view.setUint16(4, bytes.length)
+    view.setUint16(6, (transportChecksum(packet, bytes) || 0xffff) ^ packet.damage)
+  } else if (packet.proto === 6) {
+    view.setUint16(0, packet.sport)
+    view.setUint16(2, packet.dport)
+    view.setUint32(4, 1000)
+    bytes[12] = 0x50
+    bytes[13] = packet.flags
+    view.setUint16(14, 64240)
+    view.setUint16(16, transportChecksum(packet, bytes) ^ packet.damage)
+  } else if (packet.proto === 1) {
+    bytes[0] = packet.flags
+    view.setUint16(4, 77)
+    view.setUint16(6, 1)
+    view.setUint16(2, checksumOf(bytes, 0, bytes.length) ^ packet.damage)
+  }
+  return bytes
+}
+
+/** RFC 768, RFC 9293: over a pseudo header too. */
+function transportChecksum(packet: RawPacket, transport: Uint8Array): number {
+  return checksumOf(transport, 0, transport.length, pseudoHeaderSum(ip(packet.source), ip(packet.destination), packet.proto, transport.length))
+}
