@@ -30,7 +30,7 @@ export function leftOut(name: string, prediction: Prediction, why: string): Prob
     frames: { predicted: prediction.frames.length, captured: 0, equal: 0, upkeep: 0 },
     error: '',
     differences: [],
-    drops: { equal: null, why, predicted: prediction.drops, kernel: [] },
+    drops: { equal: null, why, named: 0, predicted: prediction.drops, kernel: [] },
     rules: { equal: null, why, predicted: prediction.rules.map(wordsOf), kernel: [], what: '' },
   }
 }
@@ -68,20 +68,30 @@ const TOLD: Readonly<Record<string, readonly string[]>> = {
   IP_OUTNOROUTES: ['Network is unreachable', 'No route to host', 'Invalid argument', 'Permission denied'],
 }
 
+/** The laboratory's cable is a veth, which says nothing when a frame is too large for it (is_skb_forwardable); a switch of the underlay says nothing either. */
+function lostOnCable({ reason, location }: KernelDrop): boolean {
+  return reason === 'NOT_SPECIFIED' && (location === '' || location.startsWith('__dev_forward_skb'))
+}
+
+/** A timer says them, seconds later and on whichever CPU: they need not be among what was read in the question's own time. */
+const TIMED: readonly string[] = ['NEIGH_FAILED', 'FRAG_REASM_TIMEOUT']
+
 /**
  * kfree_skb tells a reason and no netns, and others' packets come and go: each predicted reason must be among the kernel's, as often as it is
  * predicted. What the kernel names besides is shown and judged by nobody: a frame that got lost shows in the frames.
  */
 function dropsOf(predicted: readonly PredictedDrop[], { drops, dropsWhy, error }: Judged): DropsDocument {
-  if (drops === null) return { equal: null, why: dropsWhy, predicted, kernel: [] }
-  const left = drops.map(({ reason }) => reason)
-  const missing = predicted.filter(({ reason }) => {
+  if (drops === null) return { equal: null, why: dropsWhy, named: 0, predicted, kernel: [] }
+  const left = drops.map((drop) => (lostOnCable(drop) ? 'PKT_TOO_BIG' : drop.reason))
+  const unnamed = predicted.filter(({ reason }) => {
     const at = left.indexOf(reason)
     if (at >= 0) left.splice(at, 1)
     return at < 0 && TOLD[reason]?.includes(error) !== true
   })
+  const missing = unnamed.filter(({ reason }) => !TIMED.includes(reason))
   const kernel = drops.map(({ reason, location, certain }: KernelDrop) => ({ reason, location, certain }))
-  return { equal: missing.length === 0, why: missing.length === 0 ? '' : `the kernel did not name ${missing.map(({ reason }) => reason).join(', ')}`, predicted, kernel }
+  const why = missing.length === 0 ? '' : `the kernel did not name ${missing.map(({ reason }) => reason).join(', ')}`
+  return { equal: missing.length === 0, why, named: predicted.length - unnamed.length, predicted, kernel }
 }
 
 function wordsOf({ netns, table, chain, text }: RuleTaken | KernelRule): RuleWords {

@@ -66,7 +66,7 @@ export class Porter {
   /** @throws LabError: no python3, no privileges */
   static async start(prefix: string): Promise<Porter> {
     // its own process group: a Ctrl-C reaches netsim alone, whose end ends it
-    const child = spawn('python3', ['-B', '-E', '-s', porterPath(), prefix], { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+    const child = spawn('python3', ['-B', '-E', '-s', '-S', porterPath(), prefix], { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
     const porter = new Porter(child)
     try {
       const { userNamespace } = await porter.ask<{ userNamespace: boolean }>({ op: 'hello' })

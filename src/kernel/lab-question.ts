@@ -28,7 +28,7 @@ export function labProbeOf(network: Network, prediction: Prediction, options: { 
   if (proto === 'icmp') return { ...common, kind: 'icmp', source: from, destination: target, id: ECHO_ID, sequence: 1, size, ttl, df }
   if (proto === 'udp') return { ...common, kind: 'udp', source: from, destination: target, sport, dport, size, ttl, df }
   const syn = synOf(network, prediction, { from, target })
-  return { ...common, kind: 'tcp', source: from, destination: target, sport, dport, ttl, syn, ...(request.size === undefined ? {} : { size: request.size }) }
+  return { ...common, kind: 'tcp', source: from, destination: target, sport, dport, ttl, df, syn, ...(request.size === undefined ? {} : { size: request.size }) }
 }
 
 /** A kernel's timers run late, by a tick or more each. */
@@ -49,7 +49,7 @@ function synOf(network: Network, { outcome, request }: Prediction, { from, targe
     sport: request.sport,
     dport: outcome.dport,
     ttl: request.ttl,
-    dontFragment: 1,
+    dontFragment: 0,
     ipId: IP_ID,
     ipLength: SYN_LENGTH,
     tcpFlags: TCP_SYN,
@@ -59,6 +59,7 @@ function synOf(network: Network, { outcome, request }: Prediction, { from, targe
     tcpTsVal: TIMESTAMP,
   })
   const netns = network.netns(outcome.source.netns ?? '')
+  packet.dontFragment = request.df || netns?.ipNoPmtuDisc === 0 ? 1 : 0
   packet.tcpMss = netns === undefined ? 0 : advertisedMss(netns, packet)
   packet.tcpWindow = initialWindow(packet.tcpMss)
   return encodeIp(packet)

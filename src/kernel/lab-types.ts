@@ -83,11 +83,13 @@ export type LabProbe = ProbeCommon &
         readonly sport: number
         readonly dport: number
         readonly ttl: number
+        /** Even where net.ipv4.ip_no_pmtu_disc would leave it out. */
+        readonly df?: boolean
         readonly size?: number
         /** The predicted SYN as an IP packet: sent as it stands where the prediction takes so long that a client would repeat itself (0.9 s). */
         readonly syn?: Uint8Array
       }
-    /** Any IP packet, IP_HDRINCL: the kernel completes only the header's checksum, an id of 0 and a source of 0.0.0.0. */
+    /** Any IP packet, IP_HDRINCL: the kernel makes the header's checksum and an id of 0; a source of 0.0.0.0 becomes the one it would pick. */
     | { readonly kind: 'raw'; readonly packet: Uint8Array }
     /** A frame put on a device by a packet socket. */
     | { readonly kind: 'frame'; readonly device: string; readonly frame: Uint8Array }

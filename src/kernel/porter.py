@@ -5,7 +5,6 @@ Python 3.8 and the standard library; source of the numbers below: the kernel's u
 import base64
 import ctypes
 import fcntl
-import ipaddress
 import json
 import mmap
 import os
@@ -157,6 +156,10 @@ class Ring:
 
     def fileno(self):
         return self.socket.fileno()
+
+    def close(self):
+        self.map.close()
+        self.socket.close()
 
     def pending(self):
         return struct.unpack_from('=I', self.map, self.block * BLOCK + 12)[0] != 0
@@ -376,12 +379,18 @@ class Namespace:
         if self.netns:
             self.talk = Netlink()
 
+    def capture(self, blocks):
+        self.enter()
+        self.ring = Ring(blocks)
+
     def open(self, wanted):
         """Listens; what is asked twice is opened once."""
         opened = []
         for one in wanted:
             tcp = one['proto'] == 'tcp'
             s = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+            # the asking process may have the same port, at an address of its own
+            s.setsockopt(socket.SOL_SOCKET, SO_REUSEPORT, 1)
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.setblocking(False)
             try:
@@ -560,28 +569,29 @@ class Lab:
         status, _, stderr = command(['ip', '-batch', '-'], '\n'.join(plan['cables']) + '\n')
         if status != 0:
             raise Failure('the cables cannot be laid: %s' % stderr.strip())
-        self.everywhere(Namespace.make_devices)
+        self.everywhere(Namespace.make_devices, self.namespaces)
         for namespace in self.namespaces:
             namespace.settle()
-        self.everywhere(Namespace.fill)
-        self.settle_on_one_cpu()
+        self.everywhere(Namespace.fill, self.namespaces)
         self.captured = [self.by_netns[netns] for netns in ask['captured']]
-        for namespace in self.captured:
-            namespace.enter()
-            namespace.ring = Ring(max(4, min(32, 1024 // len(self.captured))))
+        # a ring waits for the kernel's grace periods: all at once
+        blocks = max(4, min(32, 1024 // max(1, len(self.captured))))
+        self.everywhere(lambda namespace: namespace.capture(blocks), self.captured, 16)
+        self.settle_on_one_cpu()
         for spec in plan['proxies']:
             if spec['device'] in self.by_netns[spec['netns']].tuns:
                 self.proxies.append(TunProxy(self.by_netns[spec['netns']], spec))
         self.complaints.sort()
         return {'complaints': self.complaints}
 
-    def everywhere(self, work):
-        """The tools' processes of several namespaces side by side; a thread is in the netns that it entered."""
+    def everywhere(self, work, namespaces, threads=4):
+        """In several namespaces side by side; a thread is in the netns that it entered."""
         from concurrent.futures import ThreadPoolExecutor
-        with ThreadPoolExecutor(max(2, min(8, len(os.sched_getaffinity(0))))) as pool:
-            for _ in pool.map(work, self.namespaces):
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(work, namespaces):
                 pass
-        call('setns', self.base, CLONE_NEWNET)
+        if self.base >= 0:
+            call('setns', self.base, CLONE_NEWNET)
 
     def settle_on_one_cpu(self):
         """Softirqs run where the sender does: on one CPU everything has one order."""
@@ -623,10 +633,15 @@ class Lab:
         seconds = ask['predictedMs'] / 1000
         self.watch(seconds + (0.3 if seconds > 0.5 else 0), frames, client)
         end = time.time_ns()
+        error = error or (client.error if client is not None else '')
         lost = sum(namespace.ring.lost() for namespace in self.captured)
         drops = self.drops_between(start, end)
         rules = self.traced(rules) if rules is not None else None
         self.close_ports(opened, client)
+        if rules is not None and client is not None:
+            # the end of its connection is no part of the next probe
+            self.watch(0, [])
+            self.traced([])
         return {'frames': self.ordered(frames, start), 'error': error, 'lost': lost, 'drops': drops, 'dropsWhy': self.drops_why, 'rules': rules, 'rulesWhy': rules_why}
 
     def drain(self):
@@ -711,6 +726,7 @@ class Lab:
         self.inject(base64.b64decode(ask['bytes']))
 
     def inject(self, packet):
+        packet = self.with_source(packet)
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
@@ -732,14 +748,17 @@ class Lab:
         client = Client(s)
         try:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.setsockopt(socket.SOL_SOCKET, SO_REUSEPORT, 1)
             s.setblocking(False)
+            if ask['df']:
+                s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)
             s.bind((ask['source'], ask['sport']))
             client.deaf_at_end = True
             if ask['size'] == 0:
                 deaf(s)
             if ask['size'] == 0 and ask['bytes'] and ask['predictedMs'] >= RETRANSMIT_MS:
                 s.listen(1)
-                self.inject(self.with_source(base64.b64decode(ask['bytes'])))
+                self.inject(base64.b64decode(ask['bytes']))
                 return client
             try:
                 s.connect((ask['destination'], ask['dport']))
@@ -754,16 +773,17 @@ class Lab:
 
     @staticmethod
     def with_source(packet):
-        """The address that the kernel would pick, and the checksum with it."""
-        if packet[12:16] != b'\0\0\0\0':
+        """The address that the kernel would pick, and the transport checksum with it."""
+        at = {6: 16, 17: 6}.get(packet[9])
+        header = (packet[0] & 15) * 4
+        if packet[12:16] != b'\0\0\0\0' or at is None or struct.unpack_from('!H', packet, 6)[0] & 0x3FFF or len(packet) < header + at + 2:
             return packet
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.connect((socket.inet_ntoa(packet[16:20]), 9))
             source = socket.inet_aton(s.getsockname()[0])
-        header = (packet[0] & 15) * 4
-        segment = packet[header:header + 16] + b'\0\0' + packet[header + 18:]
-        total = checksum(source + packet[16:20] + struct.pack('!HH', 6, len(segment)) + segment + b'\0' * (len(segment) % 2))
-        return packet[:12] + source + packet[16:header + 16] + struct.pack('!H', total) + packet[header + 18:]
+        segment = packet[header:header + at] + b'\0\0' + packet[header + at + 2:]
+        total = checksum(source + packet[16:20] + struct.pack('!HH', packet[9], len(segment)) + segment + b'\0' * (len(segment) % 2))
+        return packet[:12] + source + packet[16:header + at] + struct.pack('!H', total or 0xFFFF) + packet[header + at + 2:]
 
     def watch(self, seconds, frames, client=None):
         """Serves and listens for at least so long and until nothing stirs any more."""
@@ -890,6 +910,8 @@ class Lab:
             child.kill()
         for child in self.children:
             child.wait()
+        # the kernel would close one after the other, and wait for a grace period each time
+        self.everywhere(lambda namespace: namespace.ring.close(), [namespace for namespace in self.captured if namespace.ring], 16)
 
 
 def swallow(s):
@@ -904,7 +926,7 @@ class Client:
     """The socket that asked; it stays until all is over, so that its port is its own."""
 
     def __init__(self, s):
-        self.socket, self.payload, self.lab, self.netns, self.deaf_at_end = s, None, None, '', False
+        self.socket, self.payload, self.lab, self.netns, self.deaf_at_end, self.error = s, None, None, '', False, ''
 
     def established(self, frames):
         """The handshake is done: one data segment; one longer than a client would send is put together from its last ACK."""
@@ -938,8 +960,8 @@ class Client:
         struct.pack_into('!H', packet, 2, len(packet))
         try:
             self.lab.inject(bytes(packet))
-        except OSError:
-            pass  # Message too long: nothing leaves
+        except OSError as problem:
+            self.error = problem.strerror  # Message too long: nothing leaves
 
     def close(self):
         if self.socket.type == socket.SOCK_STREAM:
@@ -957,7 +979,7 @@ class TunProxy:
         self.socket.setblocking(False)
         self.socket.bind((spec['address'], spec['port']))
         routes = [(route['base'], 0xFFFFFFFF << (32 - route['length']) & 0xFFFFFFFF, route['nextHop'], route['port']) for route in spec['routes']]
-        self.proxy = Proxy(int(ipaddress.IPv4Address(spec['tunAddress'])), spec['tunMtu'], routes)
+        self.proxy = Proxy(struct.unpack('!I', socket.inet_aton(spec['tunAddress']))[0], spec['tunMtu'], routes)
 
     def handlers(self):
         return (self.tun, self.from_tun), (self.socket.fileno(), self.from_socket)

@@ -41,7 +41,7 @@ export interface SummaryDocument {
   readonly framesEqual: number
   /** Frames of neighbour upkeep that were left out. */
   readonly upkeep: number
-  /** Losses for which the kernel gave the predicted reason, of those where it could be read. */
+  /** Losses predicted, where the kernel's reasons could be read, and how many it named. */
   readonly drops: number
   readonly dropsEqual: number
   /** Rules taken as predicted, of those where it could be read. */
@@ -98,6 +98,8 @@ export interface DropsDocument {
   /** null: the kernel's reasons could not be read, `why` says why. */
   readonly equal: boolean | null
   readonly why: string
+  /** How many of the predicted the kernel named; those that a timer says may be missing. */
+  readonly named: number
   readonly predicted: readonly { readonly netns: string; readonly disposition: Disposition; readonly reason: string; readonly step: number }[]
   readonly kernel: readonly { readonly reason: string; readonly location: string; readonly certain: boolean }[]
 }

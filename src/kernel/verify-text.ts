@@ -42,7 +42,7 @@ function probeLines(probe: ProbeDocument, paper: Paper): string[] {
   const counts = [
     `${frames.equal} of ${frames.predicted} frames equal`,
     rules.equal === true && rules.predicted.length > 0 ? `${rules.predicted.length} rules as taken` : '',
-    drops.equal === true && drops.predicted.length > 0 ? drops.predicted.map(({ reason }) => reason).join(', ') : '',
+    drops.equal === true && drops.named > 0 ? drops.predicted.map(({ reason }) => reason).join(', ') : '',
     probe.error === '' ? '' : `the sender is told: ${probe.error}`,
   ]
   const head = `${paint(MARKS[probe.verdict])}  ${safe(`${probe.name}: ${counts.filter((text) => text !== '').join(' · ')}`)}`
@@ -116,8 +116,8 @@ function summaryLines({ summary, verdict, probes }: VerificationDocument, { styl
     differ === 0 ? '' : `${differ} differ`,
     leftOut === 0 ? '' : `${leftOut} not run`,
     `${framesEqual} of ${frames} frames`,
-    rules === 0 ? '' : `${rulesEqual} of ${rules} rules taken`,
-    drops === 0 ? '' : `${dropsEqual} of ${drops} losses`,
+    rules === 0 ? '' : `${rulesEqual} of ${rules} rules`,
+    drops === 0 ? '' : `${dropsEqual} of ${drops} losses named`,
   ]
   const unread = [probes.some((probe) => probe.rules.equal === null && probe.rules.predicted.length > 0) ? firstWhy(probes, 'rules') : '', firstWhy(probes, 'drops')]
   const paint = verdict === 'equal' ? style.green : verdict === 'differs' ? style.red : style.yellow

@@ -96,7 +96,7 @@ export function summaryOf(probes: readonly ProbeDocument[]): SummaryDocument {
     framesEqual: total(({ frames }) => frames.equal),
     upkeep: total(({ frames }) => frames.upkeep),
     drops: total(({ drops }) => (drops.equal === null ? 0 : drops.predicted.length)),
-    dropsEqual: total(({ drops }) => (drops.equal === true ? drops.predicted.length : 0)),
+    dropsEqual: total(({ drops }) => drops.named),
     rules: total(({ rules }) => (rules.equal === null ? 0 : rules.predicted.length)),
     rulesEqual: total(({ rules }) => (rules.equal === true ? rules.predicted.length : 0)),
   }

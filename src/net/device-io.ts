@@ -43,6 +43,8 @@ export function deviceTransmit(packet: Packet, device: Device): void {
     return
   }
   device.txPackets++
+  // skb_checksum_help: offloads are off, but lo needs no checksum
+  if (device.kind !== DEVICE_LOOPBACK) packet.partial = 0
   if (trace.on === 1 && device.kind !== DEVICE_LOOPBACK) {
     trace.note(STEP_SEND, 0, device.netns, packet, device.index, frameLength(packet), device.mtu)
     trace.frame(device, DIRECTION_TX, packet)

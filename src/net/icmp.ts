@@ -274,7 +274,7 @@ function note(netns: Netns, packet: Packet, type: number, code: number, source: 
 /** icmp_rcv: the row is taken. */
 export function icmpReceive(packet: Packet, device: Device): void {
   const netns = device.netns
-  if (packet.corrupt === 1) {
+  if (packet.corrupt !== 0) {
     dropPacket(netns, packet, CORRUPT, REASON_ICMP_CSUM, 'wrong ICMP checksum')
     return
   }

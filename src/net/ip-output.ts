@@ -3,7 +3,7 @@
  * A packet leaves: OUTPUT for our own, POSTROUTING, fragmentation, the neighbour, the device.
  * Source: net/ipv4/ip_output.c, netfilter.c (ip_route_me_harder).
  */
-import { ETHERTYPE_IPV4, ETHERTYPE_NONE, ipHeaderLength, type Packet } from '../wire/packet.js'
+import { ETHERTYPE_IPV4, ETHERTYPE_NONE, ipHeaderLength, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import { DEVICE_LOOPBACK, type Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
 import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
@@ -55,6 +55,8 @@ export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, any
     )
     return SEND_TOO_BIG
   }
+  // TCP leaves every checksum to the device (tcp_v4_send_check), UDP to one that makes them: of those here lo alone (__ip_append_data)
+  if (anySource === 0 && (packet.proto === PROTO_TCP || (packet.proto === PROTO_UDP && device === netns.loopback && packet.ipLength <= mtu))) packet.partial = 1
   localOut(packet, netns, device, gateway, mtu)
   return SEND_OK
 }
@@ -131,6 +133,7 @@ export function fragmentPacket(netns: Netns, packet: Packet, device: Device, dev
     piece.moreFragments = offset + size < total ? 1 : packet.moreFragments
     piece.ipLength = header + size
     piece.fragMaxSize = 0
+    piece.partial = 0
     piece.fragmentSizes = null
     // ip_fraglist_init forgets DF; only pieces that are cut anew bear it again (IPSKB_FRAG_PMTU)
     if (keep || packet.fragMaxSize === 0) piece.dontFragment = 0

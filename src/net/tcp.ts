@@ -92,7 +92,7 @@ export function advertisedMss(netns: Netns, packet: Packet): number {
 
 export function tcpReceive(packet: Packet, device: Device): void {
   const netns = device.netns
-  if (packet.corrupt === 1) {
+  if (packet.corrupt !== 0) {
     dropPacket(netns, packet, CORRUPT, REASON_TCP_CSUM, 'wrong TCP checksum')
     return
   }
@@ -126,7 +126,8 @@ function segmentTo(netns: Netns, packet: Packet): Packet {
   segment.sport = packet.dport
   segment.dport = packet.sport
   segment.ttl = netns.defaultTtl
-  segment.dontFragment = 1
+  // ip_dont_fragment: inet_create gives a socket IP_PMTUDISC_DONT
+  segment.dontFragment = netns.ipNoPmtuDisc === 0 ? 1 : 0
   return segment
 }
 
@@ -156,6 +157,7 @@ export function sendReset(netns: Netns, packet: Packet): void {
  */
 export function sendRejectReset(netns: Netns, packet: Packet): void {
   const segment = resetFor(netns, packet)
+  segment.partial = 1
   netns.conntrack?.attach(segment, packet)
   if (packet.physIn < 0) {
     send(netns, segment, 1)
@@ -173,6 +175,8 @@ export function sendRejectReset(netns: Netns, packet: Packet): void {
 function resetFor(netns: Netns, packet: Packet): Packet {
   const segment = segmentTo(netns, packet)
   segment.tcpOptions = TCP_OPTIONS_NONE
+  // tcp_v4_init: the socket of resets has IP_PMTUDISC_DO; so does nf_reject_iphdr_put
+  segment.dontFragment = 1
   segment.tcpFlags = TCP_RST
   if ((packet.tcpFlags & TCP_ACK) !== 0) segment.tcpSeq = packet.tcpAck
   else {

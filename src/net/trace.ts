@@ -201,7 +201,10 @@ export class Trace {
     this.frames[at + 4] = packet.id
     this.frames[at + 5] = this.stepCount
     this.frameTimes[index] = this.clock.nowNs
-    this.framePackets[index] = this.pool.clone(packet)
+    const seen = this.pool.clone(packet)
+    // as a card would complete it
+    seen.partial = 0
+    this.framePackets[index] = seen
   }
 
   /** A packet of the question (no ARP, no flooded copy) ended. */

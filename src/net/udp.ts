@@ -15,7 +15,7 @@ import { wireguardReceive, wireguardSocket } from './wireguard.js'
 
 export function udpReceive(packet: Packet, device: Device): void {
   const netns = device.netns
-  if (packet.corrupt === 1) {
+  if (packet.corrupt !== 0) {
     dropPacket(netns, packet, CORRUPT, REASON_UDP_CSUM, 'wrong UDP checksum')
     return
   }

@@ -44,7 +44,7 @@ export function planCloud(cluster: Cluster, flannel: FlannelPlan | undefined): C
     const cloud = router.cloud ?? (router.implicit ? CLOUD_OF_BACKEND.get(backend) : undefined)
     if (cloud !== undefined) clouds.set(router.name, cloud)
   }
-  const fabrics = new Map([...clouds].map(([name, cloud]) => [name, { cloud, routes: [], clearsBlackholesIn: [] }]))
+  const fabrics = new Map<string, Filling>([...clouds].map(([name, cloud]) => [name, { cloud, routes: [], clearsBlackholesIn: [] }]))
   for (const node of cluster.nodes) {
     const part = flannel?.parts.get(node.name)?.cloud
     if (part === undefined) continue

@@ -266,7 +266,7 @@ class Client {
     packet.sport = request.sport
     packet.dport = proto === 'icmp' ? 0 : dport
     packet.ttl = request.ttl
-    packet.dontFragment = request.df || proto === 'tcp' ? 1 : 0
+    packet.dontFragment = request.df || (proto === 'tcp' && this.netns.ipNoPmtuDisc === 0) ? 1 : 0
     packet.ipId = world.prng.nextInt32() & 0xffff
     packet.payloadKind = PAYLOAD_PATTERN
     return packet

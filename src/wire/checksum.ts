@@ -44,8 +44,3 @@ export function updateChecksum(checksum: number, oldWord: number, newWord: numbe
 export function updateChecksum32(checksum: number, oldWord: number, newWord: number): number {
   return updateChecksum(updateChecksum(checksum, oldWord >>> 16, newWord >>> 16), oldWord, newWord)
 }
-
-/** What a corrupted packet carries: the complement, unless a receiver would take that for right (one's complement has two zeros) or, in UDP, for none. */
-export function wrongChecksum(right: number): number {
-  return right === 0 || right === 0xffff ? 1 : ~right & 0xffff
-}

@@ -4,6 +4,8 @@
  * header that comes out otherwise is kept as PAYLOAD_BYTES or PAYLOAD_RAW. Input may be hostile: any bytes give a row or a named error.
  */
 import * as arp from './arp.js'
+import { read16 } from './bytes.js'
+import { fold } from './checksum.js'
 import * as ethernet from './ethernet.js'
 import { encodeIp, frameLength, ipBytesLength } from './frame.js'
 import * as icmp from './icmp.js'
@@ -12,6 +14,7 @@ import {
   BLANK,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ipHeaderLength,
   isFragment,
   Packet,
   PAYLOAD_BYTES,
@@ -86,11 +89,23 @@ function readIp(bytes: Uint8Array, into: Packet, depth: number): 'ok' | FrameErr
   return 'ok'
 }
 
-/** Encodes the row and compares; a checksum that is wrong in the way the row can say is tried too. */
+/** Encodes the row and compares; then takes the checksum for wrong by as much as it differs. */
 function provesRight(row: Packet, there: Uint8Array): boolean {
-  if (sameBytes(encodeIp(row), there)) return true
-  row.corrupt = 1
-  return sameBytes(encodeIp(row), there)
+  const right = encodeIp(row)
+  if (sameBytes(right, there)) return true
+  row.corrupt = checksumFault(row, right, there)
+  return row.corrupt !== 0 && sameBytes(encodeIp(row), there)
+}
+
+const CHECKSUM_AT: Readonly<Record<number, number>> = { [PROTO_ICMP]: icmp.CHECKSUM_AT, [PROTO_TCP]: tcp.CHECKSUM_AT, [PROTO_UDP]: udp.CHECKSUM_AT }
+
+/** One's complement difference of the checksums; 0: none, or not there. */
+function checksumFault(row: Packet, right: Uint8Array, there: Uint8Array): number {
+  if (row.proto === PROTO_SCTP) return 1
+  const at = ipHeaderLength(row) + (CHECKSUM_AT[row.proto] ?? there.length)
+  if (at + 2 > there.length) return 0
+  const fault = fold(read16(there, at) + (~read16(right, at) & 0xffff))
+  return fault === 0xffff ? 0 : fault
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

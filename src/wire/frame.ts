@@ -7,7 +7,7 @@
 import { assert } from '../base/assert.js'
 import * as arp from './arp.js'
 import { write16, write32 } from './bytes.js'
-import { fold, pseudoHeaderSum, sumOf, wrongChecksum } from './checksum.js'
+import { fold, pseudoHeaderSum, sumOf } from './checksum.js'
 import * as ethernet from './ethernet.js'
 import * as icmp from './icmp.js'
 import * as ipv4 from './ipv4.js'
@@ -153,7 +153,8 @@ function writeWholeIpPayload(packet: Packet, bytes: Uint8Array, at: number, leng
       tcp.encode(packet, bytes, at)
       const payloadAt = at + length - packet.payloadLength
       const sum = sumOf(bytes, at, payloadAt) + writePayload(packet, bytes, payloadAt)
-      const checksum = checksumFor(packet, sum + pseudoHeaderSum(packet.src, packet.dst, PROTO_TCP, length))
+      const pseudo = pseudoHeaderSum(packet.src, packet.dst, PROTO_TCP, length)
+      const checksum = packet.partial === 1 ? pseudo : checksumFor(packet, sum + pseudo)
       write16(bytes, at + tcp.CHECKSUM_AT, checksum)
       return fold(sum + checksum)
     }
@@ -186,7 +187,8 @@ function writeUdp(packet: Packet, bytes: Uint8Array, at: number, length: number)
   }
   const sum = sumOf(bytes, at, payloadAt) + writePayload(packet, bytes, payloadAt)
   // Zero would say that there is no checksum (RFC 768); the other zero of one's complement stands in for it.
-  const checksum = checksumFor(packet, sum + pseudoHeaderSum(packet.src, packet.dst, PROTO_UDP, length)) || 0xffff
+  const pseudo = pseudoHeaderSum(packet.src, packet.dst, PROTO_UDP, length)
+  const checksum = packet.partial === 1 ? pseudo : checksumFor(packet, sum + pseudo) || 0xffff
   write16(bytes, at + udp.CHECKSUM_AT, checksum)
   return fold(sum + checksum)
 }
@@ -194,7 +196,7 @@ function writeUdp(packet: Packet, bytes: Uint8Array, at: number, length: number)
 /** The right checksum for a sum, or a wrong one where the packet is corrupt. */
 function checksumFor(packet: Packet, sum: number): number {
   const right = ~fold(sum) & 0xffff
-  return packet.corrupt === 0 ? right : wrongChecksum(right)
+  return packet.corrupt === 0 ? right : fold(right + packet.corrupt)
 }
 
 function writePayload(packet: Packet, bytes: Uint8Array, at: number): number {

@@ -111,8 +111,10 @@ export class Packet {
   tcpWscale = 0
   tcpTsVal = 0
   tcpTsEcr = 0
-  /** The L4 checksum is wrong on purpose (a fault); the encoder then writes its complement. */
+  /** By how much the L4 checksum is wrong: one's complement, 1 to 0xfffe, and NAT leaves it so (RFC 1624); 0: it is right. SCTP's CRC: 1 is its complement. */
   corrupt = 0
+  /** 1: the L4 checksum is not made yet, and its place holds the sum of the pseudo header (CHECKSUM_PARTIAL): a quotation shows it. */
+  partial = 0
 
   // Payload of the whole (unfragmented) packet
   payloadKind = PAYLOAD_PATTERN
@@ -207,6 +209,7 @@ export class Packet {
     this.tcpTsVal = from.tcpTsVal
     this.tcpTsEcr = from.tcpTsEcr
     this.corrupt = from.corrupt
+    this.partial = from.partial
     this.payloadKind = from.payloadKind
     this.payloadLength = from.payloadLength
     this.payloadOffset = from.payloadOffset

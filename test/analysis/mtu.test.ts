@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { DirectionDocument, MtuReport } from '../../src/analysis/mtu-document.js'
 import { overheadOf } from '../../src/wire/overhead.js'
 import { flannelCluster } from '../kit/flannel-cluster.js'
-import { networkOf } from '../kit/network.js'
+import { answer, networkOf } from '../kit/network.js'
 import { bandsIn, oneSegment, passesWhole, report, SILENT, siteOf, wan } from './mtu-kit.js'
 
 function example(name: string): ReturnType<typeof networkOf> {
@@ -110,6 +110,14 @@ describe('host-gw and no overlay', () => {
       [1400, 'DELIVERED'],
     ])
     expect(told.forward.above[0].tries[0].told).toMatchObject({ from: '192.168.10.254', mtu: 1400, fate: 'ARRIVED', heardBy: 'node-1' })
+  })
+
+  it('a single trace agrees, of TCP too: TOO_BIG where the sender hears, BLACKHOLE where not', () => {
+    const dispositions = ([[], SILENT] as const).map((filter) => {
+      const network = siteOf({ backend: 'vxlan', underlay: wan(1400, { filter }) })
+      return answer(network, 'node/node-1', 'node/node-2:22', { size: 1500, listen: true }).document.disposition
+    })
+    expect(dispositions).toEqual(['TOO_BIG', 'BLACKHOLE'])
   })
 
   it('and hears nothing where the router filters what it says', () => {

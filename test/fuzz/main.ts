@@ -1,47 +1,113 @@
 /**
  * Random worlds on netsim and on the real kernel of this machine. Root only.
  *
- * usage: npm run fuzz:kernel -- --seeds FIRST..LAST [--probes N] [--show]
- * One line for each world that differs (its seed, the probe, what), then how many were equal; exit status 1 when any differed.
+ * usage: npm run fuzz:kernel -- [--seeds FIRST..LAST] [--jobs N] [--probes N] [--shrink] [--draft FILE]… [--print]
+ *   --seeds   a world from each seed (default 1..25)
+ *   --jobs    in so many processes side by side
+ *   --shrink  a world that differs is made smaller as long as it differs, and printed as a draft
+ *   --draft   plays a draft again instead of seeds
+ *   --print   prints the draft of each seed and plays nothing
+ * A line for each probe that differs, then how many were equal; exit status 1 when any differed.
  */
-import { formatProblem } from '../../src/base/problem.js'
-import { play } from './play.js'
-import { randomWorld } from './random-world.js'
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { playWorld, type WorldResult } from './play-world.js'
+import { randomWorld, type WorldDraft } from './random-world.js'
+import { shrink } from './shrink.js'
 
 interface Options {
-  readonly first: number
-  readonly last: number
+  readonly seeds: readonly number[]
   readonly probes: number
-  readonly show: boolean
+  readonly jobs: number
+  readonly shrink: boolean
+  readonly drafts: readonly string[]
+  readonly print: boolean
+  /** One line of JSON for each world: a job's answer. */
+  readonly json: boolean
 }
 
 function optionsOf(words: readonly string[]): Options {
   const value = (name: string, fallback: string): string => (words.includes(name) ? (words[words.indexOf(name) + 1] ?? '') : fallback)
-  const [first, last] = value('--seeds', '1..25').split('..').map(Number)
-  return { first, last: last ?? first, probes: Number(value('--probes', '10')), show: words.includes('--show') }
+  const [first, last = first, stride = 1] = value('--seeds', '1..25').split(/\.\.|\//).map(Number)
+  const seeds: number[] = []
+  for (let seed = first; seed <= last; seed += stride) seeds.push(seed)
+  const drafts = words.filter((_, index) => words[index - 1] === '--draft')
+  const has = (name: string): boolean => words.includes(name)
+  return { seeds, drafts, probes: Number(value('--probes', '10')), jobs: Number(value('--jobs', '1')), shrink: has('--shrink'), print: has('--print'), json: has('--json') }
 }
 
-const { first, last, probes: count, show } = optionsOf(process.argv.slice(2))
-const total = { worlds: 0, probes: 0, frames: 0, differ: 0, skipped: 0 }
-for (let seed = first; seed <= last; seed++) {
-  const draft = randomWorld(seed, { probes: count })
-  const { probes, problems } = await play(draft, { prefix: `netsim-fuzz-${process.pid}-` })
-  total.worlds++
-  for (const problem of problems) console.log(`seed ${seed}: ${formatProblem(problem)}`)
-  if (problems.length > 0) total.differ++
-  total.skipped += draft.probes.length - probes.length
-  for (const probe of probes) {
-    total.probes++
-    total.frames += probe.frames.predicted
-    if (probe.verdict === 'equal') continue
-    total.differ++
-    console.log(`seed ${seed} probe ${probe.name}\n  ${probe.disposition}, ${probe.frames.equal} of ${probe.frames.predicted} frames equal, ${probe.frames.captured} captured ${probe.error} ${probe.why}`)
-    for (const { netns, device, direction, kind, what, stepText } of probe.differences.slice(0, 3)) console.log(`  ${kind} ${netns} ${device} ${direction}: ${what} [${stepText}]`)
-    if (probe.drops.equal === false) console.log(`  drops: ${probe.drops.why}`)
-    if (probe.rules.equal === false) console.log(`  rules: ${probe.rules.what}`)
+class Summary {
+  private worlds = 0
+  private probes = 0
+  private frames = 0
+  private differ = 0
+  private readonly unplayed = new Map<string, number>()
+  private readonly seeds: number[] = []
+  private readonly started = performance.now()
+
+  add({ seed, probes, frames, failures, unplayed }: WorldResult): void {
+    this.worlds++
+    this.probes += probes
+    this.frames += frames
+    for (const why of unplayed) this.unplayed.set(why, (this.unplayed.get(why) ?? 0) + 1)
+    if (failures.length > 0) {
+      this.differ++
+      this.seeds.push(seed)
+    }
+    for (const failure of failures) console.log(failure)
+    if (this.worlds % 50 === 0) console.error(this.line())
   }
-  if (show) console.log(JSON.stringify(draft, null, 1))
+
+  line(): string {
+    const seconds = Math.round((performance.now() - this.started) / 1000)
+    return `${this.worlds} worlds, ${this.probes} probes, ${this.frames} frames in ${seconds} s: ${this.differ === 0 ? 'all equal' : `${this.differ} worlds differ (${this.seeds.join(' ')})`}`
+  }
+
+  end(): void {
+    for (const [why, count] of this.unplayed) console.log(`not played: ${count} x ${why}`)
+    console.log(this.line())
+    process.exitCode = this.differ > 0 ? 1 : 0
+  }
 }
-const { worlds, probes, frames, differ, skipped } = total
-console.log(`${worlds} worlds, ${probes} probes (${skipped} not played), ${frames} frames: ${differ} differ`)
-process.exitCode = differ > 0 ? 1 : 0
+
+async function playAll(drafts: Iterable<WorldDraft>, options: Options): Promise<void> {
+  const summary = new Summary()
+  for (const draft of drafts) {
+    const result = await playWorld(draft)
+    if (options.json) {
+      process.stdout.write(`${JSON.stringify(result)}\n`)
+      continue
+    }
+    summary.add(result)
+    if (options.shrink && result.failures.length > 0) console.log(JSON.stringify(await shrink(draft)))
+  }
+  if (!options.json) summary.end()
+}
+
+/** Each job has every N-th seed. */
+async function inJobs({ seeds, jobs, probes }: Options): Promise<void> {
+  const summary = new Summary()
+  const last = seeds[seeds.length - 1]
+  await Promise.all(
+    seeds.slice(0, jobs).map(async (first) => {
+      const words = [process.argv[1], '--json', '--probes', String(probes), '--seeds', `${first}..${last}/${jobs}`]
+      const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
+      const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
+      for await (const line of createInterface({ input: child.stdout })) summary.add(JSON.parse(line) as WorldResult)
+      const status = await ended
+      if (status !== 0) throw new Error(`a job ended with status ${status}`)
+    }),
+  )
+  summary.end()
+}
+
+function* draftsOf({ seeds, drafts, probes }: Options): Iterable<WorldDraft> {
+  if (drafts.length > 0) for (const file of drafts) yield JSON.parse(readFileSync(file, 'utf8')) as WorldDraft
+  else for (const seed of seeds) yield randomWorld(seed, { probes })
+}
+
+const options = optionsOf(process.argv.slice(2))
+if (options.print) for (const draft of draftsOf(options)) console.log(JSON.stringify(draft, null, 1))
+else if (options.jobs > 1 && options.drafts.length === 0) await inJobs(options)
+else await playAll(draftsOf(options), options)

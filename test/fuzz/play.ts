@@ -4,14 +4,14 @@
  *   WorldDraft ─▶ manifestOf ─▶ Network ─┬▶ prediction ┐
  *                                        └▶ KernelLab ──┴▶ judge ─▶ Difference
  */
-import { hasErrors, type Problem } from '../../src/base/problem.js'
+import { formatProblem, hasErrors, type Problem } from '../../src/base/problem.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
 import { printIptablesSave } from '../../src/dataplane/iptables-save.js'
 import { printIpsets } from '../../src/dataplane/ipset-save.js'
 import { judge } from '../../src/kernel/judge.js'
 import { KernelLab, labNetworkOf } from '../../src/kernel/lab.js'
 import { labProbeOf } from '../../src/kernel/lab-question.js'
-import type { LabProbe } from '../../src/kernel/lab-types.js'
+import type { LabNetwork, LabProbe } from '../../src/kernel/lab-types.js'
 import { isPrediction, predict, type Prediction } from '../../src/kernel/prediction.js'
 import type { ProbeDocument } from '../../src/kernel/verify-report.js'
 import { buildNetwork, type Network } from '../../src/network/network.js'
@@ -21,6 +21,8 @@ import { manifestOf, type ProbeDraft, type WorldDraft } from './random-world.js'
 
 export interface Played {
   readonly probes: readonly ProbeDocument[]
+  /** Why each of the others was not: netsim says INCOMPLETE or refuses, or no process can send it. */
+  readonly unplayed: readonly string[]
   /** The world itself is wrong: then nothing was played. */
   readonly problems: readonly Problem[]
 }
@@ -28,20 +30,43 @@ export interface Played {
 /** @throws LabError when this machine cannot build it */
 export async function play(draft: WorldDraft, options: { readonly prefix: string }): Promise<Played> {
   const { cluster, problems } = buildCluster([{ file: `seed-${draft.seed}.json`, text: manifestOf(draft) }])
-  if (hasErrors(problems)) return { probes: [], problems }
+  if (hasErrors(problems)) return { probes: [], problems, unplayed: [] }
   const built = buildNetwork(cluster, { seed: 1 })
-  if (hasErrors(built.problems)) return { probes: [], problems: built.problems }
-  const lab = await KernelLab.start(labNetworkOf(built.network), options)
+  if (hasErrors(built.problems)) return { probes: [], problems: built.problems, unplayed: [] }
+  const lab = await KernelLab.start(inHaste(labNetworkOf(built.network)), options)
   try {
     const probes: ProbeDocument[] = []
+    const unplayed: string[] = []
     for (const [index, probe] of draft.probes.entries()) {
       const document = await playProbe(built.network, lab, { probe, index })
-      if (document !== undefined) probes.push(document)
+      if (typeof document === 'string') unplayed.push(document)
+      else probes.push(document)
     }
-    return { probes, problems: lab.complaints.map((what) => ({ severity: 'error', file: 'kernel', line: 0, object: '', what, fix: '' })) }
+    return { probes, unplayed, problems: lab.complaints.map((what) => ({ severity: 'error', file: 'kernel', line: 0, object: '', what, fix: '' })) }
   } finally {
     await lab.close()
   }
+}
+
+const HASTE = 10
+const NEIGHBOUR_MS = 1000
+const FRAGMENT_NS = 30e9
+
+/** The kernel's timers of seconds run short, so that nobody waits for what netsim has in virtual time: what happens is the same, sooner. */
+function inHaste(network: LabNetwork): LabNetwork {
+  const specs = network.specs.map((spec) => {
+    const { sysctls, devices } = spec.dataplane
+    const arp = devices.filter(({ kind }) => kind !== 'tun' && kind !== 'loopback').map(({ name }) => name.replaceAll('.', '/'))
+    const retrans = Object.fromEntries(arp.map((device) => [`net.ipv4.neigh.${device}.retrans_time_ms`, NEIGHBOUR_MS / HASTE]))
+    return { ...spec, dataplane: { ...spec.dataplane, sysctls: { ...sysctls, ...retrans, 'net.ipv4.ipfrag_time': 1 } } }
+  })
+  return { ...network, specs }
+}
+
+/** The kernel's timers are late by some ticks. */
+function hastenedNs(durationNs: number): number {
+  const [fragments, rest] = [Math.floor(durationNs / FRAGMENT_NS), durationNs % FRAGMENT_NS]
+  return Math.round((fragments * 1e9 + (rest > 9e8 ? rest / HASTE : rest)) * 1.15)
 }
 
 interface Numbered {
@@ -49,21 +74,17 @@ interface Numbered {
   readonly index: number
 }
 
-/** undefined: netsim says INCOMPLETE or refuses, or no process can send it. */
-async function playProbe(network: Network, lab: KernelLab, { probe, index }: Numbered): Promise<ProbeDocument | undefined> {
-  const prediction = predictionOf(network, probe)
-  if (prediction === undefined || prediction.outcome.disposition === 'INCOMPLETE') return undefined
+/** A word: why it was not played. */
+async function playProbe(network: Network, lab: KernelLab, { probe, index }: Numbered): Promise<ProbeDocument | string> {
+  const prediction = predict(network, requestOf(probe))
+  if (!isPrediction(prediction)) return prediction.map(formatProblem).join('; ')
+  if (prediction.outcome.disposition === 'INCOMPLETE') return `INCOMPLETE: ${prediction.document.forward.hops.at(-1)?.steps.at(-1)?.text ?? ''}`
   const question = questionOf(network, probe, prediction)
-  if (question === undefined) return undefined
+  if (question === undefined) return 'no process sends this'
   await forget(network, lab)
   if (prediction.request.cold) await lab.cold()
   else await lab.warm([prediction.outcome.destination.address])
   return judge(`${index}: ${JSON.stringify(probe)}`, prediction, await lab.send(question))
-}
-
-function predictionOf(network: Network, probe: ProbeDraft): Prediction | undefined {
-  const prediction = predict(network, requestOf(probe))
-  return isPrediction(prediction) ? prediction : undefined
 }
 
 function requestOf(probe: ProbeDraft): TraceRequest {
@@ -74,23 +95,22 @@ function requestOf(probe: ProbeDraft): TraceRequest {
 }
 
 function questionOf(network: Network, probe: ProbeDraft, prediction: Prediction): LabProbe | undefined {
-  if (probe.kind === 'ask') return labProbeOf(network, prediction, { trace: false })
-  return { kind: 'raw', netns: prediction.outcome.source.netns ?? '', packet: bytesOfPacket(probe.packet), predictedNs: prediction.durationNs }
+  const predictedNs = hastenedNs(prediction.durationNs)
+  if (probe.kind === 'raw') return { kind: 'raw', netns: prediction.outcome.source.netns ?? '', packet: bytesOfPacket(probe.packet), predictedNs }
+  const question = labProbeOf(network, prediction, { trace: false })
+  return question === undefined ? undefined : { ...question, predictedNs }
 }
 
-const STATEFUL = /-m (statistic|limit|recent)|-j SET /
-
-/** What rules and sets remember from one packet to the next, netsim forgets between questions; so does the kernel when they are loaded anew. */
-async function forget(network: Network, lab: KernelLab): Promise<void> {
-  for (const { dataplane } of network.nodes) {
+/** What rules and sets remember from one packet to the next, netsim forgets between questions; so does the kernel when it is told. */
+async function forget({ specs }: Network, lab: KernelLab): Promise<void> {
+  for (const { dataplane } of specs) {
     const rules = printIptablesSave(dataplane.iptables)
-    if (!STATEFUL.test(rules)) continue
-    const empty = dataplane.iptables.tables.map(({ name }) => `*${name}\nCOMMIT\n`).join('')
-    await lab.run(dataplane.netns, ['iptables-restore'], empty)
-    if (dataplane.ipsets.length > 0) {
-      await lab.run(dataplane.netns, ['ipset', 'destroy'])
-      await lab.run(dataplane.netns, ['ipset', 'restore'], printIpsets(dataplane.ipsets))
+    // loaded anew they count from the start (xt_limit, xt_statistic: checkentry)
+    if (/-m (statistic|limit)/.test(rules)) await lab.run(dataplane.netns, ['iptables-restore'], rules)
+    if (/-m recent/.test(rules)) await lab.run(dataplane.netns, ['sh', '-c', 'for list in /proc/net/xt_recent/*; do echo / > "$list"; done'])
+    if (/-j SET /.test(rules)) {
+      const members = printIpsets(dataplane.ipsets).split('\n').filter((line) => !line.startsWith('create'))
+      await lab.run(dataplane.netns, ['ipset', 'restore'], [...dataplane.ipsets.map(({ name }) => `flush ${name}`), ...members].join('\n'))
     }
-    await lab.run(dataplane.netns, ['iptables-restore'], rules)
   }
 }

@@ -5,6 +5,8 @@ import type { Draw } from './draw.js'
 export interface Surroundings {
   readonly devices: readonly string[]
   readonly nodes: readonly string[]
+  /** Of the nodes, those that this host is not. */
+  readonly others: readonly string[]
   readonly pods: readonly string[]
   readonly nets: readonly string[]
   readonly ports: readonly number[]
@@ -209,7 +211,7 @@ export function ipCommands(draw: Draw, around: Surroundings): string[] {
   const commands = draw.times(draw.int(1, 3), () =>
     draw.pick([
       () => `route add ${draw.pick(['blackhole', 'unreachable', 'prohibit', 'throw'])} ${pod()}`,
-      () => `route add 203.0.113.0/24 via ${draw.pick(around.nodes)} dev eth0 onlink`,
+      () => `route add 203.0.113.0/24 via ${draw.pick(around.others)} dev eth0 onlink`,
       () => `route add ${draw.pick(['blackhole', 'unreachable'])} default table 100`,
       () => `rule add from ${pod()} lookup 100 priority ${draw.int(1, 30000)}`,
       () => `rule add fwmark 0x1 ${draw.pick(['lookup 100', 'prohibit', 'unreachable', 'blackhole'])} priority ${draw.int(1, 30000)}`,
@@ -218,7 +220,8 @@ export function ipCommands(draw: Draw, around: Surroundings): string[] {
     ])(),
   )
   // the same route or rule twice is refused
-  return commands.filter((command, index) => commands.findIndex((other) => other.slice(0, 19) === command.slice(0, 19)) === index)
+  const place = (command: string): string => (command.includes('default table 100') ? 'default table 100' : command.slice(0, 19))
+  return commands.filter((command, index) => commands.findIndex((other) => place(other) === place(command)) === index)
 }
 
 export function sysctlsOf(draw: Draw, around: Surroundings): (readonly [string, number])[] {

@@ -109,7 +109,7 @@ export function randomWorld(seed: number, { probes }: WorldOptions): WorldDraft 
     probes: [],
   }
   const around = surroundingsOf(draft)
-  const hosts = draw.some(nodes, 0, nodes.length).map((node) => hostDraft(draw, node.name, around))
+  const hosts = draw.some(nodes, 0, nodes.length).map((node) => hostDraft(draw, node.name, { ...around, others: [...around.nodes.filter((address) => address !== node.address), '192.168.10.99'] }))
   const router = segments.length === 2 && draw.chance(30) ? { iptables: iptablesCommands(draw, around, 2), routes: [] } : draft.router
   return { ...draft, hosts, router, probes: draw.times(probes, () => probeDraft(draw, draft)) }
 }
@@ -159,6 +159,7 @@ function surroundingsOf(draft: WorldDraft): Surroundings {
   return {
     devices: ['eth0', bridge, ...tunnel],
     nodes: draft.nodes.map(({ address }) => address),
+    others: [],
     pods: addressesOfPods(draft),
     nets: [...nets, FLANNEL_NETWORK, ...draft.segments.map(({ cidr }) => cidr)],
     ports: [80, 53, 9000, 8472, 40000, 1],

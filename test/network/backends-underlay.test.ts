@@ -4,6 +4,7 @@
  * the frames behind a router to 1400, ICMP 3/4 from the far host's tunnel; a UDP socket's DF until the path's MTU is known, then 1410 and
  * 66); those of ipip and wireguard follow ip_tunnel.c (tnl_update_pmtu) and drivers/net/wireguard, which take DF from within and clear it.
  */
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { ip } from '../../src/base/ip.js'
 import { flannelCluster, NODES, type Backend, type ClusterWords } from '../kit/flannel-cluster.js'
@@ -190,5 +191,28 @@ describe('1400 in the middle of a routed path, cards of 1500', () => {
     expect([sent(refused), got(refused), refused.answerTtl]).toEqual([['1464'], [1410, 88], 63])
     const cut = look(network, 'pod-a', 'pod-b:9000', { proto: 'udp', size: 1400 })
     expect(at(cut, { netns: 'default/pod-b', device: 'eth0', direction: 'rx' }).map(({ length }) => length)).toEqual([1362, 86])
+  })
+})
+
+describe('examples/underlay-1400', () => {
+  const folder = new URL('../../examples/underlay-1400/', import.meta.url)
+  const read = (file: string): string => readFileSync(new URL(file, folder), 'utf8')
+  /** As the first comment of hosts.yaml says. */
+  const fits: Readonly<Record<string, number>> = { udp: 1372, vxlan: 1350, ipip: 1380, wireguard: 1328, 'host-gw': 1400, 'aws-vpc': 1400, gce: 1400 }
+  const files = readdirSync(folder).filter((file) => file !== 'hosts.yaml')
+
+  it('has a file for each backend', () => {
+    expect(files.sort()).toEqual(
+      Object.keys(fits)
+        .map((backend) => `${backend}.yaml`)
+        .sort(),
+    )
+  })
+
+  it.each(files)('%s: as much passes as hosts.yaml says, and no more', (file) => {
+    const network = networkOf(`${read('hosts.yaml')}\n---\n${read(file)}`)
+    const size = fits[file.replace('.yaml', '')]
+    const outcome = (length: number): string => look(network, 'client', 'server:9000', { proto: 'udp', size: length, df: true }).disposition
+    expect([outcome(size), outcome(size + 1)]).toEqual(['DELIVERED', 'BLACKHOLE'])
   })
 })
