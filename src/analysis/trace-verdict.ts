@@ -14,6 +14,7 @@ import { frameLength } from '../wire/frame.js'
 import { LEG_FORWARD } from '../wire/packet.js'
 import { icmpWords } from './trace-step.js'
 import type { LegDocument, MtuDocument, ResultDocument, StepDocument } from './trace-document.js'
+import { bytesAdded } from './trace-mtu.js'
 
 interface Parts {
   readonly forward: LegDocument
@@ -46,7 +47,7 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     fixes: fixesOf(outcome, step, { mtu: parts.mtu, outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER }),
     next: nextOf(outcome),
     ...(outcome.forward.disposition === 'DELIVERED' && ttl !== undefined ? { ttlAtArrival: ttl } : {}),
-    overhead: parts.mtu?.overhead ?? 0,
+    overhead: wireFrame === 0 ? (parts.mtu?.overhead ?? 0) : bytesAdded(network),
     ...(wireFrame === 0 ? {} : { wireFrame }),
   }
 }
@@ -144,7 +145,11 @@ function fixesOf(
         ? ['the router knows its segments and nothing else: tell it more in spec.underlay.routers of the Network document']
         : ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'],
     )
-    .with('NO_VTEP', () => ['compare netsim show fdb and netsim show neigh with netsim show leases'])
+    .with('NO_VTEP', () => [
+      /\b(peer|IPIP)\b/.test(step?.text ?? '')
+        ? 'compare netsim show routes and netsim show addr with netsim show leases'
+        : 'compare netsim show fdb and netsim show neigh with netsim show leases',
+    ])
     .with('NEIGHBOR_FAILED', () => ['nobody has the address on that segment: is the host up, the lease stale, the pod gone?'])
     .with('TOO_BIG', 'BLACKHOLE', () =>
       mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss}), or lower the pods' MTU to ${mtu.path}`],

@@ -24,6 +24,10 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
     await io.err('error: --with bird: BIRD is what Calico runs, and Calico is not modelled yet\n')
     return EXIT_UNKNOWN
   }
+  if (flags.with.includes('etcd')) {
+    await io.err('error: --with etcd: it is not there yet; --etcd URL reads the keys of an etcd that you run\n')
+    return EXIT_UNKNOWN
+  }
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const { network } = loaded

@@ -95,16 +95,26 @@ export function compareFrames(predicted: readonly PredictedFrame[], captured: re
   pairs.sort((a, b) => a.at - b.at)
   differences.push(...contradictions(pairs, options))
   if (!concurrent) differences.push(...backwards(pairs))
-  differences.sort((a, b) => a.at - b.at)
+  const ordered = inOrder(differences, pairs)
   const spoiled = new Set(differences.map(({ predicted: frame }) => frame))
   return {
     equal: differences.length === 0,
     predicted: predicted.length,
     captured: kept.length,
     matched: pairs.filter((pair) => !spoiled.has(pair.predicted)).length,
-    differences,
+    differences: ordered,
     upkeep: captured.length - kept.length,
   }
+}
+
+/** The first difference is the one that explains the others: frames too many stand where they were seen among those that are equal. */
+function inOrder(differences: readonly FrameDifference[], pairs: readonly Pair[]): FrameDifference[] {
+  const placed = differences.map((one) => {
+    const { kind, captured } = one
+    if (kind !== 'extra' || captured === undefined) return one
+    return { ...one, at: Math.max(0, ...pairs.filter((pair) => pair.captured.timeNs <= captured.timeNs).map(({ at }) => at + 1)) }
+  })
+  return placed.sort((a, b) => a.at - b.at || (a.captured?.timeNs ?? 0) - (b.captured?.timeNs ?? 0))
 }
 
 interface TapContext extends CompareOptions {
@@ -182,7 +192,11 @@ export function differingFields(predicted: PredictedFrame, captured: SeenFrame, 
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
     const [a, b] = [ours[i] as Field | undefined, theirs[i] as Field | undefined]
     if (a === undefined || b === undefined || a.name !== b.name) {
-      found.push({ name: a?.name ?? b?.name ?? '', predicted: a === undefined ? 'nothing' : a.text, captured: b === undefined ? 'nothing' : `${b.name} ${b.text}` })
+      found.push({
+        name: a?.name ?? b?.name ?? '',
+        predicted: a === undefined ? 'nothing' : a.text,
+        captured: b === undefined ? 'nothing' : `${b.name} ${b.text}`,
+      })
       break
     }
     const difference = fieldDifference(a, b, { ours: predicted.bytes, theirs: captured.bytes, corrupt: options.corrupt === true })
@@ -225,7 +239,8 @@ function checksumDifference(a: Field, b: Field, corrupt: boolean): FieldDifferen
   if (ours.soundness !== theirs.soundness) return difference
   if (ours.soundness === 'right' || ours.soundness === 'none') return undefined
   if (ours.soundness === 'wrong' && !corrupt) return difference
-  return ours.settled === theirs.settled ? undefined : difference
+  // the very same: a checksum not made yet (CHECKSUM_PARTIAL) sums no word of chance
+  return ours.settled === theirs.settled || a.value === b.value ? undefined : difference
 }
 
 /** Chance that does not stand for the same thing all along (rule 1). */
@@ -252,7 +267,8 @@ function backwards(pairs: readonly Pair[]): FrameDifference[] {
     const [before, { predicted, captured, at }] = [pairs[i - 1], pairs[i]]
     if (captured.timeNs >= before.captured.timeNs) continue
     const { netns, device, direction } = predicted
-    const what = `seen ${before.captured.timeNs - captured.timeNs} ns before the frame on ${before.predicted.netns} ${before.predicted.device} that should precede it`
+    const tap = `${before.predicted.netns} ${before.predicted.device}`
+    const what = `seen ${before.captured.timeNs - captured.timeNs} ns before the frame on ${tap} that should precede it`
     return [{ kind: 'order', netns, device, direction, fields: [], what, predicted, captured, at }]
   }
   return []

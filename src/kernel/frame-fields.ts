@@ -8,11 +8,11 @@ import { formatMac, macOf } from '../base/mac.js'
 import { hexWord, read16, read32 } from '../wire/bytes.js'
 import { checksumOf, pseudoHeaderSum, updateChecksum } from '../wire/checksum.js'
 import { PORT_FLANNEL_UDP } from '../wire/frame-decode.js'
-import { isError } from '../wire/icmp.js'
+import { ICMP_TIMESTAMP_REPLY, isError } from '../wire/icmp.js'
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, PROTO_ICMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_SYN } from '../wire/packet.js'
 import { PORT_IANA, PORT_LINUX } from '../wire/vxlan.js'
 
-export const CHANCES = ['ip-id', 'icmp-id', 'tcp-sequence', 'tcp-timestamp', 'vxlan-port', 'nat-port'] as const
+export const CHANCES = ['ip-id', 'icmp-id', 'tcp-sequence', 'tcp-timestamp', 'vxlan-port', 'nat-port', 'icmp-time'] as const
 export type Chance = (typeof CHANCES)[number]
 
 /** How a checksum stands to the bytes it covers; `unknown`: not all of them are in this frame. */
@@ -181,6 +181,13 @@ class FieldReader {
     }
     this.word(`${prefix}icmp.id`, at + 4, 2, 'icmp-id')
     this.word(`${prefix}icmp.sequence`, at + 6, 2)
+    if (type === ICMP_TIMESTAMP_REPLY && end - at >= 20) {
+      // the time of day at the answering host
+      this.word(`${prefix}icmp.originate`, at + 8, 4)
+      this.word(`${prefix}icmp.receive`, at + 12, 4, 'icmp-time')
+      this.word(`${prefix}icmp.transmit`, at + 16, 4, 'icmp-time')
+      return this.rest(`${prefix}payload`, at + 20, end)
+    }
     this.rest(`${prefix}payload`, at + 8, end)
   }
 
@@ -255,7 +262,14 @@ class FieldReader {
   private word(name: string, at: number, length: 1 | 2 | 4, chance?: Chance): void {
     const { bytes } = this
     const value = length === 1 ? bytes[at] : length === 2 ? read16(bytes, at) : read32(bytes, at) >>> 0
-    this.add({ name, at, length, value, text: HEXADECIMAL.test(name) ? hexWord(value, length * 2) : String(value), ...(chance === undefined ? {} : { chance }) })
+    this.add({
+      name,
+      at,
+      length,
+      value,
+      text: HEXADECIMAL.test(name) ? hexWord(value, length * 2) : String(value),
+      ...(chance === undefined ? {} : { chance }),
+    })
   }
 
   private port(name: string, at: number, chance?: Chance): void {

@@ -121,6 +121,11 @@ export class Porter {
   }
 
   private answered(line: string): void {
-    this.waiting.shift()?.resolve(JSON.parse(line) as Record<string, unknown>)
+    const asked = this.waiting.shift()
+    try {
+      asked?.resolve(JSON.parse(line) as Record<string, unknown>)
+    } catch {
+      asked?.reject(new LabError(`the helper process says "${line.slice(0, 200)}"`, ''))
+    }
   }
 }

@@ -28,7 +28,18 @@ export function labProbeOf(network: Network, prediction: Prediction, options: { 
   if (proto === 'icmp') return { ...common, kind: 'icmp', source: from, destination: target, id: ECHO_ID, sequence: 1, size, ttl, df }
   if (proto === 'udp') return { ...common, kind: 'udp', source: from, destination: target, sport, dport, size, ttl, df }
   const syn = synOf(network, prediction, { from, target })
-  return { ...common, kind: 'tcp', source: from, destination: target, sport, dport, ttl, df, syn, ...(request.size === undefined ? {} : { size: request.size }) }
+  return {
+    ...common,
+    kind: 'tcp',
+    source: from,
+    destination: target,
+    sport,
+    dport,
+    ttl,
+    df,
+    syn,
+    ...(request.size === undefined ? {} : { size: request.size }),
+  }
 }
 
 /** A kernel's timers run late, by a tick or more each. */

@@ -24,13 +24,21 @@ export interface StateMessage extends Readonly<Record<string, unknown>> {
 }
 
 /** Everything dynamic is forgotten and this takes its place. */
-export function warmState(network: LabNetwork, addresses: readonly number[]): StateMessage {
-  const { world, specs } = network
-  const known = [...new Set([...world.devices.flatMap((device) => device.addresses.map(({ address }) => address)), ...addresses])]
+export function warmState(network: LabNetwork): StateMessage {
+  const { devices } = network.world
   return {
-    neighbours: world.netns.flatMap((netns, index) => neighboursOf(netns, specs[index].dataplane, known)),
-    stations: world.devices.flatMap((device) => stationsBehind(device)),
+    neighbours: warmNeighbours(
+      network,
+      devices.flatMap((device) => device.addresses.map(({ address }) => address)),
+    ),
+    stations: devices.flatMap((device) => stationsBehind(device)),
   }
+}
+
+/** Of these addresses, and of the gateways. */
+export function warmNeighbours({ world, specs }: LabNetwork, addresses: readonly number[]): readonly NeighbourEntry[] {
+  const known = [...new Set(addresses)]
+  return world.netns.flatMap((netns, index) => neighboursOf(netns, specs[index].dataplane, known))
 }
 
 export function coldState(): StateMessage {

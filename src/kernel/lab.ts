@@ -13,7 +13,7 @@ import { probeMessage, sightingOf, type SightingMessage } from './lab-message.js
 import { Porter } from './lab-process.js'
 import { KernelSymbols } from './lab-symbols.js'
 import type { CommandResult, LabNetwork, LabOptions, LabProbe, NotBuilt, Sighting } from './lab-types.js'
-import { coldState, warmState } from './lab-warm.js'
+import { coldState, warmNeighbours, warmState, type StateMessage } from './lab-warm.js'
 
 /** What a lab needs of a network that netsim has built. */
 export function labNetworkOf(network: Network): LabNetwork {
@@ -22,6 +22,9 @@ export function labNetworkOf(network: Network): LabNetwork {
   const proxies = [...(flannel?.parts ?? [])].flatMap(([netns, { proxy }]) => (proxy === undefined ? [] : [{ ...proxy, netns }]))
   return { specs, segments, world, proxies }
 }
+
+const BUILD_MS = 120_000
+const STATE_MS = 60_000
 
 /** One kernel, however many labs. */
 const SYMBOLS = new KernelSymbols()
@@ -34,6 +37,8 @@ export class KernelLab {
   private readonly network: LabNetwork
   private readonly plan: LabPlan
   private readonly porter: Porter
+  /** The warm state, which the network alone decides. */
+  private known: StateMessage | undefined
 
   private constructor(parts: { network: LabNetwork; plan: LabPlan; porter: Porter; complaints: readonly string[] }) {
     this.network = parts.network
@@ -50,7 +55,7 @@ export class KernelLab {
       const lacking = await porter.lackingKinds(network.specs.flatMap(({ dataplane }) => dataplane.devices.map(({ kind }) => kind)))
       const plan = buildPlan(network, options, lacking)
       const captured = network.specs.filter(({ role }) => options.routers === true || role !== NETNS_ROUTER).map(({ dataplane }) => dataplane.netns)
-      const { complaints } = await porter.ask<{ complaints: readonly string[] }>({ op: 'build', plan, captured }, { timeoutMs: 60_000 })
+      const { complaints } = await porter.ask<{ complaints: readonly string[] }>({ op: 'build', plan, captured }, { timeoutMs: BUILD_MS })
       return new KernelLab({ network, plan, porter, complaints })
     } catch (error) {
       await porter.stop()
@@ -63,12 +68,14 @@ export class KernelLab {
    * path MTUs are forgotten. No packet is sent for it. `addresses`: more next hops to know, such as the probe's destination.
    */
   async warm(addresses: readonly number[] = []): Promise<void> {
-    await this.porter.ask({ op: 'state', ...warmState(this.network, addresses) })
+    this.known ??= warmState(this.network)
+    const more = addresses.length === 0 ? [] : warmNeighbours(this.network, addresses)
+    await this.porter.ask({ op: 'state', ...this.known, neighbours: [...this.known.neighbours, ...more] }, { timeoutMs: STATE_MS })
   }
 
   /** No dynamic neighbour, nothing learned. */
   async cold(): Promise<void> {
-    await this.porter.ask({ op: 'state', ...coldState() })
+    await this.porter.ask({ op: 'state', ...coldState() }, { timeoutMs: STATE_MS })
   }
 
   async send(probe: LabProbe): Promise<Sighting> {

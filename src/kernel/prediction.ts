@@ -1,22 +1,14 @@
-/** A question → everything that netsim predicts of it and that a kernel can confirm: frames in the order of the walk, losses with the kernel's reason, the rules taken. */
+/**
+ * A question → everything that netsim predicts of it and that a kernel can confirm: frames in the order of the walk, losses with the kernel's
+ * reason, the rules taken.
+ */
 import { numberSteps, traceDocument } from '../analysis/trace-report.js'
 import type { TraceDocument } from '../analysis/trace-document.js'
 import { HOOK_NAMES, TABLE_WORDS } from '../analysis/trace-step.js'
 import type { Problem } from '../base/problem.js'
 import { printRule } from '../dataplane/iptables-print.js'
 import { DISPOSITIONS, REASONS, type Disposition } from '../net/disposition.js'
-import {
-  DIRECTION_TX,
-  END_STRIDE,
-  FRAME_STRIDE,
-  ROW_A,
-  ROW_KIND,
-  ROW_NETNS,
-  STEP_NAT,
-  STEP_RULE,
-  STEP_STRIDE,
-  STEP_TABLE,
-} from '../net/trace.js'
+import { DIRECTION_TX, END_STRIDE, FRAME_STRIDE, ROW_A, ROW_KIND, ROW_NETNS, STEP_NAT, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
 import { NETNS_ROUTER } from '../net/netns.js'
 import type { Network } from '../network/network.js'
 import { isOutcome, type TraceOutcome } from '../network/probe.js'

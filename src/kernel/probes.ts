@@ -35,12 +35,7 @@ type Ask = Partial<TraceRequest>
 export function probeName({ source, destination, proto, size, df, ttl, cold }: TraceRequest): string {
   const port = /:(\d+)$/.exec(destination)
   const word = proto ?? (port === null ? 'icmp' : 'tcp')
-  const more = [
-    size === undefined ? '' : `, ${size} bytes`,
-    df ? ', df' : '',
-    ttl === DEFAULT_REQUEST.ttl ? '' : `, ttl ${ttl}`,
-    cold ? ', cold' : '',
-  ].join('')
+  const more = [size === undefined ? '' : `, ${size} bytes`, df ? ', df' : '', ttl === DEFAULT_REQUEST.ttl ? '' : `, ttl ${ttl}`, cold ? ', cold' : ''].join('')
   return `${source} → ${port === null ? destination : destination.slice(0, -port[0].length)} ${word}${port === null ? '' : ` ${port[1]}`}${more}`
 }
 

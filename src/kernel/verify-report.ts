@@ -1,4 +1,7 @@
-/** The versioned JSON of a verification: what `netsim verify -o json` prints, what its text and its JUnit file are made of. docs/verification.schema.json describes it. */
+/**
+ * The versioned JSON of a verification: what `netsim verify -o json` prints, what its text and its JUnit file are made of.
+ * docs/verification.schema.json describes it.
+ */
 import type { Disposition } from '../net/disposition.js'
 import type { DifferenceKind, FieldDifference } from './compare.js'
 

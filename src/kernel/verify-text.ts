@@ -32,12 +32,13 @@ export function verifyText(document: VerificationDocument, { color, ascii, verbo
   ].join('\n')
 }
 
+const PAINT = { equal: 'green', differs: 'red', 'left-out': 'yellow', incomplete: 'yellow' } as const
 const MARKS = { equal: 'equal  ', differs: 'DIFFERS', 'left-out': 'not run' } as const
 
 function probeLines(probe: ProbeDocument, paper: Paper): string[] {
   const { style, safe, verbosity } = paper
   const { frames, drops, rules } = probe
-  const paint = probe.verdict === 'equal' ? style.green : probe.verdict === 'differs' ? style.red : style.yellow
+  const paint = (text: string): string => style[PAINT[probe.verdict]](text)
   if (probe.verdict === 'left-out') return [`${paint(MARKS[probe.verdict])}  ${safe(`${probe.name}: ${probe.why}`)}`]
   const counts = [
     `${frames.equal} of ${frames.predicted} frames equal`,
@@ -98,7 +99,8 @@ function ruleLines(rules: RulesDocument, { style, safe, verbosity }: Paper): str
 function dropLines(drops: DropsDocument, { style, safe, verbosity }: Paper): string[] {
   const said = drops.kernel.map(({ reason, location }) => (location === '' ? reason : `${reason} at ${location}`)).join(', ')
   const predicted = drops.predicted.map(({ netns, reason, step }) => `${reason} (${netns}, step ${step})`).join(', ')
-  if (drops.equal === false) return [style.bold(safe(`         losses differ: predicted ${predicted}`)), safe(`           kernel     ${said === '' ? 'none' : said}`)]
+  if (drops.equal === false)
+    return [style.bold(safe(`         losses differ: predicted ${predicted}`)), safe(`           kernel     ${said === '' ? 'none' : said}`)]
   if (verbosity === 0 || drops.predicted.length === 0) return []
   return [style.dim(safe(`           lost: ${predicted}; kernel: ${drops.equal === null ? `not read (${drops.why})` : said}`))]
 }
@@ -119,8 +121,11 @@ function summaryLines({ summary, verdict, probes }: VerificationDocument, { styl
     rules === 0 ? '' : `${rulesEqual} of ${rules} rules`,
     drops === 0 ? '' : `${dropsEqual} of ${drops} losses named`,
   ]
-  const unread = [probes.some((probe) => probe.rules.equal === null && probe.rules.predicted.length > 0) ? firstWhy(probes, 'rules') : '', firstWhy(probes, 'drops')]
-  const paint = verdict === 'equal' ? style.green : verdict === 'differs' ? style.red : style.yellow
+  const unread = [
+    probes.some((probe) => probe.rules.equal === null && probe.rules.predicted.length > 0) ? firstWhy(probes, 'rules') : '',
+    firstWhy(probes, 'drops'),
+  ]
+  const paint = (text: string): string => style[PAINT[verdict]](text)
   return [
     safe(parts.filter((part) => part !== '').join(' · ')),
     ...unread.filter((text) => text !== '').map((text) => style.dim(safe(text))),

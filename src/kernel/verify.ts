@@ -4,6 +4,7 @@
  *
  *   Network, probes ─▶ KernelLab ─▶ { predict ‖ send } ─▶ judge ─▶ VerificationDocument
  */
+import type { HopDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import type { Network } from '../network/network.js'
 import { KernelLab, labNetworkOf } from './lab.js'
@@ -56,7 +57,7 @@ export async function verifyNetwork(network: Network, options: VerifyOptions): P
     }
     options.progress?.(options.probes.length, options.probes.length, '')
     const summary = summaryOf(probes)
-    const verified = { probes, notBuilt: lab.notBuilt, complaints: lab.complaints, summary, verdict: verdictOf(summary, lab.notBuilt) }
+    const verified = { probes, notBuilt: lab.notBuilt, complaints: lab.complaints, summary, verdict: verdictOf(summary, [...lab.notBuilt, ...lab.complaints]) }
     await options.keep?.(lab, verified)
     return verified
   } finally {
@@ -64,12 +65,18 @@ export async function verifyNetwork(network: Network, options: VerifyOptions): P
   }
 }
 
-async function ask(network: Network, probe: VerifyProbe, { lab, options }: { readonly lab: KernelLab; readonly options: VerifyOptions }): Promise<ProbeDocument> {
+async function ask(
+  network: Network,
+  probe: VerifyProbe,
+  { lab, options }: { readonly lab: KernelLab; readonly options: VerifyOptions },
+): Promise<ProbeDocument> {
   const { request } = probe
   const prediction = predict(network, request)
   if (!isPrediction(prediction)) throw new Error(`a question that was sound is refused: ${probe.name}`)
   const lacking = lab.notBuilt.find((device) => crosses(prediction, device))
   if (lacking !== undefined) return leftOut(probe.name, prediction, `${lacking.netns} ${lacking.device} (${lacking.kind}) cannot be made here: ${lacking.why}`)
+  const fabric = fabricOf(network, prediction)
+  if (fabric !== undefined) return leftOut(probe.name, prediction, `${fabric} is the fabric of a cloud and no Linux kernel: none can stand in for it`)
   const question = labProbeOf(network, prediction, { trace: options.rules })
   if (question === undefined) return leftOut(probe.name, prediction, `${prediction.outcome.proto} from ${request.source} cannot be sent here`)
   if (prediction.outcome.disposition === 'INCOMPLETE') return leftOut(probe.name, prediction, 'netsim does not model what the packet meets')
@@ -78,10 +85,19 @@ async function ask(network: Network, probe: VerifyProbe, { lab, options }: { rea
   return judge(probe.name, prediction, await lab.send(question))
 }
 
+function hopsOf({ document }: Prediction): readonly HopDocument[] {
+  return [...document.forward.hops, ...(document.reply?.hops ?? [])]
+}
+
 /** The packet or its answer meets the device. */
-function crosses({ document }: Prediction, { netns, device }: NotBuilt): boolean {
-  const legs = document.reply === null ? [document.forward] : [document.forward, document.reply]
-  return legs.some(({ hops }) => hops.some((hop) => hop.netns === netns && hop.steps.some(({ at }) => at?.device === device)))
+function crosses(prediction: Prediction, { netns, device }: NotBuilt): boolean {
+  return hopsOf(prediction).some((hop) => hop.netns === netns && hop.steps.some(({ at }) => at?.device === device))
+}
+
+/** What the packet or its answer crosses that is modelled after a cloud's documents. */
+function fabricOf(network: Network, prediction: Prediction): string | undefined {
+  const fabrics = network.specs.filter(({ fabric }) => fabric === true).map(({ dataplane }) => dataplane.netns)
+  return hopsOf(prediction).find(({ netns }) => fabrics.includes(netns))?.netns
 }
 
 export function summaryOf(probes: readonly ProbeDocument[]): SummaryDocument {
@@ -102,9 +118,10 @@ export function summaryOf(probes: readonly ProbeDocument[]): SummaryDocument {
   }
 }
 
-export function verdictOf({ differ, leftOut: missing }: SummaryDocument, notBuilt: readonly NotBuilt[]): Verdict {
+/** @param lacking what could not be built, or only with a complaint */
+export function verdictOf({ differ, leftOut: missing }: SummaryDocument, lacking: readonly unknown[]): Verdict {
   if (differ > 0) return 'differs'
-  return missing > 0 || notBuilt.length > 0 ? 'incomplete' : 'equal'
+  return missing > 0 || lacking.length > 0 ? 'incomplete' : 'equal'
 }
 
 export interface ReportContext {

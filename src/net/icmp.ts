@@ -3,7 +3,9 @@
  * ICMP: what a host answers and what it reports, from which address, how much of the offender it quotes, and how often.
  * Source: net/ipv4/icmp.c (__icmp_send, icmp_reply, icmpv4_xrlim_allow, icmp_global_allow), route.c.
  */
-import { ETHERTYPE_NONE, ipHeaderLength, IPV4_HEADER, PAYLOAD_QUOTE, PROTO_ICMP, PROTO_IPIP, type Packet } from '../wire/packet.js'
+import { write32 } from '../wire/bytes.js'
+import { encodeIp } from '../wire/frame.js'
+import { ETHERTYPE_NONE, ipHeaderLength, IPV4_HEADER, PAYLOAD_BYTES, PAYLOAD_QUOTE, PROTO_ICMP, PROTO_IPIP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import { CORRUPT, REASON_ICMP_CSUM } from './disposition.js'
 import { dropPacket } from './drop.js'
@@ -26,6 +28,8 @@ export const ICMP_REDIRECT = 5
 export const ICMP_ECHO = 8
 export const ICMP_TIME_EXCEEDED = 11
 export const ICMP_PARAMETERPROB = 12
+export const ICMP_TIMESTAMP = 13
+export const ICMP_TIMESTAMPREPLY = 14
 
 export const ICMP_NET_UNREACH = 0
 export const ICMP_HOST_UNREACH = 1
@@ -284,7 +288,13 @@ export function icmpReceive(packet: Packet, device: Device): void {
       deliverToKernel(netns, packet)
       return
     }
-    echoReply(packet, device)
+    answer(packet, device, ICMP_ECHOREPLY)
+    return
+  }
+  if (packet.sport === ICMP_TIMESTAMP) {
+    const ignored = netns.icmpEchoIgnoreBroadcasts === 1 && (packet.packetType !== PACKET_HOST || inetAddrType(netns, packet.dst, null) !== RTN_LOCAL)
+    if (ignored || packet.payloadLength < 4) deliverToKernel(netns, packet)
+    else answer(packet, device, ICMP_TIMESTAMPREPLY)
     return
   }
   if (packet.sport === ICMP_DEST_UNREACH && packet.dport === ICMP_FRAG_NEEDED) learnPathMtu(netns, packet)
@@ -300,8 +310,8 @@ function learnPathMtu(netns: Netns, packet: Packet): void {
   if (mtu >= 68) netns.fib.pathMtus.set(quoted.dst, Math.max(mtu, 552))
 }
 
-/** icmp_echo: the same payload back, from the address that was asked. */
-function echoReply(packet: Packet, device: Device): void {
+/** icmp_echo: the same payload back, from the address that was asked; icmp_timestamp: the times with it. */
+function answer(packet: Packet, device: Device, type: number): void {
   const netns = device.netns
   const world = netns.world
   const reply = world.packets.clone(packet)
@@ -312,7 +322,8 @@ function echoReply(packet: Packet, device: Device): void {
   const to = reply.src
   reply.src = inetAddrType(netns, reply.dst, null) === RTN_LOCAL ? reply.dst : inetSelectAddr(device, to, SCOPE_LINK)
   reply.dst = to
-  reply.sport = ICMP_ECHOREPLY
+  reply.sport = type
+  if (type === ICMP_TIMESTAMPREPLY) fillTimes(reply, world.sim.nowNs)
   reply.ttl = netns.defaultTtl
   reply.ipId = world.prng.nextInt32() & 0xffff
   reply.dontFragment = 0
@@ -322,6 +333,23 @@ function echoReply(packet: Packet, device: Device): void {
   world.live++
   if (world.trace.on === 1) world.trace.note(STEP_ORIGINATE, 2, netns, reply, reply.src, reply.dst)
   sendHoldingSocket(netns, reply, 0)
+}
+
+const DAY_MS = 86_400_000
+
+/** Cold. icmp_timestamp: the sender's time again, and twice the own, in milliseconds since midnight UT (RFC 792): the world begins at one. */
+function fillTimes(reply: Packet, nowNs: number): void {
+  const asked = encodeIp(reply).subarray(ipHeaderLength(reply) + 8)
+  const times = new Uint8Array(12)
+  const now = Math.floor(nowNs / 1e6) % DAY_MS
+  times.set(asked.subarray(0, 4))
+  write32(times, 4, now)
+  write32(times, 8, now)
+  reply.dport = 0
+  reply.payloadKind = PAYLOAD_BYTES
+  reply.payloadBytes = times
+  reply.payloadLength = times.length
+  reply.ipLength = ipHeaderLength(reply) + 8 + times.length
 }
 
 /**

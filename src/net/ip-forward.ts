@@ -38,7 +38,7 @@ export function ipForward(packet: Packet, device: Device, route: RouteResult): v
     return
   }
   // ip_exceeds_mtu: what conntrack put together may be cut again, unless a piece of it was too big already
-  if (packet.ipLength > mtu && packet.dontFragment === 1 && (packet.fragMaxSize === 0 || packet.fragMaxSize > mtu)) {
+  if (packet.ipLength > mtu && packet.dontFragment === 1 && (packet.fragmentSizes === null || packet.fragMaxSize > mtu)) {
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
     dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the next device, and DF is set', packet.ipLength, mtu)
     return

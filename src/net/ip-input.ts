@@ -3,7 +3,7 @@
  * An IPv4 packet arrives: PREROUTING, the route, then up to a socket, on to another device, or back as an error.
  * Source: net/ipv4/ip_input.c (ip_rcv, ip_rcv_finish, ip_local_deliver), route.c (ip_error).
  */
-import { isFragment, PROTO_ICMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
+import { isFragment, PROTO_ICMP, PROTO_IGMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import {
   CORRUPT,
@@ -59,6 +59,7 @@ import { HOOK_INPUT, HOOK_PREROUTING } from './netfilter/netfilter.js'
 import { noteRoute, ROUTE_IN } from './route-step.js'
 import type { Netns } from './netns.js'
 import { PACKET_HOST, PACKET_OTHERHOST } from './packet-type.js'
+import { deliverToKernel } from './socket.js'
 import { tcpReceive } from './tcp.js'
 import { udpReceive } from './udp.js'
 
@@ -78,6 +79,8 @@ export function ipReceive(packet: Packet, device: Device): void {
     packet.flooded = 0
     netns.world.live++
   }
+  // ip_rcv_core clears the control block: in how large pieces it came to a bridge that put it together is forgotten (ignore_df stays)
+  packet.fragMaxSize = 0
   // ip_sabotage_in: a bridge has already shown it to PREROUTING
   const seen = packet.bridgeNfDone
   packet.bridgeNfDone = 0
@@ -156,6 +159,10 @@ function localDeliver(packet: Packet, device: Device): void {
       return
     case PROTO_TCP:
       tcpReceive(packet, device)
+      return
+    case PROTO_IGMP:
+      // igmp_rcv: nobody is a member of anything here, so there is nothing to report
+      deliverToKernel(netns, packet)
       return
     case PROTO_IPIP:
       // the protocol is known where its module is, which is where a device is

@@ -3,7 +3,7 @@
  * A packet leaves: OUTPUT for our own, POSTROUTING, fragmentation, the neighbour, the device.
  * Source: net/ipv4/ip_output.c, netfilter.c (ip_route_me_harder).
  */
-import { ETHERTYPE_IPV4, ETHERTYPE_NONE, ipHeaderLength, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
+import { ETHERTYPE_IPV4, ETHERTYPE_NONE, ipHeaderLength, LEG_REPLY, PAYLOAD_INNER, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import { DEVICE_LOOPBACK, type Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
 import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
@@ -35,8 +35,10 @@ export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, any
   const error = anySource === 1 ? routeOutputFrom(netns, packet, oif, result) : routeOutput(netns, packet, oif, result)
   noteRoute(netns, packet, result, ROUTE_OUT)
   if (error !== 0 || result.device === null) {
-    if (result.route !== null) dropPacket(netns, packet, NULL_ROUTED, REASON_IP_OUTNOROUTES, 'a route refuses the destination')
-    else dropPacket(netns, packet, NO_ROUTE, REASON_IP_OUTNOROUTES, 'no route to the destination (the call fails, nothing is sent)')
+    // what a host answers with is made once there is a route for it: no packet, no reason (icmp_reply, ip_send_unicast_reply, inet_csk_route_req)
+    const reason = packet.leg === LEG_REPLY && packet.payloadKind !== PAYLOAD_INNER ? REASON_NONE : REASON_IP_OUTNOROUTES
+    if (result.route !== null) dropPacket(netns, packet, NULL_ROUTED, reason, 'a route refuses the destination')
+    else dropPacket(netns, packet, NO_ROUTE, reason, 'no route to the destination (the call fails, nothing is sent)')
     return SEND_NO_ROUTE
   }
   if (packet.src === 0) packet.src = result.source
@@ -101,7 +103,7 @@ export function ipOutput(packet: Packet, netns: Netns, device: Device, gateway: 
     return
   }
   // ip_fragment: only what was put together from fragments may be cut again in spite of DF (ignore_df)
-  if (packet.dontFragment === 1 && (packet.fragMaxSize === 0 || packet.fragMaxSize > mtu)) {
+  if (packet.dontFragment === 1 && (packet.fragmentSizes === null || packet.fragMaxSize > mtu)) {
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
     dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the device, and DF is set', packet.ipLength, mtu)
     return

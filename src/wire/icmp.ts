@@ -20,6 +20,7 @@ export const ICMP_REDIRECT = 5
 export const ICMP_ECHO_REQUEST = 8
 export const ICMP_TIME_EXCEEDED = 11
 export const ICMP_PARAMETER_PROBLEM = 12
+export const ICMP_TIMESTAMP_REPLY = 14
 
 export const ICMP_NET_UNREACHABLE = 0
 export const ICMP_HOST_UNREACHABLE = 1

@@ -19,6 +19,7 @@ export const ETHERTYPE_IPV4 = 0x0800
 export const ETHERTYPE_ARP = 0x0806
 
 export const PROTO_ICMP = 1
+export const PROTO_IGMP = 2
 export const PROTO_IPIP = 4
 export const PROTO_TCP = 6
 export const PROTO_UDP = 17

@@ -53,7 +53,7 @@ const NEIGHBOUR_MS = 1000
 const FRAGMENT_NS = 30e9
 
 /** The kernel's timers of seconds run short, so that nobody waits for what netsim has in virtual time: what happens is the same, sooner. */
-function inHaste(network: LabNetwork): LabNetwork {
+export function inHaste(network: LabNetwork): LabNetwork {
   const specs = network.specs.map((spec) => {
     const { sysctls, devices } = spec.dataplane
     const arp = devices.filter(({ kind }) => kind !== 'tun' && kind !== 'loopback').map(({ name }) => name.replaceAll('.', '/'))
@@ -87,14 +87,14 @@ async function playProbe(network: Network, lab: KernelLab, { probe, index }: Num
   return judge(`${index}: ${JSON.stringify(probe)}`, prediction, await lab.send(question))
 }
 
-function requestOf(probe: ProbeDraft): TraceRequest {
+export function requestOf(probe: ProbeDraft): TraceRequest {
   if (probe.kind === 'raw') return { ...DEFAULT_REQUEST, source: probe.source, destination: probe.packet.destination, packet: bytesOfPacket(probe.packet) }
   const { source, destination, proto, size, df, ttl, cold } = probe
   const ask = { ...(proto === undefined ? {} : { proto }), ...(size === undefined ? {} : { size }) }
   return { ...DEFAULT_REQUEST, source, destination, df, ttl, cold, ...ask }
 }
 
-function questionOf(network: Network, probe: ProbeDraft, prediction: Prediction): LabProbe | undefined {
+export function questionOf(network: Network, probe: ProbeDraft, prediction: Prediction): LabProbe | undefined {
   const predictedNs = hastenedNs(prediction.durationNs)
   if (probe.kind === 'raw') return { kind: 'raw', netns: prediction.outcome.source.netns ?? '', packet: bytesOfPacket(probe.packet), predictedNs }
   const question = labProbeOf(network, prediction, { trace: false })
@@ -102,7 +102,7 @@ function questionOf(network: Network, probe: ProbeDraft, prediction: Prediction)
 }
 
 /** What rules and sets remember from one packet to the next, netsim forgets between questions; so does the kernel when it is told. */
-async function forget({ specs }: Network, lab: KernelLab): Promise<void> {
+export async function forget({ specs }: Network, lab: KernelLab): Promise<void> {
   for (const { dataplane } of specs) {
     const rules = printIptablesSave(dataplane.iptables)
     // loaded anew they count from the start (xt_limit, xt_statistic: checkentry)

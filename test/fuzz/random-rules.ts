@@ -10,6 +10,8 @@ export interface Surroundings {
   readonly pods: readonly string[]
   readonly nets: readonly string[]
   readonly ports: readonly number[]
+  /** The smallest of the cards. */
+  readonly mtu: number
 }
 
 export interface SetDraft {
@@ -216,7 +218,7 @@ export function ipCommands(draw: Draw, around: Surroundings): string[] {
       () => `rule add from ${pod()} lookup 100 priority ${draw.int(1, 30000)}`,
       () => `rule add fwmark 0x1 ${draw.pick(['lookup 100', 'prohibit', 'unreachable', 'blackhole'])} priority ${draw.int(1, 30000)}`,
       () => `rule add to ${pod()} ${draw.pick(['unreachable', 'lookup main'])} priority ${draw.int(1, 30000)}`,
-      () => `link set ${draw.pick(around.devices)} mtu ${draw.pick([1300, 1400, 1000])}`,
+      () => `link set ${draw.pick(around.devices.filter((name) => name !== 'eth0'))} mtu ${draw.int(around.mtu - 300, around.mtu - 50)}`,
     ])(),
   )
   // the same route or rule twice is refused

@@ -119,8 +119,9 @@ function nodeDraft(draw: Draw, index: number, segments: readonly SegmentDraft[])
   return {
     name: `n${index + 1}`,
     address: `${segment.cidr.slice(0, segment.cidr.lastIndexOf('.'))}.${11 + index}`,
-    // mostly the segment's; a card that believes in more loses what the segment does not carry
-    cardMtu: draw.chance(80) ? segment.mtu : draw.pick(MTUS),
+    // mostly the segment's; a card that believes in more loses what the segment does not carry. No card believes in less: a veth, unlike a
+    // real card, would not take in what is longer
+    cardMtu: draw.chance(80) ? segment.mtu : draw.pick(MTUS.filter((mtu) => mtu >= segment.mtu)),
     subnet: `10.244.${index + 1}.0/24`,
   }
 }
@@ -144,7 +145,7 @@ function backendDraft(draw: Draw, oneSegment: boolean): Pick<WorldDraft, 'backen
   const backend = {
     Type: type,
     ...(draw.chance(30) ? { VNI: draw.int(1, 5000) } : {}),
-    ...(draw.chance(20) ? { Port: draw.pick([4789, 8473]) } : {}),
+    ...(draw.chance(20) ? { Port: 4789 } : {}),
     ...(draw.chance(30) ? { DirectRouting: true } : {}),
     ...(draw.chance(15) ? { GBP: true } : {}),
     ...(draw.chance(15) ? { MTU: draw.pick([1400, 1300, 1500]) } : {}),
@@ -163,6 +164,7 @@ function surroundingsOf(draft: WorldDraft): Surroundings {
     pods: addressesOfPods(draft),
     nets: [...nets, FLANNEL_NETWORK, ...draft.segments.map(({ cidr }) => cidr)],
     ports: [80, 53, 9000, 8472, 40000, 1],
+    mtu: Math.min(...draft.segments.map(({ mtu }) => mtu)),
   }
 }
 

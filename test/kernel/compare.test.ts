@@ -132,7 +132,10 @@ describe('what differs is named', () => {
   })
 
   it('chance that does not stand for the same thing all along', () => {
-    const again = compared(TUNNELLED, rewritten(TUNNELLED, wire, (bytes) => ((bytes[INNER + 5] ^= 1), mend(bytes, INNER))))
+    const again = compared(
+      TUNNELLED,
+      rewritten(TUNNELLED, wire, (bytes) => ((bytes[INNER + 5] ^= 1), mend(bytes, INNER))),
+    )
     expect(again.differences).toMatchObject([{ kind: 'chance', fields: [{ name: 'inner.ip.id' }] }])
     const acknowledged = CONNECTION.frames.findIndex(({ leg }) => leg === 'reply')
     const captured = copyOf(CONNECTION.frames)
@@ -205,8 +208,7 @@ describe.each(RECORDINGS)('the recording $name of a real kernel', ({ recording }
     const { differences } = compared(prediction, seen)
     const first = seen.find(({ bytes, link }) => link === 'none' || word(bytes, 12) !== 0x0806)
     // host-gw icmp ttl 2: the recorder was not yet listening when the request left
-    if (first?.netns !== `default/${probe.from}` || first.direction !== 'tx')
-      expect([title, differences.length > 0]).toEqual(['a1 → b1 icmp ttl 2', true])
+    if (first?.netns !== `default/${probe.from}` || first.direction !== 'tx') expect([title, differences.length > 0]).toEqual(['a1 → b1 icmp ttl 2', true])
     else expect(differences.filter((one) => !isPingsOwn(one)).map(({ what, netns, device }) => `${netns} ${device}: ${what}`)).toEqual([])
   })
 })

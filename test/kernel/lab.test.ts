@@ -231,7 +231,7 @@ describe('sockets', () => {
 
 describe('the warm state', () => {
   const network = networkOf(EXAMPLE_TEXT)
-  const state = warmState(labNetworkOf(network), [])
+  const state = warmState(labNetworkOf(network))
 
   // 10.1.15.0 is flannel0's: its host answers for it on docker0 too (arp_ignore 0)
   it('each pod knows its bridge, each bridge its pods, each host its neighbours on the segment', () => {
@@ -246,7 +246,7 @@ describe('the warm state', () => {
   it('is the same after the network was asked something', () => {
     answer(network, 'pod-b', 'pod-a')
     answer(network, 'pod-a', 'pod-a2')
-    expect(warmState(labNetworkOf(network), [])).toEqual(state)
+    expect(warmState(labNetworkOf(network))).toEqual(state)
   })
 })
 

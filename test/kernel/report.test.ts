@@ -1,4 +1,7 @@
-/** The judgement of a question and the three forms of the report. A kernel is stood in for by netsim itself under another seed; the real one is in test/real-kernel. */
+/**
+ * The judgement of a question and the three forms of the report. netsim itself under another seed stands in for a kernel; the real one is in
+ * test/real-kernel.
+ */
 import { readFileSync } from 'node:fs'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
@@ -131,7 +134,6 @@ describe('the report', () => {
     expect(text).toContain('not run  nothing: node-1 tunl0 (ipip) cannot be made here\n')
     expect(text).toContain('1 of 3 questions equal · 1 differ · 1 not run · 26 of 27 frames')
     expect(text.endsWith('This kernel does something else than netsim says.\n')).toBe(true)
-    // eslint-disable-next-line no-control-regex
     expect(verifyText(document, { color: false, ascii: true, verbosity: 1 })).toMatch(/^[\n\u0020-\u007e]*$/)
   })
 

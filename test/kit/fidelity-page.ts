@@ -41,7 +41,10 @@ export function generatedParts(): Readonly<Record<string, string>> {
       list('Targets of iptables', [...Object.keys(TARGET_MODULES)].sort()),
       list('Types of IP sets', wordsOf('dataplane/ipset.ts', 'export type IpSetType', 'export interface')),
       list('Dispositions', DISPOSITIONS),
-      list('Reasons of the kernel for a loss', REASONS.filter((word) => word !== '')),
+      list(
+        'Reasons of the kernel for a loss',
+        REASONS.filter((word) => word !== ''),
+      ),
     ].join('\n'),
     chance: CHANCES.map((chance) => `- ${CHANCE_WORDS[chance]}`).join('\n'),
     'not modelled': [list('Matches of iptables', [...OTHER_MATCHES].sort()), list('Targets of iptables', [...OTHER_TARGETS].sort())].join('\n'),

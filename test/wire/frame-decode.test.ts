@@ -144,10 +144,13 @@ describe('what a row can and cannot say', () => {
     expect(packet.payloadBytes).toEqual(hex('deadbeef'))
   })
 
-  it('says of a complemented checksum that it is corrupt, and keeps any other wrong one', () => {
-    expect(decoded(encodeFrame(udpRow(10, { corrupt: 1 })))).toEqual(udpRow(10, { corrupt: 1 }))
+  it('says of a wrong checksum by how much, and keeps a UDP checksum of zero as it stands', () => {
+    for (const corrupt of [1, 0x8000, 0xfffe]) expect(decoded(encodeFrame(udpRow(10, { corrupt })))).toEqual(udpRow(10, { corrupt }))
     const odd = encodeFrame(udpRow(10))
     odd[40] ^= 0x10
+    expect(decoded(odd)).toMatchObject({ payloadKind: PAYLOAD_PATTERN, payloadLength: 10, sport: 40000, dport: 9000 })
+    expect([0x1000, 0xefff]).toContain(decoded(odd).corrupt)
+    odd.fill(0, 40, 42)
     expect(decoded(odd)).toMatchObject({ payloadKind: PAYLOAD_RAW, payloadLength: 18, sport: 40000, dport: 9000, corrupt: 0 })
   })
 

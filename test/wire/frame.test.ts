@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { InvariantError } from '../../src/base/assert.js'
 import { ip } from '../../src/base/ip.js'
-import { checksumOf, pseudoHeaderSum, sumOf } from '../../src/wire/checksum.js'
+import { read16 } from '../../src/wire/bytes.js'
+import { checksumOf, fold, pseudoHeaderSum, sumOf } from '../../src/wire/checksum.js'
 import { decodeFrame } from '../../src/wire/frame-decode.js'
 import { encodeFrame, encodeFrameInto, encodeIp, frameLength } from '../../src/wire/frame.js'
 import { isFragment, type Packet, PAYLOAD_BYTES, PAYLOAD_INNER, PAYLOAD_QUOTE, PAYLOAD_RAW, wholeIpPayloadLength } from '../../src/wire/packet.js'
@@ -66,7 +67,7 @@ describe('whole frames', () => {
     expect(frame.subarray(40, 42)).not.toEqual(hex('0000'))
   })
 
-  it.each([0, 1])('writes 0xffff for a UDP checksum that comes out as zero, and never zero (corrupt: %i)', (corrupt) => {
+  it.each([0, 1, 0xfffe])('writes 0xffff for a UDP checksum that comes out as zero, and never zero (corrupt: %i)', (corrupt) => {
     const packet = udpRow(0, { ...bare, corrupt })
     const bytes = new Uint8Array(28)
     const seen = new Set<number>()
@@ -74,14 +75,14 @@ describe('whole frames', () => {
     for (packet.sport = 0; packet.sport <= 0xffff; packet.sport++) {
       encodeFrameInto(packet, bytes, 0)
       const checksum = (bytes[26] << 8) | bytes[27]
-      if (checksum === 0xffff) expect(checksumOf(bytes, 20, 28, pseudoHeaderSum(packet.src, packet.dst, 17, 8))).toBe(0)
+      const fault = checksumOf(bytes, 20, 28, pseudoHeaderSum(packet.src, packet.dst, 17, 8))
+      expect(fault === 0).toBe(corrupt === 0)
       seen.add(checksum)
     }
     expect(seen).not.toContain(0)
-    expect(seen.has(0xffff)).toBe(corrupt === 0)
   })
 
-  it('complements the L4 checksum of a corrupt packet and leaves the rest', () => {
+  it('writes the L4 checksum of a corrupt packet wrong by as much as it says and leaves the rest', () => {
     for (const [proto, at] of [
       [17, 6],
       [6, 16],
@@ -90,10 +91,23 @@ describe('whole frames', () => {
       const length = proto === 6 ? 20 : 8
       const fields = { ...bare, proto, ipLength: 20 + length + 5 }
       const right = encodeIp(udpRow(5, fields))
-      const wrong = encodeIp(udpRow(5, { ...fields, corrupt: 1 }))
-      expect((right[20 + at] ^ wrong[20 + at]) & (right[21 + at] ^ wrong[21 + at])).toBe(0xff)
+      const wrong = encodeIp(udpRow(5, { ...fields, corrupt: 0x1234 }))
+      expect(fold(read16(right, 20 + at) + 0x1234)).toBe(read16(wrong, 20 + at))
       wrong.set(right.subarray(20 + at, 22 + at), 20 + at)
       expect(wrong).toEqual(right)
+    }
+  })
+
+  it('quotes a checksum that is not made yet as the sum of the pseudo header', () => {
+    for (const [proto, at] of [
+      [17, 6],
+      [6, 16],
+    ] as const) {
+      const length = proto === 6 ? 20 : 8
+      const offender = udpRow(5, { ...bare, proto, ipLength: 20 + length + 5, partial: 1 })
+      const quote = encodeIp(icmpError(offender, 25 + length, { etherType: 0 }))
+      expect(read16(quote, 28 + 20 + at)).toBe(pseudoHeaderSum(offender.src, offender.dst, proto, length + 5))
+      expect(checksumOf(quote, 20, quote.length)).toBe(0)
     }
   })
 

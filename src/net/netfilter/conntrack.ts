@@ -7,12 +7,13 @@
  *                                      no  ─▶ new entry, unconfirmed: no one else finds it until confirm()
  *             ICMP error ─▶ the tuple it quotes, turned round ─▶ RELATED, or INVALID
  *
- * Not followed: TCP sequence windows, SCTP chunks, helpers and expectations, zones.
+ * Not followed: TCP sequence windows, what becomes of an SCTP connection, helpers and expectations, zones.
  */
 import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
 import type { Netns } from '../netns.js'
 import { STEP_CONNTRACK } from '../trace.js'
 import { NF_ACCEPT, NF_DROP } from './bytecode.js'
+import { conntrackError } from './conntrack-error.js'
 import { ConntrackTable } from './conntrack-table.js'
 import {
   TCP_SEGMENT_RST,
@@ -70,20 +71,24 @@ export class Conntrack extends ConntrackTable {
   /** Entries that could not be inserted because their tuple was taken meanwhile (conntrack -S insert_failed). */
   insertFailed = 0
   private readonly timeouts: ConntrackTimeouts
+  /** net.netfilter.nf_conntrack_checksum. */
+  private readonly checksums: number
 
   constructor(netns: Netns) {
     super(netns)
     this.timeouts = conntrackTimeouts(netns.sysctls)
+    this.checksums = (netns.sysctls['net.netfilter.nf_conntrack_checksum'] ?? 1) === 0 ? 0 : 1
   }
 
-  /** nf_conntrack_in: finds or makes the packet's connection. @returns NF_ACCEPT, or NF_DROP when the table is full */
-  track(packet: Packet): number {
+  /** nf_conntrack_in: finds or makes the packet's connection. @param incoming 1 in PREROUTING. @returns NF_ACCEPT, or NF_DROP when the table is full */
+  track(packet: Packet, incoming: number): number {
     if (packet.conntrack >= 0 || packet.conntrackState === CT_UNTRACKED) return NF_ACCEPT
     packet.conntrackState = CT_INVALID
     if (packet.fragmentOffset !== 0) return NF_ACCEPT
     const before = this.nextId
     let verdict = NF_ACCEPT
-    if (packet.proto === PROTO_ICMP && isIcmpError(packet.sport)) this.trackError(packet)
+    if (conntrackError(packet, incoming & this.checksums) === 1) verdict = NF_ACCEPT
+    else if (packet.proto === PROTO_ICMP && isIcmpError(packet.sport)) this.trackError(packet)
     else verdict = this.trackPacket(packet)
     const trace = this.netns.world.trace
     const state = packet.conntrackState

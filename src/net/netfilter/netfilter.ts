@@ -260,7 +260,7 @@ export class Netfilter {
       if (gather && ipDefrag(this.netns, packet, this.defragUser(hook, packet)) === 0) return NF_STOLEN
       verdict = this.runTable(TABLE_RAW, hook, packet)
       if (verdict !== NF_ACCEPT) return verdict
-      if (conntrack !== null) verdict = conntrack.track(packet)
+      if (conntrack !== null) verdict = conntrack.track(packet, hook === HOOK_PREROUTING ? 1 : 0)
       if (verdict !== NF_ACCEPT) return verdict
     }
     verdict = this.runTable(TABLE_MANGLE, hook, packet)

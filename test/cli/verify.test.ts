@@ -1,0 +1,37 @@
+/** `netsim verify` as far as no kernel is asked: its questions, its refusals. What a kernel does is in test/real-kernel/verify.test.ts. */
+import { describe, expect, it } from 'vitest'
+import { netsim } from './memory-io.js'
+
+describe('verify refuses', () => {
+  it.each([
+    ['an end without its partner', ['pod-a', 'pod-b', 'pod-a2'], 'pod-a2 has no partner: questions are pairs of SRC and DST[:PORT]'],
+    [
+      'what belongs to a question where there is none',
+      ['--df'],
+      '--proto, --size, --df, --ttl, --cold and --listen belong to a question: name SRC and DST[:PORT]',
+    ],
+    ['a pod that is not there', ['pod-a', 'pod-x'], 'there is no pod "pod-x" in namespace "default"\n    Did you mean pod-a?'],
+    ['a port of icmp', ['pod-a', 'pod-b:80', '--proto', 'icmp'], 'icmp has no ports\n    Leave the port out, or ask with --proto tcp.'],
+  ])('%s', async (_what, words, message) => {
+    expect(await netsim(['verify', ...words])).toEqual({ code: 2, out: '', err: `error: ${message}\n` })
+  })
+
+  it.each([
+    ['--probes', 'some', 'all, quick'],
+    ['--iptables', 'ebtables', 'nft, legacy'],
+    ['--with', 'etcd,consul', 'etcd, bird'],
+    ['-o', 'xml', 'text'],
+  ])('%s %s', async (flag, value, words) => {
+    const { code, err } = await netsim(['verify', flag, value])
+    expect(code).toBe(2)
+    expect(err).toContain(words)
+  })
+
+  it('BIRD, as long as nothing here runs it', async () => {
+    expect(await netsim(['verify', '--with', 'bird'])).toMatchObject({ code: 4, out: '', err: expect.stringContaining('Calico is not modelled yet') })
+  })
+
+  it('wrong input', async () => {
+    expect((await netsim(['verify', '-f', '-'], { stdin: 'kind: [' })).code).toBe(3)
+  })
+})
