@@ -48,14 +48,13 @@ function verified(network: Network, probes: readonly VerifyProbe[], more: Partia
 function told({ probes }: Verified): readonly string[] {
   return probes
     .filter(({ verdict }) => verdict !== 'equal')
-    .map(
-      (probe) =>
-        [
-          `${probe.name}: ${probe.why}`,
-          ...probe.differences.map(({ netns, device, what }) => `${netns} ${device} ${what}`),
-          probe.rules.what,
-          probe.drops.why,
-        ].join('; '),
+    .map((probe) =>
+      [
+        `${probe.name}: ${probe.why}`,
+        ...probe.differences.map(({ netns, device, what }) => `${netns} ${device} ${what}`),
+        probe.rules.what,
+        probe.drops.why,
+      ].join('; '),
     )
 }
 

@@ -5,12 +5,15 @@
  * net/netfilter/nf_conntrack_proto_{icmp,tcp,udp,sctp}.c.
  */
 import { pseudoHeaderSum, sumOf } from '../../wire/checksum.js'
-import { PAYLOAD_RAW, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type Packet } from '../../wire/packet.js'
+import { ipHeaderLength, PAYLOAD_PATTERN, PAYLOAD_RAW, PROTO_GRE, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type Packet } from '../../wire/packet.js'
 import { CHECKSUM_AT as SCTP_CHECKSUM_AT, crc32c, LENGTH as SCTP_LENGTH } from '../../wire/sctp.js'
 
 /** NR_ICMP_TYPES: what lies above is a mystery (RFC 1122 3.2.2). */
 const HIGHEST_ICMP_TYPE = 18
 const TCP_URG = 0x20
+const GRE_HEADER = 4
+const GRE_VERSION_PPTP = 1
+const GRE_PROTOCOL_PPP = 0x880b
 /** Of the flags that are looked at: PSH, ECE and CWR may always stand beside. */
 const TCP_FLAGS_JUDGED = TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG
 
@@ -35,11 +38,23 @@ function validFlags(flags: number): number {
 /** @param summed 1: checksums are looked at (nf_conntrack_checksum, and only in PREROUTING). @returns 1 for a packet that is INVALID */
 export function conntrackError(packet: Packet, summed: number): number {
   const { proto } = packet
+  if (proto === PROTO_GRE) return isStrangeGre(packet)
   if (proto !== PROTO_TCP && proto !== PROTO_UDP && proto !== PROTO_ICMP && proto !== PROTO_SCTP) return 0
   if (packet.payloadKind === PAYLOAD_RAW) return rawError(packet, summed)
   if (summed === 1 && packet.corrupt !== 0) return 1
   if (proto === PROTO_TCP) return 1 - validFlags(packet.tcpFlags)
   return proto === PROTO_ICMP && packet.sport > HIGHEST_ICMP_TYPE ? 1 : 0
+}
+
+/** gre_pkt_to_tuple: of the version that PPTP uses only PPP has a tuple; version 0 is tracked as a protocol without ports. */
+function isStrangeGre(packet: Packet): number {
+  if (packet.ipLength - ipHeaderLength(packet) < GRE_HEADER || packet.fragmentOffset !== 0) return 0
+  return (payloadByte(packet, 1) & 7) === GRE_VERSION_PPTP && ((payloadByte(packet, 2) << 8) | payloadByte(packet, 3)) !== GRE_PROTOCOL_PPP ? 1 : 0
+}
+
+function payloadByte({ payloadKind, payloadOffset, payloadBytes }: Packet, index: number): number {
+  if (payloadKind === PAYLOAD_PATTERN || payloadBytes === null) return (payloadOffset + index) & 255
+  return index < payloadBytes.length ? payloadBytes[index] : 0
 }
 
 /** Cold. An L4 packet that a row cannot say is judged by its bytes. */
