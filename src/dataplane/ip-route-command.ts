@@ -107,6 +107,8 @@ function resolve(routes: readonly RouteSpec[], hop: NexthopDraft, options: Route
   const device = options.devices?.find(({ name }) => name === hop.device)
   if (device?.up === false) return report.error('Error: Device for nexthop is not up.', `ip link set ${device.name} up`)
   if (hop.via === undefined) return nexthopOf(hop)
+  if (options.devices?.some((one) => one.addresses.some(({ address }) => address === hop.via)) === true)
+    return report.error('Error: Nexthop has invalid gateway.', `${formatIp(hop.via)} is an address of this host.`)
   if (hop.onlink === true) return hop.device === undefined ? report.error('RTNETLINK answers: No such device', 'onlink needs dev.') : nexthopOf(hop)
   const found = linkOf(routes, hop.via, hop.device, options.devices ?? [])
   if (found !== undefined) return nexthopOf({ ...hop, device: found })

@@ -115,8 +115,13 @@ function kindWords(spec: DeviceSpec): string | undefined {
 
 /** Times in hundredths of a second. No multicast snooping: it would ask questions of its own. */
 function bridgeWords(spec: Of<'bridge'>): string {
-  const ageing = spec.ageing === undefined ? '' : ` ageing_time ${spec.ageing * 100}`
-  return `bridge stp_state 0 forward_delay 0 mcast_snooping 0${ageing} nf_call_iptables ${spec.nfCallIptables === true ? 1 : 0}${spec.vlanFiltering === true ? ' vlan_filtering 1' : ''}`
+  const words = [
+    'bridge stp_state 0 forward_delay 0 mcast_snooping 0',
+    spec.ageing === undefined ? '' : `ageing_time ${spec.ageing * 100}`,
+    `nf_call_iptables ${spec.nfCallIptables === true ? 1 : 0}`,
+    spec.vlanFiltering === true ? 'vlan_filtering 1' : '',
+  ]
+  return words.filter((word) => word !== '').join(' ')
 }
 
 function vxlanWords(spec: Of<'vxlan'>): string {

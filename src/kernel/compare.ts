@@ -11,7 +11,7 @@
  *      asks whom it knows before it forgets), where netsim predicts no ARP. It is left out, and counted.
  */
 import { ChanceLedger, type FrameRole } from './chance.js'
-import { fieldsOf, type Field, type FieldOptions } from './frame-fields.js'
+import { fieldsOf, type Field } from './frame-fields.js'
 import { ETHERTYPE_ARP } from '../wire/packet.js'
 import { read16 } from '../wire/bytes.js'
 
@@ -70,6 +70,7 @@ export interface CompareOptions {
   /** Several packets are under way at once (rule 3); cold says so too. */
   readonly concurrent: boolean
   readonly natPorts?: ReadonlySet<number>
+  readonly tunnelPorts?: ReadonlySet<number>
   /** A wrong checksum was asked for: both may be wrong. */
   readonly corrupt?: boolean
 }
@@ -185,10 +186,10 @@ function fieldsDiffer(
 }
 
 /** The fields, of equal name and place, that have to be equal and are not. */
-export function differingFields(predicted: PredictedFrame, captured: SeenFrame, options: Pick<CompareOptions, 'natPorts' | 'corrupt'>): FieldDifference[] {
+export function differingFields(predicted: PredictedFrame, captured: SeenFrame, options: Pick<CompareOptions, 'natPorts' | 'tunnelPorts' | 'corrupt'>): FieldDifference[] {
   const found: FieldDifference[] = []
   if (predicted.direction !== captured.direction) found.push({ name: 'direction', predicted: predicted.direction, captured: captured.direction })
-  const [ours, theirs] = bothFields(predicted, captured, options.natPorts)
+  const [ours, theirs] = bothFields(predicted, captured, options)
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
     const [a, b] = [ours[i] as Field | undefined, theirs[i] as Field | undefined]
     if (a === undefined || b === undefined || a.name !== b.name) {
@@ -206,11 +207,14 @@ export function differingFields(predicted: PredictedFrame, captured: SeenFrame, 
 }
 
 /** A port that NAT drew in netsim's frame is one in the kernel's, whatever its number. */
-function bothFields(predicted: PredictedFrame, captured: SeenFrame, natPorts: ReadonlySet<number> | undefined): readonly [readonly Field[], readonly Field[]] {
-  const options: FieldOptions = { link: predicted.link, ...(natPorts === undefined ? {} : { natPorts }) }
-  const ours = fieldsOf(predicted.bytes, options)
+function bothFields(
+  predicted: PredictedFrame,
+  captured: SeenFrame,
+  { natPorts = new Set(), tunnelPorts = new Set() }: Pick<CompareOptions, 'natPorts' | 'tunnelPorts'>,
+): readonly [readonly Field[], readonly Field[]] {
+  const ours = fieldsOf(predicted.bytes, { link: predicted.link, natPorts, tunnelPorts })
   const drawn = ours.filter(({ chance, at }) => chance === 'nat-port' && at + 2 <= captured.bytes.length).map(({ at }) => read16(captured.bytes, at))
-  return [ours, fieldsOf(captured.bytes, { link: captured.link, natPorts: new Set(drawn) })]
+  return [ours, fieldsOf(captured.bytes, { link: captured.link, natPorts: new Set(drawn), tunnelPorts })]
 }
 
 interface Sides {
@@ -248,7 +252,7 @@ function contradictions(pairs: readonly Pair[], options: CompareOptions): FrameD
   const ledger = new ChanceLedger()
   const found: FrameDifference[] = []
   for (const { predicted, captured, at } of pairs) {
-    const [ours, theirs] = bothFields(predicted, captured, options.natPorts)
+    const [ours, theirs] = bothFields(predicted, captured, options)
     const fields = ours.flatMap((field, i): FieldDifference[] => {
       const why = ledger.note(field, field.value, theirs[i].value, predicted)
       return why === undefined ? [] : [{ name: field.name, predicted: field.text, captured: `${theirs[i].text}: ${why}` }]

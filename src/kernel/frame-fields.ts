@@ -36,6 +36,8 @@ export interface FieldOptions {
   readonly link: 'ethernet' | 'none'
   /** Ports that NAT drew at random, of this frame's world: a field with such a port is chance. */
   readonly natPorts?: ReadonlySet<number>
+  /** Ports of VXLAN besides the two that everybody knows. */
+  readonly tunnelPorts?: ReadonlySet<number>
 }
 
 /** Layers that are taken apart; hostile bytes can nest thousands. */
@@ -55,7 +57,7 @@ interface Covered {
 type Draft = Omit<Field, 'checksum'> & { readonly covered?: Covered }
 
 export function fieldsOf(bytes: Uint8Array, options: FieldOptions): readonly Field[] {
-  const reader = new FieldReader(bytes, options.natPorts ?? new Set())
+  const reader = new FieldReader(bytes, options.natPorts ?? new Set(), options.tunnelPorts ?? new Set())
   if (options.link === 'none') reader.ip(0, bytes.length, { prefix: '', depth: 0 })
   else reader.ethernet(0, bytes.length, { prefix: '', depth: 0 })
   return reader.drafts.map(({ covered, ...field }) => (covered === undefined ? field : { ...field, checksum: checksumField(bytes, covered, reader.drafts) }))
@@ -99,10 +101,12 @@ class FieldReader {
   readonly drafts: Draft[] = []
   private readonly bytes: Uint8Array
   private readonly natPorts: ReadonlySet<number>
+  private readonly tunnelPorts: ReadonlySet<number>
 
-  constructor(bytes: Uint8Array, natPorts: ReadonlySet<number>) {
+  constructor(bytes: Uint8Array, natPorts: ReadonlySet<number>, tunnelPorts: ReadonlySet<number>) {
     this.bytes = bytes
     this.natPorts = natPorts
+    this.tunnelPorts = tunnelPorts
   }
 
   ethernet(at: number, end: number, layer: Layer): void {
@@ -163,6 +167,7 @@ class FieldReader {
   private transport(at: number, end: number, inside: Inside): void {
     if (inside.proto === PROTO_ICMP && end - at >= 8) this.icmp(at, end, inside)
     else if (inside.proto === PROTO_TCP && end - at >= 20) this.tcp(at, end, inside)
+    else if (inside.proto === PROTO_TCP && inside.quoted === true && end - at >= 8) this.tcpBeginning(at, end, inside.prefix)
     else if (inside.proto === PROTO_UDP && end - at >= 8) this.udp(at, end, inside)
     else if (inside.proto === PROTO_IPIP) this.ip(at, end, deeper(inside, 'inner.'))
     else this.rest(`${inside.prefix}payload`, at, end)
@@ -195,7 +200,7 @@ class FieldReader {
     const { bytes } = this
     const { prefix, pseudo, whole } = inside
     const [sport, dport] = [read16(bytes, at), read16(bytes, at + 2)]
-    const tunnel = (dport === PORT_LINUX || dport === PORT_IANA) && end - at >= 16 && (bytes[at + 8] & 0x08) !== 0
+    const tunnel = (dport === PORT_LINUX || dport === PORT_IANA || this.tunnelPorts.has(dport)) && end - at >= 16 && (bytes[at + 8] & 0x08) !== 0
     this.port(`${prefix}udp.sport`, at, tunnel ? 'vxlan-port' : undefined)
     this.port(`${prefix}udp.dport`, at + 2)
     this.word(`${prefix}udp.length`, at + 4, 2)
@@ -208,6 +213,14 @@ class FieldReader {
       return this.ethernet(at + 16, end, deeper(inside, 'inner.'))
     }
     if (sport === PORT_FLANNEL_UDP && dport === PORT_FLANNEL_UDP && bytes[at + 8] >>> 4 === 4) return this.ip(at + 8, end, deeper(inside, 'inner.'))
+    this.rest(`${prefix}payload`, at + 8, end)
+  }
+
+  /** Of a quotation that ends there (RFC 792: 64 bits). */
+  private tcpBeginning(at: number, end: number, prefix: string): void {
+    this.port(`${prefix}tcp.sport`, at)
+    this.port(`${prefix}tcp.dport`, at + 2)
+    this.word(`${prefix}tcp.sequence`, at + 4, 4, 'tcp-sequence')
     this.rest(`${prefix}payload`, at + 8, end)
   }
 

@@ -9,10 +9,10 @@ import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, Rule
 export type Judged = Pick<Sighting, 'frames' | 'error' | 'drops' | 'dropsWhy' | 'rules' | 'rulesWhy' | 'lost'>
 
 export function judge(name: string, prediction: Prediction, sighting: Judged): ProbeDocument {
-  const { request, natPorts, concurrent, outcome } = prediction
+  const { request, natPorts, tunnelPorts, concurrent, outcome } = prediction
   // the question's own packet may be wrong; whatever else is made, by either side, must be right
   const corrupt = request.packet !== undefined
-  const compared = compareFrames(prediction.frames, sighting.frames, { cold: request.cold, concurrent, natPorts, corrupt })
+  const compared = compareFrames(prediction.frames, sighting.frames, { cold: request.cold, concurrent, natPorts, tunnelPorts, corrupt })
   const drops = dropsOf(prediction.drops, sighting)
   const rules = rulesOf(prediction, sighting)
   const common = { ...headOf(name, prediction), error: sighting.error, disposition: outcome.disposition, drops, rules }

@@ -24,7 +24,15 @@ export function probeMessage(probe: LabProbe): Readonly<Record<string, unknown>>
     case 'icmp':
       return { ...common, ...ends, id: probe.id, sequence: probe.sequence, size: probe.size, df: probe.df }
     case 'tcp':
-      return { ...common, ...ends, sport: probe.sport, dport: probe.dport, size: probe.size ?? 0, df: probe.df ?? false, bytes: probe.syn === undefined ? '' : base64(probe.syn) }
+      return {
+        ...common,
+        ...ends,
+        sport: probe.sport,
+        dport: probe.dport,
+        size: probe.size ?? 0,
+        df: probe.df ?? false,
+        bytes: probe.syn === undefined ? '' : base64(probe.syn),
+      }
     case 'raw':
       return { ...common, bytes: base64(probe.packet) }
     case 'frame':

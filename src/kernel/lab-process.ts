@@ -5,7 +5,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { clearTimeout as stopTimer, setTimeout as startTimer } from 'node:timers'
 import { fileURLToPath } from 'node:url'
 
 /** The machine will not do what the lab asks of it; `fix` says what would help. */
@@ -88,19 +87,21 @@ export class Porter {
 
   /** One question at a time may be under way for each answer; they come in order. @throws LabError */
   async ask<Answer>(question: Readonly<Record<string, unknown>>, { timeoutMs = ANSWER_MS }: { readonly timeoutMs?: number } = {}): Promise<Answer> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) throw new LabError('the helper process has ended', this.complaint.trim())
     const answer = new Promise<Record<string, unknown>>((resolve, reject) => this.waiting.push({ resolve, reject }))
-    const timer = startTimer(() => {
+    let answered = false
+    AbortSignal.timeout(timeoutMs).addEventListener('abort', () => {
+      if (answered) return
       this.complaint += `no answer to "${String(question.op)}" in ${timeoutMs} ms`
       this.child.kill('SIGKILL')
-    }, timeoutMs)
+    })
     try {
-      if (this.child.exitCode !== null || this.child.signalCode !== null) throw new LabError('the helper process has ended', this.complaint.trim())
       this.child.stdin?.write(`${JSON.stringify(question)}\n`)
       const message = await answer
       if (typeof message.failure === 'string') throw new LabError(message.failure, typeof message.fix === 'string' ? message.fix : '')
       return message as Answer
     } finally {
-      stopTimer(timer)
+      answered = true
     }
   }
 
@@ -115,9 +116,8 @@ export class Porter {
   /** Resolves when the process is gone, and with it every namespace. */
   async stop(): Promise<void> {
     this.child.stdin?.end()
-    const timer = startTimer(() => this.child.kill('SIGKILL'), GOODBYE_MS)
+    AbortSignal.timeout(GOODBYE_MS).addEventListener('abort', () => this.child.kill('SIGKILL'))
     await this.ended
-    stopTimer(timer)
   }
 
   private answered(line: string): void {

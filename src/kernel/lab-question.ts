@@ -13,6 +13,7 @@ const TIMESTAMP = 0x00c0ffee
 const IP_ID = 0x4d2
 const INADDR_LOOPBACK = 0x7f000001
 const SYN_LENGTH = 60
+const TCP_HEADERS = 40
 
 /** undefined for what no process can send here. */
 export function labProbeOf(network: Network, prediction: Prediction, options: { readonly trace: boolean }): LabProbe | undefined {
@@ -28,6 +29,8 @@ export function labProbeOf(network: Network, prediction: Prediction, options: { 
   if (proto === 'icmp') return { ...common, kind: 'icmp', source: from, destination: target, id: ECHO_ID, sequence: 1, size, ttl, df }
   if (proto === 'udp') return { ...common, kind: 'udp', source: from, destination: target, sport, dport, size, ttl, df }
   const syn = synOf(network, prediction, { from, target })
+  // a client never sends more than a segment, and what is longer goes by a raw socket, which cuts nothing to pieces
+  if (!syn.dontFragment && size > syn.mtu) return undefined
   return {
     ...common,
     kind: 'tcp',
@@ -37,7 +40,7 @@ export function labProbeOf(network: Network, prediction: Prediction, options: { 
     dport,
     ttl,
     df,
-    syn,
+    syn: syn.bytes,
     ...(request.size === undefined ? {} : { size: request.size }),
   }
 }
@@ -50,7 +53,14 @@ export function framesEndNs({ frames }: Prediction): number {
   return frames.length === 0 ? 0 : Math.round((frames[frames.length - 1].timeNs - frames[0].timeNs) * PATIENCE)
 }
 
-function synOf(network: Network, { outcome, request }: Prediction, { from, target }: { readonly from: number; readonly target: number }): Uint8Array {
+interface Syn {
+  readonly bytes: Uint8Array
+  readonly dontFragment: boolean
+  /** Towards the peer. */
+  readonly mtu: number
+}
+
+function synOf(network: Network, { outcome, request }: Prediction, { from, target }: { readonly from: number; readonly target: number }): Syn {
   const packet = new Packet()
   Object.assign(packet, {
     etherType: ETHERTYPE_NONE,
@@ -73,5 +83,5 @@ function synOf(network: Network, { outcome, request }: Prediction, { from, targe
   packet.dontFragment = request.df || netns?.ipNoPmtuDisc === 0 ? 1 : 0
   packet.tcpMss = netns === undefined ? 0 : advertisedMss(netns, packet)
   packet.tcpWindow = initialWindow(packet.tcpMss)
-  return encodeIp(packet)
+  return { bytes: encodeIp(packet), dontFragment: packet.dontFragment === 1, mtu: packet.tcpMss + TCP_HEADERS }
 }

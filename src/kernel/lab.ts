@@ -79,7 +79,7 @@ export class KernelLab {
   }
 
   async send(probe: LabProbe): Promise<Sighting> {
-    const timeoutMs = (probe.predictedNs ?? 0) / 1e6 + 30_000
+    const timeoutMs = Math.ceil((probe.predictedNs ?? 0) / 1e6) + 30_000
     const message = await this.porter.ask<SightingMessage>({ op: 'send', ...probeMessage(probe) }, { timeoutMs })
     return sightingOf(message, SYMBOLS)
   }

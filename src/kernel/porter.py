@@ -75,19 +75,21 @@ class Drops:
     """kfree_skb on the CPU that the lab runs on."""
 
     def __init__(self, cpu):
-        call('mount', b'none', TRACING.encode(), b'tracefs', 0, None)
+        if not os.path.exists(TRACING + '/events'):
+            call('mount', b'none', TRACING.encode(), b'tracefs', 0, None)
         folder = TRACING + '/events/skb/kfree_skb/'
         with open(folder + 'format') as file:
             text = file.read()
-        self.fields = {name: (int(offset), int(size)) for name, offset, size in re.findall(r'field:[^;]*?(\w+);\s*offset:(\d+);\s*size:(\d+)', text)}
+        fields = re.findall(r'field:[^;]*?(\w+);\s*offset:(\d+);\s*size:(\d+)', text)
+        self.fields = {name: (int(offset), int(size)) for name, offset, size in fields}
         if 'reason' not in self.fields:
             raise OSError(0, 'this kernel gives no reasons of drops (Linux 5.17 does)')
         self.reasons = {int(number): name for number, name in re.findall(r'\{\s*(\d+),\s*"(\w+)"\s*\}', text)}
         with open(folder + 'id') as file:
             number = int(file.read())
         # type, size, config, period 1, sample_type, read_format, flags (use_clockid), wakeup, bp_type, config1..., clockid
-        attributes = bytearray(struct.pack('=IIQQQQQ', PERF_TYPE_TRACEPOINT, 112, number, 1, PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW, 0, 1 << 25))
-        attributes = attributes.ljust(112, b'\0')
+        wanted = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_RAW
+        attributes = bytearray(struct.pack('=IIQQQQQ', PERF_TYPE_TRACEPOINT, 112, number, 1, wanted, 0, 1 << 25).ljust(112, b'\0'))
         struct.pack_into('=i', attributes, 92, time.CLOCK_MONOTONIC)
         buffer = ctypes.create_string_buffer(bytes(attributes), 112)
         call_number = SYSCALL_PERF_EVENT_OPEN.get(os.uname().machine)
@@ -149,7 +151,8 @@ class Ring:
     def __init__(self, blocks):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
-        self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack('=7I', BLOCK, blocks, 2048, blocks * (BLOCK // 2048), RETIRE_MS, 0, 0))
+        request = struct.pack('=7I', BLOCK, blocks, 2048, blocks * (BLOCK // 2048), RETIRE_MS, 0, 0)
+        self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
         self.map = mmap.mmap(self.socket.fileno(), BLOCK * blocks)
         self.blocks, self.block = blocks, 0
         self.lost()
@@ -176,7 +179,8 @@ class Ring:
             for _ in range(count):
                 step, seconds, nanoseconds, captured, _, flags, mac = struct.unpack_from('=6IH', self.map, at)
                 ifindex, hardware, kind = struct.unpack_from('=iHB', self.map, at + 52)
-                frames.append((seconds * 1000000000 + nanoseconds, ifindex, kind, hardware, self.map[at + mac:at + mac + captured], bool(flags & TP_STATUS_CSUMNOTREADY)))
+                data, partial = self.map[at + mac:at + mac + captured], bool(flags & TP_STATUS_CSUMNOTREADY)
+                frames.append((seconds * 1000000000 + nanoseconds, ifindex, kind, hardware, data, partial))
                 at += step
             # the count stays in the block until the kernel opens it anew
             struct.pack_into('=I', self.map, base + 12, 0)
@@ -281,6 +285,7 @@ IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 class Namespace:
     def __init__(self, lab, plan):
         self.lab, self.plan, self.name, self.netns = lab, plan, plan['name'], plan['netns']
+        self.bridges = {line.split()[2] for line in plan['devices'] if ' type bridge ' in line}
         self.tuns, self.listening, self.indexes, self.ring, self.talk, self.trace = {}, [], {}, None, None, None
         self.touched, self.last_state = True, None
         call('unshare', CLONE_NEWNET)
@@ -337,6 +342,8 @@ class Namespace:
 
     def make_devices(self):
         self.enter()
+        # behind the cards: the order of the devices is that in which an address is looked for (inet_select_addr)
+        self.make_tuns()
         self.batch('ip', self.plan['devices'])
 
     def settle(self):
@@ -426,7 +433,8 @@ class Namespace:
 
     def state(self, neighbours, stations):
         """Exactly these dynamic entries. As entries learned elsewhere neighbours count towards no limit of the machine (neigh_alloc)."""
-        self._replace(socket.AF_INET, {(self.devices.get(device, 0), socket.inet_aton(address)): (NUD[state], mac_bytes(mac)) for device, address, mac, state in neighbours})
+        known = [(self.devices.get(device, 0), socket.inet_aton(address), NUD[state], mac_bytes(mac)) for device, address, mac, state in neighbours]
+        self._replace(socket.AF_INET, {(ifindex, address): (state, mac) for ifindex, address, state, mac in known})
         if any('type bridge ' in line or ' type vxlan ' in line for line in self.plan['devices']):
             self._replace(AF_BRIDGE, {(self.devices.get(device, 0), mac_bytes(mac)): (NUD['reachable'], b'') for device, mac in stations})
 
@@ -437,7 +445,8 @@ class Namespace:
             if state & NUD_LASTING or flags & NTF_PROXY:
                 continue
             key = (ifindex, attributes.get(NDA_LLADDR if bridged else NDA_DST, b''))
-            if not bridged and left.get(key) == (state, attributes.get(NDA_LLADDR, b'')):
+            # a bridge's DNAT goes by the header that an entry has kept since a packet was sent to it (hh_cache): a new one has none
+            if not bridged and self.indexes.get(ifindex) not in self.bridges and left.get(key) == (state, attributes.get(NDA_LLADDR, b'')):
                 del left[key]
                 continue
             where = (NTF_MASTER if NDA_MASTER in attributes else NTF_SELF) if bridged else 0
@@ -509,8 +518,9 @@ class Lab:
             try:
                 call('unshare', CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET)
             except OSError as error:
-                raise Failure('no network namespace can be made here: %s' % error.strerror,
-                              'Run as root (in a container: with CAP_SYS_ADMIN), or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0.')
+                fix = ('Run as root (in a container: with CAP_SYS_ADMIN), or allow user namespaces: '
+                       'sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0.')
+                raise Failure('no network namespace can be made here: %s' % error.strerror, fix)
             for file, text in (('setgroups', 'deny'), ('uid_map', '0 %d 1' % outer_user), ('gid_map', '0 %d 1' % outer_group)):
                 with open('/proc/self/' + file, 'w') as out:
                     out.write(text)
@@ -522,12 +532,11 @@ class Lab:
         except OSError as error:
             raise Failure('nothing can be mounted here: %s' % error.strerror, 'Run as root with CAP_SYS_ADMIN.')
         os.mkdir(RUN_DIRECTORY)
-        with open('/proc/sys/net/ipv6/conf/all/disable_ipv6', 'w') if os.path.exists('/proc/sys/net/ipv6') else open(os.devnull, 'w') as file:
-            try:
-                file.write('1')
-                file.flush()
-            except OSError:
-                raise Failure('the settings under /proc/sys cannot be written here', 'Mount /proc/sys read-write (a container: --privileged).')
+        try:
+            with open('/proc/sys/net/ipv4/ip_forward', 'w') as file:
+                file.write('0')
+        except OSError:
+            raise Failure('the settings under /proc/sys cannot be written here', 'Mount /proc/sys read-write (a container: --privileged).')
         self.base = os.open('/proc/self/ns/net', os.O_RDONLY | os.O_CLOEXEC)
         return {'userNamespace': self.user_namespace, 'pid': os.getpid()}
 
@@ -570,7 +579,6 @@ class Lab:
             if namespace.netns:
                 self.by_netns[namespace.netns] = namespace
             namespace.settings(one['settings'], True)
-            namespace.make_tuns()
         call('setns', self.base, CLONE_NEWNET)
         status, _, stderr = command(['ip', '-batch', '-'], '\n'.join(plan['cables']) + '\n')
         if status != 0:
@@ -655,7 +663,8 @@ class Lab:
             # the end of its connection is no part of the next probe
             self.watch(0, [])
             self.traced([])
-        return {'frames': self.ordered(frames, start), 'error': error, 'lost': lost, 'drops': drops, 'dropsWhy': self.drops_why, 'rules': rules, 'rulesWhy': rules_why}
+        seen = {'frames': self.ordered(frames, start), 'error': error, 'lost': lost}
+        return {**seen, 'drops': drops, 'dropsWhy': self.drops_why, 'rules': rules, 'rulesWhy': rules_why}
 
     def drain(self):
         """What came of the probe before, such as the reset of its connection, is no part of this one."""
@@ -676,8 +685,9 @@ class Lab:
                 ports.add(struct.unpack_from('!H', packet, at + 2)[0])
         opened = []
         for namespace in self.by_netns.values():
-            wanted = [{'proto': one['proto'], 'address': one['address'], 'port': port} for one in namespace.plan['sockets']['ranges'] for port in ports if one['first'] <= port <= one['last']]
-            wanted += [{'proto': one['proto'], 'address': '0.0.0.0', 'port': one['port']} for one in ask['listen'] if one['netns'] == namespace.netns]
+            wanted = [{'proto': one['proto'], 'address': one['address'], 'port': port}
+                      for one in namespace.plan['sockets']['ranges'] for port in ports if one['first'] <= port <= one['last']]
+            wanted += [{**one, 'address': '0.0.0.0'} for one in ask['listen'] if one['netns'] == namespace.netns]
             if wanted:
                 namespace.enter()
                 opened.append((namespace, namespace.open(wanted)))
@@ -794,8 +804,9 @@ class Lab:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.connect((socket.inet_ntoa(packet[16:20]), 9))
             source = socket.inet_aton(s.getsockname()[0])
-        segment = packet[header:header + at] + b'\0\0' + packet[header + at + 2:]
-        total = checksum(source + packet[16:20] + struct.pack('!HH', packet[9], len(segment)) + segment + b'\0' * (len(segment) % 2))
+        # as much wrong as it was before (RFC 1624)
+        was = struct.unpack_from('!H', packet, header + at)[0]
+        total = checksum(struct.pack('!H', ~was & 0xFFFF) + source)
         return packet[:12] + source + packet[16:header + at] + struct.pack('!H', total or 0xFFFF) + packet[header + at + 2:]
 
     def watch(self, seconds, frames, client=None):
@@ -838,7 +849,8 @@ class Lab:
                 if device == '' or when < start - 1000000 or (loopback and kind == PACKET_OUTGOING):
                     continue
                 data = completed(data) if partial else data
-                found.append((latest, netns, place, [netns, device, 1 if kind == PACKET_OUTGOING else 0, latest - start, 1 if hardware in ETHERNET else 0, base64.b64encode(data).decode()]))
+                out, ethernet = (1 if kind == PACKET_OUTGOING else 0), (1 if hardware in ETHERNET else 0)
+                found.append((latest, netns, place, [netns, device, out, latest - start, ethernet, base64.b64encode(data).decode()]))
         found.sort(key=lambda row: row[:3])
         return [row[3] for row in found]
 
@@ -867,7 +879,8 @@ class Lab:
                     return None, 'TRACE: %s' % stderr.strip()
             # a terminal, so that it writes line by line
             terminal, far = os.openpty()
-            child = subprocess.Popen(['xtables-monitor', '--trace'], stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.DEVNULL, env=ENVIRONMENT, preexec_fn=die_with_parent)
+            child = subprocess.Popen(['xtables-monitor', '--trace'], stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.DEVNULL,
+                                     env=ENVIRONMENT, preexec_fn=die_with_parent)
             os.close(far)
             os.set_blocking(terminal, False)
             self.children.append(child)
@@ -919,7 +932,8 @@ class Lab:
         self.known(ask).enter()
         with open(ask['log'], 'ab') as log:
             try:
-                child = subprocess.Popen(ask['command'], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT, preexec_fn=die_with_parent)
+                child = subprocess.Popen(ask['command'], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT,
+                                         preexec_fn=die_with_parent)
             except OSError as error:
                 raise Failure('%s: %s' % (ask['command'][0], error.strerror))
         self.children.append(child)
@@ -972,7 +986,8 @@ class Client:
                 frames.extend(namespace.take())
             for namespace, (_, _, _, _, data, _) in reversed(frames):
                 header = 14 + (data[14] & 15) * 4 if len(data) > 54 else 0
-                if namespace.netns == self.netns and header and data[12:14] == b'\x08\x00' and data[23] == 6 and data[header:header + 2] == port and data[header + 13] == ACK:
+                ours = namespace.netns == self.netns and header and data[12:14] == b'\x08\x00' and data[23] == 6
+                if ours and data[header:header + 2] == port and data[header + 13] == ACK:
                     return self.oversized(data[14:14 + struct.unpack_from('!H', data, 16)[0]], header - 14)
             time.sleep(0.001)
 
@@ -1005,7 +1020,7 @@ class TunProxy:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.bind((spec['address'], spec['port']))
-        routes = [(route['base'], 0xFFFFFFFF << (32 - route['length']) & 0xFFFFFFFF, route['nextHop'], route['port']) for route in spec['routes']]
+        routes = [(one['base'], 0xFFFFFFFF << (32 - one['length']) & 0xFFFFFFFF, one['nextHop'], one['port']) for one in spec['routes']]
         self.proxy = Proxy(struct.unpack('!I', socket.inet_aton(spec['tunAddress']))[0], spec['tunMtu'], routes)
 
     def handlers(self):

@@ -47,6 +47,8 @@ export interface Prediction {
   readonly rules: readonly RuleTaken[]
   /** Ports that NAT drew at random. */
   readonly natPorts: ReadonlySet<number>
+  /** Ports to which VXLAN went, after all rewriting. */
+  readonly tunnelPorts: ReadonlySet<number>
   /** Several packets are under way at once. */
   readonly concurrent: boolean
   /** Virtual time from the question to its end, nanoseconds. */
@@ -68,6 +70,7 @@ export function predict(network: Network, request: TraceRequest): Prediction | r
     drops: dropsOf(network, numbers),
     rules: rulesOf(network, numbers),
     natPorts: natPortsOf(network),
+    tunnelPorts: tunnelPortsOf(network),
     concurrent: isConcurrent(network, request),
     durationNs: Math.max(last, trace.stepCount === 0 ? 0 : trace.stepTimes[trace.stepCount - 1]) - (trace.stepCount === 0 ? 0 : trace.stepTimes[0]),
   }
@@ -142,6 +145,14 @@ function rulesOf(network: Network, numbers: Int32Array): RuleTaken[] {
     })
   }
   return taken
+}
+
+function tunnelPortsOf({ world: { trace } }: Network): ReadonlySet<number> {
+  const ports = new Set<number>()
+  for (const outermost of trace.framePackets.slice(0, trace.frameCount)) {
+    for (let packet: Packet | null = outermost; packet !== null; packet = packet.inner) if (packet.vni >= 0) ports.add(packet.dport)
+  }
+  return ports
 }
 
 /** Ports that a rewriting chose, where a rule of the netns bids it choose at random. */

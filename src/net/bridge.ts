@@ -177,13 +177,13 @@ function bridgeAfterDnat(packet: Packet, port: BridgePort): boolean {
   if (error === 0 && result.type === RTN_UNICAST && result.device === device && device.netns.ipForward === 1) {
     const target = result.gateway === 0 ? packet.dst : result.gateway
     const neighbour = neighbourMac(device, target)
-    if (neighbour !== null) {
+    if (neighbour !== null && neighbour.headerCached === 1) {
       packet.dstMacHigh = neighbour.macHigh
       packet.dstMacLow = neighbour.macLow
       packet.packetType = PACKET_HOST
       return true
     }
-    // br_nf_pre_routing_finish_bridge: the bridge device asks for the MAC and takes the frame up again in bridgeTransmit
+    // br_nf_pre_routing_finish_bridge: without a cached header the bridge device makes one, asks for the MAC, and takes the frame up again in bridgeTransmit
     packet.bridgedDnat = 1
     packet.arpSenderMacHigh = packet.srcMacHigh
     packet.arpSenderMacLow = packet.srcMacLow
@@ -223,12 +223,12 @@ function handleFrameFinish(packet: Packet, port: BridgePort): void {
   const out = bridge.portOf(slot) as BridgePort
   if (out === port && port.hairpin === 0) {
     note(packet, bridge, port, BRIDGE_SAME_PORT, out, bridge.isPermanent(slot))
-    dropPacket(bridge.device.netns, packet, DENIED, REASON_OTHERHOST, 'the bridge does not send a frame back out of the port it came in by (hairpin is off)')
+    dropPacket(bridge.device.netns, packet, DENIED, REASON_NONE, 'the bridge does not send a frame back out of the port it came in by (hairpin is off)')
     return
   }
   note(packet, bridge, port, BRIDGE_FORWARD, out, bridge.isPermanent(slot))
   if (mayDeliver(port, out)) forward(packet, bridge, out, 0)
-  else dropPacket(bridge.device.netns, packet, DENIED, REASON_OTHERHOST, 'both ports of the bridge are isolated')
+  else dropPacket(bridge.device.netns, packet, DENIED, REASON_NONE, 'both ports of the bridge are isolated')
 }
 
 /** br_dev_xmit: the host sends by the bridge device. */
@@ -291,7 +291,7 @@ function locateStation(packet: Packet, bridge: Bridge): number {
 function floodUnknown(packet: Packet, bridge: Bridge, from: BridgePort | null): void {
   const netns = bridge.device.netns
   const copies = flood(packet, bridge, from)
-  if (copies === 0) dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'no port of the bridge leads to the MAC of the frame')
+  if (copies === 0) dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_NO_TX_TARGET, 'no port of the bridge leads to the MAC of the frame')
 }
 
 /**

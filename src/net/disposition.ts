@@ -83,6 +83,9 @@ export const REASONS = [
   'UNICAST_IN_L2_MULTICAST',
   'PKT_TOO_SMALL',
   'IP_TUNNEL_ECN',
+  'TCP_FLAGS',
+  'TCP_RESET',
+  'NO_TX_TARGET',
 ] as const
 
 export type ReasonWord = (typeof REASONS)[number]
@@ -121,3 +124,6 @@ export const REASON_FULL_RING = 30
 export const REASON_UNICAST_IN_L2_MULTICAST = 31
 export const REASON_PKT_TOO_SMALL = 32
 export const REASON_IP_TUNNEL_ECN = 33
+export const REASON_TCP_FLAGS = 34
+export const REASON_TCP_RESET = 35
+export const REASON_NO_TX_TARGET = 36

@@ -3,8 +3,7 @@
  * The lookup: rules, tables, longest prefix, metric, scope, multipath. What a packet that comes in or goes out is asked beyond it
  * stands in route-input.ts and route-output.ts. Source: net/ipv4/fib_rules.c, fib_trie.c, fib_semantics.c.
  */
-import type { Packet } from '../wire/packet.js'
-import { PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
+import { isFragment, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import { RouteTable, type Route, type RoutingRule } from './fib-table.js'
 import { flowHash } from './flow-hash.js'
@@ -267,7 +266,8 @@ export function fromPacket(flow: Flow, packet: Packet): void {
   flow.tos = packet.tos & 0x1c
   flow.mark = packet.mark
   flow.proto = packet.proto
-  const ports = packet.proto === PROTO_UDP || packet.proto === PROTO_TCP
+  // a fragment's are not looked at (__skb_flow_dissect)
+  const ports = (packet.proto === PROTO_UDP || packet.proto === PROTO_TCP) && !isFragment(packet)
   flow.sport = ports ? packet.sport : 0
   flow.dport = ports ? packet.dport : 0
   flow.scope = 0

@@ -6,9 +6,10 @@
 import { ETHERTYPE_ARP, ipHeaderLength, isFragment, type Packet } from '../wire/packet.js'
 import { CORRUPT, REASON_DUP_FRAG, REASON_FRAG_REASM_TIMEOUT } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
-import { inetAddrType, RTN_LOCAL } from './fib.js'
+import { RouteResult, RTN_LOCAL } from './fib.js'
 import { icmpSend, ICMP_EXC_FRAGTIME, ICMP_TIME_EXCEEDED } from './icmp.js'
 import type { Netns, World } from './netns.js'
+import { routeInput } from './route-input.js'
 import { STEP_DEFRAGMENT } from './trace.js'
 
 /** enum ip_defrag_users: datagrams of different users never mix. */
@@ -180,13 +181,21 @@ function note(netns: Netns, packet: Packet, queue: FragmentQueue, complete: numb
   if (trace.on === 1) trace.note(STEP_DEFRAGMENT, complete, netns, packet, queue.received, complete, packet.fragMaxSize, queue.user)
 }
 
+const EXPIRED_ROUTE = new RouteResult()
+
+/** It is for this host, by the route from where it came in; over lo, where no route is asked for otherwise, its own source is a martian. */
+function isExpected(netns: Netns, first: Packet): boolean {
+  if (first.inDevice < 0) return false
+  const device = netns.world.devices[first.inDevice]
+  return routeInput(netns, first, device.port === null ? device : device.port.bridge.device, EXPIRED_ROUTE) === 0 && EXPIRED_ROUTE.type === RTN_LOCAL
+}
+
 /** ip_expire: the time is over; the sender is told when its first fragment is here and the datagram was for us. */
 export function fragmentTimerFired(world: World, index: number): void {
   const { netns, queue } = world.fragmentQueues[index]
   if (!netns.fragments.remove(queue)) return
   const first = queue.pieces[0]
-  const local = queue.user === DEFRAG_LOCAL_DELIVER || inetAddrType(netns, first.dst, null) === RTN_LOCAL
-  if (first.fragmentOffset === 0 && local && first.etherType !== ETHERTYPE_ARP) icmpSend(netns, first, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0)
+  if (first.fragmentOffset === 0 && first.etherType !== ETHERTYPE_ARP && isExpected(netns, first)) icmpSend(netns, first, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0)
   for (let i = 0; i < queue.pieces.length; i++) {
     dropPacket(netns, queue.pieces[i], CORRUPT, REASON_FRAG_REASM_TIMEOUT, 'the other fragments of the datagram did not come within 30 s')
   }

@@ -52,6 +52,8 @@ export class Neighbour {
   /** Last change of MAC or state. */
   updatedNs = -Infinity
   probes = 0
+  /** 1: a packet has been sent to it, and its link-layer header is kept (hh_cache); who is known and was never sent to has none. */
+  headerCached = 0
   /** Timers that are of no use any more carry an older number. */
   timer = 0
   queue: Packet[] | null = null
@@ -120,6 +122,7 @@ export function neighbourOutput(packet: Packet, device: Device, address: number)
   }
   if ((state & NUD_SENDABLE) !== 0) {
     if (state === NUD_STALE) startDelay(neighbour)
+    neighbour.headerCached = 1
     sendToNeighbour(packet, device, neighbour.macHigh, neighbour.macLow)
     return
   }
@@ -231,6 +234,7 @@ export function neighbourUpdate(neighbour: Neighbour, macHigh: number, macLow: n
   const queue = neighbour.queue
   neighbour.queue = null
   if (queue === null) return
+  neighbour.headerCached = 1
   for (let i = 0; i < queue.length; i++) {
     if (neighbour.state === NUD_STALE) startDelay(neighbour)
     sendToNeighbour(queue[i], neighbour.device, macHigh, macLow)

@@ -3,7 +3,7 @@
  * The route of a packet that came in, and the checks on where it says it is from: martians, rp_filter, accept_local.
  * Source: net/ipv4/route.c (ip_route_input_slow), fib_frontend.c (fib_validate_source), xt_rpfilter.
  */
-import type { Packet } from '../wire/packet.js'
+import { isFragment, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import {
   EHOSTUNREACH,
@@ -109,9 +109,11 @@ function reverseLookup(netns: Netns, packet: Packet, device: Device, out: Device
   flow.src = packet.dst
   flow.tos = packet.tos & 0x1c
   flow.mark = device.srcValidMark === 1 ? packet.mark : 0
-  flow.proto = 0
-  flow.sport = 0
-  flow.dport = 0
+  // only rules that ask for protocol or ports look at them (fib4_rules_early_flow_dissect), the other way round
+  const ports = (packet.proto === PROTO_UDP || packet.proto === PROTO_TCP) && !isFragment(packet)
+  flow.proto = packet.proto
+  flow.sport = ports ? packet.dport : 0
+  flow.dport = ports ? packet.sport : 0
   flow.scope = 0
   flow.iif = out ?? netns.loopback
   flow.oif = null

@@ -23,7 +23,7 @@ import {
 } from '../wire/packet.js'
 import type { Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
-import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_TCP_CSUM } from './disposition.js'
+import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_TCP_CSUM, REASON_TCP_FLAGS, REASON_TCP_RESET } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { RouteResult } from './fib.js'
 import { outputMtu, routeOutputFrom } from './route-output.js'
@@ -101,16 +101,28 @@ export function tcpReceive(packet: Packet, device: Device): void {
     return
   }
   const listener = netns.sockets.find(PROTO_TCP, packet.dst, packet.dport)
-  const opening = (packet.tcpFlags & (TCP_SYN | TCP_ACK | TCP_RST)) === TCP_SYN
-  if (listener < 0 || (!opening && !netns.sockets.isAccepted(packet))) {
+  if (listener < 0) {
     if ((packet.tcpFlags & TCP_RST) === 0) sendReset(netns, packet)
     dropPacket(netns, packet, NO_SOCKET, REASON_NO_SOCKET, 'nothing listens on the TCP port', packet.dport)
+    return
+  }
+  const opening = (packet.tcpFlags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) === TCP_SYN
+  if (!opening && !netns.sockets.isAccepted(packet)) {
+    refuseStranger(netns, packet)
     return
   }
   netns.sockets.accept(packet)
   if (opening) answerSyn(netns, packet)
   else if (packet.payloadLength > 0) answerData(netns, packet)
   deliver(netns, packet, listener)
+}
+
+/** tcp_rcv_state_process in LISTEN: an acknowledgement of nothing is reset, what opens nothing is not answered at all. */
+function refuseStranger(netns: Netns, packet: Packet): void {
+  const flags = packet.tcpFlags
+  if ((flags & (TCP_ACK | TCP_RST)) === TCP_ACK) sendReset(netns, packet)
+  const reason = (flags & (TCP_ACK | TCP_RST)) === TCP_RST ? REASON_TCP_RESET : REASON_TCP_FLAGS
+  dropPacket(netns, packet, NO_SOCKET, reason, 'the port listens, and the segment opens no connection', packet.dport)
 }
 
 /** A segment back to the sender of this one: addresses and ports turned round. */

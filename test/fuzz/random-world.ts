@@ -7,7 +7,9 @@
 import { formatIp, ip, type Ip } from '../../src/base/ip.js'
 import { Draw } from './draw.js'
 import { rawPacket, type RawPacket } from './random-packets.js'
-import { ipsetCommands, iptablesCommands, ipCommands, sysctlsOf, type Surroundings } from './random-rules.js'
+import { ipCommands, iptablesCommands, sysctlsOf } from './random-rules.js'
+import { ipsetCommands } from './random-sets.js'
+import type { Surroundings } from './surroundings.js'
 
 export interface SegmentDraft {
   readonly name: string

@@ -62,9 +62,7 @@ describe.each([...networks.keys()])('the plan of %s', (name) => {
   })
 
   it('makes every device once, with an index that no other has', () => {
-    const made = plan.namespaces.flatMap((one) =>
-      one.devices.filter((line) => line.startsWith('link add')).map((line) => `${one.name} ${line.split(' ')[2]}`),
-    )
+    const made = plan.namespaces.flatMap((one) => one.devices.filter((line) => line.startsWith('link add')).map((line) => `${one.name} ${line.split(' ')[2]}`))
     for (const cable of plan.cables) {
       for (const [, device, namespace] of cable.matchAll(/(?:link add|peer name) (\S+) .*?netns (\S+)/g)) made.push(`${namespace} ${device}`)
     }
@@ -117,12 +115,21 @@ describe.each([...networks.keys()])('the plan of %s', (name) => {
 })
 
 describe('one netns', () => {
-  const eth0 = { kind: 'nic', name: 'eth0', mtu: 1500, mac: 2, up: true, segment: 's0', addresses: [{ address: ip('10.0.0.1'), length: 24, scope: 'global' }] } as const
+  const eth0 = {
+    kind: 'nic',
+    name: 'eth0',
+    mtu: 1500,
+    mac: 2,
+    up: true,
+    segment: 's0',
+    addresses: [{ address: ip('10.0.0.1'), length: 24, scope: 'global' }],
+  } as const
   const host: Dataplane = { ...EMPTY_DATAPLANE, netns: 'a/b', devices: [eth0] }
 
   it('routes: gateways last, scopes that the tool would guess are said, the kernel’s own left to it', () => {
     const text =
-      'default via 10.0.0.254 dev eth0 \n10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.1 \n10.1.0.0/16 dev eth0 \n10.2.0.0/16 dev eth0 scope link \n' +
+      'default via 10.0.0.254 dev eth0 \n10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.1 \n' +
+      '10.1.0.0/16 dev eth0 \n10.2.0.0/16 dev eth0 scope link \n' +
       'blackhole 10.3.0.0/16 proto bird \n10.4.0.0/16 via 10.0.0.9 dev eth0 metric 7 onlink mtu lock 1400 \n' +
       '10.5.0.0/16 \n\tnexthop via 10.0.0.7 dev eth0 weight 2 \n\tnexthop via 10.0.0.8 dev eth0 weight 1 onlink \n'
     const { routes, problems } = parseRoutes(text, PLACE)
@@ -159,7 +166,10 @@ describe('one netns', () => {
       { mac: 0x020000000001, device: 'v0', master: 'br0', state: 'permanent' },
       { mac: 0x020000000002, device: 'v0', master: 'br0', state: 'static' },
     ]
-    expect(fdbLines({ ...host, devices, fdb })).toEqual(['fdb replace 02:00:00:00:00:01 dev v0 master local', 'fdb replace 02:00:00:00:00:02 dev v0 master static'])
+    expect(fdbLines({ ...host, devices, fdb })).toEqual([
+      'fdb replace 02:00:00:00:00:01 dev v0 master local',
+      'fdb replace 02:00:00:00:00:02 dev v0 master static',
+    ])
   })
 
   it('names are files’ names, and differ where netsim’s do', () => {
@@ -181,7 +191,12 @@ describe('one netns', () => {
   })
 
   it('settings: the kernel’s defaults, then forwarding, then what the owner says, and lo like a new device', () => {
-    const sysctls = { 'net.ipv4.ip_forward': 1, 'net.ipv4.conf.default.rp_filter': 2, 'net.ipv4.conf.all.accept_redirects': 0, 'net.ipv4.conf.eth0.forwarding': 0 }
+    const sysctls = {
+      'net.ipv4.ip_forward': 1,
+      'net.ipv4.conf.default.rp_filter': 2,
+      'net.ipv4.conf.all.accept_redirects': 0,
+      'net.ipv4.conf.eth0.forwarding': 0,
+    }
     const network = { specs: [{ dataplane: { ...host, sysctls }, role: 0 }], segments: [], proxies: [], world: networkOf(EXAMPLE_TEXT).world }
     const { settings, deviceSettings } = namespaceOf(buildPlan(network, OPTIONS, NOTHING_LACKS), 'a/b')
     const last = (key: string): number => settings.lastIndexOf(`${key} = `)
@@ -236,7 +251,10 @@ describe('the warm state', () => {
   // 10.1.15.0 is flannel0's: its host answers for it on docker0 too (arp_ignore 0)
   it('each pod knows its bridge, each bridge its pods, each host its neighbours on the segment', () => {
     const known = (netns: string, device: string): string[] =>
-      state.neighbours.filter((entry) => entry[0] === netns && entry[1] === device).map((entry) => `${entry[2]} ${entry[4]}`).sort()
+      state.neighbours
+        .filter((entry) => entry[0] === netns && entry[1] === device)
+        .map((entry) => `${entry[2]} ${entry[4]}`)
+        .sort()
     expect(known('default/pod-a', 'eth0')).toEqual(['10.1.15.0 reachable', '10.1.15.1 reachable', '10.1.15.3 reachable'])
     expect(known('host-a', 'docker0')).toEqual(['10.1.15.2 reachable', '10.1.15.3 reachable'])
     expect(known('host-a', 'eth0')).toEqual(['192.168.0.200 reachable', '192.168.0.254 reachable'])
@@ -278,7 +296,10 @@ describe('messages', () => {
       bytes: 'AQID',
     })
     const told = { error: '', dropsWhy: '', rules: null, rulesWhy: 'not asked for', lost: 0 }
-    const { frames, drops } = sightingOf({ ...told, frames: [['n1', 'eth0', 1, 70, 1, 'AQID']], drops: [['NETFILTER_DROP', '0000000000000000', 1, 50]] }, new KernelSymbols())
+    const { frames, drops } = sightingOf(
+      { ...told, frames: [['n1', 'eth0', 1, 70, 1, 'AQID']], drops: [['NETFILTER_DROP', '0000000000000000', 1, 50]] },
+      new KernelSymbols(),
+    )
     expect(frames).toEqual([{ netns: 'n1', device: 'eth0', direction: 'tx', timeNs: 70, link: 'ethernet', bytes: Uint8Array.of(1, 2, 3) }])
     expect(drops).toEqual([{ reason: 'NETFILTER_DROP', location: '', certain: true, timeNs: 50 }])
   })

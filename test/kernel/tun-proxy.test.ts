@@ -41,9 +41,19 @@ describe.skipIf(!havePython)('the proxy of the lab (skipped without python3)', (
     const sent = `4500001c000140003f1104ca0a010f020a011403${pattern(8)}`
     const icmp = `4500003800000000080180c20a010f000a010f020300a09f00000000${C.slice(0, 56)}`
     expect(run([['tun', A]])).toEqual([['send', sent, '192.168.0.200', 8285]])
-    expect(run([['tun', patched(A, 8, '01')], ['udp', patched(A, 8, '01')]])).toEqual([null, null])
+    expect(
+      run([
+        ['tun', patched(A, 8, '01')],
+        ['udp', patched(A, 8, '01')],
+      ]),
+    ).toEqual([null, null])
     expect(run([['tun', C]])).toEqual([['icmp', icmp]])
-    expect(run([['tun', patched(C, 9, '01')], ['tun', patched(C, 6, '2001')]])).toEqual([null, null])
+    expect(
+      run([
+        ['tun', patched(C, 9, '01')],
+        ['tun', patched(C, 6, '2001')],
+      ]),
+    ).toEqual([null, null])
     expect(run([['tun', patched(C, 8, '01')]])[0]?.[0]).toBe('icmp')
     const check = (before: string): string => String(run([['udp', patched(A, 10, before)]])[0]).slice(20, 24)
     expect(['44ca', 'feff', 'ffff', 'ff12'].map(check)).toEqual(['45ca', '0000', '0100', '0013'])
@@ -51,13 +61,21 @@ describe.skipIf(!havePython)('the proxy of the lab (skipped without python3)', (
     expect(String(run([['udp', long]])[0])).toMatch(/^45000640/)
     expect(String(run([['udp', long]])[0])).toHaveLength(1472 * 2)
     expect(String(run([['udp', patched(A, 8, '00')]])[0]).slice(16, 18)).toBe('ff')
-    expect(run([['udp', A.slice(0, 38)], ['tun', A.slice(0, 38)]])).toEqual([null, null])
+    expect(
+      run([
+        ['udp', A.slice(0, 38)],
+        ['tun', A.slice(0, 38)],
+      ]),
+    ).toEqual([null, null])
   })
 
   it('and what netsim’s model gives, on any packets in a row', () => {
     const prng = new Prng(20)
     const draw = (below: number): number => (prng.nextInt32() >>> 0) % below
-    const routes = Array.from({ length: 5 }, (_, i) => [(0x0a010000 | (i << 8)) >>> 0, i === 4 ? 0xffff0000 : 0xffffff00, `192.168.0.${i + 1}`, 8285 + i] as const)
+    const routes = Array.from(
+      { length: 5 },
+      (_, i) => [(0x0a010000 | (i << 8)) >>> 0, i === 4 ? 0xffff0000 : 0xffffff00, `192.168.0.${i + 1}`, 8285 + i] as const,
+    )
     const model = new UdpProxy(ip('10.1.15.0'), 1472)
     for (const [base, mask, nextHop, port] of routes) {
       if (mask === 0xffffff00) model.setRoute(cidr(base | 0, 24), ip(nextHop), port)

@@ -29,6 +29,7 @@ const CHANCE_WORDS: Readonly<Record<Chance, string>> = {
   'tcp-timestamp': 'TCP’s timestamps',
   'vxlan-port': 'the source port of a VXLAN packet',
   'nat-port': 'a port that NAT draws at random (`--random`, `--random-fully`)',
+  'icmp-time': 'the times of an ICMP timestamp reply, which are those of a clock',
 }
 
 const list = (label: string, words: Iterable<string>): string => wrapped(`- **${label}**: ${[...words].join(', ')}.`)

@@ -58,7 +58,10 @@ describe.skipIf(process.getuid?.() !== 0)('the lab makes what a Dataplane says (
     const listen = kit.dataplanes.map(({ netns }) => ({ netns, proto: 'udp' as const, port: CLIENT_PORT }))
     for (const netns of kit.world.netns) netns.sockets.open(PROTO_UDP, CLIENT_PORT)
     const specs = kit.dataplanes.map((dataplane) => ({ dataplane: withChecksums(dataplane), role: 0 }))
-    const lab = await KernelLab.start({ specs, segments: [], world: kit.world, proxies: [] }, { prefix: `netsim-test-${process.pid}-`, icmpRateLimit: 'kernel' })
+    const lab = await KernelLab.start(
+      { specs, segments: [], world: kit.world, proxies: [] },
+      { prefix: `netsim-test-${process.pid}-`, icmpRateLimit: 'kernel' },
+    )
     try {
       expect(lab.complaints).toEqual([])
       // what a netns is said to know of its neighbours for a while belongs to a warm start, and this one is cold
@@ -76,10 +79,19 @@ describe.skipIf(process.getuid?.() !== 0)('the lab makes what a Dataplane says (
           const { frames, error } = await lab.send(asked.netns === '' ? { ...asked, netns: kit.dataplanes[0].netns } : asked)
           kit.clear()
           simulate(kit, probe, wait)
-          const predicted = kit.frames().map(
-            ({ netns, device, out, bytes }): PredictedFrame => ({ netns, device, direction: out ? 'tx' : 'rx', bytes, link: 'ethernet', timeNs: 0, leg: 'forward', packet: -1, step: 0 }),
-          )
-          const blind = (frame: { readonly netns: string; readonly device: string }): boolean => probe.blind?.includes(`${frame.netns}/${frame.device}`) !== true
+          const predicted = kit.frames().map(({ netns, device, out, bytes }): PredictedFrame => ({
+            netns,
+            device,
+            direction: out ? 'tx' : 'rx',
+            bytes,
+            link: 'ethernet',
+            timeNs: 0,
+            leg: 'forward',
+            packet: -1,
+            step: 0,
+          }))
+          const blind = (frame: { readonly netns: string; readonly device: string }): boolean =>
+            probe.blind?.includes(`${frame.netns}/${frame.device}`) !== true
           const { differences } = compareFrames(predicted.filter(blind), frames.filter(blind), { cold: true, concurrent: true, corrupt: true })
           expect([index, time, error === '' || kit.frames().length === 0]).toEqual([index, time, true])
           expect([index, time, ...differences.map(({ netns, device, what }) => `${netns}/${device}: ${what}`)]).toEqual([index, time])

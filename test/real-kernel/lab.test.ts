@@ -43,7 +43,9 @@ const sorted = (text: string): string[] =>
 function machine(): unknown {
   const said = (tool: string, ...words: string[]): string => spawnSync(tool, words, { encoding: 'utf8' }).stdout
   return {
-    names: said('ip', 'netns', 'list').split('\n').filter((line) => line.startsWith('netsim-test-')),
+    names: said('ip', 'netns', 'list')
+      .split('\n')
+      .filter((line) => line.startsWith('netsim-test-')),
     devices: said('ip', '-br', 'link'),
     processes: helpers(PREFIX),
   }
@@ -99,7 +101,10 @@ async function readBack(lab: KernelLab, dataplane: Dataplane): Promise<void> {
     if (mac !== undefined) expect([netns, name, link?.address]).toEqual([netns, name, formatMac(mac)])
   }
   const addresses = devices.flatMap(({ name, addresses: list }) =>
-    list.map(({ address, length, scope, broadcast }) => `${name} inet ${formatIp(address)}/${length} ${broadcast === undefined ? '' : `brd ${formatIp(broadcast)} `}scope ${scope}`),
+    list.map(
+      ({ address, length, scope, broadcast }) =>
+        `${name} inet ${formatIp(address)}/${length} ${broadcast === undefined ? '' : `brd ${formatIp(broadcast)} `}scope ${scope}`,
+    ),
   )
   const shown = (await said('ip', '-4', '-o', 'addr', 'show')).replace(/^\d+: (\S+)\s+(inet .*? scope \S+).*$/gm, '$1 $2')
   expect([netns, ...sorted(shown)]).toEqual([netns, ...sorted(addresses.join('\n'))])
@@ -108,7 +113,10 @@ async function readBack(lab: KernelLab, dataplane: Dataplane): Promise<void> {
   tables.delete('local')
   for (const table of tables) {
     const routes = dataplane.routes.filter(({ device }) => up(device))
-    expect([netns, ...sorted((await said('ip', '-4', 'route', 'show', 'table', table)).replaceAll(' linkdown', ''))]).toEqual([netns, ...sorted(printRoutes(routes, { table }))])
+    expect([netns, ...sorted((await said('ip', '-4', 'route', 'show', 'table', table)).replaceAll(' linkdown', ''))]).toEqual([
+      netns,
+      ...sorted(printRoutes(routes, { table })),
+    ])
   }
   expect([netns, await said('ip', '-4', 'rule', 'show')]).toEqual([netns, printRules(dataplane.rules.length === 0 ? DEFAULT_ROUTING_RULES : dataplane.rules)])
   const lasting = dataplane.neighbours.filter(({ state, proxy }) => state === 'permanent' && proxy !== true)
@@ -117,7 +125,10 @@ async function readBack(lab: KernelLab, dataplane: Dataplane): Promise<void> {
   expect([netns, ...sorted(await said('bridge', 'fdb', 'show')).filter((line) => line.includes(' dst '))]).toEqual([netns, ...remotes])
 
   const saved = (await said('iptables-save')).replace(/^#.*\n/gm, '').replace(/ \[\d+:\d+\]$/gm, ' [0:0]')
-  expect([netns, printIptablesSave(parseIptablesSave(saved, PLACE).state)]).toEqual([netns, printIptablesSave(parseIptablesSave(printIptablesSave(dataplane.iptables), PLACE).state)])
+  expect([netns, printIptablesSave(parseIptablesSave(saved, PLACE).state)]).toEqual([
+    netns,
+    printIptablesSave(parseIptablesSave(printIptablesSave(dataplane.iptables), PLACE).state),
+  ])
   const settings = printSysctls(dataplane.sysctls)
   const keys = sorted(settings).map((line) => line.split(' = ')[0])
   if (keys.length > 0) expect([netns, ...sorted(await said('sysctl', ...keys))]).toEqual([netns, ...sorted(settings)])
@@ -200,7 +211,17 @@ describe.skipIf(!ready)('a lab on THIS KERNEL (skipped without root and ip)', ()
       const narrow = await lab.run('host-a', ['ip', 'link', 'set', 'flannel0', 'mtu', '1000'])
       expect(narrow).toEqual({ status: 0, stdout: '', stderr: '' })
       const probe: LabProbe = {
-        ...{ kind: 'udp', netns: 'default/pod-a', source: ip('10.1.15.2'), destination: ip('10.1.20.3'), sport: 40000, dport: 8080, size: 1400, ttl: 64, df: true },
+        ...{
+          kind: 'udp',
+          netns: 'default/pod-a',
+          source: ip('10.1.15.2'),
+          destination: ip('10.1.20.3'),
+          sport: 40000,
+          dport: 8080,
+          size: 1400,
+          ttl: 64,
+          df: true,
+        },
       }
       const seen: string[] = []
       for (let time = 0; time < 3; time++) {
@@ -336,7 +357,14 @@ let folder = ''
 beforeAll(async () => {
   if (!ready) return
   folder = mkdtempSync(join(tmpdir(), 'netsim-lab-'))
-  await build({ stdin: { contents: SCRIPT, resolveDir: resolve('.') }, bundle: true, platform: 'node', format: 'esm', outfile: join(folder, 'child.mjs'), banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" } })
+  await build({
+    stdin: { contents: SCRIPT, resolveDir: resolve('.') },
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile: join(folder, 'child.mjs'),
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
+  })
   for (const name of ['porter.py', 'tun_proxy.py']) copyFileSync(`src/kernel/${name}`, join(folder, name))
   spawnSync('chmod', ['-R', 'a+rX', folder])
 })
