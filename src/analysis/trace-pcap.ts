@@ -6,6 +6,7 @@ import { BROADCAST_MAC, macHigh, macLow, parseMac } from '../base/mac.js'
 import { read16, read32, write16, write32 } from '../wire/bytes.js'
 import { encodePcapng, LINKTYPE_ETHERNET, LINKTYPE_RAW, type CapturedPacket, type CaptureInterface, type ReceptionType } from '../wire/pcapng.js'
 import { frameBytes, linkOf } from './frame-text.js'
+import { printable } from './text-style.js'
 import { isLoss } from './trace-text-hops.js'
 import type { DeviceDocument, FrameDocument, LegDocument, StepDocument, TraceDocument } from './trace-document.js'
 
@@ -20,13 +21,18 @@ export function tracePcap(document: TraceDocument): Uint8Array {
     hardware: 'none: a simulated network',
     os: 'Linux network stacks, modelled',
     application: document.metadata.tool,
-    comments: [questionText(document), ...outcomeTexts(document)],
+    comments: [questionText(document), ...outcomeTexts(document)].map(unarmed),
     interfaces: [...devices.values()].map(({ description }) => description),
     packets: packets.map(({ frame, comments, dropped }) => {
       const name = interfaceName(frame)
-      return packetOf(frame, { interface: numbers.get(name) ?? 0, mac: devices.get(name)?.device.mac, comments, dropped })
+      return packetOf(frame, { interface: numbers.get(name) ?? 0, mac: devices.get(name)?.device.mac, comments: comments.map(unarmed), dropped })
     }),
   })
+}
+
+/** tshark prints comments as they are: text of files must not steer the terminal. Letters stay, only what has no form goes. */
+function unarmed(text: string): string {
+  return printable(text, false)
 }
 
 function interfaceName({ netns, device }: Pick<FrameDocument, 'netns' | 'device'>): string {

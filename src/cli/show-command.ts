@@ -10,7 +10,7 @@ import type { EtcdFlags } from './etcd-flags.js'
 import { EXIT_BAD_INPUT, EXIT_OK, UsageError } from './exit.js'
 import type { Io } from './io.js'
 import { inWords } from './json-words.js'
-import { loadNetwork, type Loaded } from './load-network.js'
+import { loadNetwork, type Loaded, safe } from './load-network.js'
 import type { After } from './show-conntrack.js'
 import { showConntrack } from './show-conntrack.js'
 import { ALL_SYSCTLS, NETNS_KINDS, type NetnsKind } from './show-kinds.js'
@@ -53,7 +53,9 @@ export async function show(kind: Kind, node: string | undefined, call: ShowCall)
   const place = node === undefined ? undefined : placeOf(node, flags.namespace, loaded)
   const shown = kind === 'conntrack' ? conntrackShown(place, call.questions, loaded) : shownOf(kind, place, loaded, flags.all)
   const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items }
-  await io.out(flags.output === 'json' ? `${JSON.stringify(state, null, 2)}\n` : shown.text)
+  // a pipe gets the bytes that iptables-restore wants; a terminal is not steered by a rule's comment
+  const text = io.outIsTerminal ? shown.text.split('\t').map(safe).join('\t') : shown.text
+  await io.out(flags.output === 'json' ? `${JSON.stringify(state, null, 2)}\n` : text)
   return EXIT_OK
 }
 

@@ -10,6 +10,9 @@ import { hex, parseInteger, Report, Words, type Place } from './text.js'
 
 export const ROUTE_TYPES: readonly RouteType[] = ['unicast', 'local', 'broadcast', 'multicast', 'blackhole', 'unreachable', 'prohibit', 'throw']
 
+/** IPV4_MIN_MTU. */
+const LEAST_MTU = 68
+
 /** /etc/iproute2/rt_protos. */
 const PROTOCOLS: ReadonlyMap<number, string> = new Map([
   [0, 'unspec'],
@@ -245,8 +248,12 @@ function readAttribute(words: Words, route: RouteWords, report: Report): boolean
         if (word === 'mtu') route.mtuLocked = true
         else report.warning(`"lock" of ${word} is not modelled and left out`)
       }
-      route[word] = readNumber(words, word, report)
-      return route[word] !== undefined
+      const bytes = readNumber(words, word, report)
+      // Linux takes it, but there is no cutting packets into pieces without room for eight bytes behind the longest header.
+      if (word === 'mtu' && bytes !== undefined && bytes > 0 && bytes < LEAST_MTU)
+        return report.error(`a route with mtu ${bytes} is not modelled`, `The least MTU of IPv4 is ${LEAST_MTU}.`) === true
+      route[word] = bytes
+      return bytes !== undefined
     }
     case 'nexthop': {
       const hop = readNexthop(words, report)

@@ -5,7 +5,7 @@
 import type { Problem } from '../base/problem.js'
 import type { DeviceSpec, FdbSpec, NeighbourSpec, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
-import { EMPTY_PART, type CloudPart, type FlannelView, type ProxySpec, type RegistrationView } from './backend.js'
+import { backendSource, EMPTY_PART, type CloudPart, type FlannelView, type ProxySpec, type RegistrationView } from './backend.js'
 import { findBackend, isBackend } from './backends.js'
 import type { LeaseAttributes } from './lease.js'
 import { renderMasquerade } from './masquerade.js'
@@ -42,6 +42,7 @@ export function renderFlannel(view: FlannelView): FlannelPart {
   if (!isBackend(backend)) return { ...NOTHING, problems: [...versionProblems, backend] }
   const part = backend.render(view)
   const problems = [...versionProblems, ...part.problems]
+  if (!problems.some((problem) => problem.severity === 'error')) problems.push(...tooSmall(part.mtu, view))
   if (problems.some((problem) => problem.severity === 'error')) return { ...NOTHING, problems }
   const masquerade = renderMasquerade(view)
   const { devices, routes, neighbours, fdb, sockets, proxy, cloud } = part
@@ -58,6 +59,15 @@ export function renderFlannel(view: FlannelView): FlannelPart {
     subnetEnv: subnetEnvOf(view.config.network, view.ownLease.subnet, part.mtu, view.ipMasq),
     problems: [...problems, ...masquerade.problems],
   }
+}
+
+/** IPV4_MIN_MTU: with less, the kernel makes no TUN, VXLAN or veth device, and takes IPv4 off any other (net/ipv4/devinet.c inetdev_valid_mtu). */
+const LEAST_MTU = 68
+
+function tooSmall(mtu: number, { config, externalInterface }: FlannelView): Problem[] {
+  if (mtu >= LEAST_MTU) return []
+  const what = `an MTU of ${mtu} is left for pods (card ${externalInterface.name} of the node has ${externalInterface.mtu}); IPv4 needs ${LEAST_MTU}`
+  return [{ severity: 'error', ...backendSource(config.backendType), what, fix: 'raise the MTU of the card, or MTU in the Backend' }]
 }
 
 /** What flanneld asks a lease with. */

@@ -8,6 +8,7 @@ import type { HopDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import type { Network } from '../network/network.js'
 import { KernelLab, labNetworkOf } from './lab.js'
+import { labLimit } from './lab-limits.js'
 import { labProbeOf } from './lab-question.js'
 import type { LabNetwork, NotBuilt } from './lab-types.js'
 import { judge, leftOut } from './judge.js'
@@ -80,6 +81,8 @@ async function ask(
   const question = labProbeOf(network, prediction, { trace: options.rules })
   if (question === undefined) return leftOut(probe.name, prediction, `${prediction.outcome.proto} from ${request.source} cannot be sent here`)
   if (prediction.outcome.disposition === 'INCOMPLETE') return leftOut(probe.name, prediction, 'netsim does not model what the packet meets')
+  const limit = labLimit(network, prediction)
+  if (limit !== undefined) return leftOut(probe.name, prediction, limit)
   if (request.cold) await lab.cold()
   else await lab.warm([prediction.outcome.destination.address])
   return judge(probe.name, prediction, await lab.send(question))
@@ -94,10 +97,11 @@ function crosses(prediction: Prediction, { netns, device }: NotBuilt): boolean {
   return hopsOf(prediction).some((hop) => hop.netns === netns && hop.steps.some(({ at }) => at?.device === device))
 }
 
-/** What the packet or its answer crosses that is modelled after a cloud's documents. */
-function fabricOf(network: Network, prediction: Prediction): string | undefined {
-  const fabrics = network.specs.filter(({ fabric }) => fabric === true).map(({ dataplane }) => dataplane.netns)
-  return hopsOf(prediction).find(({ netns }) => fabrics.includes(netns))?.netns
+/** A cloud's fabric, modelled after its documents, where the packet or its answer leaves a card: whether it comes out again is the fabric's to say. */
+function fabricOf(network: Network, { frames }: Prediction): string | undefined {
+  const fabric = network.specs.find((spec) => spec.fabric === true)?.dataplane.netns
+  const onCard = frames.some(({ netns, device }) => network.dataplanes.get(netns)?.devices.find(({ name }) => name === device)?.kind === 'nic')
+  return onCard ? fabric : undefined
 }
 
 export function summaryOf(probes: readonly ProbeDocument[]): SummaryDocument {

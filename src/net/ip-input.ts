@@ -134,9 +134,11 @@ function refuseRoute(packet: Packet, device: Device, error: number, result: Rout
     return
   }
   reportRoute(netns, packet, error)
-  if (!nullRouted) dropPacket(netns, packet, NO_ROUTE, REASON_IP_INNOROUTES, 'no route to the destination')
-  else if (result.type === RTN_UNREACHABLE) dropPacket(netns, packet, NULL_ROUTED, REASON_IP_INNOROUTES, 'an unreachable route')
-  else dropPacket(netns, packet, NULL_ROUTED, REASON_IP_INNOROUTES, result.type === RTN_PROHIBIT ? 'a prohibit route' : 'a blackhole route')
+  // ip_error has a reason for one of them alone
+  const reason = error === ENETUNREACH ? REASON_IP_INNOROUTES : REASON_NONE
+  if (!nullRouted) dropPacket(netns, packet, NO_ROUTE, reason, 'no route to the destination')
+  else if (result.type === RTN_UNREACHABLE) dropPacket(netns, packet, NULL_ROUTED, reason, 'an unreachable route')
+  else dropPacket(netns, packet, NULL_ROUTED, reason, result.type === RTN_PROHIBIT ? 'a prohibit route' : 'a blackhole route')
 }
 
 /** ip_error: says so, as often as it may; nothing of a blackhole. */

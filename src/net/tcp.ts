@@ -42,7 +42,9 @@ const SEGMENT_ROUTE = new RouteResult()
 
 /** The window a SYN offers, for its MSS. */
 export function initialWindow(mss: number): number {
-  return mss > INITIAL_WINDOW ? INITIAL_WINDOW : INITIAL_WINDOW - (INITIAL_WINDOW % mss)
+  const space = INITIAL_WINDOW + 1
+  // tcp_select_initial_window: whole segments of half the buffer, and then no more than 16 bits
+  return mss > INITIAL_WINDOW ? INITIAL_WINDOW : Math.min(space - (space % mss), INITIAL_WINDOW)
 }
 
 /** tcp_rmem[1]: the receive buffer, of which half is taken for payload until a segment shows how much really is (TCP_DEFAULT_SCALING_RATIO). */
@@ -83,11 +85,14 @@ function windowAfterData(mss: number, length: number): number {
   return scaledWindow(Math.max(Math.min(space, threshold), offered - length))
 }
 
+/** net.ipv4.route.min_adv_mss: ipv4_default_advmss announces no less, however small the device. */
+const MIN_ADV_MSS = 256
+
 /** Largest segment our side of the connection takes: what the route says, else the MTU towards the peer less 40 bytes (dst_metric_advmss). */
 export function advertisedMss(netns: Netns, packet: Packet): number {
   if (routeOutputFrom(netns, packet, null, SEGMENT_ROUTE) !== 0 || SEGMENT_ROUTE.device === null) return 536
   const told = SEGMENT_ROUTE.route === null ? 0 : SEGMENT_ROUTE.route.advmss
-  return told > 0 ? told : Math.max(outputMtu(netns, packet.dst, SEGMENT_ROUTE) - 40, 48)
+  return told > 0 ? told : Math.max(outputMtu(netns, packet.dst, SEGMENT_ROUTE) - 40, MIN_ADV_MSS)
 }
 
 export function tcpReceive(packet: Packet, device: Device): void {

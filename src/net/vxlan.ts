@@ -158,7 +158,7 @@ function encapsulate(inner: Packet, device: Device, remote: number, port: number
   outer.proto = PROTO_UDP
   outer.src = vxlan.local
   outer.dst = remote
-  outer.sport = sourcePort(netns, inner)
+  outer.sport = sourcePort(netns, inner, outer)
   outer.dport = port
   outer.mark = inner.mark
   outer.ttl = vxlan.inheritTtl === 1 ? inner.ttl : vxlan.ttl === 0 ? netns.defaultTtl : vxlan.ttl
@@ -207,9 +207,12 @@ function outerTos(vxlan: Vxlan, inner: Packet): number {
 }
 
 /** udp_flow_src_port: a hash of the inner flow, mapped into the local port range; fragments hash without ports. */
-function sourcePort(netns: Netns, inner: Packet): number {
+function sourcePort(netns: Netns, inner: Packet, outer: Packet): number {
   const ports = !isFragment(inner) && (inner.proto === PROTO_UDP || inner.proto === PROTO_TCP) && inner.etherType !== ETHERTYPE_ARP
-  const hash = flowHash(inner.src, inner.dst, inner.proto, ports ? inner.sport : 0, ports ? inner.dport : 0, netns.world.hashSeed ^ netns.index)
+  // a hash of ports stays with the packet when it is wrapped again (skb_clear_hash_if_not_l4)
+  const kept = inner.depth > 0 && inner.flowHash !== 0
+  const hash = kept ? inner.flowHash : flowHash(inner.src, inner.dst, inner.proto, ports ? inner.sport : 0, ports ? inner.dport : 0, netns.world.hashSeed ^ netns.index)
+  outer.flowHash = kept || ports ? hash : 0
   const spread = (hash ^ (hash << 16)) >>> 0
   return netns.localPortMin + Math.floor((spread * (netns.localPortMax - netns.localPortMin)) / 0x100000000)
 }

@@ -154,7 +154,7 @@ function writeWholeIpPayload(packet: Packet, bytes: Uint8Array, at: number, leng
       const payloadAt = at + length - packet.payloadLength
       const sum = sumOf(bytes, at, payloadAt) + writePayload(packet, bytes, payloadAt)
       const pseudo = pseudoHeaderSum(packet.src, packet.dst, PROTO_TCP, length)
-      const checksum = packet.partial === 1 ? pseudo : checksumFor(packet, sum + pseudo)
+      const checksum = packet.partial === 1 ? fold(pseudo + packet.corrupt) : checksumFor(packet, sum + pseudo)
       write16(bytes, at + tcp.CHECKSUM_AT, checksum)
       return fold(sum + checksum)
     }
@@ -188,7 +188,7 @@ function writeUdp(packet: Packet, bytes: Uint8Array, at: number, length: number)
   const sum = sumOf(bytes, at, payloadAt) + writePayload(packet, bytes, payloadAt)
   // Zero would say that there is no checksum (RFC 768); the other zero of one's complement stands in for it.
   const pseudo = pseudoHeaderSum(packet.src, packet.dst, PROTO_UDP, length)
-  const checksum = packet.partial === 1 ? pseudo : checksumFor(packet, sum + pseudo) || 0xffff
+  const checksum = packet.partial === 1 ? fold(pseudo + packet.corrupt) : checksumFor(packet, sum + pseudo) || 0xffff
   write16(bytes, at + udp.CHECKSUM_AT, checksum)
   return fold(sum + checksum)
 }

@@ -114,7 +114,7 @@ export class Packet {
   tcpTsEcr = 0
   /** By how much the L4 checksum is wrong: one's complement, 1 to 0xfffe, and NAT leaves it so (RFC 1624); 0: it is right. SCTP's CRC: 1 is its complement. */
   corrupt = 0
-  /** 1: the L4 checksum is not made yet, and its place holds the sum of the pseudo header (CHECKSUM_PARTIAL): a quotation shows it. */
+  /** 1: the L4 checksum is not made yet, and its place holds the sum of the pseudo header, more by `corrupt` (CHECKSUM_PARTIAL): a quotation shows it. */
   partial = 0
 
   // Payload of the whole (unfragmented) packet

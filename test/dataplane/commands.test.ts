@@ -92,6 +92,7 @@ describe('ip route', () => {
         ['ip route prepend 10.5.0.0/16 via 10.0.0.5'],
         ['ip route add 10.31.0.1 via 10.0.0.2 src 10.9.9.9', 'Error: Invalid prefsrc address.'],
         ['ip route add 10.5 via 10.0.0.2'],
+        ['ip route add 10.32.0.0/16 via 10.0.0.2 mtu 67', 'a route with mtu 67 is not modelled'],
       ],
       (state, command) => {
         const { routes: next, problems } = applyRouteCommand(state, command, place, { devices })

@@ -53,6 +53,13 @@ describe('vxlan', () => {
     ])
   })
 
+  it('does not start where less than 68 bytes are left: no device with IPv4 takes that', () => {
+    expect(vxlan({ MTU: 118 }).subnetEnv?.mtu).toBe(68)
+    const part = vxlan({ MTU: 117 })
+    expect(whats(part)).toBe('error: an MTU of 67 is left for pods (card eth0 of the node has 1500); IPv4 needs 68')
+    expect([part.devices, part.subnetEnv]).toEqual([[], undefined])
+  })
+
   it('VNI, Port, GBP, Learning and MTU of the configuration', () => {
     const part = vxlan({ vni: 42, Port: 4789, GBP: true, Learning: true, MTU: 1400 })
     expect(part.devices).toMatchObject([{ name: 'flannel.42', vni: 42, port: 4789, gbp: true, learning: true, mtu: 1350 }])

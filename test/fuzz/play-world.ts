@@ -23,7 +23,7 @@ export async function playWorld(draft: WorldDraft): Promise<WorldResult> {
   try {
     const { probes, problems, unplayed } = await play(draft, { prefix: `netsim-fuzz-${process.pid}-${played++}-` })
     const failures = [
-      ...problems.map((problem) => `seed ${seed}: ${formatProblem(problem)}`),
+      ...problems.filter(({ severity }) => severity === 'error').map((problem) => `seed ${seed}: ${formatProblem(problem)}`),
       ...probes.filter(({ verdict }) => verdict !== 'equal').map((probe) => wordsOf(seed, probe)),
     ]
     return { seed, probes: probes.length, frames: probes.reduce((sum, { frames }) => sum + frames.predicted, 0), failures, unplayed }

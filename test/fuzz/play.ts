@@ -10,6 +10,7 @@ import { printIptablesSave } from '../../src/dataplane/iptables-save.js'
 import { printIpsets } from '../../src/dataplane/ipset-save.js'
 import { judge } from '../../src/kernel/judge.js'
 import { KernelLab, labNetworkOf } from '../../src/kernel/lab.js'
+import { labLimit } from '../../src/kernel/lab-limits.js'
 import { labProbeOf } from '../../src/kernel/lab-question.js'
 import type { LabNetwork, LabProbe } from '../../src/kernel/lab-types.js'
 import { isPrediction, predict, type Prediction } from '../../src/kernel/prediction.js'
@@ -51,14 +52,19 @@ export async function play(draft: WorldDraft, options: { readonly prefix: string
 const HASTE = 10
 const NEIGHBOUR_MS = 1000
 const FRAGMENT_NS = 30e9
+/** Longer than the five seconds after which a neighbour that was used is asked, here one (delay_first_probe_time). */
+const FRAGMENT_SECONDS = 2
 
 /** The kernel's timers of seconds run short, so that nobody waits for what netsim has in virtual time: what happens is the same, sooner. */
 export function inHaste(network: LabNetwork): LabNetwork {
   const specs = network.specs.map((spec) => {
     const { sysctls, devices } = spec.dataplane
     const arp = devices.filter(({ kind }) => kind !== 'tun' && kind !== 'loopback').map(({ name }) => name.replaceAll('.', '/'))
-    const retrans = Object.fromEntries(arp.map((device) => [`net.ipv4.neigh.${device}.retrans_time_ms`, NEIGHBOUR_MS / HASTE]))
-    return { ...spec, dataplane: { ...spec.dataplane, sysctls: { ...sysctls, ...retrans, 'net.ipv4.ipfrag_time': 1 } } }
+    const neighbours = arp.flatMap((device) => [
+      [`net.ipv4.neigh.${device}.retrans_time_ms`, NEIGHBOUR_MS / HASTE] as const,
+      [`net.ipv4.neigh.${device}.delay_first_probe_time`, 1] as const,
+    ])
+    return { ...spec, dataplane: { ...spec.dataplane, sysctls: { ...sysctls, ...Object.fromEntries(neighbours), 'net.ipv4.ipfrag_time': FRAGMENT_SECONDS } } }
   })
   return { ...network, specs }
 }
@@ -66,8 +72,10 @@ export function inHaste(network: LabNetwork): LabNetwork {
 /** The kernel's timers are late by some ticks. */
 function hastenedNs(durationNs: number): number {
   const [fragments, rest] = [Math.floor(durationNs / FRAGMENT_NS), durationNs % FRAGMENT_NS]
-  return Math.round((fragments * 1e9 + (rest > 9e8 ? rest / HASTE : rest)) * 1.15)
+  return Math.round((fragments * FRAGMENT_SECONDS * 1e9 + (rest > 9e8 ? rest / HASTE : rest)) * 1.15)
 }
+
+const MOST_EXTRA_FRAMES = 50
 
 interface Numbered {
   readonly probe: ProbeDraft
@@ -79,12 +87,20 @@ async function playProbe(network: Network, lab: KernelLab, { probe, index }: Num
   const prediction = predict(network, requestOf(probe))
   if (!isPrediction(prediction)) return prediction.map(formatProblem).join('; ')
   if (prediction.outcome.disposition === 'INCOMPLETE') return `INCOMPLETE: ${prediction.document.forward.hops.at(-1)?.steps.at(-1)?.text ?? ''}`
+  // the laboratory has no ration of errors
+  const steps = [prediction.document.forward, prediction.document.reply].flatMap((leg) => (leg === null ? [] : leg.hops.flatMap((hop) => hop.steps)))
+  if (steps.some(({ kind, action }) => kind === 'icmp' && action === 'RATE_LIMITED')) return 'errors are rationed'
   const question = questionOf(network, probe, prediction)
   if (question === undefined) return 'no process sends this'
+  const limit = labLimit(network, prediction)
+  if (limit !== undefined) return limit.replace(/^.*?: /, '')
   await forget(network, lab)
   if (prediction.request.cold) await lab.cold()
   else await lab.warm([prediction.outcome.destination.address])
-  return judge(`${index}: ${JSON.stringify(probe)}`, prediction, await lab.send(question))
+  const sighting = await lab.send(question)
+  // of a storm that netsim does not predict the beginning says enough
+  const frames = sighting.frames.slice(0, 2 * prediction.frames.length + MOST_EXTRA_FRAMES)
+  return judge(`${index}: ${JSON.stringify(probe)}`, prediction, { ...sighting, frames })
 }
 
 export function requestOf(probe: ProbeDraft): TraceRequest {

@@ -53,7 +53,7 @@ export function ipCommands(draw: Draw, around: Surroundings): string[] {
       () => `route add ${pod()} ${via()} mtu ${draw.pick(['1000', 'lock 1000', '1300'])}`,
       () => `route add 203.0.113.0/24 ${via()}${draw.pick(['', ' mtu 1200', ' advmss 900'])}`,
       () => 'route add 203.0.113.0/24 dev eth0',
-      () => `route add default ${via()}${draw.pick(['', ' metric 7'])}`,
+      () => `route add default ${via()} metric 7`,
       () => `route add ${draw.pick(['blackhole', 'unreachable', 'prohibit'])} default table 100`,
       () => `route add default ${via()} table 100`,
       () => `rule add from ${pod()} lookup 100 ${priority()}`,

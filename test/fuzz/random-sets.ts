@@ -15,7 +15,9 @@ export function ipsetCommands(draw: Draw, around: Surroundings): string[] {
   const commands = types.flatMap((type, index) => {
     const name = `set${index}`
     const options = type === 'bitmap:port' ? ' range 0-65535' : type === 'hash:ip' && draw.chance(15) ? ' netmask 24' : ''
-    const members = new Set(draw.times(draw.int(0, 5), () => member(draw, around, type)))
+    // of one net of hash:ip with a mask, one address
+    const masked = (one: string): string => (options.includes('netmask') ? one.replace(/\d+$/, '0') : one)
+    const members = new Set(draw.times(draw.int(0, 5), () => masked(member(draw, around, type))))
     const nomatch = (): string => (type.startsWith('hash:net') && draw.chance(15) ? ' nomatch' : '')
     return [`create ${name} ${type}${options}`, ...[...members].map((one) => `add ${name} ${one}${nomatch()}`)]
   })

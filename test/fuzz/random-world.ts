@@ -147,7 +147,7 @@ function backendDraft(draw: Draw, oneSegment: boolean): Pick<WorldDraft, 'backen
   const backend = {
     Type: type,
     ...(draw.chance(30) ? { VNI: draw.int(1, 5000) } : {}),
-    ...(draw.chance(20) ? { Port: 4789 } : {}),
+    ...(draw.chance(20) ? { Port: draw.pick([4789, 8473]) } : {}),
     ...(draw.chance(30) ? { DirectRouting: true } : {}),
     ...(draw.chance(15) ? { GBP: true } : {}),
     ...(draw.chance(15) ? { MTU: draw.pick([1400, 1300, 1500]) } : {}),

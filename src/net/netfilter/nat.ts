@@ -8,7 +8,7 @@
  *   INPUT, POSTROUTING       source           a reply's source there undoes the destination translation
  */
 import type { Prng } from '../../base/prng.js'
-import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
+import { ipHeaderLength, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
 import type { Netns } from '../netns.js'
 import { STEP_NAT } from '../trace.js'
 import { HOOK_INPUT, HOOK_POSTROUTING, NAT_MAP_IPS, NAT_PERSISTENT, NAT_PROTO_SPECIFIED, NAT_RANDOM_ALL, NF_ACCEPT, NF_DROP } from './bytecode.js'
@@ -220,6 +220,9 @@ function choosePort(conntrack: Conntrack, slot: number, manip: number, prng: Prn
   }
 }
 
+const PROTO_GRE = 47
+const GRE_HEADER_LEAST = 8
+
 /** nf_nat_packet, nf_nat_icmp_reply_translation: rewrites the packet as its connection's binding says. @returns a verdict */
 export function natPacket(netns: Netns, conntrack: Conntrack, packet: Packet, manip: number): number {
   const row = packet.conntrack * ENTRY_STRIDE
@@ -234,6 +237,8 @@ export function natPacket(netns: Netns, conntrack: Conntrack, packet: Packet, ma
     if ((status & (IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE)) !== (IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE) || (status & IPS_NAT_MASK) !== 0) return NF_DROP
   }
   if ((status & bit) === 0) return NF_ACCEPT
+  // gre_manip_pkt: without so much of a header there is nothing to translate, and the packet is lost
+  if (packet.proto === PROTO_GRE && packet.ipLength - ipHeaderLength(packet) < GRE_HEADER_LEAST) return NF_DROP
   if (error) manipError(netns, conntrack, packet, manip, direction)
   else manipPacket(netns, conntrack, packet, manip, direction)
   return NF_ACCEPT
@@ -267,15 +272,31 @@ function manipError(netns: Netns, conntrack: Conntrack, packet: Packet, manip: n
   const other = packet.conntrack * ENTRY_STRIDE + (1 - direction) * E_REPLY
   const quoted = packet.inner
   if (quoted !== null) {
+    const { src, dst, sport, dport } = quoted
     if (manip === MANIP_SRC) quoted.dst = rows[other + E_DST]
     else quoted.src = rows[other]
     setPort(quoted, 1 - manip, rows[other + E_PORTS])
+    if (quoted.partial === 1) shiftPartial(quoted, difference(src, quoted.src) + difference(dst, quoted.dst), sport - quoted.sport + dport - quoted.dport)
   }
   const oldAddress = manip === MANIP_SRC ? packet.src : packet.dst
   const newAddress = manip === MANIP_SRC ? rows[other + E_DST] : rows[other]
   if (manip === MANIP_SRC) packet.src = newAddress
   else packet.dst = newAddress
   note(netns, packet, manip, oldAddress, newAddress, 0)
+}
+
+/** Of the sums of two addresses' halves. */
+function difference(before: number, after: number): number {
+  return (before >>> 16) + (before & 0xffff) - (after >>> 16) - (after & 0xffff)
+}
+
+/**
+ * inet_proto_csum_replace4 knows a checksum that is not made yet by its packet, and a quotation's packet is the ICMP error: what is a sum
+ * of the pseudo header is taken for the complement of a whole one, and goes the wrong way.
+ */
+function shiftPartial(quoted: Packet, addresses: number, ports: number): void {
+  const shift = (quoted.corrupt + 2 * addresses + ports) % 0xffff
+  quoted.corrupt = shift < 0 ? shift + 0xffff : shift
 }
 
 function manipulatedPort(packet: Packet, manip: number): number {
