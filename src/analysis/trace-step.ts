@@ -12,7 +12,7 @@ import { DISPOSITIONS, REASONS } from '../net/disposition.js'
 import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_UNREACHABLE } from '../net/fib.js'
 import { NUD_FAILED, NUD_INCOMPLETE, NUD_NONE, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from '../net/neigh.js'
 import type { Netns } from '../net/netns.js'
-import { SPEC_ASSUMED } from '../net/socket.js'
+import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
 import { ROW_A, ROW_ACTION, ROW_KIND, ROW_LENGTH, ROW_NETNS, ROW_TTL, STEP_KINDS, STEP_STRIDE, HANDSHAKE_SENT, HANDSHAKE_WAIT } from '../net/trace.js'
 import { overheadOf } from '../wire/overhead.js'
 import { PROXY_SENT } from '../network/flannel-udp.js'
@@ -296,8 +296,9 @@ function socket(row: Row): Words {
   const proto = formatProtocol(row.a)
   if (row.c === -2) return { action: 'DELIVERED', text: `${proto}: the answer is back at the client, ttl ${row.e}` }
   if (row.c === -1) return { action: 'DELIVERED', text: `${proto}: the kernel itself takes it, ttl ${row.e}` }
-  const spec = row.c === SPEC_ASSUMED ? undefined : row.netns.socketSpecs[row.c]
-  const listens = row.c === SPEC_ASSUMED ? 'taken as open (--listen)' : 'LISTEN'
+  const spec = row.c === SPEC_ASSUMED || row.c === SPEC_UNDECLARED ? undefined : row.netns.socketSpecs[row.c]
+  const undeclared = 'LISTEN (assumed: the Pod declares no containerPort)'
+  const listens = row.c === SPEC_ASSUMED ? 'taken as open (--listen)' : row.c === SPEC_UNDECLARED ? undeclared : 'LISTEN'
   return { action: 'DELIVERED', text: `${proto} 0.0.0.0:${row.b} ${listens}, ttl ${row.e}`, ...provenanceOf(spec?.provenance) }
 }
 

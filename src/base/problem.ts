@@ -17,11 +17,16 @@ export interface Problem {
   readonly fix: string
 }
 
+/** Names come from files: none may begin a line of its own. */
+function onOneLine(text: string): string {
+  return text.replace(/[\r\n]+/g, ' ')
+}
+
 export function formatProblem(problem: Problem): string {
   const place = problem.line > 0 ? `${problem.file}:${problem.line}` : problem.file
-  const object = problem.object === '' ? '' : ` ${problem.object}:`
+  const object = problem.object === '' ? '' : ` ${onOneLine(problem.object)}:`
   const fix = problem.fix === '' ? '' : `\n    ${problem.fix}`
-  return `${place}: ${problem.severity}:${object} ${problem.what}${fix}`
+  return `${place}: ${problem.severity}:${object} ${onOneLine(problem.what)}${fix}`
 }
 
 export function hasErrors(problems: readonly Problem[]): boolean {

@@ -1,5 +1,6 @@
 /** `netsim verify`: checks the machine, builds the network, has it verified, prints what came of it. Loaded when it is called. */
 import type { Problem } from '../base/problem.js'
+import { checkEtcd, ETCD_TOOLS, noEtcd } from '../kernel/control-etcd.js'
 import type { KernelLab } from '../kernel/lab.js'
 import { labNetworkOf } from '../kernel/lab.js'
 import { checkKernel, type KernelCheck } from '../kernel/lab-check.js'
@@ -24,13 +25,14 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
     await io.err('error: --with bird: BIRD is what Calico runs, and Calico is not modelled yet\n')
     return EXIT_UNKNOWN
   }
-  if (flags.with.includes('etcd')) {
-    await io.err('error: --with etcd: it is not there yet; --etcd URL reads the keys of an etcd that you run\n')
-    return EXIT_UNKNOWN
-  }
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const { network } = loaded
+  const noServer = flags.with.includes('etcd') ? noEtcd(network) : undefined
+  if (noServer !== undefined) {
+    await io.err(`error: --with etcd: ${noServer}\n    Leave --with etcd out.\n`)
+    return EXIT_USAGE
+  }
   const given = asked.map((request) => ({ name: probeName(request), request }))
   const refused = refusals(network, given)
   if (refused.length > 0) {
@@ -40,7 +42,7 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
   const probes = given.length > 0 ? given : coveringProbes(network, flags.probes, { seed: flags.seed, sport: flags.sport, namespace: flags.namespace })
   try {
     const prefix = `netsim-${process.pid}-`
-    const machine = await checkKernel(labNetworkOf(network), prefix)
+    const machine = await checkKernel(labNetworkOf(network), prefix, flags.with.includes('etcd') ? ETCD_TOOLS : {})
     if (machine.missing.length > 0) {
       await tell(machine.missing, io)
       return EXIT_UNKNOWN
@@ -76,12 +78,16 @@ async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { pro
     printed = true
     return document
   }
+  const progress =
+    io.outIsTerminal && flags.output === 'text' ? { progress: (done: number, total: number, name: string) => void io.err(progressLine(done, total, name)) } : {}
+  const build = { seed: flags.seed, ...(flags.at === undefined ? {} : { atNs: flags.at }), ...progress }
   const verified = await verifyNetwork(network, {
     probes,
     prefix,
     rules: flags.rules,
     ...(flags.iptables === undefined ? {} : { iptables: flags.iptables }),
-    ...(io.outIsTerminal && flags.output === 'text' ? { progress: (done, total, name) => void io.err(progressLine(done, total, name)) } : {}),
+    ...progress,
+    ...(flags.with.includes('etcd') ? { control: async (lab: KernelLab) => [await checkEtcd(network, lab, build)] } : {}),
     ...(flags.keep
       ? {
           keep: async (lab, sofar) => (

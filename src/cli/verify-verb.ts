@@ -59,7 +59,9 @@ export function addVerify(program: Command, name: string, { io, status }: Runnin
     .addOption(new Option('--iptables <FLAVOUR>', "nft or legacy (the machine's own choice)").argParser(oneOf(FLAVOURS)))
     .option('--no-rules', 'do not ask the kernel which rules it took: faster')
     .option('--keep', 'leave it all standing for a look around, until Ctrl-C', false)
-    .addOption(new Option('--with <NAME,…>', 'run the real control plane too: etcd, bird (neither is there yet)').argParser(companions).default([], 'none'))
+    .addOption(
+      new Option('--with <NAME,…>', 'run a real etcd in it too, and hold its keys against the predicted ones').argParser(companions).default([], 'none'),
+    )
     .addOption(
       new Option('-v, --verbose', 'every difference, and the rules and losses of what is equal')
         .argParser((_, before: number) => before + 1)

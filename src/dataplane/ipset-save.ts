@@ -9,7 +9,7 @@ import type { Problem } from '../base/problem.js'
 import type { IpSet, IpSetMember, IpSetType } from './ipset.js'
 import { parseNetwork } from './iptables-option.js'
 import { formatProtocol, parsePort, parseProtocol } from './protocols.js'
-import { linesOf, Report, splitWords, type Place } from './text.js'
+import { breaksLine, linesOf, Report, splitWords, type Place } from './text.js'
 
 export const IPSET_TYPES: readonly IpSetType[] = [
   'hash:ip',
@@ -77,6 +77,10 @@ export function applyIpsetCommand(
   const words = splitWords(text, { shell: true })
   if (words === undefined) {
     report.error(`a quote stays open in "${text}"`)
+    return { sets, problems: report.problems }
+  }
+  if (words.some(breaksLine)) {
+    report.error(`a line break within a word of ${JSON.stringify(text)}`, 'ipset restore could not read it back: write it in one line.')
     return { sets, problems: report.problems }
   }
   const editor = new SetEditor(sets, report)

@@ -8,7 +8,7 @@ import { printRule } from './iptables-print.js'
 import { parseRule } from './iptables-rule.js'
 import { OTHER_TARGETS, TARGET_MODULES } from './iptables-target.js'
 import { BUILTIN_CHAINS, TABLE_NAMES, type Chain, type HookName, type IptablesState, type Rule, type Table, type TableName } from './iptables.js'
-import { Report, splitWords, type CommandOptions, type Place } from './text.js'
+import { breaksLine, Report, splitWords, type CommandOptions, type Place } from './text.js'
 
 /** Letter → long names; a long name may be cut short as getopt allows, where that is clear. */
 const COMMANDS: Readonly<Record<string, string>> = {
@@ -49,7 +49,9 @@ export function applyIptablesCommand(
   const report = new Report(place)
   const words = splitWords(text, { shell: true })
   if (words === undefined) report.error(`a quote stays open in "${text}"`)
-  const command = words === undefined ? undefined : readCommand(words, report)
+  else if (words.some(breaksLine))
+    report.error(`a line break within a word of ${JSON.stringify(text)}`, 'iptables-restore could not read it back: write it in one line.')
+  const command = words === undefined || words.some(breaksLine) ? undefined : readCommand(words, report)
   if (command === undefined) return { state, problems: report.problems }
   const table = state.tables.find(({ name }) => name === command.table) ?? emptyTable(command.table)
   const changed = applyToTable(table, command, report, options.provenance)

@@ -98,6 +98,11 @@ export function splitWords(text: string, options: { readonly shell: boolean }): 
   return words
 }
 
+/** Quotes let a word hold what ends a line of iptables-restore and ipset restore: the rest of it would be a command of its own. */
+export function breaksLine(word: string): boolean {
+  return word.includes('\n') || word.includes('\0')
+}
+
 /** As the netfilter tools print a free text: bare when it is of letters, digits, `_` and `-`, else in double quotes. */
 export function quoteText(text: string): string {
   return /^[\w-]+$/.test(text) ? text : `"${text.replace(/["'\\]/g, '\\$&')}"`

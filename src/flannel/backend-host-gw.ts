@@ -6,7 +6,7 @@ import { formatCidr } from '../base/cidr.js'
 import { formatIp } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
 import type { RouteSpec } from '../dataplane/dataplane.js'
-import { backendSource, EMPTY_PART, fromLease, leaseProblem, type Backend, type BackendPart, type FlannelView } from './backend.js'
+import { backendSource, EMPTY_PART, fromLease, leaseProblem, otherBackend, type Backend, type BackendPart, type FlannelView } from './backend.js'
 import type { Lease } from './lease.js'
 import { sameSubnet } from './subnet-allocation.js'
 import { atLeast } from './version.js'
@@ -29,7 +29,11 @@ function renderHostGw(view: FlannelView): BackendPart {
   const problems: Problem[] = []
   for (const lease of view.leases) {
     const { subnet, attributes } = lease
-    if (sameSubnet(subnet, view.ownLease.subnet) || attributes.backendType !== 'host-gw') continue
+    if (sameSubnet(subnet, view.ownLease.subnet)) continue
+    if (attributes.backendType !== 'host-gw') {
+      problems.push(otherBackend(lease, 'host-gw'))
+      continue
+    }
     const refusal = refusedBecause(view, lease)
     if (refusal !== undefined) {
       problems.push(leaseProblem(lease, refusal, 'host-gw needs all nodes on one link; use vxlan, with DirectRouting where it can be'))

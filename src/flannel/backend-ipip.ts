@@ -4,7 +4,8 @@
  * Source: flannel pkg/backend/ipip/ipip.go, pkg/backend/route_network.go; since 0.10.0.
  */
 import type { DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
-import { backendSource, EMPTY_PART, fromLease, type Backend, type BackendPart, type FlannelView } from './backend.js'
+import { backendSource, EMPTY_PART, fromLease, otherBackend, type Backend, type BackendPart, type FlannelView } from './backend.js'
+import type { Lease } from './lease.js'
 import { GoFields } from './go-json.js'
 import { sameSubnet } from './subnet-allocation.js'
 
@@ -54,13 +55,22 @@ function renderIpip(view: FlannelView): BackendPart {
     pmtudisc: false,
     provenance: fromLease(ownLease.subnet),
   }
-  return { ...EMPTY_PART, devices: [FALLBACK, device], routes: renderRoutes(view, directRouting), mtu, problems: fields.problems }
+  const strange = others(view).filter((lease) => !isOurs(lease))
+  const problems = [...fields.problems, ...strange.map((lease) => otherBackend(lease, 'ipip'))]
+  return { ...EMPTY_PART, devices: [FALLBACK, device], routes: renderRoutes(view, directRouting), mtu, problems }
+}
+
+function others(view: FlannelView): readonly Lease[] {
+  return view.leases.filter(({ subnet }) => !sameSubnet(subnet, view.ownLease.subnet))
+}
+
+function isOurs({ attributes }: Lease): boolean {
+  return attributes.backendType === 'ipip'
 }
 
 function renderRoutes(view: FlannelView, directRouting: boolean): RouteSpec[] {
   const routes: RouteSpec[] = []
-  for (const { subnet, attributes } of view.leases) {
-    if (sameSubnet(subnet, view.ownLease.subnet) || attributes.backendType !== 'ipip') continue
+  for (const { subnet, attributes } of others(view).filter(isOurs)) {
     const way = directRouting ? view.underlay.lookup(attributes.publicIp) : undefined
     // DirectRouting changes the device alone: the route stays onlink.
     const device = way !== undefined && way.gateway === undefined ? view.externalInterface.name : DEVICE

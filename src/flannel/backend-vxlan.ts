@@ -4,7 +4,7 @@
  * Source: flannel pkg/backend/vxlan, since 0.9.0; Linux vxlan_config_apply.
  */
 import { formatIp } from '../base/ip.js'
-import { formatMac, parseMac, randomMac, type Mac } from '../base/mac.js'
+import { formatMac, macHigh, parseMac, randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import type { FdbSpec, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
@@ -13,6 +13,7 @@ import {
   EMPTY_PART,
   fromLease,
   leaseProblem,
+  otherBackend,
   optionSince,
   type Backend,
   type BackendPart,
@@ -136,10 +137,14 @@ function renderRemotes(view: FlannelView, device: string, directRouting: boolean
   const problems: Problem[] = []
   for (const lease of view.leases) {
     const { subnet, attributes } = lease
-    if (sameSubnet(subnet, view.ownLease.subnet) || attributes.backendType !== 'vxlan') continue
+    if (sameSubnet(subnet, view.ownLease.subnet)) continue
+    if (attributes.backendType !== 'vxlan') {
+      problems.push(otherBackend(lease, 'vxlan'))
+      continue
+    }
     const mac = publishedMac(lease)
     if (mac === undefined) {
-      const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no VtepMAC; flanneld ignores the lease`
+      const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no VtepMAC that a device can have; nothing leads there`
       problems.push(leaseProblem(lease, what, 'write {"VtepMAC": "…"} as the node published it'))
       continue
     }
@@ -167,5 +172,7 @@ export function publishedMac(lease: Lease): Mac | undefined {
   const data = lease.attributes.backendData
   if (!isJsonObject(data)) return undefined
   const text = new GoFields(data, { file: '', line: 0, object: '' }).string('VtepMAC')
-  return text === undefined ? undefined : parseMac(text)
+  const mac = text === undefined ? undefined : parseMac(text)
+  // is_valid_ether_addr: no device can have the others
+  return mac === undefined || mac === 0 || (macHigh(mac) & 0x0100) !== 0 ? undefined : mac
 }

@@ -13,6 +13,7 @@ import {
   FLANNELD,
   fromLease,
   leaseProblem,
+  otherBackend,
   optionSince,
   type Backend,
   type BackendPart,
@@ -124,7 +125,11 @@ function renderPeers(
   const problems: Problem[] = []
   for (const lease of view.leases) {
     const { subnet, attributes } = lease
-    if (sameSubnet(subnet, view.ownLease.subnet) || attributes.backendType !== 'wireguard') continue
+    if (sameSubnet(subnet, view.ownLease.subnet)) continue
+    if (attributes.backendType !== 'wireguard') {
+      problems.push(otherBackend(lease, 'wireguard'))
+      continue
+    }
     const published = publishedPeer(lease)
     if (published === undefined || !isKey(published.publicKey)) {
       const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no PublicKey of 32 bytes; flanneld makes no peer of the lease`
@@ -132,6 +137,10 @@ function renderPeers(
       continue
     }
     const { publicKey } = published
+    if (published.port < 0 || published.port > 65535) {
+      problems.push(leaseProblem(lease, `Port ${published.port} is not a UDP port; flanneld makes no peer of the lease`, 'write the port that the node listens on, 51820'))
+      continue
+    }
     if (publicKey === ownKey) {
       // drivers/net/wireguard/netlink.c set_peer
       problems.push(leaseProblem(lease, `PublicKey ${publicKey} is also the own one of ${view.nodeName}; the kernel makes no peer of it`, ownKeys(lease)))

@@ -116,6 +116,13 @@ export function optionSince(fields: GoFields, name: string, since: string, versi
   return false
 }
 
+/** Every backend but udp passes over the leases of another (pkg/backend/route_network.go, vxlan/vxlan_network.go); the owner sees only that nothing gets there. */
+export function otherBackend(lease: Lease, type: string): Problem {
+  const theirs = lease.attributes.backendType
+  const what = `the lease is of ${theirs === '' ? 'no backend (udp writes it so)' : `backend ${theirs}`}, not ${type}: flanneld ignores it, no packet gets there`
+  return leaseProblem(lease, what, `let all nodes run with one backend, or write "BackendType":"${type}" as the node published it`)
+}
+
 export function leaseProblem(lease: Lease, what: string, fix = ''): Problem {
   return problemAt({ file: 'etcd', line: 0, object: leaseObject(lease.subnet) }, what, fix, 'warning')
 }

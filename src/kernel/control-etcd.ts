@@ -76,7 +76,8 @@ class EtcdCheck {
     this.lab = lab
     this.options = options
     this.api = atLeast(network.cluster.flannel.version, '0.18.0') ? 'v3' : 'v2'
-    const taken = ({ dataplane }: NodePlan): boolean => dataplane.sockets.some(({ proto, port, portEnd = port }) => proto === 'tcp' && port <= PORT && PORT <= portEnd)
+    const taken = ({ dataplane }: NodePlan): boolean =>
+      dataplane.sockets.some(({ proto, port, portEnd = port }) => proto === 'tcp' && port <= PORT && PORT <= portEnd)
     this.host = network.nodes.find((node) => !taken(node)) ?? network.nodes[0]
     this.address = formatIp(this.host.node.address)
   }
@@ -192,11 +193,16 @@ class EtcdCheck {
     const document = { ...leftOut(name, ''), connection: { predicted: prediction.outcome.disposition, kernel: error } }
     if (error !== '' || !expected) {
       const agree = (error === '') === expected
-      const what = agree ? [] : [`netsim trace says ${prediction.outcome.disposition}, and ${error === '' ? 'the connection stands' : `the kernel says "${error}"`}`]
+      const what = agree
+        ? []
+        : [`netsim trace says ${prediction.outcome.disposition}, and ${error === '' ? 'the connection stands' : `the kernel says "${error}"`}`]
       return { ...document, verdict: agree ? 'equal' : 'differs', differences: what }
     }
     if (unfilled !== '') return { ...document, why: unfilled }
-    const { status, stdout, stderr } = await this.etcdctl(node, this.api === 'v3' ? ['get', '--prefix', '/', '-w', 'json'] : ['ls', '--recursive', '--quorum', '/'])
+    const { status, stdout, stderr } = await this.etcdctl(
+      node,
+      this.api === 'v3' ? ['get', '--prefix', '/', '-w', 'json'] : ['ls', '--recursive', '--quorum', '/'],
+    )
     const answer = status === 0 ? jsonOf(stdout) : undefined
     if (answerShape(answer) !== this.api) return this.unanswered(document, node, lastLine(stderr || stdout))
     const { tree, faults } = readAnswer(answer, this.api, '/')

@@ -1,12 +1,13 @@
 /** One question's prediction beside what a kernel did: frames, losses, rules → the verdict of a probe with everything that differs named. */
 import { summarizeFrame } from '../wire/frame-summary.js'
+import { hearingDifference } from './hearing.js'
 import { compareFrames, type FrameDifference, type SeenFrame } from './compare.js'
 import type { KernelDrop, KernelRule, Sighting } from './lab-types.js'
-import type { PredictedDrop, Prediction, RuleTaken } from './prediction.js'
+import type { PredictedDrop, Prediction, RuleTaken, TimedDrop } from './prediction.js'
 import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, RulesDocument, RuleWords } from './verify-report.js'
 
-/** What of a sighting is judged; a test may give its own. */
-export type Judged = Pick<Sighting, 'frames' | 'error' | 'drops' | 'dropsWhy' | 'rules' | 'rulesWhy' | 'lost'>
+/** What of a sighting is judged; a test may give its own. Without `heard` nobody listened. */
+export type Judged = Pick<Sighting, 'frames' | 'error' | 'drops' | 'dropsWhy' | 'rules' | 'rulesWhy' | 'lost'> & Partial<Pick<Sighting, 'heard'>>
 
 export function judge(name: string, prediction: Prediction, sighting: Judged): ProbeDocument {
   const { request, natPorts, tunnelPorts, concurrent, outcome } = prediction
@@ -18,8 +19,10 @@ export function judge(name: string, prediction: Prediction, sighting: Judged): P
   const common = { ...headOf(name, prediction), error: sighting.error, disposition: outcome.disposition, drops, rules }
   const frames = { predicted: compared.predicted, captured: compared.captured, equal: compared.matched, upkeep: compared.upkeep }
   if (sighting.lost > 0) return { ...common, verdict: 'left-out', why: `the capture lost ${sighting.lost} frames`, frames, differences: [] }
-  const equal = compared.equal && rules.equal !== false && drops.equal !== false
-  return { ...common, verdict: equal ? 'equal' : 'differs', why: '', frames, differences: compared.differences.map((one) => differenceOf(prediction, one)) }
+  const taken = sighting.heard === undefined ? undefined : hearingDifference(prediction, sighting.heard)
+  const differences = taken === undefined ? compared.differences : [...compared.differences, taken]
+  const equal = differences.length === 0 && rules.equal !== false && drops.equal !== false
+  return { ...common, verdict: equal ? 'equal' : 'differs', why: '', frames, differences: differences.map((one) => differenceOf(prediction, one)) }
 }
 
 /** A question that could not be put to this kernel. */
@@ -32,7 +35,7 @@ export function leftOut(name: string, prediction: Prediction, why: string): Prob
     frames: { predicted: prediction.frames.length, captured: 0, equal: 0, upkeep: 0 },
     error: '',
     differences: [],
-    drops: { equal: null, why, named: 0, predicted: prediction.drops, kernel: [] },
+    drops: { equal: null, why, named: 0, predicted: prediction.drops.map(wordsOfDrop), kernel: [] },
     rules: { equal: null, why, predicted: prediction.rules.map(wordsOf), kernel: [], what: '' },
   }
 }
@@ -75,25 +78,28 @@ function lostOnCable({ reason, location }: KernelDrop): boolean {
   return reason === 'NOT_SPECIFIED' && (location === '' || location.startsWith('__dev_forward_skb'))
 }
 
-/** A timer says them, seconds later and on whichever CPU: they need not be among what was read in the question's own time. */
-const TIMED: readonly string[] = ['NEIGH_FAILED', 'FRAG_REASM_TIMEOUT']
-
 /**
  * kfree_skb tells a reason and no netns, and others' packets come and go: each predicted reason must be among the kernel's, as often as it is
- * predicted. What the kernel names besides is shown and judged by nobody: a frame that got lost shows in the frames.
+ * predicted. What the kernel names besides is shown and judged by nobody: a frame that got lost shows in the frames. What a timer leads to comes
+ * seconds later and on whichever CPU: it need not be among what was read.
  */
-function dropsOf(predicted: readonly PredictedDrop[], { drops, dropsWhy, error }: Judged): DropsDocument {
+function dropsOf(timed: readonly TimedDrop[], { drops, dropsWhy, error }: Judged): DropsDocument {
+  const predicted = timed.map(wordsOfDrop)
   if (drops === null) return { equal: null, why: dropsWhy, named: 0, predicted, kernel: [] }
   const left = drops.map((drop) => (lostOnCable(drop) ? 'PKT_TOO_BIG' : drop.reason))
-  const unnamed = predicted.filter(({ reason }) => {
+  const unnamed = timed.filter(({ reason }) => {
     const at = left.indexOf(reason)
     if (at >= 0) left.splice(at, 1)
     return at < 0 && TOLD[reason]?.includes(error) !== true
   })
-  const missing = unnamed.filter(({ reason }) => !TIMED.includes(reason))
+  const missing = unnamed.filter(({ late }) => !late)
   const kernel = drops.map(({ reason, location, certain }: KernelDrop) => ({ reason, location, certain }))
   const why = missing.length === 0 ? '' : `the kernel did not name ${missing.map(({ reason }) => reason).join(', ')}`
   return { equal: missing.length === 0, why, named: predicted.length - unnamed.length, predicted, kernel }
+}
+
+function wordsOfDrop({ netns, disposition, reason, step }: TimedDrop): PredictedDrop {
+  return { netns, disposition, reason, step }
 }
 
 function wordsOf({ netns, table, chain, text }: RuleTaken | KernelRule): RuleWords {

@@ -1,13 +1,16 @@
 /** A verification as a JUnit report: one test case for each question, so that any CI shows what differs. */
+import { controlLine, type ControlDocument } from './control-report.js'
 import type { ProbeDocument, VerificationDocument } from './verify-report.js'
 
-export function junitText({ probes, summary, metadata }: VerificationDocument): string {
-  const counts = `tests="${summary.probes}" failures="${summary.differ}" errors="0" skipped="${summary.leftOut}"`
+export function junitText({ probes, summary, metadata, control }: VerificationDocument): string {
+  const skipped = summary.leftOut + summary.control - summary.controlEqual - summary.controlDiffer
+  const counts = `tests="${summary.probes + summary.control}" failures="${summary.differ + summary.controlDiffer}" errors="0" skipped="${skipped}"`
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites name="netsim verify" ${counts}>`,
     `  <testsuite name="${escaped(`${metadata.cni} ${metadata.backend} on ${metadata.kernel}`)}" ${counts}>`,
     ...probes.map(caseText),
+    ...control.flatMap(controlCases),
     '  </testsuite>',
     '</testsuites>',
     '',
@@ -24,6 +27,16 @@ function caseText(probe: ProbeDocument): string {
     ...(probe.drops.equal === false ? [`losses: ${probe.drops.why}`] : []),
   ]
   return `${open}><failure message="${escaped(found[0] ?? '')}">${escaped(found.join('\n'))}</failure></testcase>`
+}
+
+function controlCases(control: ControlDocument): readonly string[] {
+  return control.nodes.map((one) => {
+    const open = `    <testcase classname="netsim.verify.${control.program}" name="${escaped(`${one.node} → ${control.program}`)}"`
+    if (one.verdict === 'left-out') return `${open}><skipped message="${escaped(one.why)}"/></testcase>`
+    const said = escaped(controlLine(control, one))
+    if (one.verdict === 'equal') return `${open}><system-out>${said}</system-out></testcase>`
+    return `${open}><failure message="${said}">${escaped(one.differences.join('\n'))}</failure></testcase>`
+  })
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }

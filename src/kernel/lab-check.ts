@@ -24,7 +24,9 @@ interface ToolsMessage {
 /** Debian's package of each. */
 const TOOLS: Readonly<Record<string, string>> = { ip: 'iproute2', bridge: 'iproute2', 'iptables-restore': 'iptables', ipset: 'ipset' }
 
-export async function checkKernel(network: LabNetwork, prefix: string): Promise<KernelCheck> {
+/** @param more tools that are wanted besides, with Debian's package of each */
+export async function checkKernel(network: LabNetwork, prefix: string, more: Readonly<Record<string, string>> = {}): Promise<KernelCheck> {
+  const tools = { ...TOOLS, ...more }
   let porter: Porter
   try {
     porter = await Porter.start(prefix)
@@ -33,9 +35,9 @@ export async function checkKernel(network: LabNetwork, prefix: string): Promise<
     return { missing: [lack(error.what, error.fix)], cannotBuild: [], privilege: 'none', kernel: '' }
   }
   try {
-    const found = await porter.ask<ToolsMessage>({ op: 'tools', names: Object.keys(TOOLS) })
+    const found = await porter.ask<ToolsMessage>({ op: 'tools', names: Object.keys(tools) })
     const missing = Object.entries(found.tools).flatMap(([tool, there]) =>
-      there ? [] : [lack(`${tool} is not installed`, `apt-get install ${TOOLS[tool]} (Debian's name of the package)`)],
+      there ? [] : [lack(`${tool} is not installed`, `apt-get install ${tools[tool]} (Debian's name of the package)`)],
     )
     if (!found.bridgeNetfilter && wantsBridgeNetfilter(network)) missing.push(lack('the kernel module br_netfilter is not loaded', 'modprobe br_netfilter'))
     const cannotBuild = missing.length > 0 ? [] : unbuildable(network, await porter.lackingKinds(kindsOf(network)))

@@ -11,6 +11,7 @@ export interface SightingMessage {
   readonly dropsWhy: string
   readonly rules: readonly (readonly [string, string])[] | null
   readonly rulesWhy: string
+  readonly heard: readonly string[]
   readonly lost: number
 }
 
@@ -71,6 +72,7 @@ export function sightingOf(message: SightingMessage, symbols: KernelSymbols): Si
     dropsWhy: message.dropsWhy,
     rules: message.rules === null ? null : message.rules.flatMap(([netns, line]) => parseTraceLine(netns, line)),
     rulesWhy: message.rulesWhy,
+    heard: message.heard,
     lost: message.lost,
   }
 }

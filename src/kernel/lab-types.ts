@@ -142,6 +142,8 @@ export interface Sighting {
   readonly dropsWhy: string
   readonly rules: readonly KernelRule[] | null
   readonly rulesWhy: string
+  /** Netns in which a socket took the datagram, or the reply to the echo, that was asked about. */
+  readonly heard: readonly string[]
   /** Frames that a ring had no room for: more than 0 makes the sighting worthless. */
   readonly lost: number
 }

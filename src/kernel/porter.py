@@ -4,6 +4,7 @@ makes have their names there only and are held open by this process alone, so th
 Python 3.8 and the standard library; source of the numbers below: the kernel's uapi headers."""
 import base64
 import ctypes
+import errno
 import fcntl
 import json
 import mmap
@@ -27,8 +28,10 @@ COMMAND_SECONDS = 10
 RUN_DIRECTORY = '/run/netns/'
 
 libc = ctypes.CDLL(None, use_errno=True)
-ENVIRONMENT = {**os.environ, 'LC_ALL': 'C', 'PATH': os.environ.get('PATH', '') + ':/usr/local/sbin:/usr/sbin:/sbin:/usr/sbin:/bin'}
-os.environ['PATH'] = ENVIRONMENT['PATH']
+# an empty word of PATH is the folder where the user stands, and whoever may write there must not become root
+SEARCHED = [folder for folder in os.environ.get('PATH', '').split(':') if folder.startswith('/')] + ['/usr/local/sbin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
+os.environ['PATH'] = ':'.join(SEARCHED)
+ENVIRONMENT = {**os.environ, 'LC_ALL': 'C'}
 
 
 class Failure(Exception):
@@ -323,7 +326,13 @@ class Namespace:
             if ' = ' not in line:
                 continue
             key, value = line.split(' = ', 1)
-            path = '/proc/sys/' + '/'.join(part.replace('/', '.') for part in key.split('.'))
+            parts = [part.replace('/', '.') for part in key.split('.')]
+            # of /proc/sys only net/ is a namespace's own: what else stands there is the whole machine's
+            # (nf_hooks_lwtunnel is written there and switches all of them, for good: nf_hooks_lwtunnel_set)
+            if parts[0] != 'net' or any(part in ('', '.', '..') for part in parts) or parts[-1] == 'nf_hooks_lwtunnel':
+                self.complain('sysctl %s' % key, 'it is the whole machine\'s and no namespace\'s: left alone')
+                continue
+            path = '/proc/sys/' + '/'.join(parts)
             try:
                 fd = os.open(path, os.O_WRONLY)
                 try:
@@ -331,8 +340,9 @@ class Namespace:
                 finally:
                     os.close(fd)
             except OSError as error:
-                if not tolerant:
-                    self.complain('sysctl %s' % key, error.strerror)
+                # a setting that this kernel does not have is one thing, a value that it refuses is another
+                if not tolerant or error.errno == errno.EINVAL:
+                    self.complain('sysctl %s = %s' % (key, value), error.strerror)
 
     def make_tuns(self):
         for device in self.plan['tuns']:
@@ -483,6 +493,7 @@ SO_ATTACH_FILTER, SO_REUSEPORT = 26, 15
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 10, 0, 2
 TCP_MAXSEG = 2
 SYN, ACK, PUSH = 2, 16, 8
+MOST_DATAGRAMS = 10000
 
 
 def pattern(length):
@@ -654,10 +665,13 @@ class Lab:
         seconds = ask['predictedMs'] / 1000
         self.watch(seconds + (0.3 if seconds > 0.5 else 0), frames, client)
         # a datagram's checksum is looked at when its process reads it
+        heard = set()
         for namespace in self.by_netns.values():
             for s in namespace.listening:
-                if s.type == socket.SOCK_DGRAM:
-                    swallow(s)
+                if s.type == socket.SOCK_DGRAM and swallow(s) > 0:
+                    heard.add(namespace.netns)
+        if client is not None and client.replied():
+            heard.add(ask['netns'])
         end = time.time_ns()
         error = error or (client.error if client is not None else '')
         lost = sum(namespace.ring.lost() for namespace in self.captured)
@@ -668,7 +682,7 @@ class Lab:
             # the end of its connection is no part of the next probe
             self.watch(0, [])
             self.traced([])
-        seen = {'frames': self.ordered(frames, start), 'error': error, 'lost': lost}
+        seen = {'frames': self.ordered(frames, start), 'error': error, 'lost': lost, 'heard': sorted(heard)}
         return {**seen, 'drops': drops, 'dropsWhy': self.drops_why, 'rules': rules, 'rulesWhy': rules_why}
 
     def drain(self):
@@ -734,8 +748,9 @@ class Lab:
 
     def send_icmp(self, ask):
         s = ip_socket(socket.SOCK_RAW, socket.IPPROTO_ICMP, ask)
+        client = Client(s)
         try:
-            deaf(s)
+            s.setblocking(False)
             s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO if ask['df'] else IP_PMTUDISC_DONT)
             if ask['source'] != '0.0.0.0':
@@ -743,9 +758,12 @@ class Lab:
             data = pattern(ask['size'] - 28)
             head = struct.pack('!BBHHH', 8, 0, 0, ask['id'], ask['sequence'])
             total = checksum(head + data + b'\0' * (len(data) % 2))
+            client.echo_id = ask['id']
             s.sendto(head[:2] + struct.pack('!H', total) + head[4:] + data, (ask['destination'], 0))
-        finally:
-            s.close()
+            return client
+        except OSError:
+            client.close()
+            raise
 
     def send_raw(self, ask):
         self.inject(base64.b64decode(ask['bytes']))
@@ -958,18 +976,38 @@ def by_first(rows):
 
 
 def swallow(s):
-    try:
-        while True:
+    """How many datagrams it was."""
+    count = 0
+    for _ in range(MOST_DATAGRAMS):
+        try:
             s.recv(65536)
-    except OSError:
-        pass
+            count += 1
+        except BlockingIOError:
+            break
+        except OSError:
+            pass  # an ICMP error that was told of: the next one
+    return count
 
 
 class Client:
     """The socket that asked; it stays until all is over, so that its port is its own."""
 
     def __init__(self, s):
-        self.socket, self.payload, self.lab, self.netns, self.deaf_at_end, self.error = s, None, None, '', False, ''
+        self.socket, self.payload, self.lab, self.netns, self.deaf_at_end, self.error, self.echo_id = s, None, None, '', False, '', -1
+
+    def replied(self):
+        """The reply to its echo came to it."""
+        for _ in range(MOST_DATAGRAMS if self.echo_id >= 0 else 0):
+            try:
+                packet = self.socket.recv(65536)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue  # an ICMP error
+            header = (packet[0] & 15) * 4
+            if len(packet) >= header + 6 and packet[header] == 0 and struct.unpack_from('!H', packet, header + 4)[0] == self.echo_id:
+                return True
+        return False
 
     def established(self, frames):
         """The handshake is done: one data segment; one longer than a client would send is put together from its last ACK."""

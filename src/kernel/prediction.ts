@@ -25,6 +25,11 @@ export interface PredictedDrop {
   readonly step: number
 }
 
+export interface TimedDrop extends PredictedDrop {
+  /** A timer of seconds led to it. */
+  readonly late: boolean
+}
+
 /** A rule that matched, or (rule 0) a chain's policy that decided. */
 export interface RuleTaken {
   readonly netns: string
@@ -43,7 +48,7 @@ export interface Prediction {
   readonly outcome: TraceOutcome
   readonly document: TraceDocument
   readonly frames: readonly PredictedFrame[]
-  readonly drops: readonly PredictedDrop[]
+  readonly drops: readonly TimedDrop[]
   readonly rules: readonly RuleTaken[]
   /** Ports that NAT drew at random. */
   readonly natPorts: ReadonlySet<number>
@@ -110,13 +115,17 @@ function framesOf(network: Network, numbers: Int32Array): PredictedFrame[] {
   return frames
 }
 
-function dropsOf(network: Network, numbers: Int32Array): PredictedDrop[] {
+/** Timers run from here on: the first of them is a neighbour's second. */
+const LATE_NS = 0.9e9
+
+function dropsOf(network: Network, numbers: Int32Array): TimedDrop[] {
   const { trace, netns } = network.world
-  const drops: PredictedDrop[] = []
+  const drops: TimedDrop[] = []
   for (let i = 0; i < trace.endCount; i++) {
     const [, disposition, reason, where, , step] = trace.ends.subarray(i * END_STRIDE, (i + 1) * END_STRIDE)
     if (reason === 0 || where < 0) continue
-    drops.push({ netns: netns[where].name, disposition: DISPOSITIONS[disposition], reason: REASONS[reason], step: step < 0 ? 0 : numbers[step] })
+    const late = step >= 0 && trace.stepTimes[step] - trace.stepTimes[0] >= LATE_NS
+    drops.push({ netns: netns[where].name, disposition: DISPOSITIONS[disposition], reason: REASONS[reason], step: step < 0 ? 0 : numbers[step], late })
   }
   return drops
 }

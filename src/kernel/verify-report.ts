@@ -4,6 +4,7 @@
  */
 import type { Disposition } from '../net/disposition.js'
 import type { DifferenceKind, FieldDifference } from './compare.js'
+import type { ControlCounts, ControlDocument } from './control-report.js'
 
 /** `equal`: everything asked was the same. `differs`: something was not. `incomplete`: nothing differed, and parts could not be built or asked here. */
 export const VERDICTS = ['equal', 'differs', 'incomplete'] as const
@@ -32,9 +33,11 @@ export interface VerificationDocument {
   /** What a command that built the network said although it went on. */
   readonly complaints: readonly string[]
   readonly probes: readonly ProbeDocument[]
+  /** Real control planes that ran beside it (`--with`). */
+  readonly control: readonly ControlDocument[]
 }
 
-export interface SummaryDocument {
+export interface SummaryDocument extends ControlCounts {
   readonly probes: number
   readonly equal: number
   readonly differ: number

@@ -1,5 +1,6 @@
 /** A verification in words: a line for each question, below it what differs, and what it comes to in the end. */
 import { printable, styleOf, type Style } from '../analysis/text-style.js'
+import { controlHead, controlLine, reaches, type ControlDocument } from './control-report.js'
 import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, RulesDocument, RuleWords, VerificationDocument } from './verify-report.js'
 
 export interface VerifyTextOptions {
@@ -27,6 +28,7 @@ export function verifyText(document: VerificationDocument, { color, ascii, verbo
     '',
     ...probes.flatMap((probe) => probeLines(probe, paper)),
     '',
+    ...document.control.flatMap((one) => controlLines(one, paper)),
     ...summaryLines(document, paper),
     '',
   ].join('\n')
@@ -57,6 +59,21 @@ function probeLines(probe: ProbeDocument, paper: Paper): string[] {
     ...ruleLines(rules, paper),
     ...dropLines(drops, paper),
   ]
+}
+
+/** One line for each node, those that differ with what does; nodes that the server is out of reach for stand out. */
+function controlLines(control: ControlDocument, { style, safe, verbosity }: Paper): string[] {
+  const lines = control.nodes.flatMap((one) => {
+    const paint = (text: string): string => style[one.verdict === 'equal' && !reaches(one) ? 'yellow' : PAINT[one.verdict]](text)
+    const shown = verbosity > 0 ? one.differences : one.differences.slice(0, 1)
+    const more = one.differences.length - shown.length
+    return [
+      `${paint(MARKS[one.verdict])}  ${safe(controlLine(control, one))}`,
+      ...shown.map((line) => safe(`           ${line}`)),
+      ...(more > 0 ? [`           and ${more} more: -v shows them`] : []),
+    ]
+  })
+  return [style.bold(safe(controlHead(control))), ...lines, '']
 }
 
 const WHAT = { fields: 'differs', missing: 'missing', extra: 'extra', order: 'out of order', chance: 'inconsistent', checksum: 'wrong checksum' } as const
@@ -112,7 +129,7 @@ const VERDICTS = {
 } as const
 
 function summaryLines({ summary, verdict, probes }: VerificationDocument, { style, safe }: Paper): string[] {
-  const { differ, leftOut, equal, frames, framesEqual, rules, rulesEqual, drops, dropsEqual, upkeep } = summary
+  const { differ, leftOut, equal, frames, framesEqual, rules, rulesEqual, drops, dropsEqual, upkeep, control, controlEqual } = summary
   const parts = [
     `${equal} of ${summary.probes} questions equal`,
     differ === 0 ? '' : `${differ} differ`,
@@ -120,6 +137,7 @@ function summaryLines({ summary, verdict, probes }: VerificationDocument, { styl
     `${framesEqual} of ${frames} frames`,
     rules === 0 ? '' : `${rulesEqual} of ${rules} rules`,
     drops === 0 ? '' : `${dropsEqual} of ${drops} losses named`,
+    control === 0 ? '' : `${controlEqual} of ${control} nodes with a real control plane`,
   ]
   const unread = [
     probes.some((probe) => probe.rules.equal === null && probe.rules.predicted.length > 0) ? firstWhy(probes, 'rules') : '',

@@ -7,9 +7,11 @@
 import type { HopDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import type { Network } from '../network/network.js'
+import { controlCounts, type ControlDocument } from './control-report.js'
 import { KernelLab, labNetworkOf } from './lab.js'
 import { labLimit } from './lab-limits.js'
 import { labProbeOf } from './lab-question.js'
+import { Rations } from './lab-rest.js'
 import type { LabNetwork, NotBuilt } from './lab-types.js'
 import { judge, leftOut } from './judge.js'
 import { isPrediction, predict, type Prediction } from './prediction.js'
@@ -26,6 +28,8 @@ export interface VerifyOptions {
   /** What the kernel is given in place of the network itself: a test's deliberate fault. */
   readonly built?: LabNetwork
   readonly progress?: (done: number, total: number, name: string) => void
+  /** Asked of the lab when all questions are: what a real control plane does in it. */
+  readonly control?: (lab: KernelLab) => Promise<readonly ControlDocument[]>
   /** Called when all is asked and the lab still stands. */
   readonly keep?: (lab: KernelLab, verified: Verified) => Promise<void>
 }
@@ -34,6 +38,7 @@ export interface Verified {
   readonly probes: readonly ProbeDocument[]
   readonly notBuilt: readonly NotBuilt[]
   readonly complaints: readonly string[]
+  readonly control: readonly ControlDocument[]
   readonly summary: SummaryDocument
   readonly verdict: Verdict
 }
@@ -52,13 +57,16 @@ export async function verifyNetwork(network: Network, options: VerifyOptions): P
   const lab = await KernelLab.start(built, { prefix: options.prefix, ...(options.iptables === undefined ? {} : { iptables: options.iptables }) })
   try {
     const probes: ProbeDocument[] = []
+    const rations = new Rations()
     for (const [index, probe] of options.probes.entries()) {
       options.progress?.(index, options.probes.length, probe.name)
-      probes.push(await ask(network, probe, { lab, options }))
+      probes.push(await ask(network, probe, { lab, options, rations }))
     }
     options.progress?.(options.probes.length, options.probes.length, '')
-    const summary = summaryOf(probes)
-    const verified = { probes, notBuilt: lab.notBuilt, complaints: lab.complaints, summary, verdict: verdictOf(summary, [...lab.notBuilt, ...lab.complaints]) }
+    const control = (await options.control?.(lab)) ?? []
+    const summary = summaryOf(probes, control)
+    const { notBuilt, complaints } = lab
+    const verified = { probes, notBuilt, complaints, control, summary, verdict: verdictOf(summary, [...notBuilt, ...complaints]) }
     await options.keep?.(lab, verified)
     return verified
   } finally {
@@ -69,23 +77,33 @@ export async function verifyNetwork(network: Network, options: VerifyOptions): P
 async function ask(
   network: Network,
   probe: VerifyProbe,
-  { lab, options }: { readonly lab: KernelLab; readonly options: VerifyOptions },
+  { lab, options, rations }: { readonly lab: KernelLab; readonly options: VerifyOptions; readonly rations: Rations },
 ): Promise<ProbeDocument> {
   const { request } = probe
   const prediction = predict(network, request)
   if (!isPrediction(prediction)) throw new Error(`a question that was sound is refused: ${probe.name}`)
-  const lacking = lab.notBuilt.find((device) => crosses(prediction, device))
-  if (lacking !== undefined) return leftOut(probe.name, prediction, `${lacking.netns} ${lacking.device} (${lacking.kind}) cannot be made here: ${lacking.why}`)
-  const fabric = fabricOf(network, prediction)
-  if (fabric !== undefined) return leftOut(probe.name, prediction, `${fabric} is the fabric of a cloud and no Linux kernel: none can stand in for it`)
+  const lacking = whyNotHere(network, prediction, lab.notBuilt)
+  if (lacking !== undefined) return leftOut(probe.name, prediction, lacking)
   const question = labProbeOf(network, prediction, { trace: options.rules })
   if (question === undefined) return leftOut(probe.name, prediction, `${prediction.outcome.proto} from ${request.source} cannot be sent here`)
   if (prediction.outcome.disposition === 'INCOMPLETE') return leftOut(probe.name, prediction, 'netsim does not model what the packet meets')
   const limit = labLimit(network, prediction)
   if (limit !== undefined) return leftOut(probe.name, prediction, limit)
+  const rest = rations.before(prediction.frames, performance.now())
+  if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest))
   if (request.cold) await lab.cold()
   else await lab.warm([prediction.outcome.destination.address])
-  return judge(probe.name, prediction, await lab.send(question))
+  const sighting = await lab.send(question)
+  rations.after(prediction.frames, performance.now())
+  return judge(probe.name, prediction, sighting)
+}
+
+/** What this machine cannot stand in for, of what the packet or its answer meets; undefined: nothing. */
+export function whyNotHere(network: Network, prediction: Prediction, notBuilt: readonly NotBuilt[]): string | undefined {
+  const lacking = notBuilt.find((device) => crosses(prediction, device))
+  if (lacking !== undefined) return `${lacking.netns} ${lacking.device} (${lacking.kind}) cannot be made here: ${lacking.why}`
+  const fabric = fabricOf(network, prediction)
+  return fabric === undefined ? undefined : `${fabric} is the fabric of a cloud and no Linux kernel: none can stand in for it`
 }
 
 function hopsOf({ document }: Prediction): readonly HopDocument[] {
@@ -104,10 +122,11 @@ function fabricOf(network: Network, { frames }: Prediction): string | undefined 
   return onCard ? fabric : undefined
 }
 
-export function summaryOf(probes: readonly ProbeDocument[]): SummaryDocument {
+export function summaryOf(probes: readonly ProbeDocument[], control: readonly ControlDocument[] = []): SummaryDocument {
   const asked = probes.filter(({ verdict }) => verdict !== 'left-out')
   const total = (count: (probe: ProbeDocument) => number): number => asked.reduce((sum, probe) => sum + count(probe), 0)
   return {
+    ...controlCounts(control),
     probes: probes.length,
     equal: probes.filter(({ verdict }) => verdict === 'equal').length,
     differ: probes.filter(({ verdict }) => verdict === 'differs').length,
@@ -123,9 +142,9 @@ export function summaryOf(probes: readonly ProbeDocument[]): SummaryDocument {
 }
 
 /** @param lacking what could not be built, or only with a complaint */
-export function verdictOf({ differ, leftOut: missing }: SummaryDocument, lacking: readonly unknown[]): Verdict {
-  if (differ > 0) return 'differs'
-  return missing > 0 || lacking.length > 0 ? 'incomplete' : 'equal'
+export function verdictOf({ differ, leftOut: missing, control, controlEqual, controlDiffer }: SummaryDocument, lacking: readonly unknown[]): Verdict {
+  if (differ > 0 || controlDiffer > 0) return 'differs'
+  return missing > 0 || controlEqual < control || lacking.length > 0 ? 'incomplete' : 'equal'
 }
 
 export interface ReportContext {
@@ -138,8 +157,8 @@ export interface ReportContext {
 }
 
 export function verificationDocument(network: Network, verified: Verified, context: ReportContext): VerificationDocument {
-  const { verdict, summary, notBuilt, complaints, probes } = verified
+  const { verdict, summary, notBuilt, complaints, probes, control } = verified
   const { cluster, flannel } = network
   const metadata = { ...context, cni: cluster.cni, backend: flannel?.config?.backendType ?? 'none' }
-  return { apiVersion: 'netsim/v1', kind: 'Verification', verdict, metadata, summary, notBuilt, complaints, probes }
+  return { apiVersion: 'netsim/v1', kind: 'Verification', verdict, metadata, summary, notBuilt, complaints, probes, control }
 }

@@ -10,7 +10,7 @@ import { ETHERTYPE_IPV4, type Packet } from '../wire/packet.js'
 import { frameLength } from '../wire/frame.js'
 import type { Device } from './device.js'
 import { deliverToProtocol, deviceTransmit } from './device-io.js'
-import { DENIED, NEIGHBOR_FAILED, REASON_BRIDGE_INGRESS_STP_STATE, REASON_NONE, REASON_NO_TX_TARGET, REASON_PKT_TOO_BIG, TOO_BIG } from './disposition.js'
+import { DENIED, NEIGHBOR_FAILED, REASON_BRIDGE_INGRESS_STP_STATE, REASON_NONE, REASON_NO_TX_TARGET, TOO_BIG } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
 import { RTN_UNICAST } from './fib.js'
 import { ROUTE_RESULT, routeInput } from './route-input.js'
@@ -364,7 +364,7 @@ function refragment(packet: Packet, bridge: Bridge, out: BridgePort): void {
       bridge.device.netns,
       packet,
       TOO_BIG,
-      REASON_PKT_TOO_BIG,
+      REASON_NONE,
       'larger than the MTU of the bridge port, and DF is set: the bridge drops it and tells nobody',
       packet.ipLength,
       bridge.device.mtu,
@@ -379,7 +379,7 @@ function refragment(packet: Packet, bridge: Bridge, out: BridgePort): void {
 /** br_dev_queue_push_xmit. */
 function pushOut(packet: Packet, bridge: Bridge, out: BridgePort): void {
   if (frameLength(packet) > out.device.mtu + FORWARDABLE_SLACK) {
-    dropPacket(bridge.device.netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the bridge port')
+    dropPacket(bridge.device.netns, packet, TOO_BIG, REASON_NONE, 'larger than the MTU of the bridge port')
     return
   }
   deviceTransmit(packet, out.device)

@@ -264,7 +264,8 @@ function mayReport(netns: Netns, offender: Packet): boolean {
 /** From the address the offender was sent to, when it is ours; else from the one that the route to its sender prefers (0: chosen there). */
 function sourceOf(netns: Netns, offender: Packet): number {
   if (inetAddrType(netns, offender.dst, null) === RTN_LOCAL) return offender.dst
-  if (netns.icmpErrorsUseInboundIfaddr === 1 && offender.inDevice >= 0) {
+  // what a bridge shows to FORWARD has no route of its own that it came in by (rt_is_input_route of bridge_parent_rtable)
+  if (netns.icmpErrorsUseInboundIfaddr === 1 && offender.inDevice >= 0 && offender.bridgeNfDone === 0) {
     return inetSelectAddr(netns.world.devices[offender.inDevice], offender.src, SCOPE_LINK)
   }
   return 0

@@ -12,6 +12,8 @@ import { STEP_SOCKET } from './trace.js'
 
 /** In place of a SocketSpec's index: the question takes the port as open. */
 export const SPEC_ASSUMED = -3
+/** A pod on the host's network that declares no port, asked by its name: taken to listen. */
+export const SPEC_UNDECLARED = -4
 
 interface Listener {
   readonly proto: number
@@ -91,8 +93,8 @@ export class SocketTable {
   }
 
   /** The question takes a port as open (`--listen`), until forget(). */
-  open(proto: number, port: number): void {
-    this.listeners.push({ proto, address: 0, first: port, last: port, spec: SPEC_ASSUMED, process: null })
+  open(proto: number, port: number, spec = SPEC_ASSUMED): void {
+    this.listeners.push({ proto, address: 0, first: port, last: port, spec, process: null })
   }
 
   forget(): void {
@@ -100,7 +102,7 @@ export class SocketTable {
     this.client = null
     this.answerLength = 0
     const last = this.listeners[this.listeners.length - 1]
-    if (last !== undefined && last.spec === SPEC_ASSUMED) this.listeners.pop()
+    if (last !== undefined && (last.spec === SPEC_ASSUMED || last.spec === SPEC_UNDECLARED)) this.listeners.pop()
   }
 }
 

@@ -13,6 +13,7 @@ import {
   PROTO_TCP,
   TCP_ACK,
   TCP_FIN,
+  TCP_OPTIONS_MSS,
   TCP_OPTIONS_NONE,
   TCP_OPTIONS_SYN,
   TCP_OPTIONS_TIMESTAMP,
@@ -211,12 +212,18 @@ function answerSyn(netns: Netns, packet: Packet): void {
   segment.tcpFlags = TCP_SYN | TCP_ACK
   segment.tcpSeq = prng.nextInt32()
   segment.tcpAck = (packet.tcpSeq + 1) | 0
-  segment.tcpOptions = TCP_OPTIONS_SYN
   segment.tcpMss = advertisedMss(netns, segment)
-  segment.tcpWscale = WINDOW_SCALE
-  segment.tcpWindow = initialWindow(segment.tcpMss - TIMESTAMP_ROOM)
-  segment.tcpTsVal = prng.nextInt32()
-  segment.tcpTsEcr = packet.tcpTsVal
+  if (packet.tcpOptions === TCP_OPTIONS_SYN) {
+    segment.tcpOptions = TCP_OPTIONS_SYN
+    segment.tcpWscale = WINDOW_SCALE
+    segment.tcpWindow = initialWindow(segment.tcpMss - TIMESTAMP_ROOM)
+    segment.tcpTsVal = prng.nextInt32()
+    segment.tcpTsEcr = packet.tcpTsVal
+  } else {
+    // tcp_synack_options: nothing that the SYN did not offer but the MSS
+    segment.tcpOptions = TCP_OPTIONS_MSS
+    segment.tcpWindow = initialWindow(segment.tcpMss)
+  }
   send(netns, segment, 0)
 }
 

@@ -196,6 +196,8 @@ function encapsulate(inner: Packet, device: Device, remote: number, port: number
     bypass(outer, device)
     return
   }
+  // udp_set_csum leaves the sum to the device
+  outer.partial = 1
   ipLocalOut(outer, netns, null, 1)
 }
 

@@ -15,6 +15,8 @@ export interface Endpoint {
   readonly netns?: string
   readonly node?: string
   readonly port?: number
+  /** A pod on its host's network that declares no port: taken to listen on the one it is asked by. */
+  readonly listens?: boolean
 }
 
 /** Resolves one end. */
@@ -22,7 +24,7 @@ export function resolveEndpoint(network: Network, text: string, namespace: strin
   const split = /^(.*?)(?::(\d+))?$/.exec(text)
   const name = split?.[1] ?? text
   const port = split?.[2] === undefined ? undefined : Number(split[2])
-  if (isIpv6Text(text)) return notModelled(text, `${text} is an IPv6 address; IPv6 is not modelled yet`, 'Ask with an IPv4 address.')
+  if (isIpv6Text(/^\[(.*)\]$/.exec(name)?.[1] ?? text)) return notModelled(text, `${text} is an IPv6 address; IPv6 is not modelled yet`, 'Ask with an IPv4 address.')
   if (port !== undefined && (port < 1 || port > 65535)) return problem(text, `${port} is not a port`, 'Ports are 1 to 65535.')
   const found = lookUp(network, name, namespace)
   if ('severity' in found) return found
@@ -84,7 +86,9 @@ function byPod(network: Network, namespace: string, name: string): Endpoint | Pr
   }
   if (pod.terminated) return problem(key, `the pod has ended (${pod.phase}); it has no network any more`, '')
   if (pod.pending !== undefined || pod.node === undefined) return problem(key, `the pod is pending: ${pod.pending ?? 'no node'}`, '')
-  if (pod.hostNetwork && pod.address !== undefined) return { name: key, address: pod.address, netns: pod.node, node: pod.node }
+  if (pod.hostNetwork && pod.address !== undefined) {
+    return { name: key, address: pod.address, netns: pod.node, node: pod.node, ...(pod.ports.length === 0 ? { listens: true } : {}) }
+  }
   return problem(key, 'the pod has no network: nothing on its node gave it an address', 'See the problems of its node.')
 }
 

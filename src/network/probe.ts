@@ -31,6 +31,7 @@ import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
 import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
 import { rawSend } from '../net/raw.js'
+import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
 import { advertisedMss, initialWindow, scaledWindow, WINDOW_SCALE } from '../net/tcp.js'
 import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
 import { NOT_MODELLED, REQUEST, resolveEndpoint, type Endpoint } from './endpoint.js'
@@ -164,8 +165,9 @@ function ask(network: Network, question: Question): TraceOutcome {
   resetWorld(world, { seed: request.seed, warm: !request.cold }, network.specs)
   world.trace.on = 1
   world.trace.level = request.level
-  if (request.listen && question.destination.netns !== undefined) {
-    network.netns(question.destination.netns)?.sockets.open(PROTOCOLS[question.proto], question.dport)
+  if ((request.listen || question.destination.listens === true) && question.destination.netns !== undefined) {
+    const spec = request.listen ? SPEC_ASSUMED : SPEC_UNDECLARED
+    network.netns(question.destination.netns)?.sockets.open(PROTOCOLS[question.proto], question.dport, spec)
   }
   for (const learned of request.pathMtus ?? []) network.netns(learned.netns)?.fib.pathMtus.set(learned.destination, learned.mtu)
   if (request.answerSize !== undefined && question.destination.netns !== undefined) {

@@ -51,6 +51,8 @@ export const TCP_OPTIONS_NONE = 0
 export const TCP_OPTIONS_SYN = 1
 /** nop, nop, timestamp: 12 bytes. */
 export const TCP_OPTIONS_TIMESTAMP = 2
+/** mss: 4 bytes, the answer to a SYN that has no options. */
+export const TCP_OPTIONS_MSS = 3
 
 /** What a packet is to the question that was asked. */
 export const LEG_FORWARD = 0
@@ -288,11 +290,24 @@ export function l4HeaderLength(packet: Packet): number {
     case PROTO_UDP:
       return 8
     case PROTO_TCP:
-      return packet.tcpOptions === TCP_OPTIONS_SYN ? 40 : packet.tcpOptions === TCP_OPTIONS_TIMESTAMP ? 32 : 20
+      return tcpHeaderLength(packet.tcpOptions)
     case PROTO_SCTP:
       return 12
     default:
       return 0
+  }
+}
+
+export function tcpHeaderLength(options: number): number {
+  switch (options) {
+    case TCP_OPTIONS_SYN:
+      return 40
+    case TCP_OPTIONS_TIMESTAMP:
+      return 32
+    case TCP_OPTIONS_MSS:
+      return 24
+    default:
+      return 20
   }
 }
 

@@ -1,19 +1,20 @@
 /**
  * The TCP header (RFC 9293 §3.1) and the options that Linux sends: mss (RFC 9293 §3.2), sackOK (RFC 2018), timestamps and window scale
- * (RFC 7323). A row knows the two layouts of tcp_options_write(); the decoder lists whatever it finds. The checksum covers the payload
+ * (RFC 7323). A row knows the three layouts of tcp_options_write(); the decoder lists whatever it finds. The checksum covers the payload
  * and a pseudo header, so encode writes zero and frame.ts completes it.
  *
  *   0 source port(2) | 2 destination port(2) | 4 sequence(4) | 8 acknowledgement(4) | 12 data offset, flags(2) | 14 window(2)
  *   16 checksum(2) | 18 urgent(2) | 20 options
  */
 import { read16, read32, write16, write32 } from './bytes.js'
-import { TCP_ACK, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP, type Packet } from './packet.js'
+import { TCP_ACK, TCP_OPTIONS_MSS, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, TCP_OPTIONS_TIMESTAMP, tcpHeaderLength, type Packet } from './packet.js'
 
 /** Without options. */
 export const LENGTH = 20
 export const CHECKSUM_AT = 16
 export const OPTIONS_SYN_LENGTH = 20
 export const OPTIONS_TIMESTAMP_LENGTH = 12
+export const OPTIONS_MSS_LENGTH = 4
 
 type Row = 'sport' | 'dport' | 'tcpSeq' | 'tcpAck' | 'tcpFlags' | 'tcpWindow' | 'tcpOptions' | 'tcpMss' | 'tcpWscale' | 'tcpTsVal' | 'tcpTsEcr'
 
@@ -80,6 +81,8 @@ function layoutOf(bytes: Uint8Array, offset: number, headerLength: number): numb
   switch (headerLength - LENGTH) {
     case 0:
       return TCP_OPTIONS_NONE
+    case OPTIONS_MSS_LENGTH:
+      return read16(bytes, options) === MSS_HEAD ? TCP_OPTIONS_MSS : undefined
     case OPTIONS_TIMESTAMP_LENGTH:
       return read32(bytes, options) === NOP_NOP_TIMESTAMP ? TCP_OPTIONS_TIMESTAMP : undefined
     case OPTIONS_SYN_LENGTH: {
@@ -146,7 +149,7 @@ function readOption(bytes: Uint8Array, at: number, length: number, found: FoundO
 
 /** Writes 20 bytes and the options of the row's layout. */
 export function encode(fields: Fields, bytes: Uint8Array, offset: number): void {
-  const options = fields.tcpOptions === TCP_OPTIONS_SYN ? OPTIONS_SYN_LENGTH : fields.tcpOptions === TCP_OPTIONS_TIMESTAMP ? OPTIONS_TIMESTAMP_LENGTH : 0
+  const options = tcpHeaderLength(fields.tcpOptions) - LENGTH
   write16(bytes, offset, fields.sport)
   write16(bytes, offset + 2, fields.dport)
   write32(bytes, offset + 4, fields.tcpSeq)
@@ -169,6 +172,9 @@ export function encode(fields: Fields, bytes: Uint8Array, offset: number): void 
     write32(bytes, at, NOP_NOP_TIMESTAMP)
     write32(bytes, at + 4, fields.tcpTsVal)
     write32(bytes, at + 8, fields.tcpTsEcr)
+  } else if (options === OPTIONS_MSS_LENGTH) {
+    write16(bytes, at, MSS_HEAD)
+    write16(bytes, at + 2, fields.tcpMss)
   }
 }
 

@@ -83,8 +83,10 @@ describe('ipip', () => {
 
   it('an MTU that leaves nothing ends flanneld; a lease of another backend is passed over', () => {
     const externalInterface = { name: 'eth0', address: ip('192.168.0.100'), mtu: 20, publicIp: ip('192.168.0.100') }
-    expect(whats(render('ipip', {}, { externalInterface }))).toEqual(['error: MTU 20 of iface eth0 is too small for ipip mode to work'])
-    expect(routes(render('ipip', {}, { leases: peers('vxlan') }))).toEqual([])
+    expect(whats(render('ipip', {}, { externalInterface, leases: [] }))).toEqual(['error: MTU 20 of iface eth0 is too small for ipip mode to work'])
+    const strange = render('ipip', {}, { leases: peers('vxlan') })
+    expect(routes(strange)).toEqual([])
+    expect(strange.problems[0].what).toContain('of backend vxlan, not ipip')
   })
 })
 
@@ -123,7 +125,7 @@ describe('wireguard', () => {
     const part = render('wireguard', { listenport: 40000, MTU: 1400, PersistentKeepaliveInterval: 25, PSK: KEY_C }, { leases, ownLease })
     expect(part.devices).toMatchObject([{ port: 40000, mtu: 1320, peers: [{ persistentKeepalive: 25 }] }])
     expect(part.problems).toEqual([])
-    expect(whats(render('wireguard', { PSK: 'secret' }))).toEqual(['error: could not parse psk: not the base64 of 32 bytes'])
+    expect(whats(render('wireguard', { PSK: 'secret' }, { leases }))).toEqual(['error: could not parse psk: not the base64 of 32 bytes'])
     expect(whats(render('wireguard', { ListenPort: 65536 }))[0]).toContain('ListenPort 65536')
   })
 
@@ -171,7 +173,9 @@ describe('wireguard', () => {
       ['warning', 'lease 10.1.30.0/24'],
       ['warning', 'lease 10.1.31.0/24'],
       ['warning', 'lease 10.1.32.0/24'],
+      ['warning', 'lease 10.1.33.0/24'],
     ])
+    expect(part.problems[3].what).toContain('of backend vxlan, not wireguard')
     expect(part.problems[1].what).toContain('is also that of lease 10.1.20.0/24')
     expect(part.problems[2].what).toContain('also the own one of a')
   })

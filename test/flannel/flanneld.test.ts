@@ -48,6 +48,7 @@ describe('vxlan', () => {
     const part = renderFlannel(view({ leases: others }))
     expect(routes(part)).toEqual([])
     expect(part.problems.map((problem) => [problem.severity, problem.object])).toEqual([
+      ['warning', 'lease 10.1.30.0/24'],
       ['warning', 'lease 10.1.31.0/24'],
       ['warning', 'lease 10.1.32.0/24'],
     ])

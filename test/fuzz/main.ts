@@ -29,12 +29,22 @@ interface Options {
 
 function optionsOf(words: readonly string[]): Options {
   const value = (name: string, fallback: string): string => (words.includes(name) ? (words[words.indexOf(name) + 1] ?? '') : fallback)
-  const [first, last = first, stride = 1] = value('--seeds', '1..25').split(/\.\.|\//).map(Number)
+  const [first, last = first, stride = 1] = value('--seeds', '1..25')
+    .split(/\.\.|\//)
+    .map(Number)
   const seeds: number[] = []
   for (let seed = first; seed <= last; seed += stride) seeds.push(seed)
   const drafts = words.filter((_, index) => words[index - 1] === '--draft')
   const has = (name: string): boolean => words.includes(name)
-  return { seeds, drafts, probes: Number(value('--probes', '10')), jobs: Number(value('--jobs', '1')), shrink: has('--shrink'), print: has('--print'), json: has('--json') }
+  return {
+    seeds,
+    drafts,
+    probes: Number(value('--probes', '10')),
+    jobs: Number(value('--jobs', '1')),
+    shrink: has('--shrink'),
+    print: has('--print'),
+    json: has('--json'),
+  }
 }
 
 class Summary {

@@ -36,7 +36,9 @@ function wordsOf(seed: number, { name, disposition, frames, error, why, differen
   const lines = [
     `seed ${seed} probe ${name}`,
     `  ${[disposition, `${frames.equal} of ${frames.predicted} frames equal, ${frames.captured} captured`, error, why].filter((word) => word !== '').join('; ')}`,
-    ...differences.slice(0, MOST_DIFFERENCES).map(({ kind, netns, device, direction, what, stepText }) => `  ${kind} ${netns} ${device} ${direction}: ${what} [${stepText}]`),
+    ...differences
+      .slice(0, MOST_DIFFERENCES)
+      .map(({ kind, netns, device, direction, what, stepText }) => `  ${kind} ${netns} ${device} ${direction}: ${what} [${stepText}]`),
     ...(drops.equal === false ? [`  drops: ${drops.why}`] : []),
     ...(rules.equal === false ? [`  rules: ${rules.what}`] : []),
   ]

@@ -38,8 +38,9 @@ export async function play(draft: WorldDraft, options: { readonly prefix: string
   try {
     const probes: ProbeDocument[] = []
     const unplayed: string[] = []
+    const spent: Spent = { redirects: new Set(), unreachables: new Map() }
     for (const [index, probe] of draft.probes.entries()) {
-      const document = await playProbe(built.network, lab, { probe, index })
+      const document = await playProbe(built.network, lab, { probe, index, spent })
       if (typeof document === 'string') unplayed.push(document)
       else probes.push(document)
     }
@@ -63,6 +64,8 @@ export function inHaste(network: LabNetwork): LabNetwork {
     const neighbours = arp.flatMap((device) => [
       [`net.ipv4.neigh.${device}.retrans_time_ms`, NEIGHBOUR_MS / HASTE] as const,
       [`net.ipv4.neigh.${device}.delay_first_probe_time`, 1] as const,
+      // netsim's proxies answer at once, a kernel's when up to so many ticks have passed
+      [`net.ipv4.neigh.${device}.proxy_delay`, 0] as const,
     ])
     return { ...spec, dataplane: { ...spec.dataplane, sysctls: { ...sysctls, ...Object.fromEntries(neighbours), 'net.ipv4.ipfrag_time': FRAGMENT_SECONDS } } }
   })
@@ -80,16 +83,44 @@ const MOST_EXTRA_FRAMES = 50
 interface Numbered {
   readonly probe: ProbeDraft
   readonly index: number
+  readonly spent: Spent
+}
+
+/** What each netns has used of the kernel's rations since the world was made: the laboratory cannot give it back. */
+interface Spent {
+  /** ip_rt_send_redirect: the second comes later than the first. */
+  readonly redirects: Set<string>
+  /** ip_error: five unreachables in a row. */
+  readonly unreachables: Map<string, number>
+}
+
+const UNREACHABLES = 5
+
+/** Why the rations do not suffice, or nothing. */
+function rationing({ document, drops }: Prediction, { redirects, unreachables }: Spent): string {
+  const unreachable = new Map(unreachables)
+  for (const { netns, reason } of drops) if (reason === 'IP_INNOROUTES') unreachable.set(netns, (unreachable.get(netns) ?? 0) + 1)
+  if ([...unreachable.values()].some((count) => count > UNREACHABLES)) return 'errors are rationed'
+  for (const { netns, steps } of [...document.forward.hops, ...(document.reply?.hops ?? [])]) {
+    for (const { kind, action, text } of steps) {
+      if (kind !== 'icmp') continue
+      if (action === 'RATE_LIMITED') return 'errors are rationed'
+      if (!text.startsWith('redirect')) continue
+      if (redirects.has(netns)) return 'redirects are rationed'
+      redirects.add(netns)
+    }
+  }
+  for (const [netns, count] of unreachable) unreachables.set(netns, count)
+  return ''
 }
 
 /** A word: why it was not played. */
-async function playProbe(network: Network, lab: KernelLab, { probe, index }: Numbered): Promise<ProbeDocument | string> {
+async function playProbe(network: Network, lab: KernelLab, { probe, index, spent }: Numbered): Promise<ProbeDocument | string> {
   const prediction = predict(network, requestOf(probe))
   if (!isPrediction(prediction)) return prediction.map(formatProblem).join('; ')
   if (prediction.outcome.disposition === 'INCOMPLETE') return `INCOMPLETE: ${prediction.document.forward.hops.at(-1)?.steps.at(-1)?.text ?? ''}`
-  // the laboratory has no ration of errors
-  const steps = [prediction.document.forward, prediction.document.reply].flatMap((leg) => (leg === null ? [] : leg.hops.flatMap((hop) => hop.steps)))
-  if (steps.some(({ kind, action }) => kind === 'icmp' && action === 'RATE_LIMITED')) return 'errors are rationed'
+  const rationed = rationing(prediction, spent)
+  if (rationed !== '') return rationed
   const question = questionOf(network, probe, prediction)
   if (question === undefined) return 'no process sends this'
   const limit = labLimit(network, prediction)
@@ -125,7 +156,9 @@ export async function forget({ specs }: Network, lab: KernelLab): Promise<void> 
     if (/-m (statistic|limit)/.test(rules)) await lab.run(dataplane.netns, ['iptables-restore'], rules)
     if (/-m recent/.test(rules)) await lab.run(dataplane.netns, ['sh', '-c', 'for list in /proc/net/xt_recent/*; do echo / > "$list"; done'])
     if (/-j SET /.test(rules)) {
-      const members = printIpsets(dataplane.ipsets).split('\n').filter((line) => !line.startsWith('create'))
+      const members = printIpsets(dataplane.ipsets)
+        .split('\n')
+        .filter((line) => !line.startsWith('create'))
       await lab.run(dataplane.netns, ['ipset', 'restore'], [...dataplane.ipsets.map(({ name }) => `flush ${name}`), ...members].join('\n'))
     }
   }

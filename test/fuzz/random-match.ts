@@ -30,8 +30,16 @@ function match(draw: Draw, around: Surroundings, detail: Detail): string {
   const kinds = [connection, connection, packet, packet, ends, memory]
   if (detail.sets.length > 0) kinds.push(sets, sets)
   if (detail.protocol === 'tcp' || detail.protocol === 'udp') kinds.push(ports, ports)
-  if (detail.protocol === 'tcp') kinds.push(() => `-m tcp ${not(draw)}${draw.pick(['--tcp-flags SYN,RST,ACK SYN', '--tcp-flags ALL SYN,ACK', '--tcp-flags FIN,SYN FIN', '--syn', '--tcp-flags ALL NONE', '--tcp-flags RST RST'])}`)
-  if (detail.protocol === 'icmp') kinds.push(() => `-m icmp ${not(draw)}--icmp-type ${draw.pick(['8', '0', '3', '3/4', '3/3', '11/0', 'any', 'echo-request', 'fragmentation-needed', 'time-exceeded'])}`)
+  if (detail.protocol === 'tcp')
+    kinds.push(
+      () =>
+        `-m tcp ${not(draw)}${draw.pick(['--tcp-flags SYN,RST,ACK SYN', '--tcp-flags ALL SYN,ACK', '--tcp-flags FIN,SYN FIN', '--syn', '--tcp-flags ALL NONE', '--tcp-flags RST RST'])}`,
+    )
+  if (detail.protocol === 'icmp')
+    kinds.push(
+      () =>
+        `-m icmp ${not(draw)}--icmp-type ${draw.pick(['8', '0', '3', '3/4', '3/3', '11/0', 'any', 'echo-request', 'fragmentation-needed', 'time-exceeded'])}`,
+    )
   return draw.pick(kinds)(draw, around, detail)
 }
 
@@ -93,7 +101,15 @@ function ends(draw: Draw, around: Surroundings, { table, hook }: Detail): string
 
 /** What remembers from packet to packet; chance left out. */
 function memory(draw: Draw): string {
-  const recent = ['--set', '--rcheck', '--update --seconds 100', '--remove', '--rcheck --hitcount 2', '--update --seconds 60 --hitcount 1', '--rcheck --seconds 10 --reap']
+  const recent = [
+    '--set',
+    '--rcheck',
+    '--update --seconds 100',
+    '--remove',
+    '--rcheck --hitcount 2',
+    '--update --seconds 60 --hitcount 1',
+    '--rcheck --seconds 10 --reap',
+  ]
   const choices = [
     `-m statistic --mode nth ${not(draw)}--every ${draw.int(1, 3)} --packet 0`,
     '-m statistic --mode nth --every 3 --packet 1',

@@ -23,6 +23,12 @@ export interface RawPacket {
   readonly payload: number
   /** XORed into the transport checksum. */
   readonly damage: number
+  /** Four bytes of IP options each: NOPs. */
+  readonly options?: number
+  /** Added to what the UDP header says of its length, or to TCP's data offset. */
+  readonly lie?: number
+  /** What an ICMP error quotes: a UDP header of this packet's source and destination, turned round. */
+  readonly quote?: boolean
 }
 
 export interface PacketPlace {
@@ -31,16 +37,22 @@ export interface PacketPlace {
   readonly others: readonly string[]
 }
 
+const STRANGE_SOURCES = ['127.0.0.1', '224.0.0.9', '255.255.255.255', '240.0.0.1', '10.244.1.255']
+
 export function rawPacket(draw: Draw, { own, destination, others }: PacketPlace): RawPacket {
   const proto = draw.weighted([
     [4, 17],
     [3, 6],
     [3, 1],
-    [1, draw.pick([2, 47, 132, 253])],
+    [1, draw.pick([2, 47, 132, 253, 4, 50, 136, 255])],
   ])
   const fragment = draw.chance(20)
+  const odd = draw.int(1, 100)
   return {
-    source: draw.chance(80) ? own : draw.pick(others),
+    ...(odd <= 3 ? { options: draw.int(1, 10) } : {}),
+    ...(odd > 3 && odd <= 10 && proto !== 1 ? { lie: draw.pick([-4, -1, 1, 3, 8]) } : {}),
+    ...(odd > 3 && odd <= 25 && proto === 1 ? { quote: true } : {}),
+    source: draw.chance(80) ? own : draw.pick([...others, ...STRANGE_SOURCES]),
     destination,
     proto,
     ttl: draw.weighted([
@@ -57,7 +69,14 @@ export function rawPacket(draw: Draw, { own, destination, others }: PacketPlace)
     offset: fragment && draw.chance(60) ? 8 * draw.int(1, 180) : 0,
     sport: draw.pick([40000, 40001, 53, 8472]),
     dport: draw.pick([80, 53, 9000, 7]),
-    flags: proto === 1 ? draw.pick([8, 8, 0, 13, 17]) : draw.pick([0x02, 0x10, 0x12, 0x04, 0x11, 0x00, 0x29, 0x3f]),
+    flags:
+      proto === 1
+        ? odd > 3 && odd <= 25
+          ? draw.pick([3, 3, 11, 12, 4, 5])
+          : draw.pick([8, 8, 8, 0, 13, 17, 14, 15, 19, 42, 3])
+        : draw.chance(70)
+          ? draw.pick([0x02, 0x10, 0x12, 0x04, 0x14, 0x11, 0x18, 0x00, 0x29, 0x3f])
+          : draw.int(0, 255),
     payload: draw.weighted([
       [5, draw.int(0, 200)],
       [2, draw.int(200, 1450)],
@@ -69,9 +88,10 @@ export function rawPacket(draw: Draw, { own, destination, others }: PacketPlace)
 /** The IP packet; its header's checksum is right, the transport's unless damaged. */
 export function bytesOfPacket(packet: RawPacket): Uint8Array {
   const transport = transportBytes(packet)
-  const bytes = new Uint8Array(20 + transport.length)
+  const header = 20 + 4 * (packet.options ?? 0)
+  const bytes = new Uint8Array(header + transport.length).fill(IPOPT_NOP, 20, header)
   const view = new DataView(bytes.buffer)
-  bytes[0] = 0x45
+  bytes[0] = 0x40 | (header / 4)
   bytes[1] = packet.tos
   view.setUint16(2, bytes.length)
   view.setUint16(4, packet.id)
@@ -80,11 +100,12 @@ export function bytesOfPacket(packet: RawPacket): Uint8Array {
   bytes[9] = packet.proto
   view.setInt32(12, ip(packet.source))
   view.setInt32(16, ip(packet.destination))
-  view.setUint16(10, checksumOf(bytes, 0, 20))
-  bytes.set(transport, 20)
+  view.setUint16(10, checksumOf(bytes, 0, header))
+  bytes.set(transport, header)
   return bytes
 }
 
+const IPOPT_NOP = 1
 const HEADERS: Readonly<Record<number, number>> = { 1: 8, 6: 20, 17: 8 }
 
 function transportBytes(packet: RawPacket): Uint8Array {
@@ -97,13 +118,13 @@ function transportBytes(packet: RawPacket): Uint8Array {
   if (packet.proto === 17) {
     view.setUint16(0, packet.sport)
     view.setUint16(2, packet.dport)
-    view.setUint16(4, bytes.length)
+    view.setUint16(4, bytes.length + (packet.lie ?? 0))
     view.setUint16(6, (transportChecksum(packet, bytes) || 0xffff) ^ packet.damage)
   } else if (packet.proto === 6) {
     view.setUint16(0, packet.sport)
     view.setUint16(2, packet.dport)
     view.setUint32(4, 1000)
-    bytes[12] = 0x50
+    bytes[12] = 0x50 + 16 * (packet.lie ?? 0)
     bytes[13] = packet.flags
     view.setUint16(14, 64240)
     view.setUint16(16, transportChecksum(packet, bytes) ^ packet.damage)
@@ -111,9 +132,16 @@ function transportBytes(packet: RawPacket): Uint8Array {
     bytes[0] = packet.flags
     view.setUint16(4, 77)
     view.setUint16(6, 1)
+    if (packet.quote === true) bytes.set(quoteOf(packet).subarray(0, Math.max(0, bytes.length - 8)), 8)
     view.setUint16(2, checksumOf(bytes, 0, bytes.length) ^ packet.damage)
   }
   return bytes
+}
+
+function quoteOf(packet: RawPacket): Uint8Array {
+  const { source, destination, sport, dport, id } = packet
+  const quoted = { source: destination, destination: source, sport: dport, dport: sport, id, proto: 17, ttl: 60, tos: 0, df: false, more: false, offset: 0 }
+  return bytesOfPacket({ ...quoted, flags: 0, payload: 30, damage: 0 })
 }
 
 /** RFC 768, RFC 9293: over a pseudo header too. */

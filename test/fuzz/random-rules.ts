@@ -72,7 +72,8 @@ export function ipCommands(draw: Draw, around: Surroundings): string[] {
       () => `link set ${draw.pick(around.devices.filter((name) => name !== 'eth0'))} mtu ${draw.int(around.mtu - 300, around.mtu - 50)}`,
     ])(),
   )
-  const destination = (command: string): string => (command.startsWith('route') ? `${command.split(' ').find((word) => /^(\d|default)/.test(word))}${command.includes('table')}` : command)
+  const destination = (command: string): string =>
+    command.startsWith('route') ? `${command.split(' ').find((word) => /^(\d|default)/.test(word))}${command.includes('table')}` : command
   // the same route twice is refused
   return commands.filter((command, index) => commands.findIndex((other) => destination(other) === destination(command)) === index)
 }

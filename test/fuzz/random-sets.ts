@@ -22,7 +22,17 @@ export function ipsetCommands(draw: Draw, around: Surroundings): string[] {
     return [`create ${name} ${type}${options}`, ...[...members].map((one) => `add ${name} ${one}${nomatch()}`)]
   })
   if (!draw.chance(30)) return commands
-  return [...commands, `create list0 list:set`, ...draw.some(types.map((_, index) => `set${index}`), 1, types.length).map((name) => `add list0 ${name}`)]
+  return [
+    ...commands,
+    `create list0 list:set`,
+    ...draw
+      .some(
+        types.map((_, index) => `set${index}`),
+        1,
+        types.length,
+      )
+      .map((name) => `add list0 ${name}`),
+  ]
 }
 
 function member(draw: Draw, around: Surroundings, type: SetType): string {

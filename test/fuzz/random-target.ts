@@ -13,8 +13,16 @@ export function target(draw: Draw, around: Surroundings, detail: Detail): string
     [1, () => '-j RETURN'],
     [1, () => `-j LOG --log-prefix ${draw.pick(['"a "', 'b'])}${draw.pick(['', ' --log-level 7', ' --log-ip-options'])}`],
     [1, () => '-j NFLOG --nflog-group 1'],
-    [2, () => `-j MARK ${draw.pick(['--set-xmark 0x1/0x1', '--set-xmark 0x4000/0x4000', '--set-xmark 0x2/0xffffffff', '--or-mark 0x2', '--and-mark 0x1', '--set-mark 0x1'])}`],
-    [1, () => `-j CONNMARK ${draw.pick(['--set-xmark 0x1/0x3', '--save-mark', '--restore-mark', '--save-mark --nfmask 0x1 --ctmask 0x3', '--restore-mark --mask 0x1', '--set-mark 0x2'])}`],
+    [
+      2,
+      () =>
+        `-j MARK ${draw.pick(['--set-xmark 0x1/0x1', '--set-xmark 0x4000/0x4000', '--set-xmark 0x2/0xffffffff', '--or-mark 0x2', '--and-mark 0x1', '--set-mark 0x1'])}`,
+    ],
+    [
+      1,
+      () =>
+        `-j CONNMARK ${draw.pick(['--set-xmark 0x1/0x3', '--save-mark', '--restore-mark', '--save-mark --nfmask 0x1 --ctmask 0x3', '--restore-mark --mask 0x1', '--set-mark 0x2'])}`,
+    ],
   ]
   const changing = sets.filter(({ type }) => type !== 'list:set' && type !== 'hash:net,iface')
   if (changing.length > 0) {
@@ -42,7 +50,11 @@ const OF_TABLE: Readonly<Record<Detail['table'], (draw: Draw, around: Surroundin
     ]
     if (protocol === 'tcp') {
       const clamp = hook === 'FORWARD' || hook === 'OUTPUT' || hook === 'POSTROUTING'
-      choices.push([3, () => `-m tcp --tcp-flags SYN,RST SYN -j TCPMSS ${draw.pick(['--set-mss 1000', '--set-mss 5000', ...(clamp ? ['--clamp-mss-to-pmtu', '--clamp-mss-to-pmtu'] : [])])}`])
+      choices.push([
+        3,
+        () =>
+          `-m tcp --tcp-flags SYN,RST SYN -j TCPMSS ${draw.pick(['--set-mss 1000', '--set-mss 5000', ...(clamp ? ['--clamp-mss-to-pmtu', '--clamp-mss-to-pmtu'] : [])])}`,
+      ])
     }
     return choices
   },
@@ -56,7 +68,8 @@ const OF_TABLE: Readonly<Record<Detail['table'], (draw: Draw, around: Surroundin
 /** Ranges of source ports are left out: the kernel takes one by chance. */
 function natChoices(draw: Draw, around: Surroundings, { hook, protocol }: Detail): Choice[] {
   const ported = protocol === 'tcp' || protocol === 'udp'
-  const two = (addresses: readonly string[]): string => draw.pick([...addresses, `${addresses[0]}-${addresses[0].replace(/\d+$/, (last) => String(Number(last) + 3))}`])
+  const two = (addresses: readonly string[]): string =>
+    draw.pick([...addresses, `${addresses[0]}-${addresses[0].replace(/\d+$/, (last) => String(Number(last) + 3))}`])
   const flags = draw.pick(['', '', ' --persistent'])
   if (hook === 'POSTROUTING' || hook === 'INPUT') {
     const choices: Choice[] = [[3, () => `-j SNAT --to-source ${two(around.nodes)}${ported && draw.chance(40) ? ':50000' : ''}${flags}`]]
@@ -73,7 +86,15 @@ function natChoices(draw: Draw, around: Surroundings, { hook, protocol }: Detail
 }
 
 function reject(draw: Draw, protocol: Protocol): string {
-  const types = ['icmp-net-unreachable', 'icmp-host-unreachable', 'icmp-proto-unreachable', 'icmp-port-unreachable', 'icmp-net-prohibited', 'icmp-host-prohibited', 'icmp-admin-prohibited']
+  const types = [
+    'icmp-net-unreachable',
+    'icmp-host-unreachable',
+    'icmp-proto-unreachable',
+    'icmp-port-unreachable',
+    'icmp-net-prohibited',
+    'icmp-host-prohibited',
+    'icmp-admin-prohibited',
+  ]
   if (protocol === 'tcp' && draw.chance(50)) return '-j REJECT --reject-with tcp-reset'
   return draw.chance(20) ? '-j REJECT' : `-j REJECT --reject-with ${draw.pick(types)}`
 }

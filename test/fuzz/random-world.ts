@@ -111,8 +111,10 @@ export function randomWorld(seed: number, { probes }: WorldOptions): WorldDraft 
     probes: [],
   }
   const around = surroundingsOf(draft)
-  const hosts = draw.some(nodes, 0, nodes.length).map((node) => hostDraft(draw, node.name, { ...around, others: [...around.nodes.filter((address) => address !== node.address), '192.168.10.99'] }))
-  const router = segments.length === 2 && draw.chance(30) ? { iptables: iptablesCommands(draw, around, 2), routes: [] } : draft.router
+  const hosts = draw
+    .some(nodes, 0, nodes.length)
+    .map((node) => hostDraft(draw, node.name, { ...around, others: [...around.nodes.filter((address) => address !== node.address), '192.168.10.99'] }))
+  const router = segments.length === 2 && draw.chance(30) ? { iptables: iptablesCommands(draw, around, draw.int(1, 5)), routes: [] } : draft.router
   return { ...draft, hosts, router, probes: draw.times(probes, () => probeDraft(draw, draft)) }
 }
 
@@ -157,7 +159,8 @@ function backendDraft(draw: Draw, oneSegment: boolean): Pick<WorldDraft, 'backen
 
 function surroundingsOf(draft: WorldDraft): Surroundings {
   const bridge = draft.runtime.name === 'docker' ? 'docker0' : 'cni0'
-  const tunnel = draft.cni === 'none' ? [] : draft.backend.Type === 'vxlan' ? [`flannel.${draft.backend.VNI ?? 1}`] : draft.backend.Type === 'udp' ? ['flannel0'] : []
+  const tunnel =
+    draft.cni === 'none' ? [] : draft.backend.Type === 'vxlan' ? [`flannel.${draft.backend.VNI ?? 1}`] : draft.backend.Type === 'udp' ? ['flannel0'] : []
   const nets = draft.cni === 'none' ? ['172.17.0.0/16'] : draft.nodes.map(({ subnet }) => subnet)
   return {
     devices: ['eth0', bridge, ...tunnel],
@@ -186,7 +189,7 @@ function hostDraft(draw: Draw, node: string, around: Surroundings): HostDraft {
     node,
     sysctls: sysctlsOf(draw, around),
     ipset,
-    iptables: iptablesCommands(draw, around, draw.int(1, 8), sets),
+    iptables: iptablesCommands(draw, around, draw.pick([1, 3, 5, 8, 12, 20]), sets),
     ip: draw.chance(30) ? ipCommands(draw, around) : [],
   }
 }
@@ -194,11 +197,13 @@ function hostDraft(draw: Draw, node: string, around: Surroundings): HostDraft {
 function probeDraft(draw: Draw, world: WorldDraft): ProbeDraft {
   const pods = addressesOfPods(world)
   const source = draw.int(0, world.pods.length - 1)
-  const nobody = ['10.244.200.5', '203.0.113.9', '10.244.1.77', '192.168.10.99']
+  const nobody = ['10.244.200.5', '203.0.113.9', '10.244.1.77', '192.168.10.99', '10.244.1.1', '10.244.2.0']
+  const strange = ['10.244.1.255', '192.168.10.255', '255.255.255.255', '224.0.0.1', '239.1.2.3', '127.0.0.1', '0.0.0.0', '240.0.0.1']
   const destination = draw.weighted([
     [6, draw.pick(world.cni === 'none' ? world.nodes.map(({ address }) => address) : pods)],
     [2, draw.pick(world.nodes).address],
     [1, draw.pick(nobody)],
+    [1, draw.chance(50) ? draw.pick(strange) : draw.pick(nobody)],
   ])
   const fromNode = draw.chance(15)
   const from = fromNode ? `node/${draw.pick(world.nodes).name}` : world.pods[source].name
@@ -241,7 +246,12 @@ export function manifestOf(draft: WorldDraft): string {
       metadata: { name, annotations: { 'netsim/mtu': String(cardMtu) } },
       status: { addresses: [{ type: 'InternalIP', address }] },
     })),
-    ...pods.map(({ name, node, ports }) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { nodeName: node, containers: [{ name: 'c', ports }] } })),
+    ...pods.map(({ name, node, ports }) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name },
+      spec: { nodeName: node, containers: [{ name: 'c', ports }] },
+    })),
   ]
   const documents = [{ apiVersion: 'v1', kind: 'List', items }, networkDocument(draft)]
   return documents.map((document) => JSON.stringify(document, null, 1)).join('\n---\n')

@@ -11,7 +11,7 @@ type Step = (draft: WorldDraft) => readonly WorldDraft[]
 export async function shrink(draft: WorldDraft, stays?: (smaller: WorldDraft) => Promise<boolean>): Promise<WorldDraft> {
   const holds = stays ?? (await sameDifference(draft))
   let best = draft
-  for (let again = true; again; ) {
+  for (let again = true; again;) {
     again = false
     for (const step of STEPS) {
       for (let candidates = step(best), at = 0; at < candidates.length; at++) {
@@ -60,17 +60,28 @@ const STEPS: readonly Step[] = [
   // a rule's words: each match with its value left out
   (draft) =>
     draft.hosts.flatMap((host, index) =>
-      host.iptables.flatMap((rule, at) => plainer(rule).map((one) => withHost(draft, index, { ...host, iptables: host.iptables.map((other, i) => (i === at ? one : other)) }))),
+      host.iptables.flatMap((rule, at) =>
+        plainer(rule).map((one) => withHost(draft, index, { ...host, iptables: host.iptables.map((other, i) => (i === at ? one : other)) })),
+      ),
     ),
   (draft) => without(draft.router.iptables).map((iptables) => ({ ...draft, router: { ...draft.router, iptables } })),
   (draft) => without(draft.router.routes).map((routes) => ({ ...draft, router: { ...draft.router, routes } })),
   (draft) => draft.nodes.slice(1).map(({ name }) => withoutNode(draft, name)),
-  (draft) => without(draft.pods).filter((pods) => pods.length > 0).map((pods) => ({ ...draft, pods })),
-  (draft) => Object.keys(draft.backend).filter((key) => key !== 'Type').map((key) => ({ ...draft, backend: Object.fromEntries(Object.entries(draft.backend).filter(([other]) => other !== key)) })),
+  (draft) =>
+    without(draft.pods)
+      .filter((pods) => pods.length > 0)
+      .map((pods) => ({ ...draft, pods })),
+  (draft) =>
+    Object.keys(draft.backend)
+      .filter((key) => key !== 'Type')
+      .map((key) => ({ ...draft, backend: Object.fromEntries(Object.entries(draft.backend).filter(([other]) => other !== key)) })),
   (draft) => (draft.ipMasq ? [{ ...draft, ipMasq: false }] : []),
   (draft) => (draft.runtime.iptables === true ? [{ ...draft, runtime: { ...draft.runtime, iptables: false } }] : []),
   (draft) => (draft.segments.some(({ mtu }) => mtu !== 1500) || draft.nodes.some(({ cardMtu }) => cardMtu !== 1500) ? [plainMtus(draft)] : []),
-  (draft) => draft.probes.flatMap((probe, index) => plainerProbes(probe).map((one) => ({ ...draft, probes: draft.probes.map((other, i) => (i === index ? one : other)) }))),
+  (draft) =>
+    draft.probes.flatMap((probe, index) =>
+      plainerProbes(probe).map((one) => ({ ...draft, probes: draft.probes.map((other, i) => (i === index ? one : other)) })),
+    ),
 ]
 
 function withHost(draft: WorldDraft, index: number, host: HostDraft): WorldDraft {
@@ -93,14 +104,21 @@ function plainMtus(draft: WorldDraft): WorldDraft {
 /** A match begins at ` -m`, or at an option of the rule's own; the target stays. */
 function plainer(rule: string): string[] {
   const parts = rule.split(/ (?=(?:! )?-(?:m|s|d|i|o|f|j|g) ?)/).flatMap((part, i, all) => (i > 0 && all[i - 1] === '!' ? [] : [part]))
-  return parts.flatMap((part, index) => (index < 2 || /^-[jg]/.test(part) ? [] : [parts.filter((_, other) => other !== index).join(' ')]))
+  return parts.flatMap((part, index) => (index < 1 || /^-[jg]/.test(part) ? [] : [parts.filter((_, other) => other !== index).join(' ')]))
 }
 
 function plainerProbes(probe: ProbeDraft): ProbeDraft[] {
   if (probe.kind === 'ask') {
     const { size, ...rest } = probe
-    return [...(size === undefined ? [] : [rest]), ...(probe.cold ? [{ ...probe, cold: false }] : []), ...(probe.df ? [{ ...probe, df: false }] : []), ...(probe.ttl === 64 ? [] : [{ ...probe, ttl: 64 }])]
+    return [
+      ...(size === undefined ? [] : [rest]),
+      ...(probe.cold ? [{ ...probe, cold: false }] : []),
+      ...(probe.df ? [{ ...probe, df: false }] : []),
+      ...(probe.ttl === 64 ? [] : [{ ...probe, ttl: 64 }]),
+    ]
   }
   const plain = { ttl: 64, tos: 0, df: false, more: false, offset: 0, payload: 0, damage: 0 } as const
-  return Object.entries(plain).flatMap(([key, value]) => (probe.packet[key as keyof typeof plain] === value ? [] : [{ ...probe, packet: { ...probe.packet, [key]: value } }]))
+  return Object.entries(plain).flatMap(([key, value]) =>
+    probe.packet[key as keyof typeof plain] === value ? [] : [{ ...probe, packet: { ...probe.packet, [key]: value } }],
+  )
 }

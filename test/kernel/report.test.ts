@@ -41,7 +41,7 @@ function sightingOf({ frames, drops, rules }: Prediction): Judged {
 function documentOf(probes: readonly ProbeDocument[]): VerificationDocument {
   const summary = summaryOf(probes)
   const context = { tool: 'netsim 0.0.0', kernel: 'Linux 6.18.44', privilege: 'root', iptables: 'nft', inputs: ['a.yaml'], seed: 1 }
-  return verificationDocument(network, { probes, summary, notBuilt: [], complaints: [], verdict: verdictOf(summary, []) }, context)
+  return verificationDocument(network, { probes, summary, notBuilt: [], complaints: [], control: [], verdict: verdictOf(summary, []) }, context)
 }
 
 const DENIED = predicted(network, 'api-0:9000')

@@ -37,7 +37,12 @@ export interface ReadCapture {
 
 class Cursor {
   little = true
-  constructor(private readonly bytes: Buffer) {}
+  private readonly bytes: Buffer
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+  }
+
   u16(at: number): number {
     return this.little ? this.bytes.readUInt16LE(at) : this.bytes.readUInt16BE(at)
   }

@@ -5,7 +5,20 @@
  * net/netfilter/nf_conntrack_proto_{icmp,tcp,udp,sctp}.c.
  */
 import { pseudoHeaderSum, sumOf } from '../../wire/checksum.js'
-import { ipHeaderLength, PAYLOAD_PATTERN, PAYLOAD_RAW, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type Packet } from '../../wire/packet.js'
+import {
+  ipHeaderLength,
+  PAYLOAD_PATTERN,
+  PAYLOAD_RAW,
+  PROTO_ICMP,
+  PROTO_SCTP,
+  PROTO_TCP,
+  PROTO_UDP,
+  TCP_ACK,
+  TCP_FIN,
+  TCP_RST,
+  TCP_SYN,
+  type Packet,
+} from '../../wire/packet.js'
 import { CHECKSUM_AT as SCTP_CHECKSUM_AT, crc32c, LENGTH as SCTP_LENGTH } from '../../wire/sctp.js'
 
 /** NR_ICMP_TYPES: what lies above is a mystery (RFC 1122 3.2.2). */

@@ -15,8 +15,8 @@ import {
 } from '../../../src/net/netfilter/conntrack-tuple.js'
 import type { Conntrack } from '../../../src/net/netfilter/conntrack.js'
 import { NF_ACCEPT, NF_DROP } from '../../../src/net/netfilter/netfilter.js'
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type Packet } from '../../../src/wire/packet.js'
-import { answer, forward, host, icmpError, packet, send, table, type Host, type PacketSpec } from './support.js'
+import { PAYLOAD_RAW, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type Packet } from '../../../src/wire/packet.js'
+import { answer, forward, host, icmpError, packet, route, send, table, type Host, type PacketSpec } from './support.js'
 
 const TRACKING = table('filter', '-A FORWARD -m conntrack --ctstate INVALID')
 
@@ -255,5 +255,71 @@ describe('translation', () => {
     pass(at, packet())
     expect(forward(at, packet(), 'ra', 'rc')).toBe(NF_DROP)
     expect(formatIp(pass(at, packet(), 'ra', 'rc').src)).toBe('10.3.0.1')
+  })
+})
+
+describe('packets that no protocol will hear of', () => {
+  const rules = table('filter', '-A FORWARD -m conntrack --ctstate INVALID')
+  const stateOf = (change: Partial<Packet>, spec: PacketSpec = {}, sysctls: Readonly<Record<string, number>> = {}): number => {
+    const at = host(rules, { sysctls })
+    const sent = Object.assign(packet(spec), change)
+    route(at, sent, 'ra')
+    return sent.conntrackState
+  }
+
+  it('takes a wrong checksum for invalid where the packet comes in, unless nf_conntrack_checksum is 0', () => {
+    expect(stateOf({ corrupt: 0 })).toBe(CT_NEW)
+    expect(stateOf({ corrupt: 1 })).toBe(CT_INVALID)
+    expect(stateOf({ corrupt: 1 }, { proto: 'tcp' })).toBe(CT_INVALID)
+    expect(stateOf({ corrupt: 1 }, { proto: 'icmp' })).toBe(CT_INVALID)
+    expect(stateOf({ corrupt: 1 }, {}, { 'net.netfilter.nf_conntrack_checksum': 0 })).toBe(CT_NEW)
+  })
+
+  it.each([
+    ['SYN', 0x02, CT_NEW],
+    ['SYN, URG and PSH', 0x2a, CT_NEW],
+    ['ACK and URG', 0x30, CT_NEW],
+    ['SYN and FIN', 0x03, CT_INVALID],
+    ['SYN and RST', 0x06, CT_INVALID],
+    ['SYN, ACK and URG', 0x32, CT_INVALID],
+    ['ACK and SYN and FIN', 0x13, CT_INVALID],
+  ])('judges the flags of TCP: %s', (_, tcpFlags, state) => {
+    expect(stateOf({ tcpFlags }, { proto: 'tcp' })).toBe(state)
+  })
+
+  it('takes ICMP types above 18 for invalid', () => {
+    expect(stateOf({ sport: 19 }, { proto: 'icmp' })).toBe(CT_INVALID)
+  })
+
+  const raw = (proto: number, bytes: readonly number[]): Partial<Packet> => ({
+    proto,
+    payloadKind: PAYLOAD_RAW,
+    payloadBytes: Uint8Array.from(bytes),
+    payloadOffset: 0,
+    payloadLength: bytes.length,
+    ipLength: 20 + bytes.length,
+  })
+
+  it.each([
+    ['SCTP without a chunk', 132, [0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0], CT_INVALID],
+    ['SCTP that begins with DATA', 132, [0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 4], CT_INVALID],
+    ['SCTP with a chunk of length 0', 132, [0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], CT_INVALID],
+    ['SCTP that begins with a heartbeat', 132, [0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 4], CT_NEW],
+    ['a TCP header cut short', 6, [0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2], CT_INVALID],
+    ['a TCP header that says it is longer than the packet', 6, [0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x60, 2, 0, 0, 0, 0, 0, 0], CT_INVALID],
+    ['a UDP header cut short', 17, [0, 1, 0, 2], CT_INVALID],
+    ['a UDP length beyond the packet', 17, [0, 1, 0, 2, 0, 9, 0, 0], CT_INVALID],
+    ['a UDP length short of the packet, without checksum', 17, [0, 1, 0, 2, 0, 8, 0, 0, 0], CT_NEW],
+    ['GRE of version 1 that carries no PPP', 47, [0, 1, 8, 0, 0, 0, 0, 0], CT_INVALID],
+    ['GRE of version 1 with PPP', 47, [0, 1, 0x88, 0x0b, 0, 0, 0, 0], CT_NEW],
+    ['GRE of version 0', 47, [0, 0, 8, 0], CT_NEW],
+  ])('%s', (_, proto, bytes, state) => {
+    expect(stateOf(raw(proto, bytes), {}, { 'net.netfilter.nf_conntrack_checksum': 0 })).toBe(state)
+  })
+
+  it('loses GRE that is too short to be translated', () => {
+    const at = host(table('nat', '-A POSTROUTING -j MASQUERADE'))
+    expect(route(at, Object.assign(packet(), raw(47, [0])), 'ra').verdict).toBe(NF_DROP)
+    expect(route(at, Object.assign(packet(), raw(47, [0, 0, 8, 0, 0, 0, 0, 0])), 'ra').verdict).toBe(NF_ACCEPT)
   })
 })
