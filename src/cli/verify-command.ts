@@ -129,5 +129,5 @@ async function standBy(lab: KernelLab, names: readonly string[], io: Io): Promis
   await io.err('\nIt still stands. To look around:\n')
   for (const name of names) await io.err(safe(`  ${name.padEnd(24)} ${lab.enter(name).join(' ')} bash`) + '\n')
   await io.err('Ctrl-C takes it all away.\n')
-  await new Promise<void>((resolve) => process.once('SIGINT', resolve))
+  await Promise.race([lab.gone, new Promise<void>((resolve) => process.once('SIGINT', resolve))])
 }

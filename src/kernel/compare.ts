@@ -11,7 +11,7 @@
  *      asks whom it knows before it forgets), where netsim predicts no ARP. It is left out, and counted.
  */
 import { ChanceLedger, type FrameRole } from './chance.js'
-import { fieldsOf, type Field } from './frame-fields.js'
+import { fieldsOf, type Chance, type Field } from './frame-fields.js'
 import { ETHERTYPE_ARP } from '../wire/packet.js'
 import { read16 } from '../wire/bytes.js'
 
@@ -186,7 +186,11 @@ function fieldsDiffer(
 }
 
 /** The fields, of equal name and place, that have to be equal and are not. */
-export function differingFields(predicted: PredictedFrame, captured: SeenFrame, options: Pick<CompareOptions, 'natPorts' | 'tunnelPorts' | 'corrupt'>): FieldDifference[] {
+export function differingFields(
+  predicted: PredictedFrame,
+  captured: SeenFrame,
+  options: Pick<CompareOptions, 'natPorts' | 'tunnelPorts' | 'corrupt'>,
+): FieldDifference[] {
   const found: FieldDifference[] = []
   if (predicted.direction !== captured.direction) found.push({ name: 'direction', predicted: predicted.direction, captured: captured.direction })
   const [ours, theirs] = bothFields(predicted, captured, options)
@@ -217,6 +221,9 @@ function bothFields(
   return [ours, fieldsOf(captured.bytes, { link: captured.link, natPorts: new Set(drawn), tunnelPorts })]
 }
 
+/** Chance, but for 0 where it means that there is none. */
+const FIXED_AT_ZERO: readonly (Chance | undefined)[] = ['tcp-sequence', 'tcp-timestamp']
+
 interface Sides {
   readonly ours: Uint8Array
   readonly theirs: Uint8Array
@@ -225,7 +232,9 @@ interface Sides {
 
 function fieldDifference(a: Field, b: Field, { ours, theirs, corrupt }: Sides): FieldDifference | undefined {
   if (a.checksum !== undefined && b.checksum !== undefined) return checksumDifference(a, b, corrupt)
-  if (a.chance !== undefined) return undefined
+  // a number that is none of chance (a reset that answers nothing, an echo of no timestamp) stands for nothing that is
+  const alike = a.chance === b.chance || !FIXED_AT_ZERO.includes(a.chance ?? b.chance)
+  if (a.chance !== undefined && alike) return undefined
   if (a.length <= 4) return a.value === b.value ? undefined : { name: a.name, predicted: a.text, captured: b.text }
   if (a.length !== b.length) return { name: a.name, predicted: a.text, captured: b.text }
   for (let i = 0; i < a.length; i++) {

@@ -8,6 +8,7 @@
  * The server's data and its log are in the helper process's own /run, which is memory and goes with it. flannel reads API v2 up to 0.17 and v3
  * since 0.18. Source: etcd's and etcdctl's command lines of 3.4 and 3.5 (server/etcdmain, etcdctl/ctlv2, etcdctl/ctlv3).
  */
+import { scheduler } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { answerShape, readAnswer, type EtcdApi } from '../base/etcd-tree.js'
 import { formatIp } from '../base/ip.js'
@@ -15,7 +16,7 @@ import { atLeast } from '../flannel/version.js'
 import { buildNetwork, type BuildOptions, type Network } from '../network/network.js'
 import type { NodePlan } from '../network/nodes.js'
 import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
-import type { ControlDocument, ControlNodeDocument } from './control-report.js'
+import { UNANSWERED, type ControlDocument, type ControlNodeDocument } from './control-report.js'
 import type { KernelLab } from './lab.js'
 import { isPrediction, predict, type Prediction } from './prediction.js'
 import { whyNotHere } from './verify.js'
@@ -30,8 +31,8 @@ const LOG = '/run/netsim-etcd.log'
 const START_TRIES = 100
 const BETWEEN_TRIES_MS = 100
 const CONNECT_SECONDS = 2.5
-/** Two TCP headers with time stamps and an IP header; what stands above is data. */
-const HEADERS = 52
+/** An IP packet with one byte of TCP's data, which is answered. */
+const ASKING = 53
 
 /** Why it cannot be asked of this network; undefined: it can. */
 export function noEtcd({ cluster }: Network): string | undefined {
@@ -115,7 +116,7 @@ class EtcdCheck {
       log = (await this.lab.run(this.netns(this.host), ['cat', LOG])).stdout
       if (/ready to serve client requests|serving (insecure )?client (requests|traffic)/.test(log)) return ''
       if (/"level":"fatal"|etcdmain: (listen|error|flag)| C \| |not defined:/.test(log)) break
-      await new Promise((resolve) => setTimeout(resolve, BETWEEN_TRIES_MS))
+      await scheduler.wait(BETWEEN_TRIES_MS)
     }
     return `etcd does not start: ${log.trimEnd().split('\n').at(-1) ?? ''}`
   }
@@ -214,12 +215,12 @@ class EtcdCheck {
 
   /** The connection stands and no answer comes: a path that loses whole segments does so, and netsim must say it of one. */
   private unanswered(document: ControlNodeDocument, node: NodePlan, said: string): ControlNodeDocument {
-    const mtu = node.node.mtu
-    const full = this.predicted({ ...this.request(node), size: HEADERS + 1, answerSize: mtu }).outcome.disposition
-    const kernel = `connected, then ${said}`
-    const connection = { predicted: full, kernel }
-    if (full !== 'DELIVERED') return { ...document, connection, verdict: 'equal' }
-    const what = `netsim trace says DELIVERED, of an answer of ${mtu} bytes too, and etcdctl says "${said}"`
+    const size = Math.min(node.node.mtu, this.host.node.mtu)
+    const { frames, drops } = this.predicted({ ...this.request(node), size: ASKING, answerSize: size })
+    const arrives = frames.some(({ netns, direction, bytes }) => netns === this.netns(node) && direction === 'rx' && bytes.length >= size)
+    const connection = { predicted: arrives ? 'DELIVERED' : (drops.at(-1)?.disposition ?? 'BLACKHOLE'), kernel: `${UNANSWERED}${said}` } as const
+    if (!arrives) return { ...document, connection, verdict: 'equal' }
+    const what = `netsim says that an answer of ${size} bytes arrives, and etcdctl says "${said}"`
     return { ...document, connection, verdict: 'differs', differences: [what] }
   }
 

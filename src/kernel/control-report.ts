@@ -47,6 +47,9 @@ export function controlHead({ program, version, api, node, address, filledFrom }
   return `${`${program} ${version}`.trimEnd()} on ${node}, ${address}, API ${api}, ${filled}`
 }
 
+/** Begins what a client was told whose connection stands without an answer. */
+export const UNANSWERED = 'connected, then '
+
 /** Does the node reach the server? Where not, it is worth a word though netsim says the same. */
 export function reaches({ connection }: ControlNodeDocument): boolean {
   return connection?.kernel === ''
@@ -57,6 +60,8 @@ export function controlLine({ program, node: server, address }: ControlDocument,
   const { node, verdict, why, connection, keys } = one
   if (verdict === 'left-out') return `${node} → ${program}: ${why}`
   if (!reaches(one) && connection !== null) {
+    if (connection.kernel.startsWith(UNANSWERED))
+      return `${node} → ${program}: ${connection.kernel} · netsim: a full segment of the answer: ${connection.predicted}`
     const port = address.slice(address.lastIndexOf(':'))
     const command = `netsim trace node/${node} node/${server}${port} --listen`
     return `${node} → ${program}: does not reach it: ${connection.kernel} · ${command}: ${connection.predicted}`

@@ -24,7 +24,8 @@ export function labLimit(network: Network, { frames }: Prediction): string | und
 }
 
 function limitOf({ name, netns, mtu, segment }: Device, { direction, bytes }: PredictedFrame): string | undefined {
-  if (direction === 'rx' && bytes.length > mtu + VETH_SLACK) return `${netns.name} ${name}: a card takes longer frames than it sends; the veth in its place does not`
+  if (direction === 'rx' && bytes.length > mtu + VETH_SLACK)
+    return `${netns.name} ${name}: a card takes longer frames than it sends; the veth in its place does not`
   // veth_xmit tells of the loss (NET_XMIT_DROP), and ip_do_fragment gives up the rest; a card does not know what a switch loses
   const lost = direction === 'tx' && segment !== null && bytes.length > segment.mtu + ETHERNET_HEADER
   const more = bytes.length > ETHERNET_HEADER + 8 && (read16(bytes, ETHERNET_HEADER + 6) & MORE_FRAGMENTS) !== 0

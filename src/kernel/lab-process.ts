@@ -77,6 +77,11 @@ export class Porter {
     }
   }
 
+  /** Resolves when the process has ended, by whatever means. */
+  get gone(): Promise<void> {
+    return this.ended
+  }
+
   get pid(): number {
     return this.child.pid ?? 0
   }

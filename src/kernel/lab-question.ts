@@ -23,7 +23,10 @@ export function labProbeOf(network: Network, prediction: Prediction, options: { 
   const target = destination.address === 0 ? INADDR_LOOPBACK : destination.address
   // as network/probe.ts has it: a host's process is bound to nothing
   const from = source.name.startsWith('node/') || source.netns === source.node || target >>> 24 === 127 ? 0 : source.address
-  const listen = (request.listen || destination.listens === true) && destination.netns !== undefined && proto !== 'icmp' ? [{ netns: destination.netns, proto, port: dport }] : []
+  const listen =
+    (request.listen || destination.listens === true) && destination.netns !== undefined && proto !== 'icmp'
+      ? [{ netns: destination.netns, proto, port: dport }]
+      : []
   const common = { netns: source.netns, predictedNs: framesEndNs(prediction), trace: options.trace, ...(listen.length === 0 ? {} : { listen }) }
   const { ttl, df, sport } = request
   if (proto === 'icmp') return { ...common, kind: 'icmp', source: from, destination: target, id: ECHO_ID, sequence: 1, size, ttl, df }

@@ -18,13 +18,15 @@ const MARGIN = 12
 const ETHERNET_HEADER = 14
 const PROTO_ICMP = 1
 const UNREACHABLE = 3
+/** Of net, host, and by a rule: what ip_error says. */
+const ROUTE_CODES: readonly number[] = [0, 1, 13]
 const REDIRECT = 5
 const RATIONED: readonly number[] = [UNREACHABLE, REDIRECT, 11, 12]
 
 interface Said {
   readonly peer: string
   readonly type: number
-  readonly packet: number
+  readonly code: number
 }
 
 interface Ration {
@@ -35,14 +37,16 @@ interface Ration {
 /** One lab's. Times in milliseconds of any clock that does not go back. */
 export class Rations {
   private readonly peers = new Map<string, Ration>()
+  private last = -Infinity
 
   /** Milliseconds to wait before a question that brings these frames. */
   before(frames: readonly PredictedFrame[], now: number): number {
-    return Math.max(0, ...saidIn(frames).map(({ peer, type }) => (this.peers.has(peer) ? this.due(peer, type, now) - now : 0)))
+    return Math.max(0, ...saidIn(frames).map((said) => this.due(said, now) - now))
   }
 
   /** The question was asked. */
   after(frames: readonly PredictedFrame[], now: number): void {
+    this.last = now
     for (const { peer, type } of saidIn(frames)) {
       const { redirects } = this.ration(peer, now)
       this.peers.set(peer, { last: now, redirects: redirects + (type === REDIRECT ? 1 : 0) })
@@ -54,9 +58,10 @@ export class Rations {
     return now - known.last > REDIRECT_SILENCE ? { last: known.last, redirects: 0 } : known
   }
 
-  private due(peer: string, type: number, now: number): number {
+  private due({ peer, type, code }: Said, now: number): number {
+    // whatever the sender was seen for takes from this ration, an error or none
+    if (type === UNREACHABLE && ROUTE_CODES.includes(code)) return this.last + ERROR_COST + MARGIN
     const { last, redirects } = this.ration(peer, now)
-    if (type === UNREACHABLE) return last + ERROR_COST + MARGIN
     if (type !== REDIRECT || redirects === 0) return now
     return last + MARGIN + (redirects < REDIRECT_NUMBER ? REDIRECT_LOAD << redirects : REDIRECT_SILENCE)
   }
@@ -72,7 +77,7 @@ function saidIn(frames: readonly PredictedFrame[]): readonly Said[] {
     const type = bytes[icmp]
     if (!isIp || bytes[at + 9] !== PROTO_ICMP || !RATIONED.includes(type)) continue
     const peer = `${read32(bytes, at + 12)} ${read32(bytes, at + 16)}`
-    found.set(`${peer} ${packet}`, { peer, type, packet })
+    found.set(`${peer} ${packet}`, { peer, type, code: bytes[icmp + 1] })
   }
   return [...found.values()]
 }

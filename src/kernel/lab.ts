@@ -115,6 +115,11 @@ export class KernelLab {
     return this.plan.names[netns] ?? ''
   }
 
+  /** Resolves when the helper process has ended, by whatever means, and everything with it. */
+  get gone(): Promise<void> {
+    return this.porter.gone
+  }
+
   /** Everything is gone when this resolves. Safe to call twice, and after errors. */
   async close(): Promise<void> {
     await this.porter.stop()

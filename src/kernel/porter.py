@@ -29,9 +29,12 @@ RUN_DIRECTORY = '/run/netns/'
 
 libc = ctypes.CDLL(None, use_errno=True)
 # an empty word of PATH is the folder where the user stands, and whoever may write there must not become root
-SEARCHED = [folder for folder in os.environ.get('PATH', '').split(':') if folder.startswith('/')] + ['/usr/local/sbin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
-os.environ['PATH'] = ':'.join(SEARCHED)
+SEARCHED = [folder for folder in os.environ.get('PATH', '').split(':') if folder.startswith('/')]
+os.environ['PATH'] = ':'.join(SEARCHED + ['/usr/local/sbin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'])
 ENVIRONMENT = {**os.environ, 'LC_ALL': 'C'}
+
+
+SELF = os.getpid()
 
 
 class Failure(Exception):
@@ -48,8 +51,11 @@ def call(name, *arguments):
         raise OSError(error, os.strerror(error))
 
 
-def die_with_parent():
+def die_with_parent(parent=None):
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # whose parent went in the very moment hears of it no more
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def command(words, text='', seconds=COMMAND_SECONDS):
@@ -510,6 +516,9 @@ def ip_socket(kind, protocol, ask):
     """As the process that asks has it: bound to its address where it has one."""
     s = socket.socket(socket.AF_INET, kind, protocol)
     s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ask['ttl'])
+    # a stream has none (do_ip_setsockopt: EINVAL)
+    if kind != socket.SOCK_STREAM:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ask['ttl'])
     return s
 
 
@@ -533,8 +542,13 @@ class Lab:
                        'sysctl -w kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0.')
                 raise Failure('no network namespace can be made here: %s' % error.strerror, fix)
             for file, text in (('setgroups', 'deny'), ('uid_map', '0 %d 1' % outer_user), ('gid_map', '0 %d 1' % outer_group)):
-                with open('/proc/self/' + file, 'w') as out:
-                    out.write(text)
+                try:
+                    with open('/proc/self/' + file, 'w') as out:
+                        out.write(text)
+                except OSError as error:
+                    # uid 0 maps itself with CAP_SETFCAP alone (verify_root_map)
+                    what = 'this user cannot be mapped into a user namespace: %s' % error.strerror
+                    raise Failure(what, 'Run as root with CAP_SYS_ADMIN, or as an ordinary user.')
             self.user_namespace = True
         try:
             call('mount', b'none', b'/', None, MS_REC | MS_PRIVATE, None)
@@ -768,14 +782,14 @@ class Lab:
     def send_raw(self, ask):
         self.inject(base64.b64decode(ask['bytes']))
 
-    def inject(self, packet):
-        packet = self.with_source(packet)
+    def inject(self, packet, bound=False):
+        """`bound`: the kernel asks its routes on behalf of the packet's source, as for the connection it belongs to."""
+        packet = self.with_source(packet, bound)
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
-            if source != '0.0.0.0':
+            if bound and source != '0.0.0.0':
                 try:
-                    # so that the kernel asks its routes on behalf of this source
                     s.bind((source, 0))
                 except OSError:
                     pass  # somebody else's address: it asks on behalf of nobody
@@ -801,7 +815,7 @@ class Lab:
                 deaf(s)
             if ask['size'] == 0 and ask['bytes'] and ask['predictedMs'] >= RETRANSMIT_MS:
                 s.listen(1)
-                self.inject(base64.b64decode(ask['bytes']))
+                self.inject(base64.b64decode(ask['bytes']), True)
                 return client
             try:
                 s.connect((ask['destination'], ask['dport']))
@@ -815,13 +829,14 @@ class Lab:
             raise
 
     @staticmethod
-    def with_source(packet):
+    def with_source(packet, bound):
         """The address that the kernel would pick, and the transport checksum with it."""
         at = {6: 16, 17: 6}.get(packet[9])
         header = (packet[0] & 15) * 4
         if packet[12:16] != b'\0\0\0\0' or at is None or struct.unpack_from('!H', packet, 6)[0] & 0x3FFF or len(packet) < header + at + 2:
             return packet
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) if bound else socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             s.connect((socket.inet_ntoa(packet[16:20]), 9))
             source = socket.inet_aton(s.getsockname()[0])
         # as much wrong as it was before (RFC 1624)
@@ -900,7 +915,7 @@ class Lab:
             # a terminal, so that it writes line by line
             terminal, far = os.openpty()
             child = subprocess.Popen(['xtables-monitor', '--trace'], stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.DEVNULL,
-                                     env=ENVIRONMENT, preexec_fn=die_with_parent)
+                                     env=ENVIRONMENT, preexec_fn=lambda: die_with_parent(SELF))
             os.close(far)
             os.set_blocking(terminal, False)
             self.children.append(child)
@@ -953,7 +968,7 @@ class Lab:
         with open(ask['log'], 'ab') as log:
             try:
                 child = subprocess.Popen(ask['command'], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT,
-                                         preexec_fn=die_with_parent)
+                                         preexec_fn=lambda: die_with_parent(SELF))
             except OSError as error:
                 raise Failure('%s: %s' % (ask['command'][0], error.strerror))
         self.children.append(child)
@@ -1041,7 +1056,7 @@ class Client:
         packet = bytearray(acknowledgement[:header] + segment)
         struct.pack_into('!H', packet, 2, len(packet))
         try:
-            self.lab.inject(bytes(packet))
+            self.lab.inject(bytes(packet), True)
         except OSError as problem:
             self.error = problem.strerror  # Message too long: nothing leaves
 

@@ -4,6 +4,8 @@
  *
  *   Network, probes ─▶ KernelLab ─▶ { predict ‖ send } ─▶ judge ─▶ VerificationDocument
  */
+import { hrtime } from 'node:process'
+import { scheduler } from 'node:timers/promises'
 import type { HopDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import type { Network } from '../network/network.js'
@@ -89,13 +91,18 @@ async function ask(
   if (prediction.outcome.disposition === 'INCOMPLETE') return leftOut(probe.name, prediction, 'netsim does not model what the packet meets')
   const limit = labLimit(network, prediction)
   if (limit !== undefined) return leftOut(probe.name, prediction, limit)
-  const rest = rations.before(prediction.frames, performance.now())
-  if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest))
+  const rest = rations.before(prediction.frames, milliseconds())
+  if (rest > 0) await scheduler.wait(rest)
   if (request.cold) await lab.cold()
   else await lab.warm([prediction.outcome.destination.address])
   const sighting = await lab.send(question)
-  rations.after(prediction.frames, performance.now())
+  rations.after(prediction.frames, milliseconds())
   return judge(probe.name, prediction, sighting)
+}
+
+/** The kernel's rations are refilled by real time. */
+function milliseconds(): number {
+  return Number(hrtime.bigint() / 1_000_000n)
 }
 
 /** What this machine cannot stand in for, of what the packet or its answer meets; undefined: nothing. */
@@ -142,9 +149,10 @@ export function summaryOf(probes: readonly ProbeDocument[], control: readonly Co
 }
 
 /** @param lacking what could not be built, or only with a complaint */
-export function verdictOf({ differ, leftOut: missing, control, controlEqual, controlDiffer }: SummaryDocument, lacking: readonly unknown[]): Verdict {
+export function verdictOf({ probes, differ, leftOut: missing, control, controlEqual, controlDiffer }: SummaryDocument, lacking: readonly unknown[]): Verdict {
   if (differ > 0 || controlDiffer > 0) return 'differs'
-  return missing > 0 || controlEqual < control || lacking.length > 0 ? 'incomplete' : 'equal'
+  // of a network in which there is nothing to ask (one node, no pod) nothing was found
+  return probes + control === 0 || missing > 0 || controlEqual < control || lacking.length > 0 ? 'incomplete' : 'equal'
 }
 
 export interface ReportContext {

@@ -195,7 +195,8 @@ export function fragmentTimerFired(world: World, index: number): void {
   const { netns, queue } = world.fragmentQueues[index]
   if (!netns.fragments.remove(queue)) return
   const first = queue.pieces[0]
-  if (first.fragmentOffset === 0 && first.etherType !== ETHERTYPE_ARP && isExpected(netns, first)) icmpSend(netns, first, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0)
+  if (first.fragmentOffset === 0 && first.etherType !== ETHERTYPE_ARP && isExpected(netns, first))
+    icmpSend(netns, first, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0)
   for (let i = 0; i < queue.pieces.length; i++) {
     dropPacket(netns, queue.pieces[i], CORRUPT, REASON_FRAG_REASM_TIMEOUT, 'the other fragments of the datagram did not come within 30 s')
   }

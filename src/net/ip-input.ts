@@ -3,7 +3,7 @@
  * An IPv4 packet arrives: PREROUTING, the route, then up to a socket, on to another device, or back as an error.
  * Source: net/ipv4/ip_input.c (ip_rcv, ip_rcv_finish, ip_local_deliver), route.c (ip_error).
  */
-import { isFragment, PROTO_ICMP, PROTO_IGMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
+import { isFragment, PROTO_ICMP, PROTO_IGMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, PROTO_UDPLITE, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import {
   CORRUPT,
@@ -17,6 +17,7 @@ import {
   REASON_IP_INVALID_DEST,
   REASON_IP_INVALID_SOURCE,
   REASON_IP_LOCAL_SOURCE,
+  REASON_IP_LOCALNET,
   REASON_IP_RPFILTER,
   REASON_OTHERHOST,
   REASON_PKT_TOO_SMALL,
@@ -29,6 +30,7 @@ import {
   EACCES,
   EHOSTUNREACH,
   ENETUNREACH,
+  isLoopback,
   isMulticast,
   MARTIAN_DESTINATION,
   MARTIAN_LOCAL_SOURCE,
@@ -91,6 +93,10 @@ export function ipReceive(packet: Packet, device: Device): void {
 /** ip_rcv_finish, dst_input. */
 function receiveFinish(packet: Packet, device: Device): void {
   const netns = device.netns
+  if (isMulticast(packet.dst)) {
+    dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'who listens to a multicast address is not modelled')
+    return
+  }
   // over lo a packet keeps the route that it left with (skb_valid_dst)
   if (device === netns.loopback) {
     localDeliver(packet, device)
@@ -107,10 +113,6 @@ function receiveFinish(packet: Packet, device: Device): void {
     localDeliver(packet, device)
     return
   }
-  if (isMulticast(packet.dst)) {
-    dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'multicast routing is not modelled')
-    return
-  }
   ipForward(packet, device, result)
 }
 
@@ -123,7 +125,7 @@ function refuseRoute(packet: Packet, device: Device, error: number, result: Rout
   }
   if (result.martian !== MARTIAN_NONE) {
     const local = result.martian === MARTIAN_LOCAL_SOURCE
-    const reason = result.martian === MARTIAN_DESTINATION ? REASON_IP_INVALID_DEST : local ? REASON_IP_LOCAL_SOURCE : REASON_IP_INVALID_SOURCE
+    const reason = local ? REASON_IP_LOCAL_SOURCE : martianReason(packet, result.martian)
     dropPacket(netns, packet, MARTIAN, reason, local ? 'its source is an address of this host (accept_local is 0)' : 'martian address')
     return
   }
@@ -139,6 +141,12 @@ function refuseRoute(packet: Packet, device: Device, error: number, result: Rout
   if (!nullRouted) dropPacket(netns, packet, NO_ROUTE, reason, 'no route to the destination')
   else if (result.type === RTN_UNREACHABLE) dropPacket(netns, packet, NULL_ROUTED, reason, 'an unreachable route')
   else dropPacket(netns, packet, NULL_ROUTED, reason, result.type === RTN_PROHIBIT ? 'a prohibit route' : 'a blackhole route')
+}
+
+/** ip_route_input_slow: 127.0.0.0/8 has a reason of its own. */
+function martianReason(packet: Packet, martian: number): number {
+  if (isLoopback(packet.src) || isLoopback(packet.dst)) return REASON_IP_LOCALNET
+  return martian === MARTIAN_DESTINATION ? REASON_IP_INVALID_DEST : REASON_IP_INVALID_SOURCE
 }
 
 /** ip_error: says so, as often as it may; nothing of a blackhole. */
@@ -165,6 +173,9 @@ function localDeliver(packet: Packet, device: Device): void {
     case PROTO_IGMP:
       // igmp_rcv: nobody is a member of anything here, so there is nothing to report
       deliverToKernel(netns, packet)
+      return
+    case PROTO_UDPLITE:
+      dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'UDP-Lite is not modelled')
       return
     case PROTO_IPIP:
       // the protocol is known where its module is, which is where a device is

@@ -8,7 +8,7 @@ import { DEVICE_LOOPBACK, type Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
 import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
-import { isMulticast, RouteResult } from './fib.js'
+import { isMulticast, RouteResult, RTN_BROADCAST, RTN_MULTICAST } from './fib.js'
 import { outputMtu, routeOutput, routeOutputFrom } from './route-output.js'
 import { icmpSend, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from './icmp.js'
 import { neighbourOutput } from './neigh.js'
@@ -39,6 +39,11 @@ export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, any
     const reason = packet.leg === LEG_REPLY && packet.payloadKind !== PAYLOAD_INNER ? REASON_NONE : REASON_IP_OUTNOROUTES
     if (result.route !== null) dropPacket(netns, packet, NULL_ROUTED, reason, 'a route refuses the destination')
     else dropPacket(netns, packet, NO_ROUTE, reason, 'no route to the destination (the call fails, nothing is sent)')
+    return SEND_NO_ROUTE
+  }
+  if (packet.proto === PROTO_TCP && packet.leg !== LEG_REPLY && anySource === 0 && (result.type === RTN_BROADCAST || result.type === RTN_MULTICAST)) {
+    // tcp_v4_connect
+    dropPacket(netns, packet, NO_ROUTE, REASON_IP_OUTNOROUTES, 'nobody connects to many: the call fails, nothing is sent')
     return SEND_NO_ROUTE
   }
   if (packet.src === 0) packet.src = result.source

@@ -3,7 +3,7 @@
  * A packet that a process has made whole, header included (a raw socket with IP_HDRINCL): any source, any flags, any protocol.
  * Source: net/ipv4/raw.c (raw_sendmsg, raw_send_hdrinc).
  */
-import type { Packet } from '../wire/packet.js'
+import { PROTO_RAW, type Packet } from '../wire/packet.js'
 import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { RouteResult } from './fib.js'
@@ -17,13 +17,15 @@ const ROUTE = new RouteResult()
 /** The row is taken. @returns SEND_*: what the process is told */
 export function rawSend(packet: Packet, netns: Netns): number {
   const result = ROUTE
-  const { src, tos } = packet
+  const { src, tos, proto } = packet
   // the route is the socket's, bound to no address: what the header says is not looked at
   packet.src = 0
   packet.tos = 0
+  packet.proto = PROTO_RAW
   const error = routeOutputFrom(netns, packet, null, result)
   packet.src = src === 0 ? result.source : src
   packet.tos = tos
+  packet.proto = proto
   noteRoute(netns, packet, result, ROUTE_OUT)
   const device = result.device
   if (error !== 0 || device === null) {

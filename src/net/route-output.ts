@@ -11,6 +11,7 @@ import {
   Flow,
   fromPacket,
   inetAddrType,
+  isLoopback,
   isMulticast,
   isZeronet,
   MARTIAN_NONE,
@@ -41,6 +42,8 @@ export function routeOutput(netns: Netns, packet: Packet, oif: Device | null, re
   return routeOutputFrom(netns, packet, oif, result)
 }
 
+const INADDR_LOOPBACK = 0x7f000001
+
 /** The same without the check that the source is ours (FLOWI_FLAG_ANYSRC): rerouting after NAT or a mark, tunnels. */
 export function routeOutputFrom(netns: Netns, packet: Packet, oif: Device | null, result: RouteResult): number {
   const flow = OUTPUT_FLOW
@@ -48,6 +51,16 @@ export function routeOutputFrom(netns: Netns, packet: Packet, oif: Device | null
   flow.iif = netns.loopback
   flow.oif = oif
   if (packet.dst === -1 || isMulticast(packet.dst)) return outputToMany(netns, packet, flow, result)
+  if (packet.dst === 0) {
+    // ip_route_output_key_hash_rcu: nobody is oneself
+    result.route = null
+    result.type = RTN_LOCAL
+    result.device = netns.loopback
+    result.gateway = 0
+    result.mtu = 0
+    result.source = INADDR_LOOPBACK
+    return 0
+  }
   const error = fibLookup(netns.fib, flow, result)
   if (error !== 0) {
     if (oif === null) return error
@@ -68,6 +81,11 @@ export function routeOutputFrom(netns: Netns, packet: Packet, oif: Device | null
   }
   // fib_info_update_nhc_saddr: chosen for the gateway; without one, the device's first address of the scope
   if (result.source === 0 && result.device !== null) result.source = inetSelectAddr(result.device, result.gateway, result.scope)
+  // __mkroute_output
+  if (isLoopback(packet.src) && result.device !== null && result.device !== netns.loopback && result.device.routeLocalnet === 0) {
+    result.route = null
+    return EINVAL
+  }
   return 0
 }
 

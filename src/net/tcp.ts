@@ -7,9 +7,11 @@ import {
   ETHERTYPE_IPV4,
   ETHERTYPE_NONE,
   IPV4_HEADER,
+  ipHeaderLength,
   l4HeaderLength,
   LEG_FORWARD,
   LEG_REPLY,
+  PAYLOAD_RAW,
   PROTO_TCP,
   TCP_ACK,
   TCP_FIN,
@@ -24,12 +26,13 @@ import {
 } from '../wire/packet.js'
 import type { Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
-import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_TCP_CSUM, REASON_TCP_FLAGS, REASON_TCP_RESET } from './disposition.js'
+import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_NONE, REASON_PKT_TOO_SMALL, REASON_TCP_CSUM, REASON_TCP_FLAGS, REASON_TCP_RESET } from './disposition.js'
 import { dropPacket } from './drop.js'
-import { RouteResult } from './fib.js'
+import { inetAddrType, isMulticast, RouteResult, RTN_LOCAL } from './fib.js'
 import { outputMtu, routeOutputFrom } from './route-output.js'
 import { ipLocalOut } from './ip-output.js'
 import type { Netns } from './netns.js'
+import { PACKET_HOST } from './packet-type.js'
 import { deliver, deliverToClient, isForClient } from './socket.js'
 import { STEP_ORIGINATE } from './trace.js'
 
@@ -98,6 +101,19 @@ export function advertisedMss(netns: Netns, packet: Packet): number {
 
 export function tcpReceive(packet: Packet, device: Device): void {
   const netns = device.netns
+  if (packet.packetType !== PACKET_HOST) {
+    dropPacket(netns, packet, NO_SOCKET, REASON_NONE, 'TCP takes nothing from a broadcast frame')
+    return
+  }
+  const header = headerLength(packet)
+  if (header < MIN_HEADER) {
+    dropPacket(netns, packet, CORRUPT, REASON_PKT_TOO_SMALL, 'the TCP header says that it is shorter than it can be')
+    return
+  }
+  if (header > packet.ipLength - ipHeaderLength(packet)) {
+    dropPacket(netns, packet, CORRUPT, REASON_NONE, 'the TCP header says that it is longer than the packet')
+    return
+  }
   if (packet.corrupt !== 0) {
     dropPacket(netns, packet, CORRUPT, REASON_TCP_CSUM, 'wrong TCP checksum')
     return
@@ -121,6 +137,15 @@ export function tcpReceive(packet: Packet, device: Device): void {
   if (opening) answerSyn(netns, packet)
   else if (packet.payloadLength > 0) answerData(netns, packet)
   deliver(netns, packet, listener)
+}
+
+const MIN_HEADER = 20
+
+/** What the header says of itself, which in a segment that a row cannot say may be wrong. */
+function headerLength(packet: Packet): number {
+  if (packet.payloadKind !== PAYLOAD_RAW) return l4HeaderLength(packet)
+  const bytes = packet.payloadBytes
+  return bytes === null || bytes.length < MIN_HEADER ? 0 : (bytes[12] >>> 4) * 4
 }
 
 /** tcp_rcv_state_process in LISTEN: an acknowledgement of nothing is reset, what opens nothing is not answered at all. */
@@ -161,9 +186,12 @@ function register(netns: Netns, segment: Packet): void {
   if (netns.world.trace.on === 1) netns.world.trace.note(STEP_ORIGINATE, 3, netns, segment, segment.src, segment.dst)
 }
 
-/** tcp_v4_send_reset. */
+/** tcp_v4_send_reset: in nobody's name but the host's own. */
 export function sendReset(netns: Netns, packet: Packet): void {
+  if (inetAddrType(netns, packet.dst, null) !== RTN_LOCAL) return
   const segment = resetFor(netns, packet)
+  // __ip_make_skb: a socket's multicast TTL
+  if (isMulticast(segment.dst)) segment.ttl = 1
   // ip_send_unicast_reply: the precedence of what it answers, without its ECN bits
   segment.tos = packet.tos & ~3
   send(netns, segment, 1)
@@ -200,7 +228,7 @@ function resetFor(netns: Netns, packet: Packet): Packet {
   else {
     segment.tcpFlags = TCP_RST | TCP_ACK
     const flags = ((packet.tcpFlags & TCP_SYN) !== 0 ? 1 : 0) + ((packet.tcpFlags & TCP_FIN) !== 0 ? 1 : 0)
-    segment.tcpAck = (packet.tcpSeq + flags + packet.payloadLength) | 0
+    segment.tcpAck = (packet.tcpSeq + flags + packet.ipLength - ipHeaderLength(packet) - headerLength(packet)) | 0
   }
   return segment
 }

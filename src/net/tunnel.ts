@@ -2,7 +2,10 @@
 /** What the IP tunnels share: congestion marks on the way in and out (RFC 6040 as include/net/inet_ecn.h has it), and how deep they nest. */
 import { ETHERTYPE_ARP, type Packet } from '../wire/packet.js'
 
-/** A tunnel that routes into itself is broken off at its fourth encapsulation (iptunnel_xmit, dev_recursion_level; seen on Linux 6.18.44, older kernels go on to dev_xmit_recursion's eighth). */
+/**
+ * A tunnel that routes into itself is broken off at its fourth encapsulation (iptunnel_xmit, dev_recursion_level; seen on Linux 6.18.44,
+ * older kernels go on to the eighth, dev_xmit_recursion).
+ */
 export const TUNNEL_DEPTH_MAX = 3
 
 const ECN_MASK = 3

@@ -1,11 +1,12 @@
 // hot path
 /** UDP arrives: a tunnel, a process, an open port, or nobody, which is answered. Source: net/ipv4/udp.c (__udp4_lib_rcv). */
-import { PROTO_UDP, type Packet } from '../wire/packet.js'
+import { checksumOf, pseudoHeaderSum } from '../wire/checksum.js'
+import { PAYLOAD_RAW, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
-import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_UDP_CSUM } from './disposition.js'
+import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_NONE, REASON_PKT_TOO_SMALL, REASON_UDP_CSUM } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { icmpSend, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from './icmp.js'
-import { RouteResult } from './fib.js'
+import { inetAddrType, RouteResult, RTN_LOCAL } from './fib.js'
 import { outputMtu, routeOutputFrom } from './route-output.js'
 import { ipLocalOut } from './ip-output.js'
 import type { Netns } from './netns.js'
@@ -15,6 +16,15 @@ import { wireguardReceive, wireguardSocket } from './wireguard.js'
 
 export function udpReceive(packet: Packet, device: Device): void {
   const netns = device.netns
+  const length = packet.payloadKind === PAYLOAD_RAW ? soundLength(packet) : 0
+  if (length < 0) {
+    dropPacket(netns, packet, CORRUPT, REASON_PKT_TOO_SMALL, 'the length in the UDP header is more than there is')
+    return
+  }
+  if (length > 0 && !isChecksumRight(packet, length)) {
+    dropPacket(netns, packet, CORRUPT, REASON_UDP_CSUM, 'wrong UDP checksum')
+    return
+  }
   if (packet.corrupt !== 0) {
     dropPacket(netns, packet, CORRUPT, REASON_UDP_CSUM, 'wrong UDP checksum')
     return
@@ -37,7 +47,9 @@ export function udpReceive(packet: Packet, device: Device): void {
   const listener = netns.sockets.find(PROTO_UDP, packet.dst, packet.dport)
   if (listener < 0) {
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0)
-    dropPacket(netns, packet, NO_SOCKET, REASON_NO_SOCKET, 'nothing listens on the UDP port', packet.dport)
+    // __udp4_lib_mcast_deliver gives no reason
+    const reason = inetAddrType(netns, packet.dst, null) === RTN_LOCAL ? REASON_NO_SOCKET : REASON_NONE
+    dropPacket(netns, packet, NO_SOCKET, reason, 'nothing listens on the UDP port', packet.dport)
     return
   }
   const process = netns.sockets.processOf(listener)
@@ -46,6 +58,19 @@ export function udpReceive(packet: Packet, device: Device): void {
     return
   }
   deliver(netns, packet, listener)
+}
+
+/** Of a datagram that a row cannot say: its length may be less than there is, not more; -1: it is. */
+function soundLength({ payloadBytes: bytes }: Packet): number {
+  if (bytes === null || bytes.length < 8) return -1
+  const length = (bytes[4] << 8) | bytes[5]
+  return length >= 8 && length <= bytes.length ? length : -1
+}
+
+/** Over as many bytes as the header says, the same number in the pseudo header; 0: there is none. */
+function isChecksumRight({ payloadBytes: bytes, src, dst }: Packet, length: number): boolean {
+  if (bytes === null || (bytes[6] === 0 && bytes[7] === 0)) return true
+  return checksumOf(bytes, 0, length, pseudoHeaderSum(src, dst, PROTO_UDP, length)) === 0
 }
 
 const DATAGRAM_ROUTE = new RouteResult()

@@ -213,7 +213,9 @@ function sourcePort(netns: Netns, inner: Packet, outer: Packet): number {
   const ports = !isFragment(inner) && (inner.proto === PROTO_UDP || inner.proto === PROTO_TCP) && inner.etherType !== ETHERTYPE_ARP
   // a hash of ports stays with the packet when it is wrapped again (skb_clear_hash_if_not_l4)
   const kept = inner.depth > 0 && inner.flowHash !== 0
-  const hash = kept ? inner.flowHash : flowHash(inner.src, inner.dst, inner.proto, ports ? inner.sport : 0, ports ? inner.dport : 0, netns.world.hashSeed ^ netns.index)
+  const hash = kept
+    ? inner.flowHash
+    : flowHash(inner.src, inner.dst, inner.proto, ports ? inner.sport : 0, ports ? inner.dport : 0, netns.world.hashSeed ^ netns.index)
   outer.flowHash = kept || ports ? hash : 0
   const spread = (hash ^ (hash << 16)) >>> 0
   return netns.localPortMin + Math.floor((spread * (netns.localPortMax - netns.localPortMin)) / 0x100000000)

@@ -24,6 +24,9 @@ export const PROTO_IPIP = 4
 export const PROTO_TCP = 6
 export const PROTO_UDP = 17
 export const PROTO_SCTP = 132
+export const PROTO_UDPLITE = 136
+/** IPPROTO_RAW: of no packet, but of the socket that sends any. */
+export const PROTO_RAW = 255
 
 export const PAYLOAD_PATTERN = 0
 export const PAYLOAD_INNER = 1

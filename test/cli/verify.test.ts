@@ -1,4 +1,5 @@
 /** `netsim verify` as far as no kernel is asked: its questions, its refusals. What a kernel does is in test/real-kernel/verify.test.ts. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { netsim } from './memory-io.js'
 
@@ -29,6 +30,14 @@ describe('verify refuses', () => {
 
   it('BIRD, as long as nothing here runs it', async () => {
     expect(await netsim(['verify', '--with', 'bird'])).toMatchObject({ code: 4, out: '', err: expect.stringContaining('Calico is not modelled yet') })
+  })
+
+  it.each([
+    ['flannel-vxlan', 'datastore kubernetes'],
+    ['docker-only', 'the CNI is none'],
+  ])('a real etcd of %s, which has none', async (name, words) => {
+    const text = readFileSync(new URL(`../../examples/${name}.yaml`, import.meta.url), 'utf8')
+    expect(await netsim(['verify', '--with', 'etcd', '-f', '-'], { stdin: text })).toMatchObject({ code: 2, out: '', err: expect.stringContaining(words) })
   })
 
   it('wrong input', async () => {

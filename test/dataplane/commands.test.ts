@@ -6,6 +6,7 @@ import type { DeviceSpec, FdbSpec, NeighbourSpec, RouteSpec, RoutingRuleSpec } f
 import { EMPTY_DATAPLANE } from '../../src/dataplane/dataplane.js'
 import { printDataplane } from '../../src/dataplane/dataplane-text.js'
 import { applyAddressCommand, printAddresses } from '../../src/dataplane/ip-address.js'
+import { applyIptablesCommand } from '../../src/dataplane/iptables-command.js'
 import { applyLinkCommand } from '../../src/dataplane/ip-link.js'
 import { applyNeighbourCommand, printNeighbours } from '../../src/dataplane/ip-neigh.js'
 import { applyRouteCommand } from '../../src/dataplane/ip-route-command.js'
@@ -432,6 +433,15 @@ describe('sysctls', () => {
       sysctlDefault('net.ipv4.ip_local_port_range[1]'),
     ]).toEqual([1, 3, 60999])
   })
+})
+
+it('a line break in a quoted word is refused: iptables-restore and ipset restore would read a command of its own behind it', () => {
+  const iptables = applyIptablesCommand({ tables: [] }, '-A INPUT -m comment --comment "x\n-A INPUT -j DROP -m comment --comment " -j ACCEPT', place)
+  expect(iptables.state).toEqual({ tables: [] })
+  expect(iptables.problems).toEqual([expect.objectContaining({ severity: 'error', what: expect.stringContaining('a line break within a word') })])
+  const sets = applyIpsetCommand([], 'create "a\nflush" hash:ip', place)
+  expect([sets.sets, sets.problems.map(({ severity }) => severity)]).toEqual([[], ['error']])
+  expect(applyIptablesCommand({ tables: [] }, '-A INPUT\n-j ACCEPT', place).problems).toEqual([])
 })
 
 it('printDataplane names each section and leaves the empty ones out', () => {

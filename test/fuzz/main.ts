@@ -1,9 +1,10 @@
 /**
  * Random worlds on netsim and on the real kernel of this machine. Root only.
  *
- * usage: npm run fuzz:kernel -- [--seeds FIRST..LAST] [--jobs N] [--probes N] [--shrink] [--draft FILE]… [--print]
+ * usage: npm run fuzz:kernel -- [--seeds FIRST..LAST] [--jobs N] [--probes N] [--odd] [--shrink] [--draft FILE]… [--print]
  *   --seeds   a world from each seed (default 1..25)
  *   --jobs    in so many processes side by side
+ *   --odd     also packets that no sane sender sends (what is known to differ there: docs/fidelity.md)
  *   --shrink  a world that differs is made smaller as long as it differs, and printed as a draft
  *   --draft   plays a draft again instead of seeds
  *   --print   prints the draft of each seed and plays nothing
@@ -20,6 +21,7 @@ interface Options {
   readonly seeds: readonly number[]
   readonly probes: number
   readonly jobs: number
+  readonly odd: boolean
   readonly shrink: boolean
   readonly drafts: readonly string[]
   readonly print: boolean
@@ -41,6 +43,7 @@ function optionsOf(words: readonly string[]): Options {
     drafts,
     probes: Number(value('--probes', '10')),
     jobs: Number(value('--jobs', '1')),
+    odd: has('--odd'),
     shrink: has('--shrink'),
     print: has('--print'),
     json: has('--json'),
@@ -71,7 +74,8 @@ class Summary {
 
   line(): string {
     const seconds = Math.round((performance.now() - this.started) / 1000)
-    return `${this.worlds} worlds, ${this.probes} probes, ${this.frames} frames in ${seconds} s: ${this.differ === 0 ? 'all equal' : `${this.differ} worlds differ (${this.seeds.join(' ')})`}`
+    const verdict = this.differ === 0 ? 'all equal' : `${this.differ} worlds differ (${this.seeds.join(' ')})`
+    return `${this.worlds} worlds, ${this.probes} probes, ${this.frames} frames in ${seconds} s: ${verdict}`
   }
 
   end(): void {
@@ -96,12 +100,12 @@ async function playAll(drafts: Iterable<WorldDraft>, options: Options): Promise<
 }
 
 /** Each job has every N-th seed. */
-async function inJobs({ seeds, jobs, probes }: Options): Promise<void> {
+async function inJobs({ seeds, jobs, probes, odd }: Options): Promise<void> {
   const summary = new Summary()
   const last = seeds[seeds.length - 1]
   await Promise.all(
     seeds.slice(0, jobs).map(async (first) => {
-      const words = [process.argv[1], '--json', '--probes', String(probes), '--seeds', `${first}..${last}/${jobs}`]
+      const words = [process.argv[1], '--json', ...(odd ? ['--odd'] : []), '--probes', String(probes), '--seeds', `${first}..${last}/${jobs}`]
       const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
       const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
       for await (const line of createInterface({ input: child.stdout })) summary.add(JSON.parse(line) as WorldResult)
@@ -112,9 +116,9 @@ async function inJobs({ seeds, jobs, probes }: Options): Promise<void> {
   summary.end()
 }
 
-function* draftsOf({ seeds, drafts, probes }: Options): Iterable<WorldDraft> {
+function* draftsOf({ seeds, drafts, probes, odd }: Options): Iterable<WorldDraft> {
   if (drafts.length > 0) for (const file of drafts) yield JSON.parse(readFileSync(file, 'utf8')) as WorldDraft
-  else for (const seed of seeds) yield randomWorld(seed, { probes })
+  else for (const seed of seeds) yield randomWorld(seed, { probes, odd })
 }
 
 const options = optionsOf(process.argv.slice(2))

@@ -33,9 +33,10 @@ export async function playWorld(draft: WorldDraft): Promise<WorldResult> {
 }
 
 function wordsOf(seed: number, { name, disposition, frames, error, why, differences, drops, rules }: ProbeDocument): string {
+  const counts = `${frames.equal} of ${frames.predicted} frames equal, ${frames.captured} captured`
   const lines = [
     `seed ${seed} probe ${name}`,
-    `  ${[disposition, `${frames.equal} of ${frames.predicted} frames equal, ${frames.captured} captured`, error, why].filter((word) => word !== '').join('; ')}`,
+    `  ${[disposition, counts, error, why].filter((word) => word !== '').join('; ')}`,
     ...differences
       .slice(0, MOST_DIFFERENCES)
       .map(({ kind, netns, device, direction, what, stepText }) => `  ${kind} ${netns} ${device} ${direction}: ${what} [${stepText}]`),

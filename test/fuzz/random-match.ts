@@ -26,20 +26,15 @@ function not(draw: Draw): string {
   return draw.chance(20) ? '! ' : ''
 }
 
+const FLAGS = ['--tcp-flags SYN,RST,ACK SYN', '--tcp-flags ALL SYN,ACK', '--tcp-flags FIN,SYN FIN', '--syn', '--tcp-flags ALL NONE', '--tcp-flags RST RST']
+const ICMP_TYPES = ['8', '0', '3', '3/4', '3/3', '11/0', 'any', 'echo-request', 'fragmentation-needed', 'time-exceeded']
+
 function match(draw: Draw, around: Surroundings, detail: Detail): string {
   const kinds = [connection, connection, packet, packet, ends, memory]
   if (detail.sets.length > 0) kinds.push(sets, sets)
   if (detail.protocol === 'tcp' || detail.protocol === 'udp') kinds.push(ports, ports)
-  if (detail.protocol === 'tcp')
-    kinds.push(
-      () =>
-        `-m tcp ${not(draw)}${draw.pick(['--tcp-flags SYN,RST,ACK SYN', '--tcp-flags ALL SYN,ACK', '--tcp-flags FIN,SYN FIN', '--syn', '--tcp-flags ALL NONE', '--tcp-flags RST RST'])}`,
-    )
-  if (detail.protocol === 'icmp')
-    kinds.push(
-      () =>
-        `-m icmp ${not(draw)}--icmp-type ${draw.pick(['8', '0', '3', '3/4', '3/3', '11/0', 'any', 'echo-request', 'fragmentation-needed', 'time-exceeded'])}`,
-    )
+  if (detail.protocol === 'tcp') kinds.push(() => `-m tcp ${not(draw)}${draw.pick(FLAGS)}`)
+  if (detail.protocol === 'icmp') kinds.push(() => `-m icmp ${not(draw)}--icmp-type ${draw.pick(ICMP_TYPES)}`)
   return draw.pick(kinds)(draw, around, detail)
 }
 
@@ -78,7 +73,7 @@ function packet(draw: Draw): string {
 
 const ADDRESS_TYPES = ['LOCAL', 'UNICAST', 'BROADCAST', 'MULTICAST', 'UNICAST,LOCAL', 'BLACKHOLE', 'UNREACHABLE', 'PROHIBIT', 'LOCAL,BROADCAST']
 
-function ends(draw: Draw, around: Surroundings, { table, hook }: Detail): string {
+function ends(draw: Draw, _around: Surroundings, { table, hook }: Detail): string {
   const limit = !draw.chance(25) || hook === 'USER' ? '' : inward(hook) && draw.chance(50) ? ' --limit-iface-in' : outward(hook) ? ' --limit-iface-out' : ''
   const range = ['10.244.1.2-10.244.2.3', '192.168.10.0-192.168.10.255', '0.0.0.0-10.255.255.255', '10.244.1.3-10.244.1.3']
   const choices = [
@@ -88,7 +83,7 @@ function ends(draw: Draw, around: Surroundings, { table, hook }: Detail): string
     `-m addrtype ${not(draw)}--src-type ${draw.pick(ADDRESS_TYPES)} ${not(draw)}--dst-type ${draw.pick(ADDRESS_TYPES)}${limit}`,
   ]
   if (hook === 'PREROUTING' && (table === 'raw' || table === 'mangle')) {
-    const rpfilter = `-m rpfilter${draw.pick(['', ' --loose'])}${draw.pick(['', ' --validmark'])}${draw.pick(['', ' --accept-local'])}${draw.pick(['', ' --invert'])}`
+    const rpfilter = ['-m rpfilter', ...draw.some(['--loose', '--validmark', '--accept-local', '--invert'], 0, 4)].join(' ')
     choices.push(rpfilter, rpfilter)
   }
   if (inward(hook) && hook !== 'USER') {
@@ -115,7 +110,7 @@ function memory(draw: Draw): string {
     '-m statistic --mode nth --every 3 --packet 1',
     `-m statistic --mode random ${not(draw)}--probability ${draw.pick(['0', '1'])}`,
     `-m limit --limit ${draw.pick(['1/hour', '5/day'])} --limit-burst ${draw.int(1, 3)}`,
-    `-m recent --name ${draw.pick(['L', 'M'])} ${not(draw)}${draw.pick(recent)} --${draw.pick(['rsource', 'rdest'])}${draw.pick(['', ' --mask 255.255.255.0'])}`,
+    `-m recent --name ${draw.pick(['L', 'M'])} ${not(draw)}${draw.pick(recent)} --${draw.pick(['rsource', 'rdest', 'rdest --mask 255.255.255.0'])}`,
   ]
   return draw.pick(choices)
 }

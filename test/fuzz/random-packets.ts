@@ -35,24 +35,26 @@ export interface PacketPlace {
   readonly own: string
   readonly destination: string
   readonly others: readonly string[]
+  /** What no sane sender does, too. */
+  readonly odd: boolean
 }
 
 const STRANGE_SOURCES = ['127.0.0.1', '224.0.0.9', '255.255.255.255', '240.0.0.1', '10.244.1.255']
 
-export function rawPacket(draw: Draw, { own, destination, others }: PacketPlace): RawPacket {
+export function rawPacket(draw: Draw, { own, destination, others, odd }: PacketPlace): RawPacket {
   const proto = draw.weighted([
     [4, 17],
     [3, 6],
     [3, 1],
-    [1, draw.pick([2, 47, 132, 253, 4, 50, 136, 255])],
+    [1, draw.pick([2, 47, 132, 253, 4, 50, ...(odd ? [136, 255] : [])])],
   ])
   const fragment = draw.chance(20)
-  const odd = draw.int(1, 100)
+  const dice = draw.int(1, 100)
   return {
-    ...(odd <= 3 ? { options: draw.int(1, 10) } : {}),
-    ...(odd > 3 && odd <= 10 && proto !== 1 ? { lie: draw.pick([-4, -1, 1, 3, 8]) } : {}),
-    ...(odd > 3 && odd <= 25 && proto === 1 ? { quote: true } : {}),
-    source: draw.chance(80) ? own : draw.pick([...others, ...STRANGE_SOURCES]),
+    ...(dice <= 3 ? { options: draw.int(1, 10) } : {}),
+    ...(odd && dice > 3 && dice <= 10 && proto !== 1 ? { lie: draw.pick([-4, -1, 1, 3, 8]) } : {}),
+    ...(dice > 3 && dice <= 25 && proto === 1 ? { quote: true } : {}),
+    source: draw.chance(80) ? own : draw.pick([...others, ...(odd ? STRANGE_SOURCES : [])]),
     destination,
     proto,
     ttl: draw.weighted([
@@ -71,7 +73,7 @@ export function rawPacket(draw: Draw, { own, destination, others }: PacketPlace)
     dport: draw.pick([80, 53, 9000, 7]),
     flags:
       proto === 1
-        ? odd > 3 && odd <= 25
+        ? dice > 3 && dice <= 25
           ? draw.pick([3, 3, 11, 12, 4, 5])
           : draw.pick([8, 8, 8, 0, 13, 17, 14, 15, 19, 42, 3])
         : draw.chance(70)

@@ -5,6 +5,16 @@ import type { Detail, Protocol, Surroundings } from './surroundings.js'
 
 type Choice = readonly [weight: number, make: () => string]
 
+const MARKS = ['--set-xmark 0x1/0x1', '--set-xmark 0x4000/0x4000', '--set-xmark 0x2/0xffffffff', '--or-mark 0x2', '--and-mark 0x1', '--set-mark 0x1']
+const CONNMARKS = [
+  '--set-xmark 0x1/0x3',
+  '--save-mark',
+  '--restore-mark',
+  '--save-mark --nfmask 0x1 --ctmask 0x3',
+  '--restore-mark --mask 0x1',
+  '--set-mark 0x2',
+]
+
 export function target(draw: Draw, around: Surroundings, detail: Detail): string {
   const { table, chains, sets } = detail
   const choices: Choice[] = [
@@ -13,16 +23,8 @@ export function target(draw: Draw, around: Surroundings, detail: Detail): string
     [1, () => '-j RETURN'],
     [1, () => `-j LOG --log-prefix ${draw.pick(['"a "', 'b'])}${draw.pick(['', ' --log-level 7', ' --log-ip-options'])}`],
     [1, () => '-j NFLOG --nflog-group 1'],
-    [
-      2,
-      () =>
-        `-j MARK ${draw.pick(['--set-xmark 0x1/0x1', '--set-xmark 0x4000/0x4000', '--set-xmark 0x2/0xffffffff', '--or-mark 0x2', '--and-mark 0x1', '--set-mark 0x1'])}`,
-    ],
-    [
-      1,
-      () =>
-        `-j CONNMARK ${draw.pick(['--set-xmark 0x1/0x3', '--save-mark', '--restore-mark', '--save-mark --nfmask 0x1 --ctmask 0x3', '--restore-mark --mask 0x1', '--set-mark 0x2'])}`,
-    ],
+    [2, () => `-j MARK ${draw.pick(MARKS)}`],
+    [1, () => `-j CONNMARK ${draw.pick(CONNMARKS)}`],
   ]
   const changing = sets.filter(({ type }) => type !== 'list:set' && type !== 'hash:net,iface')
   if (changing.length > 0) {
@@ -52,8 +54,7 @@ const OF_TABLE: Readonly<Record<Detail['table'], (draw: Draw, around: Surroundin
       const clamp = hook === 'FORWARD' || hook === 'OUTPUT' || hook === 'POSTROUTING'
       choices.push([
         3,
-        () =>
-          `-m tcp --tcp-flags SYN,RST SYN -j TCPMSS ${draw.pick(['--set-mss 1000', '--set-mss 5000', ...(clamp ? ['--clamp-mss-to-pmtu', '--clamp-mss-to-pmtu'] : [])])}`,
+        () => `-m tcp --tcp-flags SYN,RST SYN -j TCPMSS ${draw.pick(['--set-mss 1000', '--set-mss 5000', ...(clamp ? ['--clamp-mss-to-pmtu'] : [])])}`,
       ])
     }
     return choices

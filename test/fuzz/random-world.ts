@@ -4,7 +4,7 @@
  *   seed ─▶ WorldDraft ─▶ manifestOf: Nodes, Pods, the Network document (JSON, which is YAML) ─▶ netsim
  *                     └▶ probes: questions of `netsim trace`, and raw IP packets
  */
-import { formatIp, ip, type Ip } from '../../src/base/ip.js'
+import { formatIp, ip } from '../../src/base/ip.js'
 import { Draw } from './draw.js'
 import { rawPacket, type RawPacket } from './random-packets.js'
 import { ipCommands, iptablesCommands, sysctlsOf } from './random-rules.js'
@@ -81,6 +81,8 @@ export interface WorldDraft {
 
 export interface WorldOptions {
   readonly probes: number
+  /** Packets that no sane sender sends: multicast and loopback sources, broadcast destinations, headers that lie of their length. */
+  readonly odd?: boolean
 }
 
 const FLANNEL_NETWORK = '10.244.0.0/16'
@@ -88,7 +90,7 @@ const FLANNEL_VERSIONS = ['0.5.6', '0.9.1', '0.10.0', '0.11.0', '0.16.3', '0.20.
 const DOCKER_VERSIONS = ['1.12.6', '17.03', '19.03', '27.5', '28.0', '28.2'] as const
 const MTUS = [1500, 1500, 1500, 1400, 1450, 1280, 9000, 600] as const
 
-export function randomWorld(seed: number, { probes }: WorldOptions): WorldDraft {
+export function randomWorld(seed: number, { probes, odd = false }: WorldOptions): WorldDraft {
   const draw = new Draw(seed)
   const cni = draw.chance(85) ? 'flannel' : 'none'
   const segments = draw.times(draw.chance(40) ? 2 : 1, (index) => ({ name: `s${index}`, cidr: `192.168.${10 + index}.0/24`, mtu: draw.pick(MTUS) }))
@@ -115,7 +117,7 @@ export function randomWorld(seed: number, { probes }: WorldOptions): WorldDraft 
     .some(nodes, 0, nodes.length)
     .map((node) => hostDraft(draw, node.name, { ...around, others: [...around.nodes.filter((address) => address !== node.address), '192.168.10.99'] }))
   const router = segments.length === 2 && draw.chance(30) ? { iptables: iptablesCommands(draw, around, draw.int(1, 5)), routes: [] } : draft.router
-  return { ...draft, hosts, router, probes: draw.times(probes, () => probeDraft(draw, draft)) }
+  return { ...draft, hosts, router, probes: draw.times(probes, () => probeDraft(draw, draft, odd)) }
 }
 
 function nodeDraft(draw: Draw, index: number, segments: readonly SegmentDraft[]): NodeDraft {
@@ -160,7 +162,13 @@ function backendDraft(draw: Draw, oneSegment: boolean): Pick<WorldDraft, 'backen
 function surroundingsOf(draft: WorldDraft): Surroundings {
   const bridge = draft.runtime.name === 'docker' ? 'docker0' : 'cni0'
   const tunnel =
-    draft.cni === 'none' ? [] : draft.backend.Type === 'vxlan' ? [`flannel.${draft.backend.VNI ?? 1}`] : draft.backend.Type === 'udp' ? ['flannel0'] : []
+    draft.cni === 'none'
+      ? []
+      : draft.backend.Type === 'vxlan'
+        ? [`flannel.${Number(draft.backend.VNI ?? 1)}`]
+        : draft.backend.Type === 'udp'
+          ? ['flannel0']
+          : []
   const nets = draft.cni === 'none' ? ['172.17.0.0/16'] : draft.nodes.map(({ subnet }) => subnet)
   return {
     devices: ['eth0', bridge, ...tunnel],
@@ -194,7 +202,7 @@ function hostDraft(draw: Draw, node: string, around: Surroundings): HostDraft {
   }
 }
 
-function probeDraft(draw: Draw, world: WorldDraft): ProbeDraft {
+function probeDraft(draw: Draw, world: WorldDraft, odd: boolean): ProbeDraft {
   const pods = addressesOfPods(world)
   const source = draw.int(0, world.pods.length - 1)
   const nobody = ['10.244.200.5', '203.0.113.9', '10.244.1.77', '192.168.10.99', '10.244.1.1', '10.244.2.0']
@@ -203,13 +211,13 @@ function probeDraft(draw: Draw, world: WorldDraft): ProbeDraft {
     [6, draw.pick(world.cni === 'none' ? world.nodes.map(({ address }) => address) : pods)],
     [2, draw.pick(world.nodes).address],
     [1, draw.pick(nobody)],
-    [1, draw.chance(50) ? draw.pick(strange) : draw.pick(nobody)],
+    [1, odd && draw.chance(50) ? draw.pick(strange) : draw.pick(nobody)],
   ])
   const fromNode = draw.chance(15)
   const from = fromNode ? `node/${draw.pick(world.nodes).name}` : world.pods[source].name
   if (draw.chance(30)) {
     const own = world.cni === 'none' ? '172.17.0.2' : pods[source]
-    return { kind: 'raw', source: from, packet: rawPacket(draw, { own: fromNode ? formatIp(0 as Ip) : own, destination, others: [...pods, ...nobody] }) }
+    return { kind: 'raw', source: from, packet: rawPacket(draw, { own: fromNode ? formatIp(0) : own, destination, others: [...pods, ...nobody], odd }) }
   }
   const proto = draw.pick(['icmp', 'udp', 'tcp'] as const)
   const port = draw.pick([80, 53, 9000, 7])

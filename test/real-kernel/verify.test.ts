@@ -130,6 +130,32 @@ describe.skipIf(!ready)('netsim verify against THIS KERNEL', () => {
     expect(differences[0]).toMatchObject({ kind: 'missing', netns: 'node-1', device: 'eth0', direction: 'tx' })
   })
 
+  it('a fault that no frame shows: the last netns drops what came', async () => {
+    const policy = (dataplane: Dataplane): Dataplane => ({
+      ...dataplane,
+      iptables: {
+        tables: dataplane.iptables.tables.map((table) => ({
+          ...table,
+          chains: table.chains.map((chain) => (table.name === 'filter' && chain.name === 'INPUT' ? { ...chain, policy: 'DROP' } : chain)),
+        })),
+      },
+    })
+    const datagram = await caught(question('web-0', 'node/node-2:7000', { proto: 'udp', listen: true }), altered(firewall, 'node-2', policy))
+    expect(datagram.differences).toEqual([
+      expect.objectContaining({ kind: 'missing', netns: 'node-2', what: expect.stringContaining('a socket takes the datagram') }),
+    ])
+    const reply = await caught(question('node/node-1', 'node/node-2'), altered(firewall, 'node-1', policy))
+    expect(reply.differences).toEqual([expect.objectContaining({ kind: 'missing', netns: 'node-1', what: expect.stringContaining('the echo reply') })])
+  })
+
+  it('leaves alone what is the whole machine’s, and says so', async () => {
+    const before = readFileSync('/proc/sys/vm/swappiness', 'utf8')
+    const sysctls = { 'vm.swappiness': Number(before) + 1, 'net.ipv4.conf.//.//.//.vm.swappiness': Number(before) + 1 }
+    const fault = altered(firewall, 'node-1', (dataplane) => ({ ...dataplane, sysctls: { ...dataplane.sysctls, ...sysctls } }))
+    const { verdict, complaints } = await verified(firewall, [question('web-0', 'api-0')], fault)
+    expect([verdict, complaints.length, readFileSync('/proc/sys/vm/swappiness', 'utf8')]).toEqual(['incomplete', 2, before])
+  })
+
   it('a fault: one checksum, of the frames predicted', async () => {
     const lab = await KernelLab.start(labNetworkOf(firewall), { prefix: PREFIX })
     try {

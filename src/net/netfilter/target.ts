@@ -1,6 +1,6 @@
 // hot path
 /** The targets that do more than end a chain or jump (net/netfilter/xt_*.c, ipt_REJECT.c). */
-import { PROTO_TCP, TCP_OPTIONS_SYN, ipHeaderLength, type Packet } from '../../wire/packet.js'
+import { PAYLOAD_RAW, PROTO_TCP, TCP_OPTIONS_MSS, TCP_OPTIONS_NONE, TCP_OPTIONS_SYN, ipHeaderLength, type Packet } from '../../wire/packet.js'
 import { SCOPE_GLOBAL } from '../device.js'
 import { RouteResult } from '../fib.js'
 import { inetSelectAddr, outputMtu, routeOutputFrom } from '../route-output.js'
@@ -158,14 +158,24 @@ function redirect(nf: Netfilter, arg: number, packet: Packet): number {
   return bind(nf, packet, MANIP_DST)
 }
 
-/** xt_TCPMSS: lowers the MSS of a SYN, never raises it. */
+/** TCP_MSS_DEFAULT: what a SYN without the option is taken to say. */
+const UNSAID_MSS = 536
+
+/** xt_TCPMSS: lowers the MSS of a SYN, never raises it; where there is none it says one. */
 function tcpmss(nf: Netfilter, fixed: number, packet: Packet): void {
-  if (packet.proto !== PROTO_TCP || packet.tcpOptions !== TCP_OPTIONS_SYN || packet.fragmentOffset !== 0) return
+  if (packet.proto !== PROTO_TCP || packet.fragmentOffset !== 0 || packet.payloadKind === PAYLOAD_RAW) return
   let mss = fixed
   if (fixed === CLAMP_TO_PMTU) {
     mss = Math.min(mtuTowards(nf, packet, packet.src, packet.dst), mtuTowards(nf, packet, packet.dst, packet.src)) - ipHeaderLength(packet) - 20
   }
-  if (mss > 0 && packet.tcpMss > mss) packet.tcpMss = mss
+  if (mss <= 0) return
+  if (packet.tcpOptions === TCP_OPTIONS_SYN || packet.tcpOptions === TCP_OPTIONS_MSS) {
+    if (packet.tcpMss > mss) packet.tcpMss = mss
+  } else if (packet.tcpOptions === TCP_OPTIONS_NONE && packet.payloadLength === 0) {
+    packet.tcpOptions = TCP_OPTIONS_MSS
+    packet.tcpMss = Math.min(mss, UNSAID_MSS)
+    packet.ipLength += 4
+  }
 }
 
 /** The path MTU of a route, 65535 without one. */
