@@ -138,7 +138,9 @@ function renderPeers(
     }
     const { publicKey } = published
     if (published.port < 0 || published.port > 65535) {
-      problems.push(leaseProblem(lease, `Port ${published.port} is not a UDP port; flanneld makes no peer of the lease`, 'write the port that the node listens on, 51820'))
+      problems.push(
+        leaseProblem(lease, `Port ${published.port} is not a UDP port; flanneld makes no peer of the lease`, 'write the port that the node listens on, 51820'),
+      )
       continue
     }
     if (publicKey === ownKey) {

@@ -116,10 +116,11 @@ export function optionSince(fields: GoFields, name: string, since: string, versi
   return false
 }
 
-/** Every backend but udp passes over the leases of another (pkg/backend/route_network.go, vxlan/vxlan_network.go); the owner sees only that nothing gets there. */
+/** Every backend but udp passes over the leases of another (pkg/backend/route_network.go, vxlan/vxlan_network.go): the owner sees only its effect. */
 export function otherBackend(lease: Lease, type: string): Problem {
   const theirs = lease.attributes.backendType
-  const what = `the lease is of ${theirs === '' ? 'no backend (udp writes it so)' : `backend ${theirs}`}, not ${type}: flanneld ignores it, no packet gets there`
+  const whose = theirs === '' ? 'no backend (udp writes it so)' : `backend ${theirs}`
+  const what = `the lease is of ${whose}, not ${type}: flanneld ignores it, no packet gets there`
   return leaseProblem(lease, what, `let all nodes run with one backend, or write "BackendType":"${type}" as the node published it`)
 }
 

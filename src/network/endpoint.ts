@@ -24,7 +24,8 @@ export function resolveEndpoint(network: Network, text: string, namespace: strin
   const split = /^(.*?)(?::(\d+))?$/.exec(text)
   const name = split?.[1] ?? text
   const port = split?.[2] === undefined ? undefined : Number(split[2])
-  if (isIpv6Text(/^\[(.*)\]$/.exec(name)?.[1] ?? text)) return notModelled(text, `${text} is an IPv6 address; IPv6 is not modelled yet`, 'Ask with an IPv4 address.')
+  if (isIpv6Text(/^\[(.*)\]$/.exec(name)?.[1] ?? text))
+    return notModelled(text, `${text} is an IPv6 address; IPv6 is not modelled yet`, 'Ask with an IPv4 address.')
   if (port !== undefined && (port < 1 || port > 65535)) return problem(text, `${port} is not a port`, 'Ports are 1 to 65535.')
   const found = lookUp(network, name, namespace)
   if ('severity' in found) return found
