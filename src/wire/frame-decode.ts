@@ -156,7 +156,7 @@ function readL4Header(payload: Uint8Array, row: Packet): L4Header | undefined {
     }
     case PROTO_TCP: {
       const fields = tcp.decode(payload, 0)
-      if (typeof fields === 'string') return undefined
+      if (typeof fields === 'string') return readPorts(payload, row)
       const { checksum, headerLength, urgentPointer, optionList, representable, ...ofRow } = fields
       Object.assign(row, ofRow)
       return representable ? { length: headerLength } : undefined
@@ -170,7 +170,7 @@ function readL4Header(payload: Uint8Array, row: Packet): L4Header | undefined {
     }
     case PROTO_SCTP: {
       const fields = sctp.decode(payload, 0)
-      if (typeof fields === 'string') return undefined
+      if (typeof fields === 'string') return readPorts(payload, row)
       row.sport = fields.sport
       row.dport = fields.dport
       return { length: sctp.LENGTH }
@@ -178,6 +178,14 @@ function readL4Header(payload: Uint8Array, row: Packet): L4Header | undefined {
     default:
       return { length: 0 }
   }
+}
+
+/** Of a header cut short (a quotation holds 8 bytes of it) conntrack still reads the ports (nf_ct_get_tuple); the bytes stay as they are. */
+function readPorts(payload: Uint8Array, row: Packet): undefined {
+  if (payload.length < 8) return undefined
+  row.sport = read16(payload, 0)
+  row.dport = read16(payload, 2)
+  return undefined
 }
 
 /** Finds the payload's kind; row.payloadLength is already that of the whole. */

@@ -1,6 +1,7 @@
 /** What random worlds on a real kernel (test/fuzz) taught of answers to odd packets; each case stands for a difference that was found. */
 import { describe, expect, it } from 'vitest'
 import { buildCluster } from '../../src/cluster/cluster.js'
+import { EXAMPLE_TEXT } from '../../src/cluster/example.js'
 import { predict, isPrediction, type Prediction } from '../../src/kernel/prediction.js'
 import { fieldsOf, type Field } from '../../src/kernel/frame-fields.js'
 import { buildNetwork } from '../../src/network/network.js'
@@ -99,4 +100,17 @@ describe('a host', () => {
     // 10.244.1.2 twice, protocol 17, length 40: the sum of the pseudo header, seen on Linux 6.18
     expect(quote?.value).toBe(0x1825)
   })
+})
+
+it('an ICMP error that quotes 8 bytes of TCP belongs to the connection that they name, and NAT gives it back to the pod', () => {
+  const text = EXAMPLE_TEXT.replace('ipMasq: true', 'ipMasq: false').replace(
+    'kubeProxy:',
+    'hosts: [{node: host-a, sysctls: {net.ipv4.conf.flannel0.accept_local: 1}}]\n  kubeProxy:',
+  )
+  const { network } = buildNetwork(buildCluster([{ file: 'example.yaml', text: text.replace('iptables: false', 'iptables: true') }]).cluster, { seed: 1 })
+  const prediction = predict(network, { ...DEFAULT_REQUEST, source: 'pod-a', destination: '10.1.99.9:80' })
+  if (!isPrediction(prediction)) throw new Error('refused')
+  const steps = prediction.document.reply?.hops.flatMap((hop) => hop.steps) ?? []
+  expect(steps.filter(({ kind }) => kind === 'conntrack').map(({ action }) => action)).toContain('RELATED')
+  expect(prediction.frames.filter(({ netns, leg, direction }) => netns === 'default/pod-a' && leg === 'reply' && direction === 'rx')).toHaveLength(1)
 })

@@ -8,7 +8,7 @@
  *   INPUT, POSTROUTING       source           a reply's source there undoes the destination translation
  */
 import type { Prng } from '../../base/prng.js'
-import { ipHeaderLength, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
+import { PAYLOAD_RAW, ipHeaderLength, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
 import type { Netns } from '../netns.js'
 import { STEP_NAT } from '../trace.js'
 import { HOOK_INPUT, HOOK_POSTROUTING, NAT_MAP_IPS, NAT_PERSISTENT, NAT_PROTO_SPECIFIED, NAT_RANDOM_ALL, NF_ACCEPT, NF_DROP } from './bytecode.js'
@@ -276,6 +276,7 @@ function manipError(netns: Netns, conntrack: Conntrack, packet: Packet, manip: n
     if (manip === MANIP_SRC) quoted.dst = rows[other + E_DST]
     else quoted.src = rows[other]
     setPort(quoted, 1 - manip, rows[other + E_PORTS])
+    if (quoted.payloadKind === PAYLOAD_RAW && (sport !== quoted.sport || dport !== quoted.dport)) rewritePorts(quoted)
     if (quoted.partial === 1) shiftPartial(quoted, difference(src, quoted.src) + difference(dst, quoted.dst), sport - quoted.sport + dport - quoted.dport)
   }
   const oldAddress = manip === MANIP_SRC ? packet.src : packet.dst
@@ -283,6 +284,14 @@ function manipError(netns: Netns, conntrack: Conntrack, packet: Packet, manip: n
   if (manip === MANIP_SRC) packet.src = newAddress
   else packet.dst = newAddress
   note(netns, packet, manip, oldAddress, newAddress, 0)
+}
+
+/** Cold. Of a quoted header that is cut short the bytes themselves: the ports, no checksum among what was quoted. */
+function rewritePorts(quoted: Packet): void {
+  if (quoted.payloadBytes === null || quoted.payloadBytes.length < 8) return
+  const bytes = quoted.payloadBytes.slice()
+  new DataView(bytes.buffer).setUint32(0, ((quoted.sport << 16) | quoted.dport) >>> 0)
+  quoted.payloadBytes = bytes
 }
 
 /** Of the sums of two addresses' halves. */
