@@ -61,6 +61,8 @@ function told({ probes }: Verified): readonly string[] {
 const EXAMPLES = readdirSync(new URL('../../examples/', import.meta.url))
   .filter((file) => file.endsWith('.yaml'))
   .map((file) => file.slice(0, -'.yaml'.length))
+/** Asked everything; the others a few questions, unless NETSIM_VERIFY=all. */
+const WHOLE = ['flannel-udp', 'flannel-vxlan', 'flannel-host-gw', 'flannel-firewall']
 const LONG_MS = 180_000
 
 describe.skipIf(!ready)('netsim verify against THIS KERNEL', () => {
@@ -68,13 +70,14 @@ describe.skipIf(!ready)('netsim verify against THIS KERNEL', () => {
     'examples/%s.yaml: every frame of every question that can be tried here is equal',
     async (name) => {
       const network = example(name)
-      const result = await verified(network, coveringProbes(network, 'all'), { rules: ofRoot })
+      const set = WHOLE.includes(name) || process.env.NETSIM_VERIFY === 'all' ? 'all' : 'quick'
+      const result = await verified(network, coveringProbes(network, set), { rules: ofRoot })
       expect(told({ ...result, probes: result.probes.filter(({ verdict }) => verdict !== 'left-out') })).toEqual([])
       for (const { name: question, why } of result.probes.filter(({ verdict }) => verdict === 'left-out')) {
         expect([question, why]).toEqual([question, expect.stringMatching(/cannot be made here|no Linux kernel/)])
       }
       expect(result.complaints).toEqual([])
-      expect(result.summary.frames).toBeGreaterThan(20)
+      if (set === 'all') expect(result.summary.frames).toBeGreaterThan(20)
       expect(result.summary.framesEqual).toBe(result.summary.frames)
       if (ofRoot && result.summary.rules > 0) expect(result.summary.rulesEqual).toBe(result.summary.rules)
     },
