@@ -50,12 +50,7 @@ export interface Tier extends CalicoResource {
   readonly defaultAction: 'Deny' | 'Pass'
 }
 
-export type CalicoPolicyKind =
-  | 'NetworkPolicy'
-  | 'GlobalNetworkPolicy'
-  | 'StagedNetworkPolicy'
-  | 'StagedGlobalNetworkPolicy'
-  | 'StagedKubernetesNetworkPolicy'
+export type CalicoPolicyKind = 'NetworkPolicy' | 'GlobalNetworkPolicy' | 'StagedNetworkPolicy' | 'StagedGlobalNetworkPolicy' | 'StagedKubernetesNetworkPolicy'
 
 export interface CalicoPolicy extends CalicoResource {
   readonly kind: CalicoPolicyKind
