@@ -61,6 +61,13 @@ export class ResourceReader {
     }
   }
 
+  /** The annotation holds the name that the object has in Calico's API. */
+  get keptName(): boolean {
+    const { metadata } = this.object.value
+    const kept = isObject(metadata) && isObject(metadata.annotations) ? metadata.annotations[METADATA_ANNOTATION] : undefined
+    return typeof kept === 'string' && this.keptMetadata(kept)?.name !== undefined
+  }
+
   /** True for what came straight from the custom resource, past the defaults of Calico's API. */
   get isRaw(): boolean {
     return groupOf(this.object.apiVersion) === 'crd.projectcalico.org'
