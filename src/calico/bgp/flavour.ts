@@ -1,0 +1,19 @@
+/** In what the BIRDs differ: Calico's fork of 1.6, Debian's 1.6, and BIRD 2. */
+export interface BirdFlavour {
+  readonly name: 'calico' | 'bird1' | 'bird2'
+  readonly version: string
+  /** krt_tunnel: routes over tunl0. */
+  readonly tunnels: boolean
+  /** Metric of every route in the kernel; undefined: the filter's. */
+  readonly kernelMetric?: number
+  /** Routes of `direct` go into the kernel too. */
+  readonly deviceRoutes: boolean
+  /** Timers and jitter in whole seconds, and the same draw in every process, as the generator is never seeded. */
+  readonly wholeSeconds: boolean
+}
+
+export const CALICO_BIRD: BirdFlavour = { name: 'calico', version: 'v0.3.3+birdv1.6.8', tunnels: true, deviceRoutes: false, wholeSeconds: true }
+export const BIRD_1: BirdFlavour = { name: 'bird1', version: '1.6.8', tunnels: false, deviceRoutes: false, wholeSeconds: true }
+export const BIRD_2: BirdFlavour = { name: 'bird2', version: '2.0.12', tunnels: false, kernelMetric: 32, deviceRoutes: true, wholeSeconds: false }
+
+export const FLAVOURS: readonly BirdFlavour[] = [CALICO_BIRD, BIRD_1, BIRD_2]
