@@ -73,13 +73,18 @@ interface Roots {
   readonly to: { readonly chain: string; readonly prefix: string; readonly endRules: readonly FelixRule[] }
 }
 
+function dispatchOne(
+  names: readonly string[],
+  { chain, prefix, endRules }: Roots['from'],
+  interfaceMatch: (name: string) => string,
+): readonly FelixChain[] {
+  const tree = renderTree({ root: chain, names, interfaceMatch, target: (name) => endpointChain(prefix, name), endRules })
+  return [...tree.children, { name: chain, rules: tree.rules }]
+}
+
 /** All from-children, from-root, to-children, to-root. */
 function dispatchPair(names: readonly string[], { from, to }: Roots): readonly FelixChain[] {
-  const render = ({ chain, prefix, endRules }: Roots['from'], interfaceMatch: (name: string) => string): readonly FelixChain[] => {
-    const tree = renderTree({ root: chain, names, interfaceMatch, target: (name) => endpointChain(prefix, name), endRules })
-    return [...tree.children, { name: chain, rules: tree.rules }]
-  }
-  return [...render(from, m.inInterface), ...render(to, m.outInterface)]
+  return [...dispatchOne(names, from, m.inInterface), ...dispatchOne(names, to, m.outInterface)]
 }
 
 export function workloadDispatchChains(names: readonly string[], config: Pick<FelixConfig, 'deny'>): readonly FelixChain[] {
@@ -91,39 +96,56 @@ export function workloadDispatchChains(names: readonly string[], config: Pick<Fe
 }
 
 /** Interfaces with a host endpoint of their own, and whether one of `*` takes the rest. */
-export interface HostDispatch {
+export interface HostInterfaces {
   readonly names: readonly string[]
   readonly wildcard: boolean
-  readonly table: 'raw' | 'mangle' | 'filter'
 }
 
-/** cali-from-host-endpoint and cali-to-host-endpoint; in filter also those of forwarded traffic. */
-export function hostDispatchChains(dispatch: HostDispatch, config: Pick<FelixConfig, 'interfacePrefixes'>): readonly FelixChain[] {
-  const { names, table } = dispatch
-  // raw has no rule for `*`: doNotTrack does not reach such an endpoint
-  const wildcard = dispatch.wildcard && table !== 'raw'
-  const toAll = (prefix: string): readonly FelixRule[] => (wildcard ? [{ action: act.goto(endpointChain(prefix, ALL_INTERFACES)) }] : [])
+/** What hostEndpointChains rendered, by what the dispatch chains of each table go to. */
+export interface HostDispatch {
+  readonly all: HostInterfaces
+  /** Those with doNotTrack policies; `*` never. */
+  readonly untracked: readonly string[]
+  /** Those with preDNAT policies. */
+  readonly preDnat: HostInterfaces
+}
+
+type Way = { readonly chain: string; readonly prefix: string }
+
+const FROM_HOST: Way = { chain: CHAIN.fromHostEndpoint, prefix: ENDPOINT_PREFIX.fromHost }
+const TO_HOST: Way = { chain: CHAIN.toHostEndpoint, prefix: ENDPOINT_PREFIX.toHost }
+
+function toWildcard(way: Way, { wildcard }: HostInterfaces): readonly FelixRule[] {
+  return wildcard ? [{ action: act.goto(endpointChain(way.prefix, ALL_INTERFACES)) }] : []
+}
+
+/** cali-from-host-endpoint and cali-to-host-endpoint of each table; in filter also those of forwarded traffic. */
+export function hostDispatchChains(
+  { all, untracked, preDnat }: HostDispatch,
+  config: Pick<FelixConfig, 'interfacePrefixes'>,
+): Readonly<Record<'raw' | 'mangle' | 'filter', readonly FelixChain[]>> {
   const skipWorkloads = config.interfacePrefixes.map((prefix) => ({
     match: [m.outInterface(`${prefix}+`)],
     action: act.return,
     comments: ['Skip egress WHEP policy for traffic to local workload'],
   }))
-  const own = dispatchPair(names, {
-    from: { chain: CHAIN.fromHostEndpoint, prefix: ENDPOINT_PREFIX.fromHost, endRules: toAll(ENDPOINT_PREFIX.fromHost) },
-    to: {
-      chain: CHAIN.toHostEndpoint,
-      prefix: ENDPOINT_PREFIX.toHost,
-      endRules: [...(wildcard && table === 'mangle' ? skipWorkloads : []), ...toAll(ENDPOINT_PREFIX.toHost)],
-    },
-  })
-  if (table !== 'filter') return own
-  return [
-    ...own,
-    ...dispatchPair(names, {
-      from: { chain: CHAIN.fromHostEndpointForward, prefix: ENDPOINT_PREFIX.fromHostForward, endRules: toAll(ENDPOINT_PREFIX.fromHostForward) },
-      to: { chain: CHAIN.toHostEndpointForward, prefix: ENDPOINT_PREFIX.toHostForward, endRules: toAll(ENDPOINT_PREFIX.toHostForward) },
-    }),
-  ]
+  const pair = (from: Way, to: Way): readonly FelixChain[] =>
+    dispatchPair(all.names, { from: { ...from, endRules: toWildcard(from, all) }, to: { ...to, endRules: toWildcard(to, all) } })
+  const toEnd = all.wildcard ? [...skipWorkloads, ...toWildcard(TO_HOST, all)] : []
+  return {
+    raw: dispatchPair(untracked, { from: { ...FROM_HOST, endRules: [] }, to: { ...TO_HOST, endRules: [] } }),
+    mangle: [
+      ...dispatchOne(preDnat.names, { ...FROM_HOST, endRules: toWildcard(FROM_HOST, preDnat) }, m.inInterface),
+      ...dispatchOne(all.names, { ...TO_HOST, endRules: toEnd }, m.outInterface),
+    ],
+    filter: [
+      ...pair(FROM_HOST, TO_HOST),
+      ...pair(
+        { chain: CHAIN.fromHostEndpointForward, prefix: ENDPOINT_PREFIX.fromHostForward },
+        { chain: CHAIN.toHostEndpointForward, prefix: ENDPOINT_PREFIX.toHostForward },
+      ),
+    ],
+  }
 }
 
 /** IPVS only: interface → mark, and mark → the chain of the interface that it came in by. */

@@ -22,6 +22,8 @@ export interface FelixRule {
 
 export interface FelixChain {
   readonly name: string
+  /** Of the rules that have none of their own. */
+  readonly provenance?: Provenance
   readonly rules: readonly FelixRule[]
 }
 
@@ -142,12 +144,14 @@ export interface Placement {
   readonly action: ChainEdit['action']
 }
 
+const BY_FELIX: Provenance = { by: 'felix' }
+
 /** The chain as the dataplane holds it. IPv4 only. */
 export function chainEdit(chain: FelixChain, placement: Placement): ChainEdit {
   const lines = chainLines(chain, placement.chain)
   const rules = chain.rules.map((rule, i): Rule => {
     const [read] = readLine(lines[i], placement)
-    return rule.provenance === undefined ? read : { ...read, provenance: rule.provenance }
+    return { ...read, provenance: rule.provenance ?? chain.provenance ?? BY_FELIX }
   })
   return { table: placement.table, chain: placement.chain, action: placement.action, rules }
 }

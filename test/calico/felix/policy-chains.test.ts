@@ -239,13 +239,15 @@ describe('dispatch', () => {
   })
 
   it('host endpoints: `*` ends filter and mangle, never raw', () => {
-    const ends = (table: 'raw' | 'mangle' | 'filter'): string[] =>
-      textOf(chainNamed(hostDispatchChains({ names: ['eth0'], wildcard: true, table }, BASE), 'cali-to-host-endpoint').rules)
+    const all = { names: ['eth0'], wildcard: true }
+    const tables = hostDispatchChains({ all, untracked: ['eth0'], preDnat: { names: [], wildcard: true } }, BASE)
+    const ends = (table: 'raw' | 'mangle' | 'filter'): string[] => textOf(chainNamed(tables[table], 'cali-to-host-endpoint').rules)
     const own = '--out-interface eth0 --goto cali-th-eth0'
     expect(ends('raw')).toEqual([own])
     expect(ends('filter')).toEqual([own, '--goto cali-th-any-interface-at-all'])
     expect(ends('mangle')).toEqual([own, '--out-interface cali+ --jump RETURN', '--goto cali-th-any-interface-at-all'])
-    const forward = chainNamed(hostDispatchChains({ names: [], wildcard: true, table: 'filter' }, BASE), 'cali-from-hep-forward')
-    expect(textOf(forward.rules)).toEqual(['--goto cali-fhfw-_Nqh4HyA73udmyanQI'])
+    expect(textOf(chainNamed(tables.mangle, 'cali-from-host-endpoint').rules)).toEqual(['--goto cali-fh-any-interface-at-all'])
+    const forward = chainNamed(tables.filter, 'cali-from-hep-forward')
+    expect(textOf(forward.rules)).toEqual(['--in-interface eth0 --goto cali-fhfw-eth0', '--goto cali-fhfw-_Nqh4HyA73udmyanQI'])
   })
 })
