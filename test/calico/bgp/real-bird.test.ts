@@ -1,0 +1,64 @@
+/**
+ * Real BIRD beside the model: the configuration that netsim prints runs in namespaces, and every node's kernel must hold the routes that the model
+ * says, by the same next hops. Sessions and messages are counted on the wire too.
+ */
+import { afterEach, describe, expect, it } from 'vitest'
+import { BgpWorld } from '../../../src/calico/bgp/bgp-world.js'
+import type { BirdConfig } from '../../../src/calico/bgp/config.js'
+import { BIRD_1, BIRD_2 } from '../../../src/calico/bgp/flavour.js'
+import type { RouteSpec } from '../../../src/dataplane/dataplane.js'
+import { printRoutes } from '../../../src/dataplane/ip-route.js'
+import { host, mesh, reflectors } from './kit.js'
+import { BirdLab, realBirds } from './real-bird.js'
+
+const WAIT_MS = 30_000
+
+/** As `ip route show proto bird` prints them. */
+function routeLines(routes: readonly RouteSpec[]): string[] {
+  return printRoutes(routes)
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.replace(' proto bird', '').trim())
+    .sort()
+}
+
+let lab: BirdLab | undefined
+afterEach(() => {
+  lab?.stop()
+  lab = undefined
+})
+
+const cases: readonly (readonly [string, () => BirdConfig[]])[] = [
+  ['a mesh of 5', () => mesh(5)],
+  ['5 clients of 1 reflector', () => reflectors(5, ['10.0.0.201'])],
+  ['5 clients of 2 reflectors in one cluster', () => reflectors(5, ['10.0.0.201', '10.0.0.201'])],
+  ['5 clients of 2 reflectors in clusters of their own', () => reflectors(5, ['10.0.0.201', '10.0.0.202'])],
+]
+
+const birds = realBirds()
+
+describe.skipIf(birds.length > 0)('BIRD of this machine', () => {
+  it.skip('needs root and bird or bird2', () => undefined)
+})
+
+describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i of this machine', (major, bird) => {
+  it.each(cases)('%s: kernel routes, next hops, messages', { timeout: 60_000 }, async (name, make) => {
+    const configs = make()
+    const world = new BgpWorld({ flavour: major === 1 ? BIRD_1 : BIRD_2, seed: 1 })
+    for (const config of configs) world.add(config, host(Number(config.name.slice(1))))
+    expect(world.settle()).toBe(true)
+    const expected = new Map([...world.birds].map(([node, daemon]) => [node, routeLines(daemon.kernelRoutes())]))
+
+    lab = new BirdLab(bird, configs)
+    lab.start()
+    const real = (): Map<string, string[]> => new Map(configs.map((config) => [config.name, lab?.routes(config.name) ?? []]))
+    const deadline = performance.now() + WAIT_MS
+    while (performance.now() < deadline && JSON.stringify([...real()]) !== JSON.stringify([...expected])) await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(real()).toEqual(expected)
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    const { opens, updates, endOfRib, bytes } = lab.traffic()
+    const { counts } = world
+    console.log(`${name}, BIRD ${major}: ${JSON.stringify({ opens, updates, endOfRib, bytes })} beside ${JSON.stringify(counts)}`)
+    expect({ opens, updates, endOfRib }).toEqual({ opens: counts.open, updates: counts.updates, endOfRib: counts.endOfRib })
+  })
+})
