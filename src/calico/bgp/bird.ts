@@ -3,14 +3,15 @@
  * recovery (-R). After nest/{proto,rt-table}.c and proto/bgp/attrs.c of projectcalico/bird feature-ipinip.
  */
 import { contains, type Cidr } from '../../base/cidr.js'
-import type { Ip } from '../../base/ip.js'
+import { compareIp, type Ip } from '../../base/ip.js'
 import { hashText, Prng } from '../../base/prng.js'
 import type { RouteSpec } from '../../dataplane/dataplane.js'
+import type { PathAttributes } from './attributes.js'
 import { TIMERS, type BirdConfig, type PeerConfig } from './config.js'
 import { exportAttributes, importRoute } from './exchange.js'
 import type { BirdFlavour } from './flavour.js'
 import { KernelSync } from './kernel-sync.js'
-import type { BgpMessage, UpdateMessage } from './message.js'
+import type { BgpMessage, PathPrefix, UpdateMessage } from './message.js'
 import { PREFERENCE, prefixKey, type BirdRoute, type Destination, type KernelFacts } from './route.js'
 import { RouteTable, type Change } from './route-table.js'
 import { BgpSession, type SessionHost } from './session.js'
@@ -231,10 +232,21 @@ export class Bird implements SessionHost {
     const route = after ?? before
     if (route === undefined) return
     const path = { prefix: route.prefix, pathId: session.rules.addPathSend ? route.id : 0 }
-    if (attributes !== undefined) session.announcements.announce(path, attributes)
+    if (attributes !== undefined) this.say(session, path, attributes)
     else if (before !== undefined && exportAttributes(this, session, before) !== undefined) session.announcements.withdraw(path)
     else return
     session.kick()
+  }
+
+  /** A peer is never sent to itself: BIRD 1 keeps such a route back, BIRD 2 withdraws it. */
+  private say(session: BgpSession, path: PathPrefix, attributes: PathAttributes): void {
+    const { flavour } = this.options
+    if (attributes.nextHop === session.config.neighbour) {
+      if (flavour.withdrawsPeersOwn) session.announcements.withdraw(path)
+      return
+    }
+    const sorted = flavour.sortsClusterList && attributes.clusterList !== undefined
+    session.announcements.announce(path, sorted ? { ...attributes, clusterList: attributes.clusterList.toSorted(compareIp) } : attributes)
   }
 
   private program(prefix: Cidr, change?: Change): void {
@@ -264,7 +276,7 @@ export class Bird implements SessionHost {
       for (const route of session.rules.addPathSend ? net.routes : net.routes.slice(0, 1)) {
         const attributes = exportAttributes(this, session, route)
         const path = { prefix: route.prefix, pathId: session.rules.addPathSend ? route.id : 0 }
-        if (attributes !== undefined) session.announcements.announce(path, attributes)
+        if (attributes !== undefined) this.say(session, path, attributes)
         // a refeed does not know what the old filter let out
         else if (!initial && route.protocol !== session.config.name) session.announcements.withdraw(path)
       }
