@@ -11,11 +11,12 @@ import type { IPPool } from '../../cluster/calico/ip-pool.js'
 import type { KubernetesNetworkPolicy } from '../../cluster/calico/kubernetes-policy.js'
 import type { NetworkSet } from '../../cluster/calico/network-set.js'
 import type { CalicoPolicy, Profile, Tier } from '../../cluster/calico/policy.js'
+import type { Problem } from '../../base/problem.js'
 import type { Labels } from '../../cluster/labels.js'
 import type { IpSet } from '../../dataplane/ipset.js'
 import type { ChainEdit } from '../../dataplane/iptables.js'
 import type { CalicoProfile } from '../version.js'
-import { backendPolicy, backendProfile } from './backend-policy.js'
+import { backendPolicy, backendProfile, type BackendProfile } from './backend-policy.js'
 import type { FelixConfig } from './config.js'
 import { endpointMarkChains, hostDispatchChains, setMarkChain, workloadDispatchChains } from './dispatch.js'
 import { groupChains, hostEndpointChains, workloadChains } from './endpoint-chains.js'
@@ -28,7 +29,7 @@ import { ALL_INTERFACES, SET } from './names.js'
 import { policyChains, profileChains } from './policy-chains.js'
 import { PolicyResolver, type ResolvedTiers } from './policy-resolver.js'
 import { RuleScanner } from './rule-scanner.js'
-import type { FelixChain } from './rule.js'
+import { act, type FelixChain } from './rule.js'
 import { staticFilterChains } from './static-filter.js'
 import {
   cidrBlockChain,
@@ -74,6 +75,7 @@ export function compilePolicies(inputs: PolicyInputs): FelixPolicies {
   const scanner = new RuleScanner()
   const backendProfiles = new Map(
     [
+      ...assumedProfiles(inputs.workloadEndpoints),
       ...inputs.namespaces.map(namespaceProfile),
       ...inputs.serviceAccounts.map(serviceAccountProfile),
       defaultAllowProfile(),
@@ -89,6 +91,17 @@ export function compilePolicies(inputs: PolicyInputs): FelixPolicies {
     profiles: new Map([...backendProfiles.values()].flatMap((profile) => scanner.profile(profile) ?? []).map((profile) => [profile.name, profile])),
     profileLabels,
   }
+}
+
+/** A pod has a namespace and a service account even where no object tells of them. */
+function assumedProfiles(endpoints: readonly WorkloadEndpoint[]): readonly BackendProfile[] {
+  const namespaces = new Set(endpoints.map(({ namespace }) => namespace))
+  return [
+    ...[...namespaces].map((name) => namespaceProfile({ name, labels: { 'kubernetes.io/metadata.name': name } })),
+    ...endpoints.flatMap(({ namespace, serviceAccount }) =>
+      serviceAccount === undefined ? [] : [serviceAccountProfile({ namespace, name: serviceAccount, labels: {} })],
+    ),
+  ]
 }
 
 /** What the Felix of one node knows beside policy. */
@@ -112,6 +125,8 @@ export interface FelixView {
 export interface FelixPart {
   readonly edits: readonly ChainEdit[]
   readonly ipsets: readonly IpSet[]
+  /** What Felix would try, and iptables refuse. */
+  readonly problems: readonly Problem[]
 }
 
 interface Workload {
@@ -134,7 +149,22 @@ export function renderFelix(view: FelixView): FelixPart {
     nat: natChains(view, workloads),
     filter: filterChains(view, { workloads, hosts, active }),
   }
-  return { edits: tableEdits(chains, config), ipsets: [...staticSets(view), ...policySets(view, active)] }
+  return { edits: tableEdits(chains, config), ipsets: [...staticSets(view), ...policySets(view, active)], problems: settingProblems(config) }
+}
+
+/** Felix writes its deny action into raw too, for packets with a wrong source; the kernel has REJECT in filter only, and the table stays unwritten. */
+function settingProblems({ deny }: FelixConfig): readonly Problem[] {
+  if (deny !== act.reject) return []
+  return [
+    {
+      severity: 'warning',
+      file: '',
+      line: 0,
+      object: 'FelixConfiguration',
+      what: 'iptablesFilterDenyAction Reject: Felix writes REJECT into the tables raw and mangle as well, where the kernel refuses it',
+      fix: 'Use Drop; netsim shows the rules as Felix means them.',
+    },
+  ]
 }
 
 function resolve(endpoint: { readonly labels: Labels; readonly profiles: readonly string[] }, { resolver, profileLabels }: FelixPolicies): ResolvedTiers {

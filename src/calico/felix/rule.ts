@@ -161,7 +161,9 @@ function readLine(line: string, { table, chain }: Placement): readonly Rule[] {
   const words = splitWords(line, { shell: false })
   assert(words !== undefined, `Felix wrote an unbalanced quote: ${line}`)
   const report = new Report({ file: 'felix', line: 0 })
-  const rules = parseRule(words.slice(2), { table, chain, hasChain: (name) => name.startsWith('cali-'), report })
+  // REJECT where the kernel has none is read as it is meant; whoever sets it is told (felix.ts)
+  const meantFor = line.endsWith(act.reject) ? 'filter' : table
+  const rules = parseRule(words.slice(2), { table: meantFor, chain, hasChain: (name) => name.startsWith('cali-'), report })
   assert(rules !== undefined && rules.length === 1, `Felix wrote what iptables refuses: ${line}`)
   return rules
 }
