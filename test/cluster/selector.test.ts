@@ -124,7 +124,7 @@ const { node } = fc.letrec<{ node: SelectorNode }>((tie) => ({
     label.map((name): SelectorNode => ({ kind: 'has', label: name })),
     fc
       .tuple(label, fc.constantFrom('==', '!=', 'contains', 'starts with', 'ends with'), value)
-      .map(([name, operator, text]): SelectorNode => ({ kind: 'compare', label: name, operator, value: text }) as SelectorNode),
+      .map(([name, operator, text]): SelectorNode => ({ kind: 'compare', label: name, operator, value: text })),
     tie('node').map((operand): SelectorNode => (operand.kind === 'not' ? operand : { kind: 'not', operand })),
     fc.tuple(fc.constantFrom('and', 'or'), fc.array(tie('node'), { minLength: 2, maxLength: 3 })).map(([kind, operands]): SelectorNode => ({ kind, operands })),
   ),

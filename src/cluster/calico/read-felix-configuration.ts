@@ -96,7 +96,7 @@ export function readFelixConfiguration(object: KubernetesObject, problems: Probl
     if (read !== undefined) settings[name] = read
     else if (written !== '') report(name, written, { kind, path: ['spec', name], reader })
   }
-  return { ...reader.head(value.metadata), settings: settings as FelixSettings }
+  return { ...reader.head(value.metadata), settings }
 }
 
 function report(name: string, written: JsonValue, { kind, path, reader }: { kind: SettingKind; path: Path; reader: ResourceReader }): void {
@@ -115,7 +115,7 @@ export function felixEnvironment(environment: readonly { readonly name: string; 
     const read = kind === 'proto ports' ? protoPortsOfText(value) : readSetting(value, kind)
     if (read !== undefined) settings[setting] = read
   }
-  return settings as FelixSettings
+  return settings
 }
 
 /** Felix's own parameters are named as the fields are, but for these. */

@@ -14,16 +14,34 @@ import { check, optional, say } from '../schema.js'
 import { isSelectorFault, parseSelector } from '../selector.js'
 import type { CalicoPort, CalicoProtocol, CalicoResource, Net } from './resource.js'
 
-export const text = () => optional(v.string())
-export const texts = () => optional(v.array(v.string()))
-export const flag = () => optional(v.boolean())
-export const textMap = () => optional(v.record(v.string(), v.string()))
-export const numberOrText = () => optional(v.union([v.number(), v.string()], () => say('neither a number nor text', '')))
+type Optional<Schema extends v.GenericSchema> = v.NullishSchema<Schema, undefined>
+
+export const text = (): Optional<v.StringSchema<undefined>> => optional(v.string())
+export const texts = (): Optional<v.ArraySchema<v.StringSchema<undefined>, undefined>> => list(v.string())
+export const flag = (): Optional<v.BooleanSchema<undefined>> => optional(v.boolean())
+export const textMap = (): Optional<v.RecordSchema<v.StringSchema<undefined>, v.StringSchema<undefined>, undefined>> =>
+  optional(v.record(v.string(), v.string()))
+export const numberOrText = (): Optional<v.GenericSchema<number | string>> =>
+  optional(v.union([v.number(), v.string()], () => say('neither a number nor text', '')))
+
 /** A list that may be null. */
-export const list = <const Item extends v.GenericSchema>(item: Item) => optional(v.array(item))
+export function list<const Item extends v.GenericSchema>(item: Item): Optional<v.ArraySchema<Item, undefined>> {
+  return optional(v.array(item))
+}
+
+type ResourceSchema<Entries extends v.ObjectEntries> = v.LooseObjectSchema<
+  {
+    readonly metadata: v.LooseObjectSchema<
+      { readonly name: v.StringSchema<undefined>; readonly labels: ReturnType<typeof textMap>; readonly annotations: ReturnType<typeof textMap> },
+      undefined
+    >
+    readonly spec: Optional<v.LooseObjectSchema<Entries, undefined>>
+  },
+  undefined
+>
 
 /** metadata and a spec of these fields; everything else is let through. */
-export function resourceSchema<const Entries extends v.ObjectEntries>(spec: Entries) {
+export function resourceSchema<const Entries extends v.ObjectEntries>(spec: Entries): ResourceSchema<Entries> {
   return v.looseObject({
     metadata: v.looseObject({ name: v.string(), labels: textMap(), annotations: textMap() }),
     spec: optional(v.looseObject(spec)),
