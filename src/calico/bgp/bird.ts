@@ -21,6 +21,7 @@ import type { Timer, Timers } from './timers.js'
 const SECOND = 1e9
 /** A write waits for the kernel's first answer that long after the start. */
 const START_DELAY_NS = 10_000_000
+const REFEED_DELAY_NS = 200_000
 
 /** A device of the host with its addresses, as `direct` sees it. */
 export interface HostDevice {
@@ -269,16 +270,28 @@ export class Bird implements SessionHost {
     for (const net of this.table.all()) this.program(net.prefix)
   }
 
+  /** After a change of filters: marked by BoRR at once, the table follows when what the change itself brought has been written. */
+  private refeed(session: BgpSession): void {
+    session.feedBegins({ initial: false })
+    this.timers.after(REFEED_DELAY_NS, () => {
+      if (session.phase === 'up') this.feedTable(session, { initial: false })
+    })
+  }
+
   /** All of the table to one session. */
   private feed(session: BgpSession, { initial }: { readonly initial: boolean }): void {
     session.feedBegins({ initial })
+    this.feedTable(session, { initial })
+  }
+
+  private feedTable(session: BgpSession, { initial }: { readonly initial: boolean }): void {
     for (const net of this.table.all()) {
       for (const route of session.rules.addPathSend ? net.routes : net.routes.slice(0, 1)) {
         const attributes = exportAttributes(this, session, route)
         const path = { prefix: route.prefix, pathId: session.rules.addPathSend ? route.id : 0 }
         if (attributes !== undefined) this.say(session, path, attributes)
         // a refeed does not know what the old filter let out
-        else if (!initial && route.protocol !== session.config.name) session.announcements.withdraw(path)
+        else if (!initial) session.announcements.withdraw(path)
       }
     }
     session.kick()
@@ -303,7 +316,7 @@ export class Bird implements SessionHost {
       this.sessions.push(session)
       session.start()
     }
-    if (changed) for (const session of this.sessions) if (session.phase === 'up' && !session.exportWaits) this.feed(session, { initial: false })
+    if (changed) for (const session of this.sessions) if (session.phase === 'up' && !session.exportWaits) this.refeed(session)
   }
 
   // ---- SessionHost
