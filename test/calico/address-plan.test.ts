@@ -15,10 +15,7 @@ function plan(text: string, wireguardNodes: readonly string[] = []) {
   return {
     pods: Object.fromEntries([...found.pods].map(([name, address]) => [name, formatIp(address)])),
     tunnels: Object.fromEntries(
-      [...found.tunnels].map(([name, tunnels]) => [
-        name,
-        Object.fromEntries(Object.entries(tunnels).map(([kind, address]) => [kind, formatIp(address)])),
-      ]),
+      [...found.tunnels].map(([name, tunnels]) => [name, Object.fromEntries(Object.entries(tunnels).map(([kind, address]) => [kind, formatIp(address)]))]),
     ),
     affinities: found.affinities.map((affinity) => `${affinity.node} ${formatCidr(affinity.cidr)}`),
     problems: found.problems.map(formatProblem),
@@ -63,7 +60,8 @@ describe('addresses of a cluster', () => {
 
   it('follow blocks and affinities of a dump', () => {
     const block = `{cidr: 10.9.0.0/30, affinity: "host:node1", allocations: [0, null, null, 1], unallocated: [2, 1],
-  attributes: [{handle_id: k8s-pod-network.x, secondary: {pod: a, namespace: default, node: node1}}, {handle_id: ipip-tunnel-addr-node1, secondary: {node: node1, type: ipipTunnelAddress}}]}`
+  attributes: [{handle_id: k8s-pod-network.x, secondary: {pod: a, namespace: default, node: node1}},
+  {handle_id: ipip-tunnel-addr-node1, secondary: {node: node1, type: ipipTunnelAddress}}]}`
     const found = plan(
       node('node1', '10.0.0.1', ', annotations: {projectcalico.org/IPv4IPIPTunnelAddr: 10.9.0.3}') +
         calico('IPPool', 'p', '{cidr: 10.9.0.0/24, blockSize: 30, ipipMode: Always}') +

@@ -34,8 +34,10 @@ describe('names', () => {
 })
 
 const POD = pod('web', 'n1', {
-  metadata: `, labels: {app: web}, annotations: {cni.projectcalico.org/floatingIPs: '["9.9.9.9"]', cni.projectcalico.org/allowedSourcePrefixes: '["10.1.2.3/8", "fd00::/8"]', cni.projectcalico.org/hwAddr: "0a:00:00:00:00:05"}`,
-  spec: ', serviceAccountName: robot, containers: [{ports: [{name: http, containerPort: 80}, {containerPort: 81}]}], initContainers: [{ports: [{name: dns, containerPort: 53, protocol: UDP}]}]',
+  metadata: `, labels: {app: web}, annotations: {cni.projectcalico.org/floatingIPs: '["9.9.9.9"]',
+    cni.projectcalico.org/allowedSourcePrefixes: '["10.1.2.3/8", "fd00::/8"]', cni.projectcalico.org/hwAddr: "0a:00:00:00:00:05"}`,
+  spec: `, serviceAccountName: robot, containers: [{ports: [{name: http, containerPort: 80}, {containerPort: 81}]}],
+    initContainers: [{ports: [{name: dns, containerPort: 53, protocol: UDP}]}]`,
 })
 
 function endpoint(text = POD, name = 'default/web') {

@@ -27,7 +27,8 @@ data:
   calico_backend: vxlan
   veth_mtu: "1400"
   cni_network_config: |-
-    {"plugins": [{"type": "calico", "mtu": __CNI_MTU__, "ipam": {"type": "calico-ipam"}, "container_settings": {"allow_ip_forwarding": true}}, {"type": "portmap"}]}
+    {"plugins": [{"type": "calico", "mtu": __CNI_MTU__, "ipam": {"type": "calico-ipam"},
+     "container_settings": {"allow_ip_forwarding": true}}, {"type": "portmap"}]}
 ---
 `
 
@@ -36,7 +37,8 @@ const FROM_CONFIG = '{configMapKeyRef: {name: calico-config, key: '
 describe('the manifest of Calico', () => {
   it('is read with its ConfigMap', () => {
     const env = `[{name: CALICO_NETWORKING_BACKEND, valueFrom: ${FROM_CONFIG}calico_backend}}}, {name: FELIX_VXLANMTU, valueFrom: ${FROM_CONFIG}veth_mtu}}},
-      {name: NODENAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: IP, value: autodetect}, {name: FELIX_IPV6SUPPORT, value: "false"}, {name: USE_POD_CIDR, value: "true"}]`
+      {name: NODENAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}, {name: IP, value: autodetect},
+      {name: FELIX_IPV6SUPPORT, value: "false"}, {name: USE_POD_CIDR, value: "true"}]`
     expect(manifest(CONFIG + daemonSet(env))).toMatchObject({
       backend: 'vxlan',
       version: '3.31.2',
@@ -71,7 +73,12 @@ describe('the manifest of Calico', () => {
 })
 
 describe('the pool that calico-node makes', () => {
-  const KUBEADM = `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubeadm-config, namespace: kube-system}\ndata: {ClusterConfiguration: "networking:\\n  podSubnet: 10.50.0.0/16\\n"}\n---\n`
+  const KUBEADM = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: kubeadm-config, namespace: kube-system}
+data: {ClusterConfiguration: "networking:\\n  podSubnet: 10.50.0.0/16\\n"}
+---
+`
 
   function pool(
     text: string,
@@ -105,7 +112,8 @@ describe('the pool that calico-node makes', () => {
       'the environment',
       [
         daemonSet(
-          '[{name: CALICO_IPV4POOL_CIDR, value: 10.70.0.0/16}, {name: CALICO_IPV4POOL_VXLAN, value: cross-subnet}, {name: CALICO_IPV4POOL_NAT_OUTGOING, value: "false"}, {name: CALICO_IPV4POOL_BLOCK_SIZE, value: "24"}]',
+          '[{name: CALICO_IPV4POOL_CIDR, value: 10.70.0.0/16}, {name: CALICO_IPV4POOL_VXLAN, value: cross-subnet}, ' +
+            '{name: CALICO_IPV4POOL_NAT_OUTGOING, value: "false"}, {name: CALICO_IPV4POOL_BLOCK_SIZE, value: "24"}]',
         ),
       ],
       '10.70.0.0/16 Never CrossSubnet false /24',

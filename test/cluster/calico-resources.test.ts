@@ -164,7 +164,8 @@ describe('both groups', () => {
 })
 
 const RULE = `{order: 10, tier: security, selector: role == 'db', types: [Ingress, Egress], ingress: [
-  {action: Allow, protocol: tcp, source: {selector: role == 'web', namespaceSelector: all(), nets: [10.1.2.3/8, junk]}, destination: {ports: [80, "443:445", http]}, metadata: {annotations: {why: because}}},
+  {action: Allow, protocol: tcp, source: {selector: role == 'web', namespaceSelector: all(), nets: [10.1.2.3/8, junk]},
+   destination: {ports: [80, "443:445", http]}, metadata: {annotations: {why: because}}},
   {action: Deny, protocol: ICMP, icmp: {type: 8, code: 0}, source: {serviceAccounts: {names: [robot], selector: a == 'b'}}},
   {action: Log}], egress: [{action: Pass, destination: {services: {name: dns, namespace: kube-system}}}]}`
 
@@ -184,8 +185,8 @@ describe('policies', () => {
     })
     expect(policy.ingress.map(({ line, action }) => [line, action])).toEqual([
       [5, 'Allow'],
-      [6, 'Deny'],
-      [7, 'Log'],
+      [7, 'Deny'],
+      [8, 'Log'],
     ])
     expect(policy.ingress[0]).toMatchObject({
       protocol: 'TCP',
@@ -289,7 +290,8 @@ describe('BGP', () => {
         calico(
           'BGPPeer',
           'tor',
-          '{peerIP: "192.168.1.1:1179", asNumber: "64513", sourceAddress: None, maxRestartTime: 90s, password: {secretKeyRef: {name: s, key: k}}, ttlSecurity: 1, filters: [f]}',
+          '{peerIP: "192.168.1.1:1179", asNumber: "64513", sourceAddress: None, maxRestartTime: 90s, ' +
+            'password: {secretKeyRef: {name: s, key: k}}, ttlSecurity: 1, filters: [f]}',
         ),
     )
     expect(found.bgpPeers[0]).toMatchObject({ nodeSelector: 'all()', peerSelector: "route-reflector == 'true'", sourceAddress: 'UseNodeIP', filters: [] })
@@ -327,7 +329,8 @@ describe('BGP', () => {
         calico(
           'BGPFilter',
           'f',
-          '{exportV4: [{action: Reject, cidr: 10.0.0.0/8, matchOperator: In, prefixLength: {min: 24, max: 26}}, {action: Accept, operations: [{setPriority: {value: 512}}]}]}',
+          '{exportV4: [{action: Reject, cidr: 10.0.0.0/8, matchOperator: In, prefixLength: {min: 24, max: 26}}, ' +
+            '{action: Accept, operations: [{setPriority: {value: 512}}]}]}',
         ),
     )
     expect(found.bgpConfigurations[0]).toMatchObject({
@@ -351,7 +354,8 @@ describe('nodes', () => {
         node(
           'n2',
           '10.0.0.2',
-          ', annotations: {projectcalico.org/IPv4Address: 10.0.0.2/16, projectcalico.org/ASNumber: "64600", projectcalico.org/RouteReflectorClusterID: 224.0.0.1, projectcalico.org/IPv4VXLANTunnelAddr: 10.1.0.1}',
+          ', annotations: {projectcalico.org/IPv4Address: 10.0.0.2/16, projectcalico.org/ASNumber: "64600", ' +
+            'projectcalico.org/RouteReflectorClusterID: 224.0.0.1, projectcalico.org/IPv4VXLANTunnelAddr: 10.1.0.1}',
         ) +
         node('n3', '10.0.0.3', ', annotations: {projectcalico.org/IPv4Address: 10.0.0.3/16}') +
         calico('Node', 'n3', '{bgp: {ipv4Address: 10.0.0.33, asNumber: 64700, ipv4IPIPTunnelAddr: 10.1.0.2}}'),
