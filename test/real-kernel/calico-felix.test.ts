@@ -40,7 +40,9 @@ describe.skipIf(!ready)('Felix against THIS KERNEL (skipped without root, ip, ip
     const part = exampleNode(settings)
     const rules = printIptablesSave(applyChainEdits({ tables: [] }, part.edits))
     expect(run('ipset destroy; iptables -t filter -F; true', '').status).toBe(0)
-    expect(run('for t in raw mangle nat filter; do iptables -t $t -F; iptables -t $t -X; done; ipset destroy; ipset restore', printIpsets(part.ipsets))).toEqual({
+    expect(
+      run('for t in raw mangle nat filter; do iptables -t $t -F; iptables -t $t -X; done; ipset destroy; ipset restore', printIpsets(part.ipsets)),
+    ).toEqual({
       status: 0,
       stdout: '',
       stderr: '',

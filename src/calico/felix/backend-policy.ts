@@ -78,9 +78,7 @@ function appendPrefixed(selector: string, added: string, prefix: string): string
 }
 
 /** Whom the policy applies to. */
-export function policySelector(
-  policy: Pick<CalicoPolicy, 'namespace' | 'selector' | 'serviceAccountSelector' | 'namespaceSelector'>,
-): string {
+export function policySelector(policy: Pick<CalicoPolicy, 'namespace' | 'selector' | 'serviceAccountSelector' | 'namespaceSelector'>): string {
   const { namespace, serviceAccountSelector, namespaceSelector } = policy
   if (namespace !== '') {
     const own = `${NAMESPACE_LABEL} == '${namespace}'`

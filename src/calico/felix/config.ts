@@ -109,9 +109,7 @@ export function resolveFelixConfig(settings: FelixSettings, surroundings: FelixS
     ...nat(settings),
     flowLogs: (settings.flowLogsGoldmaneServer ?? '') !== '' || settings.flowLogsLocalReporter === 'Enabled',
     logPrefix: settings.logPrefix ?? 'calico-packet',
-    ...(settings.logActionRateLimit === undefined
-      ? {}
-      : { logRateLimit: { rate: settings.logActionRateLimit, burst: settings.logActionRateLimitBurst ?? 0 } }),
+    ...(settings.logActionRateLimit === undefined ? {} : { logRateLimit: { rate: settings.logActionRateLimit, burst: settings.logActionRateLimitBurst ?? 0 } }),
     floatingIps: settings.floatingIPs === 'Enabled',
     maxIpsetSize: settings.maxIpsetSize ?? 1_048_576,
     deviceRouteProtocol: settings.deviceRouteProtocol ?? 3,

@@ -73,11 +73,7 @@ interface Roots {
   readonly to: { readonly chain: string; readonly prefix: string; readonly endRules: readonly FelixRule[] }
 }
 
-function dispatchOne(
-  names: readonly string[],
-  { chain, prefix, endRules }: Roots['from'],
-  interfaceMatch: (name: string) => string,
-): readonly FelixChain[] {
+function dispatchOne(names: readonly string[], { chain, prefix, endRules }: Roots['from'], interfaceMatch: (name: string) => string): readonly FelixChain[] {
   const tree = renderTree({ root: chain, names, interfaceMatch, target: (name) => endpointChain(prefix, name), endRules })
   return [...tree.children, { name: chain, rules: tree.rules }]
 }

@@ -157,9 +157,7 @@ function nestedTunnelRules({ allowVxlan, allowIpip }: EndpointChain, config: Fel
             comments: [denyComment(config, 'VXLAN encapped packets originating in workloads')],
           },
         ]),
-    ...(allowIpip
-      ? []
-      : [{ match: [m.protocol(4)], action: deny, comments: [denyComment(config, 'IPinIP encapped packets originating in workloads')] }]),
+    ...(allowIpip ? [] : [{ match: [m.protocol(4)], action: deny, comments: [denyComment(config, 'IPinIP encapped packets originating in workloads')] }]),
   ]
 }
 

@@ -258,9 +258,7 @@ function allTiers(endpoints: readonly { readonly tiers: ResolvedTiers }[], kind:
 
 function natChains({ config, pools }: FelixView, workloads: readonly Workload[]): readonly FelixChain[] {
   const floating = config.floatingIps
-    ? workloads.flatMap(({ endpoint }) =>
-        endpoint.ipNats.map(({ internal, external }) => ({ internal: formatIp(internal), external: formatIp(external) })),
-      )
+    ? workloads.flatMap(({ endpoint }) => endpoint.ipNats.map(({ internal, external }) => ({ internal: formatIp(internal), external: formatIp(external) })))
     : []
   return [...staticNatChains(config), natOutgoingChain(config, { active: pools.some(({ natOutgoing }) => natOutgoing) }), ...floatingIpChains(floating, config)]
 }

@@ -132,7 +132,11 @@ export function profileChain(name: string, direction: PolicyDirection): string {
 const GROUP_PREFIX = 'cali-gi-'
 
 /** The chain of a run of policies with one selector. */
-export function groupChain(group: { readonly selector: string; readonly policies: readonly PolicyId[] }, direction: PolicyDirection, release: CalicoProfile): string {
+export function groupChain(
+  group: { readonly selector: string; readonly policies: readonly PolicyId[] },
+  direction: PolicyDirection,
+  release: CalicoProfile,
+): string {
   const lines = group.policies.map((id) => {
     if (release.groupIdByKind) return `{Name: ${id.name}, Namespace: ${id.namespace}, Kind: ${id.kind}}`
     return qualifiedName(releaseName(id, release))

@@ -156,10 +156,7 @@ function takeBlocks(rule: FelixPolicyRule, blocks: MatchBlocks, family: Family):
     const splits = splitPorts(side.ports)
     if (splits.length + side.namedPorts.length <= 1) continue
     const protocol = rule.protocol === undefined ? [] : [m.protocol(rule.protocol)]
-    blocks.positive([
-      ...splits.map((ports) => [...protocol, m.ports(name, ports)]),
-      ...side.namedPorts.map((id) => [m.ipPortSet(name, ipsetName(family, id))]),
-    ])
+    blocks.positive([...splits.map((ports) => [...protocol, m.ports(name, ports)]), ...side.namedPorts.map((id) => [m.ipPortSet(name, ipsetName(family, id))])])
     sides[name] = { ...side, ports: [], namedPorts: [] }
   }
   for (const name of ['source', 'destination'] as const) {
@@ -226,7 +223,10 @@ function actionRules(rule: FelixPolicyRule, match: readonly string[], config: Fe
       ? [
           {
             match: follow,
-            action: act.nflog(NFLOG_GROUP[owner.direction], ruleNflogPrefix(rule.action, { owner: owner.kind, direction: owner.direction, index, id: owner.id })),
+            action: act.nflog(
+              NFLOG_GROUP[owner.direction],
+              ruleNflogPrefix(rule.action, { owner: owner.kind, direction: owner.direction, index, id: owner.id }),
+            ),
           },
         ]
       : []),

@@ -40,7 +40,10 @@ type Declared = Pick<Tier, 'name' | 'order' | 'defaultAction'>
 export class PolicyResolver {
   private readonly tiers: readonly SortedTier[]
 
-  constructor(policies: readonly BackendPolicy[], options: { readonly tiers: readonly Declared[]; readonly release: CalicoProfile; readonly scanner: RuleScanner }) {
+  constructor(
+    policies: readonly BackendPolicy[],
+    options: { readonly tiers: readonly Declared[]; readonly release: CalicoProfile; readonly scanner: RuleScanner },
+  ) {
     const { tiers, release, scanner } = options
     const active = policies.flatMap((policy): ActivePolicy[] => {
       const selector = parseSelector(policy.selector)
@@ -71,9 +74,12 @@ function sortTiers(active: readonly ActivePolicy[], declared: readonly Declared[
   const known = new Map<string, Declared>([...release.builtInTiers, ...declared].map((tier) => [tier.name, tier]))
   const sorted = [...known.values()].sort((a, b) => compareOrder(a.order, b.order) || compareText(a.name, b.name))
   const unknown = [...new Set(active.map(({ policy }) => policy.tier))].filter((name) => !known.has(name)).sort(compareText)
-  const all = [...sorted.map(({ name, defaultAction }) => ({ name, defaultAction: defaultAction as string })), ...unknown.map((name) => ({ name, defaultAction: '' }))]
+  const all = [...sorted.map(({ name, defaultAction }) => ({ name, defaultAction })), ...unknown.map((name) => ({ name, defaultAction: '' }))]
   return all
-    .map((tier) => ({ ...tier, policies: active.filter(({ policy }) => policy.tier === tier.name).sort((a, b) => comparePolicies(a.policy, b.policy, release)) }))
+    .map((tier) => ({
+      ...tier,
+      policies: active.filter(({ policy }) => policy.tier === tier.name).sort((a, b) => comparePolicies(a.policy, b.policy, release)),
+    }))
     .filter(({ policies }) => policies.length > 0)
 }
 

@@ -87,8 +87,7 @@ export class RuleScanner {
     const positive = selector === '' ? undefined : readSelector(selector)
     const ports = split(side.ports)
     const notPorts = split(side.notPorts)
-    const named = (names: readonly string[]): string[] =>
-      names.map((port) => this.add(namedPortSet({ selector: positive ?? EVERYTHING, port, protocol })))
+    const named = (names: readonly string[]): string[] => names.map((port) => this.add(namedPortSet({ selector: positive ?? EVERYTHING, port, protocol })))
     const sets: string[] = []
     // with named ports alone the selector is in the port sets already
     if (positive !== undefined && (ports.numbers.length > 0 || ports.names.length === 0)) sets.push(this.add(selectorSet(positive)))

@@ -42,10 +42,7 @@ function forwardChain({ marks, interfacePrefixes }: FelixConfig): FelixChain {
 
 /** What stands at the end of the kernel's own FORWARD. */
 export function forwardAppends({ marks, filterAllow }: FelixConfig): readonly FelixRule[] {
-  return [
-    { match: [m.markSet(marks.accept)], action: filterAllow, comments: ['Policy explicitly accepted packet.'] },
-    { action: act.setMark(marks.accept) },
-  ]
+  return [{ match: [m.markSet(marks.accept)], action: filterAllow, comments: ['Policy explicitly accepted packet.'] }, { action: act.setMark(marks.accept) }]
 }
 
 function ipipInput(config: FelixConfig): readonly FelixRule[] {
@@ -94,11 +91,7 @@ function inputChain(config: FelixConfig): FelixChain {
       ...vxlanInput(config),
       ...wireguardInput(config),
       ...(ipvs
-        ? [
-            { action: act.clearMark(marks.endpoint) },
-            { action: act.jump(CHAIN.forwardCheck) },
-            { match: [m.markNotClear(marks.endpoint)], action: act.return },
-          ]
+        ? [{ action: act.clearMark(marks.endpoint) }, { action: act.jump(CHAIN.forwardCheck) }, { match: [m.markNotClear(marks.endpoint)], action: act.return }]
         : []),
       ...interfacePrefixes.map((prefix) => ({ match: [m.inInterface(`${prefix}+`)], action: act.goto(CHAIN.workloadToHost) })),
       { match: [m.markSet(marks.accept)], action: filterAllow },
@@ -156,12 +149,7 @@ function outputChain(config: FelixConfig): FelixChain {
       ...(vxlan.enabled
         ? [
             {
-              match: [
-                m.protocol(UDP),
-                m.ports('destination', [[vxlan.port, vxlan.port]]),
-                m.sourceLocal(),
-                m.ipset('destination', ipsetName(4, SET.allVxlan)),
-              ],
+              match: [m.protocol(UDP), m.ports('destination', [[vxlan.port, vxlan.port]]), m.sourceLocal(), m.ipset('destination', ipsetName(4, SET.allVxlan))],
               action: filterAllow,
               comments: ['Allow IPv4 VXLAN packets to other allowed hosts'],
             },

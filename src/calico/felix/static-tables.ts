@@ -149,8 +149,7 @@ export function natOutgoingChain(config: FelixConfig, { active }: { readonly act
     action,
   })
   const whole = rule('', snatAction(config, undefined))
-  const ported = (ports: PortPair): FelixRule[] =>
-    ['tcp', 'udp'].flatMap((protocol) => [rule(protocol, snatAction(config, ports)), rule(protocol, act.return)])
+  const ported = (ports: PortPair): FelixRule[] => ['tcp', 'udp'].flatMap((protocol) => [rule(protocol, snatAction(config, ports)), rule(protocol, act.return)])
   const rules = !active ? [] : config.natPortRange === undefined ? [whole] : [...ported(config.natPortRange), whole]
   return { name: CHAIN.natOutgoing, rules }
 }

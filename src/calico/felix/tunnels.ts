@@ -10,15 +10,7 @@
 import { cidr, formatCidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import { parseMac, type Mac } from '../../base/mac.js'
-import type {
-  DeviceSpec,
-  FdbSpec,
-  NeighbourSpec,
-  Provenance,
-  RouteSpec,
-  RoutingRuleSpec,
-  WireguardPeerSpec,
-} from '../../dataplane/dataplane.js'
+import type { DeviceSpec, FdbSpec, NeighbourSpec, Provenance, RouteSpec, RoutingRuleSpec, WireguardPeerSpec } from '../../dataplane/dataplane.js'
 import { clusterRoutes, type ClusterRoute, type RouteInputs, type RouteNode } from './cluster-routes.js'
 import type { FelixConfig } from './config.js'
 import { vtepMac } from './names.js'

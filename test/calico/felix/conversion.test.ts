@@ -42,7 +42,10 @@ describe('Kubernetes NetworkPolicy', () => {
   })
 
   it('a protocol without a port is open whole, whatever else is said of it', () => {
-    for (const ports of [[{ port: 80 }, {}], [{}, { port: 80 }]])
+    for (const ports of [
+      [{ port: 80 }, {}],
+      [{}, { port: 80 }],
+    ])
       expect(words(convertRule(rule({ ports }), 'ingress'))).toEqual([{ protocol: 'TCP', ports: [], source: NOBODY, destination: NOBODY }])
   })
 
@@ -163,12 +166,19 @@ describe('sets of rules', () => {
     expect(named.sets).toMatchObject([{ kind: 'namedPort', port: 'http', protocol: 'tcp', selector: { text: 'a == "b"' } }])
     expect(named.rules[0]?.ingress[0].destination.sets).toEqual([])
     const mixed = scan(gnp(`{ingress: [{action: Allow, protocol: TCP, destination: {selector: "a == 'b'", ports: [http, 80]}}]}`))
-    expect(mixed.rules[0]?.ingress[0].destination).toMatchObject({ sets: [expect.stringMatching(/^s:/)], namedPorts: [expect.stringMatching(/^n:/)], ports: [[80, 80]] })
+    expect(mixed.rules[0]?.ingress[0].destination).toMatchObject({
+      sets: [expect.stringMatching(/^s:/)],
+      namedPorts: [expect.stringMatching(/^n:/)],
+      ports: [[80, 80]],
+    })
   })
 
   it('ICMP is of one family', () => {
     const { rules } = scan(gnp('{ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8}}, {action: Allow, protocol: ICMPv6}]}'))
-    expect(rules[0]?.ingress).toMatchObject([{ ipVersion: 4, protocol: 'icmp', icmp: { type: 8 } }, { ipVersion: 6, protocol: 'icmpv6' }])
+    expect(rules[0]?.ingress).toMatchObject([
+      { ipVersion: 4, protocol: 'icmp', icmp: { type: 8 } },
+      { ipVersion: 6, protocol: 'icmpv6' },
+    ])
   })
 
   it('services', () => {

@@ -172,4 +172,3 @@ export function exampleView(settings: FelixSettings = {}): FelixView {
 export function exampleNode(settings: FelixSettings = {}): FelixPart {
   return renderFelix(exampleView(settings))
 }
-

@@ -24,10 +24,7 @@ export function felixConfig(settings: FelixSettings = {}, surroundings: Partial<
 
 /** calico.yaml: IPIP, endpoint to host ACCEPT. */
 export function ipipConfig(settings: FelixSettings = {}): FelixConfig {
-  return felixConfig(
-    { defaultEndpointToHostAction: 'Accept', ...settings },
-    { poolsUse: { ipip: true, vxlan: false }, ipipTunnelAddress: ip('192.168.0.1') },
-  )
+  return felixConfig({ defaultEndpointToHostAction: 'Accept', ...settings }, { poolsUse: { ipip: true, vxlan: false }, ipipTunnelAddress: ip('192.168.0.1') })
 }
 
 /** Upstream's dump: VXLAN, v3.30. */

@@ -9,7 +9,8 @@ import { exampleNode, exampleView, POLICIES } from './example.js'
 
 const PART = exampleNode()
 const STATE = applyChainEdits({ tables: [] }, PART.edits)
-const chainsOf = (table: TableName, state: IptablesState = STATE): string[] => state.tables.find(({ name }) => name === table)?.chains.map(({ name }) => name) ?? []
+const chainsOf = (table: TableName, state: IptablesState = STATE): string[] =>
+  state.tables.find(({ name }) => name === table)?.chains.map(({ name }) => name) ?? []
 const rulesOf = (table: TableName, chain: string): readonly Rule[] =>
   STATE.tables.find(({ name }) => name === table)?.chains.find(({ name }) => name === chain)?.rules ?? []
 const setNamed = (name: string): string[] | undefined => PART.ipsets.find((set) => set.name === name)?.members.map(({ element }) => element)
@@ -66,16 +67,19 @@ describe('chains', () => {
     ])
     const state = applyChainEdits(docker, PART.edits)
     const kinds = (table: TableName, chain: string): (string | undefined)[] =>
-      state.tables.find(({ name }) => name === table)?.chains.find(({ name }) => name === chain)?.rules.map(({ target }) => target?.kind) ?? []
+      state.tables
+        .find(({ name }) => name === table)
+        ?.chains.find(({ name }) => name === chain)
+        ?.rules.map(({ target }) => target?.kind) ?? []
     expect(kinds('nat', 'POSTROUTING')).toEqual(['RETURN', 'jump'])
     expect(kinds('filter', 'FORWARD')).toEqual(['jump', 'RETURN', 'ACCEPT', 'MARK'])
     const appending = applyChainEdits(docker, exampleNode({ chainInsertMode: 'Append' }).edits)
-    expect(appending.tables.find(({ name }) => name === 'filter')?.chains.find(({ name }) => name === 'FORWARD')?.rules.map(({ target }) => target?.kind)).toEqual([
-      'RETURN',
-      'jump',
-      'ACCEPT',
-      'MARK',
-    ])
+    expect(
+      appending.tables
+        .find(({ name }) => name === 'filter')
+        ?.chains.find(({ name }) => name === 'FORWARD')
+        ?.rules.map(({ target }) => target?.kind),
+    ).toEqual(['RETURN', 'jump', 'ACCEPT', 'MARK'])
   })
 })
 

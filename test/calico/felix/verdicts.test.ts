@@ -42,7 +42,8 @@ const WORDS: readonly PodWords[] = [
   { name: 'open', namespace: 'lab', address: '10.65.0.31', interfaceName: 'cali2open', labels: { app: 'open' } },
 ]
 
-const gnp = (name: string, spec: string): string => `---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: ${name}}\nspec: ${spec}\n`
+const gnp = (name: string, spec: string): string =>
+  `---\napiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: ${name}}\nspec: ${spec}\n`
 const np = (namespace: string, name: string, spec: string): string =>
   `---\napiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: ${spec}\n`
 const knp = (name: string, spec: string): string =>
@@ -76,9 +77,17 @@ const POLICIES = [
   knp('pay', '{podSelector: {matchLabels: {app: pay}}, ingress: [{from: [{podSelector: {matchLabels: {app: cart}}}], ports: [{port: api}]}]}'),
   knp('fe', '{podSelector: {matchLabels: {app: fe}}, ingress: [{ports: [{port: 80}, {port: 443}]}]}'),
   knp('db-out', '{podSelector: {matchLabels: {app: db}}, policyTypes: [Egress]}'),
-  np('shop', 'fe-out', `{selector: "app == 'fe'", types: [Egress], egress: [{action: Allow, protocol: TCP, destination: {selector: "app == 'cart'", ports: [8080]}}]}`),
+  np(
+    'shop',
+    'fe-out',
+    `{selector: "app == 'fe'", types: [Egress], egress: [{action: Allow, protocol: TCP, destination: {selector: "app == 'cart'", ports: [8080]}}]}`,
+  ),
   gnp('mon-nets', `{order: 500, selector: "app == 'mon'", ingress: [{action: Deny, protocol: TCP, source: {nets: [10.65.0.11/32, 10.99.0.0/16]}}]}`),
-  np('ops', 'mon', `{selector: "app == 'mon'", ingress: [{action: Allow, protocol: TCP, source: {namespaceSelector: "team == 'shop'"}, destination: {ports: [3000]}}]}`),
+  np(
+    'ops',
+    'mon',
+    `{selector: "app == 'mon'", ingress: [{action: Allow, protocol: TCP, source: {namespaceSelector: "team == 'shop'"}, destination: {ports: [3000]}}]}`,
+  ),
   ...Array.from({ length: 12 }, (_, i) =>
     gnp(`port-${10 + i}`, `{order: 700, selector: "app == 'free'", ingress: [{action: Allow, protocol: TCP, destination: {ports: [${7001 + i}]}}]}`),
   ),
@@ -204,7 +213,11 @@ function node(): readonly Dataplane[] {
     `sysctl net.ipv4.conf.${interfaceName}.proxy_arp=1`,
     `sysctl net.ipv4.neigh.${interfaceName}.proxy_delay=0`,
   ])
-  const host = dataplaneOf('host', 1, [...lines, 'link d0 dummy', `addr ${HOST}/24 dev d0`, 'route add default via 192.168.10.254 dev d0', 'sysctl net.ipv4.ip_forward=1'].join('\n'))
+  const host = dataplaneOf(
+    'host',
+    1,
+    [...lines, 'link d0 dummy', `addr ${HOST}/24 dev d0`, 'route add default via 192.168.10.254 dev d0', 'sysctl net.ipv4.ip_forward=1'].join('\n'),
+  )
   const guests = WORDS.map(({ name, address, interfaceName }, i) =>
     dataplaneOf(name, i + 2, `link eth0 veth host/${interfaceName}\naddr ${address}/32 dev eth0\nroute add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1 dev eth0`),
   ) // prettier-ignore
