@@ -163,6 +163,21 @@ describe('blocks of a node', () => {
     expect(get(one, 'node1')).toBe('192.168.166.129')
   })
 
+  it('are given back when they were empty for 15 minutes, but never the last', () => {
+    const one = ipam({ pools: [pool('10.0.0.0/24', { blockSize: 31 })] })
+    const [, , third, fourth] = fill(one, 'node1', 4)
+    const count = (): number => one.affinitiesOf({ type: 'host', host: 'node1' }).length
+    one.release(ip(third))
+    expect([count(), one.releaseUnusedBlocks(0), one.releaseUnusedBlocks(900)]).toEqual([2, [], []])
+    one.release(ip(fourth))
+    expect(one.releaseUnusedBlocks(1350)).toEqual([])
+    expect(one.releaseUnusedBlocks(1800)).toEqual([])
+    expect(one.releaseUnusedBlocks(2250).map(({ length }) => length)).toEqual([31])
+    expect(count()).toBe(1)
+    for (const { cidr } of one.dumpBlocks()) for (const offset of [0, 1]) one.release((cidr.base + offset) | 0)
+    expect([one.releaseUnusedBlocks(3000), one.releaseUnusedBlocks(9000), count()]).toEqual([[], [], 1])
+  })
+
   it('go with the node', () => {
     const one = ipam({ pools: [pool('10.0.0.0/26')] })
     fill(one, 'node1', 2)

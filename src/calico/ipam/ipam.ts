@@ -48,6 +48,8 @@ export interface AssignmentFailure {
 /** A block of another node may be taken over when it has been empty and claimed for this long. */
 const RECLAIM_AGE = 60
 const DEFAULT_BLOCK_LIMIT = 20
+/** LeakGracePeriod of kube-controllers, seconds. */
+const LEAK_GRACE = 900
 
 export class Ipam {
   private readonly options: IpamOptions
@@ -56,6 +58,8 @@ export class Ipam {
   private readonly affinities = new Map<string, { owner: Owner; cidr: Cidr; state: AffinityState }>()
 
   private readonly reserved: readonly Cidr[]
+  /** When kube-controllers first found a block empty. */
+  private readonly emptySince = new Map<string, number>()
 
   constructor(options: IpamOptions) {
     this.options = options
@@ -145,6 +149,31 @@ export class Ipam {
     }
     const owner: Owner = { type: 'host', host: node }
     for (const { cidr } of this.affinitiesOf(owner)) this.releaseAffinity(owner, cidr, { onlyEmpty: false })
+  }
+
+  /**
+   * What the node controller of kube-controllers does every 450 s: an affine block that has been empty at every look for 900 s is given back,
+   * unless it is its node's last. Source: kube-controllers/pkg/controllers/node/ipam.go (releaseUnusedBlocks).
+   */
+  releaseUnusedBlocks(now: number): Cidr[] {
+    const released: Cidr[] = []
+    for (const { owner, cidr } of [...this.affinities.values()]) {
+      const key = formatCidr(cidr)
+      const block = this.blocks.get(key)
+      if (owner.type !== 'host' || block === undefined || !isSameOwner(block.owner, owner)) continue
+      if (!block.isEmpty) {
+        this.emptySince.delete(key)
+        continue
+      }
+      if (this.affinitiesOf(owner).length <= 1) continue
+      const since = this.emptySince.get(key) ?? now
+      this.emptySince.set(key, since)
+      if (now - since < LEAK_GRACE) continue
+      this.releaseAffinity(owner, cidr, { onlyEmpty: true })
+      this.emptySince.delete(key)
+      released.push(cidr)
+    }
+    return released
   }
 
   /** Of the node, in the order in which the datastore lists them: by text. */
