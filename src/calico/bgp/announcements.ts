@@ -1,6 +1,7 @@
 /**
- * What a session still has to say: prefixes in buckets of equal attributes, withdrawals first, a later word on a prefix replacing an earlier one that was not sent
- * yet (proto/bgp/attrs.c bgp_rt_notify, packets.c bgp_create_update). So one UPDATE carries all blocks of a node, and never those of two nodes.
+ * What a session still has to say: prefixes in buckets of equal attributes, withdrawals first, a later word on a prefix replacing
+ * an earlier one that was not sent yet (proto/bgp/attrs.c bgp_rt_notify, packets.c bgp_create_update). So one UPDATE carries all blocks
+ * of a node, and never those of two nodes.
  */
 import { attributesKey, encodeAttributes, type PathAttributes } from './attributes.js'
 import { prefixesPerUpdate, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'

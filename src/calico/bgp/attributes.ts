@@ -92,7 +92,7 @@ function asPathBytes(path: readonly AsPathSegment[], as4: boolean): number[] {
 export function decodeAttributes(bytes: Uint8Array, rules: { readonly as4: boolean; readonly wanted: boolean }): PathAttributes | AttributeError {
   const found: { -readonly [Key in keyof PathAttributes]?: PathAttributes[Key] } = {}
   const seen = new Set<number>()
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     if (bytes.length - at < 3) return { subcode: 1 }
     const extended = (bytes[at] & EXTENDED) !== 0
     if (extended && bytes.length - at < 4) return { subcode: 1 }
@@ -162,7 +162,7 @@ function readAttribute(found: { -readonly [Key in keyof PathAttributes]?: PathAt
 function readAsPath(value: Uint8Array, as4: boolean): AsPathSegment[] | undefined {
   const width = as4 ? 4 : 2
   const path: AsPathSegment[] = []
-  for (let at = 0; at < value.length; ) {
+  for (let at = 0; at < value.length;) {
     if (value.length - at < 2 || (value[at] !== AS_SET && value[at] !== AS_SEQUENCE)) return undefined
     const count = value[at + 1]
     const end = at + 2 + count * width

@@ -65,7 +65,10 @@ function matchesPrefix(rule: BGPFilterRule, route: Filtered): boolean {
 
 /** BIRD's patterns: `*` any text, `?` any character. */
 function matchesPattern(pattern: string, text: string): boolean {
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
   return new RegExp(`^${source}$`).test(text)
 }
 

@@ -1,6 +1,6 @@
 /**
- * A BirdConfig as BIRD reads it, in two dialects: `calico`, statement for statement what confd writes (bird.cfg with bird_aggr.cfg and bird_ipam.cfg in it) for Calico's BIRD
- * 1.6; `bird2`, the same said to BIRD 2.
+ * A BirdConfig as BIRD reads it, in two dialects: `calico`, statement for statement what confd writes (bird.cfg with bird_aggr.cfg and
+ * bird_ipam.cfg in it) for Calico's BIRD 1.6; `bird2`, the same said to BIRD 2.
  */
 import { formatCidr, type Cidr } from '../../base/cidr.js'
 import { formatIp } from '../../base/ip.js'
@@ -39,7 +39,15 @@ function communityFunction(policy: ExportPolicy | undefined, dialect: BirdDialec
     `function apply_communities ()${dialect === 'bird2' && policy.communities.length === 0 ? ' { }' : ''}`,
     ...(dialect === 'bird2' && policy.communities.length === 0
       ? []
-      : ['{', ...policy.communities.flatMap(({ cidr, values }) => [`  if ( ${within(cidr)} ) then {`, ...values.map((value) => `    ${addStatement(value)}`), '  }']), '}']),
+      : [
+          '{',
+          ...policy.communities.flatMap(({ cidr, values }) => [
+            `  if ( ${within(cidr)} ) then {`,
+            ...values.map((value) => `    ${addStatement(value)}`),
+            '  }',
+          ]),
+          '}',
+        ]),
   ]
 }
 
@@ -60,7 +68,8 @@ function staticProtocol(config: BirdConfig, dialect: BirdDialect): string[] {
 
 function aggregationFunction(policy: ExportPolicy | undefined, dialect: BirdDialect): string[] {
   if (policy === undefined) return []
-  const elevated = policy.normalPriority === undefined ? undefined : `${dialect === 'bird2' ? 'defined(krt_metric) && ' : ''}krt_metric < ${policy.normalPriority}`
+  const elevated =
+    policy.normalPriority === undefined ? undefined : `${dialect === 'bird2' ? 'defined(krt_metric) && ' : ''}krt_metric < ${policy.normalPriority}`
   const confirmed = policy.blocks.filter(({ state }) => state === 'confirmed')
   if (confirmed.length === 0) return dialect === 'bird2' ? ['function calico_aggr () { }'] : ['function calico_aggr ()', '{', '}']
   return [
@@ -130,7 +139,10 @@ function poolInKernel(pool: PoolInKernel): string {
   const head = `  if (${within(pool.cidr)}) then {`
   if (pool.action === 'reject') return `${head} reject; } # ${pool.why}`
   if (pool.action === 'plain') return `${head} accept; }`
-  const tunnel = pool.unless === undefined ? 'krt_tunnel="tunl0";' : `if (defined(bgp_next_hop)&&(bgp_next_hop ~ ${formatCidr(pool.unless)})) then krt_tunnel=""; else krt_tunnel="tunl0";`
+  const tunnel =
+    pool.unless === undefined
+      ? 'krt_tunnel="tunl0";'
+      : `if (defined(bgp_next_hop)&&(bgp_next_hop ~ ${formatCidr(pool.unless)})) then krt_tunnel=""; else krt_tunnel="tunl0";`
   return `${head} ${tunnel} accept; }`
 }
 
@@ -189,12 +201,24 @@ function peerProtocol(config: BirdConfig, peer: PeerConfig, dialect: BirdDialect
   const nextHop = peer.nextHop === 'auto' ? [] : [`  next hop ${peer.nextHop};`]
   return [
     `protocol bgp ${peer.name} from bgp_template {`,
-    ...(peer.multihop ? (peer.ttlSecurity === undefined ? ['  ttl security off;', '  multihop;'] : ['  ttl security on;', `  multihop ${peer.ttlSecurity};`]) : []),
+    ...(peer.multihop
+      ? peer.ttlSecurity === undefined
+        ? ['  ttl security off;', '  multihop;']
+        : ['  ttl security on;', `  multihop ${peer.ttlSecurity};`]
+      : []),
     ...(peer.localAs === config.localAs ? [] : [`  local as ${peer.localAs};`]),
     ...(dialect === 'bird2' ? localEnd(config, peer) : []),
     `  neighbor ${formatIp(peer.neighbour)}${peer.port === BGP_PORT ? '' : ` port ${peer.port}`} as ${peer.remoteAs};`,
     ...(peer.sourceAddress === undefined ? [] : [`  source address ${formatIp(peer.sourceAddress)};`]),
-    ...(dialect === 'calico' ? routing : ['  ipv4 {', '    gateway recursive;', `    add paths ${peer.addPaths ? 'on' : 'off'};`, ...[...routing, ...nextHop].map((line) => `  ${line}`), '  };']),
+    ...(dialect === 'calico'
+      ? routing
+      : [
+          '  ipv4 {',
+          '    gateway recursive;',
+          `    add paths ${peer.addPaths ? 'on' : 'off'};`,
+          ...[...routing, ...nextHop].map((line) => `  ${line}`),
+          '  };',
+        ]),
     ...(dialect === 'calico' && !peer.addPaths ? ['  add paths off;'] : []),
     ...(peer.passive ? ['  passive on;'] : []),
     ...(peer.gracefulRestartTime === TIMERS.gracefulRestart ? [] : [`  graceful restart time ${peer.gracefulRestartTime};`]),
@@ -226,7 +250,10 @@ function filterCalls(config: BirdConfig, peer: PeerConfig, direction: 'import' |
 
 function importFilter(config: BirdConfig, peer: PeerConfig): string[] {
   const normal = config.exports?.normalPriority
-  const preference = normal === undefined ? [] : [`    if (defined(bgp_local_pref)&&(bgp_local_pref > ${PRIORITY_TOP - normal})) then`, `      preference = ${OVERRIDE_PREFERENCE};`]
+  const preference =
+    normal === undefined
+      ? []
+      : [`    if (defined(bgp_local_pref)&&(bgp_local_pref > ${PRIORITY_TOP - normal})) then`, `      preference = ${OVERRIDE_PREFERENCE};`]
   return ['  import filter {', ...filterCalls(config, peer, 'import'), ...preference, '    accept;', '  };']
 }
 
@@ -269,7 +296,9 @@ function ruleStatement(rule: BGPFilterRule): string {
     ...prefixCondition(rule),
     ...(rule.source === undefined ? [] : ['((defined(source))&&(source ~ [ RTS_BGP ]))']),
     ...(rule.interface === undefined ? [] : [`((defined(ifname))&&(ifname ~ "${rule.interface}"))`]),
-    ...(rule.communities ?? []).map((value) => `((${value.split(':').join(', ')}) ~ ${value.split(':').length === 3 ? 'bgp_large_community' : 'bgp_community'})`),
+    ...(rule.communities ?? []).map(
+      (value) => `((${value.split(':').join(', ')}) ~ ${value.split(':').length === 3 ? 'bgp_large_community' : 'bgp_community'})`,
+    ),
     ...(rule.asPathPrefix === undefined || rule.asPathPrefix.length === 0 ? [] : [`(bgp_path ~ [= ${rule.asPathPrefix.join(' ')} * =])`]),
     ...(rule.priority === undefined ? [] : [`(defined(bgp_local_pref)&&(bgp_local_pref = ${PRIORITY_TOP - rule.priority}))`]),
   ]

@@ -14,7 +14,8 @@ import { KernelSync } from './kernel-sync.js'
 import type { BgpMessage, PathPrefix, UpdateMessage } from './message.js'
 import { PREFERENCE, prefixKey, type BirdRoute, type Destination, type KernelFacts } from './route.js'
 import { RouteTable, type Change } from './route-table.js'
-import { BgpSession, type SessionHost } from './session.js'
+import { BgpSession } from './session.js'
+import type { SessionHost } from './session-host.js'
 import type { TcpNetwork, TcpSocket } from './tcp.js'
 import type { Timer, Timers } from './timers.js'
 
@@ -147,10 +148,18 @@ export class Bird implements SessionHost {
   // ---- what the table learns
 
   private addDirect(device: HostDevice): void {
-    const excluded = this.config.directExcept.some((pattern) => (pattern.endsWith('*') ? device.name.startsWith(pattern.slice(0, -1)) : device.name === pattern))
+    const excluded = this.config.directExcept.some((pattern) =>
+      pattern.endsWith('*') ? device.name.startsWith(pattern.slice(0, -1)) : device.name === pattern,
+    )
     if (excluded || device.name === 'lo') return
     device.addresses.forEach(({ address, length }, i) => {
-      this.put({ prefix: { base: address & (length === 0 ? 0 : -1 << (32 - length)), length }, protocol: 'direct1', kind: 'direct', source: i, destination: { kind: 'device', device: device.name } })
+      this.put({
+        prefix: { base: address & (length === 0 ? 0 : -1 << (32 - length)), length },
+        protocol: 'direct1',
+        kind: 'direct',
+        source: i,
+        destination: { kind: 'device', device: device.name },
+      })
     })
   }
 
@@ -308,8 +317,10 @@ export class Bird implements SessionHost {
       session.disable(config.peers.some(({ name }) => name === session.config.name) ? 6 : 3)
       this.sessions.splice(this.sessions.indexOf(session), 1)
     }
-    for (const route of before.statics) if (!config.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.removeStatic(route.prefix)
-    for (const route of config.statics) if (!before.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.addStatic(route.prefix, route.via)
+    for (const route of before.statics)
+      if (!config.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.removeStatic(route.prefix)
+    for (const route of config.statics)
+      if (!before.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.addStatic(route.prefix, route.via)
     for (const peer of config.peers) {
       if (this.sessions.some((session) => samePeer(peer, session.config))) continue
       const session = new BgpSession(peer, this)
@@ -374,7 +385,9 @@ export class Bird implements SessionHost {
 
   private markStale(session: BgpSession): void {
     for (const net of this.table.all()) {
-      net.routes = net.routes.map((route) => (route.protocol === session.config.name && route.bgp !== undefined ? { ...route, bgp: { ...route.bgp, stale: true } } : route))
+      net.routes = net.routes.map((route) =>
+        route.protocol === session.config.name && route.bgp !== undefined ? { ...route, bgp: { ...route.bgp, stale: true } } : route,
+      )
     }
   }
 

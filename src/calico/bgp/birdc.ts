@@ -71,9 +71,10 @@ function netLines(bird: Bird, net: Net, all: boolean): string[] {
 /** BIRD 1.6: all on one line. */
 function firstLines(head: string, route: BirdRoute, mark: string): string[] {
   const { destination } = route
-  const line = `${head.padEnd(18)} ${viaText(destination)} [${route.protocol} ${clockText(route.changedNs, { milliseconds: false })}${fromText(route)}]${mark}${infoText(route, { showZero: true })}`
-  const hops = destination.kind === 'multipath' ? destination.nexthops.map((hop) => `\tvia ${formatIp(hop.gateway ?? 0)} on ${hop.device} weight ${hop.weight ?? 1}`) : []
-  return [line, ...hops]
+  const line = `${head.padEnd(18)} ${viaText(destination)} [${route.protocol} ${clockText(route.changedNs, { milliseconds: false })}${fromText(route)}]${mark}`
+  const hops =
+    destination.kind === 'multipath' ? destination.nexthops.map((hop) => `\tvia ${formatIp(hop.gateway ?? 0)} on ${hop.device} weight ${hop.weight ?? 1}`) : []
+  return [`${line}${infoText(route, { showZero: true })}`, ...hops]
 }
 
 function viaText(destination: Destination): string {
@@ -93,16 +94,17 @@ function viaText(destination: Destination): string {
 function secondLines(head: string, route: BirdRoute, mark: string): string[] {
   const { destination } = route
   const kind = isReachable(destination) ? 'unicast' : destination.kind === 'prohibit' ? 'prohibited' : destination.kind
-  const line = `${head.padEnd(20)} ${kind} [${route.protocol} ${clockText(route.changedNs, { milliseconds: true })}${fromText(route)}]${mark}${infoText(route, { showZero: false })}`
+  const line = `${head.padEnd(20)} ${kind} [${route.protocol} ${clockText(route.changedNs, { milliseconds: true })}${fromText(route)}]${mark}`
+  const first = `${line}${infoText(route, { showZero: false })}`
   switch (destination.kind) {
     case 'router':
-      return [line, `\tvia ${formatIp(destination.gateway)} on ${destination.device}`]
+      return [first, `\tvia ${formatIp(destination.gateway)} on ${destination.device}`]
     case 'device':
-      return [line, `\tdev ${destination.device}`]
+      return [first, `\tdev ${destination.device}`]
     case 'multipath':
-      return [line, ...destination.nexthops.map((hop) => `\tvia ${formatIp(hop.gateway ?? 0)} on ${hop.device} weight ${hop.weight ?? 1}`)]
+      return [first, ...destination.nexthops.map((hop) => `\tvia ${formatIp(hop.gateway ?? 0)} on ${hop.device} weight ${hop.weight ?? 1}`)]
     default:
-      return [line]
+      return [first]
   }
 }
 
@@ -125,7 +127,11 @@ function attributeLines(route: BirdRoute, second: boolean): string[] {
     `\tType: ${KIND_NAMES[route.kind]}${second ? '' : ' unicast'} univ`,
     ...(route.kernel === undefined
       ? []
-      : [`\tKernel.source: ${route.kernel.source}`, `\tKernel.metric: ${route.kernel.metric}`, ...(route.kernel.scope === undefined ? [] : [`\tKernel.scope: ${route.kernel.scope}`])]),
+      : [
+          `\tKernel.source: ${route.kernel.source}`,
+          `\tKernel.metric: ${route.kernel.metric}`,
+          ...(route.kernel.scope === undefined ? [] : [`\tKernel.scope: ${route.kernel.scope}`]),
+        ]),
     ...(route.bgp === undefined ? [] : bgpLines(route.bgp.attributes)),
   ]
 }

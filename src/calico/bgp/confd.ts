@@ -78,7 +78,9 @@ function staticsOf(blocks: readonly BlockAffinity[], services: ServiceRoutes, pe
     // a blackhole for a single address would keep its own workload out
     ...blocks.filter((block) => block.cidr.length < 32).map((block): StaticRoute => ({ prefix: block.cidr, why: 'block' })),
     ...services.announced.map((prefix): StaticRoute => ({ prefix, why: 'service' })),
-    ...peerings.flatMap(({ peerIP, peer }): StaticRoute[] => (peer.reachableBy === undefined ? [] : [{ prefix: cidr(peerIP, 32), via: peer.reachableBy, why: 'peer' }])),
+    ...peerings.flatMap(({ peerIP, peer }): StaticRoute[] =>
+      peer.reachableBy === undefined ? [] : [{ prefix: cidr(peerIP, 32), via: peer.reachableBy, why: 'peer' }],
+    ),
   ]
 }
 
@@ -169,7 +171,12 @@ function meshPeers(node: CalicoNode, own: Ip, { input, settings }: Context): Pee
   })
 }
 
-function explicitPeer(node: CalicoNode, own: Ip, { peering, prefix }: { readonly peering: Peering; readonly prefix: 'Global' | 'Node' }, { input, settings }: Context): PeerConfig {
+function explicitPeer(
+  node: CalicoNode,
+  own: Ip,
+  { peering, prefix }: { readonly peering: Peering; readonly prefix: 'Global' | 'Node' },
+  { input, settings }: Context,
+): PeerConfig {
   const { peer, peerIP } = peering
   const text = formatIp(peerIP)
   const nodeAs = asOf(node, settings)

@@ -16,8 +16,33 @@ export interface BirdFlavour {
   readonly withdrawsPeersOwn: boolean
 }
 
-export const CALICO_BIRD: BirdFlavour = { name: 'calico', version: 'v0.3.3+birdv1.6.8', tunnels: true, deviceRoutes: false, wholeSeconds: true, sortsClusterList: true, withdrawsPeersOwn: false }
-export const BIRD_1: BirdFlavour = { name: 'bird1', version: '1.6.8', tunnels: false, deviceRoutes: false, wholeSeconds: true, sortsClusterList: true, withdrawsPeersOwn: false }
-export const BIRD_2: BirdFlavour = { name: 'bird2', version: '2.0.12', tunnels: false, kernelMetric: 32, deviceRoutes: true, wholeSeconds: false, sortsClusterList: false, withdrawsPeersOwn: true }
+export const CALICO_BIRD: BirdFlavour = {
+  name: 'calico',
+  version: 'v0.3.3+birdv1.6.8',
+  tunnels: true,
+  deviceRoutes: false,
+  wholeSeconds: true,
+  sortsClusterList: true,
+  withdrawsPeersOwn: false,
+}
+export const BIRD_1: BirdFlavour = {
+  name: 'bird1',
+  version: '1.6.8',
+  tunnels: false,
+  deviceRoutes: false,
+  wholeSeconds: true,
+  sortsClusterList: true,
+  withdrawsPeersOwn: false,
+}
+export const BIRD_2: BirdFlavour = {
+  name: 'bird2',
+  version: '2.0.12',
+  tunnels: false,
+  kernelMetric: 32,
+  deviceRoutes: true,
+  wholeSeconds: false,
+  sortsClusterList: false,
+  withdrawsPeersOwn: true,
+}
 
 export const FLAVOURS: readonly BirdFlavour[] = [CALICO_BIRD, BIRD_1, BIRD_2]

@@ -204,11 +204,11 @@ function decodeOpen(body: Uint8Array): OpenMessage | MessageError {
 
 function decodeOptions(options: Uint8Array): Capabilities | undefined {
   let found: Capabilities = { multiprotocolIpv4: false, routeRefresh: false, enhancedRefresh: false, addPath: 0, longLivedAware: false }
-  for (let at = 0; at < options.length; ) {
+  for (let at = 0; at < options.length;) {
     if (options.length - at < 2 || options[at] !== 2) return undefined
     const end = at + 2 + options[at + 1]
     if (end > options.length) return undefined
-    for (let i = at + 2; i < end; ) {
+    for (let i = at + 2; i < end;) {
       const next = i + 2 + options[i + 1]
       if (end - i < 2 || next > end) return undefined
       found = { ...found, ...capability(options[i], options.subarray(i + 2, next)) }
@@ -267,7 +267,7 @@ function decodeUpdate(body: Uint8Array, rules: SessionRules): UpdateMessage | Me
 
 function decodePrefixes(bytes: Uint8Array, addPath: boolean): PathPrefix[] | undefined {
   const prefixes: PathPrefix[] = []
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     if (addPath && bytes.length - at < 5) return undefined
     const pathId = addPath ? read32(bytes, at) : 0
     if (addPath) at += 4

@@ -74,7 +74,11 @@ export function computePeerings(peers: readonly BGPPeer[], nodes: readonly Calic
     const far = remoteNodes(peer, nodes, settings)
     const near = isGlobal(peer) ? nodes.map(({ name }) => name) : localNodes(peer, nodes)
     for (const name of near) {
-      const peering = asPeering(nodes.find((node) => node.name === name), peer, settings)
+      const peering = asPeering(
+        nodes.find((node) => node.name === name),
+        peer,
+        settings,
+      )
       if (peering !== undefined) far.forEach((node) => emitNode(node.name, peering))
     }
   }

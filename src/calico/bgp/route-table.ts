@@ -57,7 +57,8 @@ export class RouteTable {
       return undefined
     }
     if (at >= 0) net.routes.splice(at, 1)
-    if (after !== undefined && isBetter(after, net.routes.at(0)) && (before === undefined || before !== bestBefore || net.routes.length === 0)) net.routes.unshift(after)
+    if (after !== undefined && isBetter(after, net.routes.at(0)) && (before === undefined || before !== bestBefore || net.routes.length === 0))
+      net.routes.unshift(after)
     else if (before !== undefined && before === bestBefore) this.reelect(net, after)
     else if (after !== undefined) net.routes.splice(1, 0, after)
     if (net.routes.length === 0) this.remove(net)

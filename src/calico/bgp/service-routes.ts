@@ -33,14 +33,20 @@ export interface ServiceRoutes {
 
 const EXCLUDE_LABEL = 'node.kubernetes.io/exclude-from-external-load-balancers'
 
-export function serviceRoutes(node: { readonly name: string; readonly labels: Readonly<Record<string, string>> }, settings: BGPConfiguration | undefined, services: readonly AdvertisedService[]): ServiceRoutes {
+export function serviceRoutes(
+  node: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+  settings: BGPConfiguration | undefined,
+  services: readonly AdvertisedService[],
+): ServiceRoutes {
   if (settings === undefined) return { announced: [], rejected: [], ranges: [] }
   const external = ipv4(settings.serviceExternalIPs)
   const balanced = ipv4(settings.serviceLoadBalancerIPs)
   const aggregated = settings.serviceLoadBalancerAggregation !== 'Disabled'
   const whole = [...ipv4(settings.serviceClusterIPs), ...external.filter(isRange), ...(aggregated ? balanced.filter(isRange) : [])]
   const excluded = node.labels[EXCLUDE_LABEL] === 'true'
-  const single = excluded ? [] : services.flatMap((service) => routesOf(service, node.name, { external, balanced, aggregated, cluster: settings.serviceClusterIPs.length > 0 }))
+  const single = excluded
+    ? []
+    : services.flatMap((service) => routesOf(service, node.name, { external, balanced, aggregated, cluster: settings.serviceClusterIPs.length > 0 }))
   const announced = [...(excluded ? [] : whole), ...single]
   return { announced: unique(announced), rejected: unique(whole), ranges: balanced }
 }
@@ -67,7 +73,11 @@ interface Allowed {
 function routesOf(service: AdvertisedService, node: string, allowed: Allowed): Cidr[] {
   if (!isAnnounced(service, node, allowed)) return []
   const within = (ranges: readonly Cidr[], addresses: readonly Ip[]): Ip[] => addresses.filter((address) => ranges.some((range) => contains(range, address)))
-  const addresses = [...(allowed.cluster ? service.clusterIPs : []), ...within(allowed.external, service.externalIPs), ...within(allowed.balanced, service.loadBalancerIPs)]
+  const addresses = [
+    ...(allowed.cluster ? service.clusterIPs : []),
+    ...within(allowed.external, service.externalIPs),
+    ...within(allowed.balanced, service.loadBalancerIPs),
+  ]
   return addresses.map((address) => cidr(address, 32))
 }
 

@@ -7,50 +7,17 @@
 import { Announcements } from './announcements.js'
 import { TIMERS, type PeerConfig } from './config.js'
 import { BgpConnection, PENDING, stateOrder } from './connection.js'
-import {
-  ADD_PATH_RECEIVE,
-  ADD_PATH_SEND,
-  BEFORE_OPEN,
-  decodeMessage,
-  END_OF_RIB,
-  type BgpMessage,
-  type OpenMessage,
-  type SessionRules,
-  type UpdateMessage,
-} from './message.js'
+import { BEFORE_OPEN, decodeMessage, END_OF_RIB, type BgpMessage, type OpenMessage, type SessionRules } from './message.js'
 import { notificationText } from './notification.js'
-import type { TcpHandlers, TcpNetwork, TcpOptions, TcpSocket } from './tcp.js'
-import type { Timer, Timers } from './timers.js'
+import type { SessionHost } from './session-host.js'
+import { agreedRules, givesWay, openMessage, refusalOf } from './session-open.js'
+import type { TcpHandlers, TcpOptions, TcpSocket } from './tcp.js'
+import type { Timer } from './timers.js'
 
 /** From an event to the write that follows it: what makes changes of one moment share an UPDATE. */
 const TRANSMIT_DELAY_NS = 80_000
 const CLOSE_WAIT = 10
 const SECOND = 1e9
-
-/** What a session needs of its daemon. */
-export interface SessionHost {
-  readonly timers: Timers
-  readonly tcp: TcpNetwork
-  readonly routerId: number
-  readonly address: number
-  /** Seconds with BIRD's jitter, in ns. */
-  jitter(seconds: number): number
-  /** The daemon itself recovers from a restart (-R) and has not finished. */
-  recovering(session: BgpSession): boolean
-  recovered(session: BgpSession): void
-  /** Single-hop sessions wait for the neighbour's network. */
-  isNeighbour(address: number): boolean
-  established(session: BgpSession): void
-  /** Routes stay, marked stale, while the peer restarts. */
-  peerRestarts(session: BgpSession): void
-  /** Routes that are still stale go. */
-  restartOver(session: BgpSession): void
-  lost(session: BgpSession): void
-  update(session: BgpSession, message: UpdateMessage): void
-  refreshRequested(session: BgpSession): void
-  refreshMark(session: BgpSession, subtype: 'begin' | 'end'): void
-  sent(session: BgpSession, message: BgpMessage, bytes: Uint8Array): void
-}
 
 export class BgpSession {
   phase: 'down' | 'start' | 'up' | 'stop' = 'down'
@@ -139,7 +106,13 @@ export class BgpSession {
       return
     }
     outgoing.state = 'Connect'
-    const options: TcpOptions = { local: this.sourceAddress, remote: config.neighbour, port: config.port, password: config.password, ttlSecurity: config.ttlSecurity }
+    const options: TcpOptions = {
+      local: this.sourceAddress,
+      remote: config.neighbour,
+      port: config.port,
+      password: config.password,
+      ttlSecurity: config.ttlSecurity,
+    }
     outgoing.socket = this.host.tcp.connect(options, { ...this.handlers(outgoing), connected: () => this.sendOpen(outgoing) })
     outgoing.retryTimer = this.host.timers.after(this.host.jitter(TIMERS.connectRetry), () => this.dial())
   }
@@ -185,26 +158,6 @@ export class BgpSession {
     else this.error(connection, 4, 0)
   }
 
-  private openMessage(): OpenMessage {
-    const restarting = this.host.recovering(this)
-    const { config } = this
-    return {
-      type: 'open',
-      asNumber: config.localAs,
-      holdTime: TIMERS.hold,
-      routerId: this.host.routerId,
-      capabilities: {
-        multiprotocolIpv4: true,
-        routeRefresh: true,
-        enhancedRefresh: true,
-        gracefulRestart: { restarting, seconds: config.gracefulRestartTime, ipv4: { forwarding: restarting } },
-        as4: config.localAs,
-        addPath: config.addPaths ? ADD_PATH_RECEIVE | ADD_PATH_SEND : 0,
-        longLivedAware: true,
-      },
-    }
-  }
-
   private schedule(connection: BgpConnection, what: (typeof PENDING)[number]): void {
     connection.pending.add(what)
     if (connection.kicked) return
@@ -247,7 +200,7 @@ export class BgpSession {
         connection.keepaliveTimer = this.host.timers.after(this.host.jitter(connection.keepaliveTime), () => this.schedule(connection, 'keepalive'))
         return { type: 'keepalive' }
       case 'open':
-        return this.openMessage()
+        return openMessage(this.config, this.host.routerId, this.host.recovering(this))
       case 'request':
         return { type: 'refresh', subtype: 'request' }
       case 'begin':
@@ -303,36 +256,21 @@ export class BgpSession {
   private receiveOpen(connection: BgpConnection, open: OpenMessage): void {
     if (connection.state !== 'OpenSent') return this.error(connection, 5, connection.state === 'OpenConfirm' ? 2 : 3)
     const { config, host } = this
-    if (open.routerId === 0 || (this.internal && open.routerId === host.routerId)) return this.error(connection, 2, 3)
-    if (open.asNumber !== config.remoteAs) {
-      const as4 = open.capabilities.as4
-      return this.error(connection, 2, 2, as4 === undefined ? [open.asNumber >>> 8, open.asNumber & 255] : wordBytes(as4))
-    }
+    const refusal = refusalOf(open, config, host.routerId)
+    if (refusal !== undefined) return this.error(connection, 2, refusal.subcode, refusal.data)
     const other = connection === this.outgoing ? this.incoming : this.outgoing
     if (other.state === 'Connect' || other.state === 'Active') this.toIdle(other)
-    else if (other.state === 'OpenConfirm' && this.givesWay(open.routerId) === (connection === this.incoming)) this.error(other, 6, 7)
+    else if (other.state === 'OpenConfirm' && givesWay(config, host.routerId, open.routerId) === (connection === this.incoming)) this.error(other, 6, 7)
     else if (other.state === 'OpenConfirm' || other.state === 'Established') return this.error(connection, 6, 7)
     connection.peerOpen = open
     connection.holdTime = Math.min(open.holdTime, TIMERS.hold)
     connection.keepaliveTime = config.keepaliveTime ?? Math.floor(connection.holdTime / 3)
     this.remoteId = open.routerId
-    this.rules = {
-      as4: open.capabilities.as4 !== undefined,
-      internal: this.internal,
-      addPathReceive: config.addPaths && (open.capabilities.addPath & ADD_PATH_SEND) !== 0,
-      addPathSend: config.addPaths && (open.capabilities.addPath & ADD_PATH_RECEIVE) !== 0,
-    }
+    this.rules = agreedRules(config, open)
     this.restartReady = open.capabilities.gracefulRestart?.ipv4 !== undefined
     this.schedule(connection, 'keepalive')
     this.startHold(connection, connection.holdTime)
     connection.state = 'OpenConfirm'
-  }
-
-  /** The peer's connection stands when its identifier is the higher (RFC 4271 6.8). */
-  private givesWay(remoteId: number): boolean {
-    const mine = this.host.routerId >>> 0
-    const theirs = remoteId >>> 0
-    return mine < theirs || (mine === theirs && this.config.localAs < this.config.remoteAs)
   }
 
   private receiveKeepalive(connection: BgpConnection): void {
@@ -507,8 +445,4 @@ export class BgpSession {
     const state = stateOrder(this.incoming.state) > stateOrder(this.outgoing.state) ? this.incoming.state : this.outgoing.state
     return state === 'Idle' && this.startState === 'connect' && this.config.passive ? 'Passive' : state
   }
-}
-
-function wordBytes(value: number): number[] {
-  return [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255]
 }

@@ -150,7 +150,11 @@ export class TcpNetwork {
 
   /** May a segment go from this socket to its peer? */
   between(socket: TcpSocket): PathVerdict {
-    return this.guarded(this.path(socket.options.local, socket.options.remote, socket.localPort, socket.remotePort), socket.options, socket.peer?.options.ttlSecurity)
+    return this.guarded(
+      this.path(socket.options.local, socket.options.remote, socket.localPort, socket.remotePort),
+      socket.options,
+      socket.peer?.options.ttlSecurity,
+    )
   }
 
   private guarded(verdict: PathVerdict, sender: TcpOptions, receiver: number | undefined): PathVerdict {

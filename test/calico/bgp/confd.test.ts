@@ -38,7 +38,17 @@ function pool(cidr: string, more: Partial<IPPool> = {}): IPPool {
 }
 
 function settings(more: Partial<BGPConfiguration>): BGPConfiguration {
-  return { ...PLACE, name: 'default', serviceClusterIPs: [], serviceExternalIPs: [], serviceLoadBalancerIPs: [], communities: [], prefixAdvertisements: [], ignoredInterfaces: [], ...more }
+  return {
+    ...PLACE,
+    name: 'default',
+    serviceClusterIPs: [],
+    serviceExternalIPs: [],
+    serviceLoadBalancerIPs: [],
+    communities: [],
+    prefixAdvertisements: [],
+    ignoredInterfaces: [],
+    ...more,
+  }
 }
 
 function bgpPeer(name: string, more: Partial<BGPPeer>): BGPPeer {
@@ -62,7 +72,8 @@ function render(more: Partial<ConfdInput>): Map<string, BirdConfig> {
 
 function peersOf(configs: Map<string, BirdConfig>, name: string): string[] {
   return (configs.get(name)?.peers ?? []).map(
-    (peer) => `${peer.name} as ${peer.remoteAs}${peer.passive ? ' passive' : ''}${peer.clusterId === undefined ? '' : ` client of ${formatIp(peer.clusterId)}`}`,
+    (peer) =>
+      `${peer.name} as ${peer.remoteAs}${peer.passive ? ' passive' : ''}${peer.clusterId === undefined ? '' : ` client of ${formatIp(peer.clusterId)}`}`,
   )
 }
 
@@ -74,7 +85,12 @@ describe('the mesh', () => {
   })
 
   it('knows the numbers of the cluster and of a node, and leaves out whoever has no address or reflects', () => {
-    const nodes = [node('a', '10.0.0.1'), node('b', '10.0.0.2', { asNumber: 65001 }), node('r', '10.0.0.3', { routeReflectorClusterID: '10.0.0.3' }), { ...node('x', '10.0.0.4'), bgpAddress: undefined }]
+    const nodes = [
+      node('a', '10.0.0.1'),
+      node('b', '10.0.0.2', { asNumber: 65001 }),
+      node('r', '10.0.0.3', { routeReflectorClusterID: '10.0.0.3' }),
+      { ...node('x', '10.0.0.4'), bgpAddress: undefined },
+    ]
     const configs = render({ nodes, bgpConfigurations: [settings({ asNumber: 64999 })] })
     expect(peersOf(configs, 'a')).toEqual(['Mesh_10_0_0_2 as 65001 passive'])
     expect(peersOf(configs, 'b')).toEqual(['Mesh_10_0_0_1 as 65001'])
@@ -118,8 +134,13 @@ describe('reflectors', () => {
 
 describe('global peers', () => {
   it('a router outside: every node, nobody waits, TTL security and port', () => {
-    const configs = render({ nodes: [node('a', '10.0.0.1')], bgpPeers: [bgpPeer('tor', { peerIP: ip('10.0.0.254'), peerPort: 1790, asNumber: 64513, ttlSecurity: 1 })] })
-    expect(configs.get('a')?.peers).toEqual([expect.objectContaining({ name: 'Global_10_0_0_254_port_1790', port: 1790, remoteAs: 64513, passive: false, ttlSecurity: 1, multihop: true })])
+    const configs = render({
+      nodes: [node('a', '10.0.0.1')],
+      bgpPeers: [bgpPeer('tor', { peerIP: ip('10.0.0.254'), peerPort: 1790, asNumber: 64513, ttlSecurity: 1 })],
+    })
+    expect(configs.get('a')?.peers).toEqual([
+      expect.objectContaining({ name: 'Global_10_0_0_254_port_1790', port: 1790, remoteAs: 64513, passive: false, ttlSecurity: 1, multihop: true }),
+    ])
   })
 
   it('a node named by its address waits by the same order of texts, and is not peered with twice', () => {
@@ -134,10 +155,20 @@ describe('global peers', () => {
 })
 
 describe('blocks, pools and services', () => {
-  const affinity = (cidr: string, state: 'confirmed' | 'pending' = 'confirmed') => ({ ...PLACE, name: cidr, node: 'a', type: 'host' as const, cidr: prefix(cidr), state })
+  const affinity = (cidr: string, state: 'confirmed' | 'pending' = 'confirmed') => ({
+    ...PLACE,
+    name: cidr,
+    node: 'a',
+    type: 'host' as const,
+    cidr: prefix(cidr),
+    state,
+  })
 
   it('a blackhole for each block but single addresses; pending ones count as none', () => {
-    const config = render({ nodes: [node('a', '10.0.0.1')], blockAffinities: [affinity('192.168.1.0/26'), affinity('192.168.2.1/32'), affinity('192.168.3.0/26', 'pending')] }).get('a')!
+    const config = render({
+      nodes: [node('a', '10.0.0.1')],
+      blockAffinities: [affinity('192.168.1.0/26'), affinity('192.168.2.1/32'), affinity('192.168.3.0/26', 'pending')],
+    }).get('a')!
     expect(config.statics.map(({ prefix: one }) => formatCidr(one))).toEqual(['192.168.1.0/26'])
     expect(config.exports?.blocks.map(({ cidr }) => formatCidr(cidr))).toEqual(['192.168.1.0/26', '192.168.2.1/32'])
   })
@@ -167,11 +198,31 @@ describe('blocks, pools and services', () => {
   it('service ranges from every node, a Local service from the nodes with an endpoint', () => {
     const net = (text: string) => ({ family: 4 as const, cidr: prefix(text), text })
     const configs = render({
-      nodes: [node('a', '10.0.0.1'), node('b', '10.0.0.2'), node('c', '10.0.0.3', { labels: { 'node.kubernetes.io/exclude-from-external-load-balancers': 'true' } })],
+      nodes: [
+        node('a', '10.0.0.1'),
+        node('b', '10.0.0.2'),
+        node('c', '10.0.0.3', { labels: { 'node.kubernetes.io/exclude-from-external-load-balancers': 'true' } }),
+      ],
       bgpConfigurations: [settings({ serviceClusterIPs: [net('10.96.0.0/12')] })],
       services: [
-        { name: 'default/local', type: 'NodePort', clusterIPs: [ip('10.96.0.7')], externalIPs: [], loadBalancerIPs: [], externalTrafficPolicy: 'Local', endpointNodes: ['a'] },
-        { name: 'default/cluster', type: 'NodePort', clusterIPs: [ip('10.96.0.8')], externalIPs: [], loadBalancerIPs: [], externalTrafficPolicy: 'Cluster', endpointNodes: ['a', 'b'] },
+        {
+          name: 'default/local',
+          type: 'NodePort',
+          clusterIPs: [ip('10.96.0.7')],
+          externalIPs: [],
+          loadBalancerIPs: [],
+          externalTrafficPolicy: 'Local',
+          endpointNodes: ['a'],
+        },
+        {
+          name: 'default/cluster',
+          type: 'NodePort',
+          clusterIPs: [ip('10.96.0.8')],
+          externalIPs: [],
+          loadBalancerIPs: [],
+          externalTrafficPolicy: 'Cluster',
+          endpointNodes: ['a', 'b'],
+        },
       ],
     })
     const announced = (name: string): string[] => (configs.get(name)?.exports?.services ?? []).map(formatCidr)
@@ -184,7 +235,9 @@ describe('blocks, pools and services', () => {
 
 describe('the text', () => {
   it('says of a mesh peer what confd says', () => {
-    const config = render({ nodes: [node('a', '10.192.0.2'), node('b', '10.192.0.3')], ipPools: [pool('192.168.0.0/16', { ipipMode: 'CrossSubnet' })] }).get('a')!
+    const config = render({ nodes: [node('a', '10.192.0.2'), node('b', '10.192.0.3')], ipPools: [pool('192.168.0.0/16', { ipipMode: 'CrossSubnet' })] }).get(
+      'a',
+    )!
     const text = birdText(config, 'calico')
     expect(text).toContain(`protocol bgp Mesh_10_192_0_3 from bgp_template {
   neighbor 10.192.0.3 as 64512;
@@ -206,6 +259,8 @@ describe('the text', () => {
   };
   passive on;
 }`)
-    expect(text).toContain('  if (net ~ 192.168.0.0/16) then { if (defined(bgp_next_hop)&&(bgp_next_hop ~ 10.192.0.0/24)) then krt_tunnel=""; else krt_tunnel="tunl0"; accept; }')
+    expect(text).toContain(
+      '  if (net ~ 192.168.0.0/16) then { if (defined(bgp_next_hop)&&(bgp_next_hop ~ 10.192.0.0/24)) then krt_tunnel=""; else krt_tunnel="tunl0"; accept; }',
+    )
   })
 })

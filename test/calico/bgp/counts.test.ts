@@ -16,7 +16,10 @@ function started(configs: readonly BirdConfig[]): BgpWorld {
 
 function nextHops(world: BgpWorld, name: string): string[] {
   return (world.birds.get(name)?.kernelRoutes() ?? [])
-    .map((route) => `${formatCidr(route.destination)} ${route.via === undefined ? route.type : `via ${formatIp(route.via)} dev ${route.device}`} ${route.metric ?? 0}`)
+    .map(
+      (route) =>
+        `${formatCidr(route.destination)} ${route.via === undefined ? route.type : `via ${formatIp(route.via)} dev ${route.device}`} ${route.metric ?? 0}`,
+    )
     .sort()
 }
 

@@ -28,7 +28,9 @@ function bird(world: BgpWorld, number: number): Bird {
 }
 
 function has(world: BgpWorld, number: number, block: number): boolean {
-  return bird(world, number).kernelRoutes().some(({ destination }) => destination.base === blockOf(block).base)
+  return bird(world, number)
+    .kernelRoutes()
+    .some(({ destination }) => destination.base === blockOf(block).base)
 }
 
 /** Seconds until no other node of five has the first one's block any more, each by itself; to 0.1 s. */
@@ -90,7 +92,10 @@ describe('a mesh of five loses a node', () => {
 
   it.each([BIRD_1, BIRD_2])('the cable is cut: hold timers expire between 100 and 240 s ($name)', (flavour) => {
     let cut = false
-    const world = settled(mesh(5), { flavour, path: (from, to) => (cut && (from === nodeAddress(1) || to === nodeAddress(1)) ? { kind: 'lost' } : { kind: 'open', delayNs: 50_000 }) })
+    const world = settled(mesh(5), {
+      flavour,
+      path: (from, to) => (cut && (from === nodeAddress(1) || to === nodeAddress(1)) ? { kind: 'lost' } : { kind: 'open', delayNs: 50_000 }),
+    })
     world.run(500)
     cut = true
     const times = lossTimes(world)
@@ -103,7 +108,9 @@ describe('a mesh of five loses a node', () => {
   it('its Node object is deleted: Cease 6/3 to it, and it dials in vain for ever', () => {
     const configs = mesh(5)
     const world = settled(configs)
-    const rest = mesh(5).slice(1).map((one) => ({ ...one, peers: one.peers.filter(({ neighbour }) => neighbour !== nodeAddress(1)) }))
+    const rest = mesh(5)
+      .slice(1)
+      .map((one) => ({ ...one, peers: one.peers.filter(({ neighbour }) => neighbour !== nodeAddress(1)) }))
     for (const one of rest) world.birds.get(one.name)?.reconfigure(one)
     world.run(0.01)
     expect([2, 3, 4, 5].map((number) => has(world, number, 1))).toEqual([false, false, false, false])
@@ -134,10 +141,16 @@ describe('recovery with -R', () => {
 
 describe('two nodes that cannot agree', () => {
   const pair = (change: (configs: BirdConfig[]) => BirdConfig[]): BgpWorld => start(change(mesh(2)))
-  const second = (configs: BirdConfig[], edit: Partial<BirdConfig['peers'][number]>): BirdConfig[] => [configs[0], { ...configs[1], peers: [{ ...configs[1].peers[0], ...edit }] }]
+  const second = (configs: BirdConfig[], edit: Partial<BirdConfig['peers'][number]>): BirdConfig[] => [
+    configs[0],
+    { ...configs[1], peers: [{ ...configs[1].peers[0], ...edit }] },
+  ]
 
   it('another password: SYNs vanish, and no NOTIFICATION is ever seen', () => {
-    const world = pair(([a, b]) => [{ ...a, peers: [{ ...a.peers[0], password: 'one' }] }, { ...b, peers: [{ ...b.peers[0], password: 'two' }] }])
+    const world = pair(([a, b]) => [
+      { ...a, peers: [{ ...a.peers[0], password: 'one' }] },
+      { ...b, peers: [{ ...b.peers[0], password: 'two' }] },
+    ])
     world.run(22)
     expect(world.counts).toMatchObject({ open: 0, notification: 0 })
     expect(showProtocols(bird(world, 2))).toMatch(/Mesh_10_0_0_1 BGP +master +start +\S+ +Connect/)
@@ -146,7 +159,11 @@ describe('two nodes that cannot agree', () => {
   it('another AS: NOTIFICATION 2/2 of 25 bytes, and waits of 5, 10, 20, 30 s with two more', () => {
     const lengths: number[] = []
     const times: number[] = []
-    const world = pair((configs) => second(configs, { localAs: 64513, remoteAs: 64512 }).map((one, i) => (i === 1 ? { ...one, localAs: 64513 } : { ...one, peers: [{ ...one.peers[0], multihop: true }] })))
+    const world = pair((configs) =>
+      second(configs, { localAs: 64513, remoteAs: 64512 }).map((one, i) =>
+        i === 1 ? { ...one, localAs: 64513 } : { ...one, peers: [{ ...one.peers[0], multihop: true }] },
+      ),
+    )
     for (const daemon of world.birds.values()) {
       const sent = daemon.sent.bind(daemon)
       daemon.sent = (session, message, bytes) => {
@@ -192,7 +209,11 @@ describe('changes of one node of five', () => {
     const world = new BgpWorld({ flavour: BIRD_1, seed: 3 })
     for (const one of mesh(5)) {
       const number = Number(one.name.slice(1))
-      const aliens = pods.map((pod) => ({ prefix: cidr(pod, 32), destination: { kind: 'device', device: 'cali1' } as const, facts: { source: 80, metric: 1024, scope: 253 } }))
+      const aliens = pods.map((pod) => ({
+        prefix: cidr(pod, 32),
+        destination: { kind: 'device', device: 'cali1' } as const,
+        facts: { source: 80, metric: 1024, scope: 253 },
+      }))
       world.add(one, { ...host(number), aliens: number === 1 ? aliens : [] })
     }
     expect(world.settle()).toBe(true)
@@ -219,7 +240,11 @@ describe('changes of one node of five', () => {
     bird(world, 1).alienRemoved(borrowed)
     world.run(1)
     expect(world.counts.bytes - before).toBe(4 * (53 + 32))
-    expect(bird(world, 2).kernelRoutes().some(({ destination }) => destination.base === borrowed.base)).toBe(false)
+    expect(
+      bird(world, 2)
+        .kernelRoutes()
+        .some(({ destination }) => destination.base === borrowed.base),
+    ).toBe(false)
   })
 
   it('a second block: BoRR 23, UPDATE 53, withdraw 85, UPDATE 62, EoRR 23 to each; its end 216', () => {
@@ -229,11 +254,19 @@ describe('changes of one node of five', () => {
     bird(world, 1).reconfigure(config(1, own.peers, [blockOf(1), second]))
     world.run(1)
     expect(world.counts.bytes - before).toBe(4 * 246)
-    expect(bird(world, 3).kernelRoutes().some(({ destination }) => destination.base === second.base)).toBe(true)
+    expect(
+      bird(world, 3)
+        .kernelRoutes()
+        .some(({ destination }) => destination.base === second.base),
+    ).toBe(true)
     bird(world, 1).reconfigure(own)
     world.run(1)
     expect(world.counts.bytes - before).toBe(4 * (246 + 216))
-    expect(bird(world, 3).kernelRoutes().some(({ destination }) => destination.base === second.base)).toBe(false)
+    expect(
+      bird(world, 3)
+        .kernelRoutes()
+        .some(({ destination }) => destination.base === second.base),
+    ).toBe(false)
   })
 
   it('SIGHUP with the same files: not a byte', () => {
@@ -248,13 +281,21 @@ describe('changes of one node of five', () => {
     const configs = mesh(3)
     const shared = [configs[0], config(2, configs[1].peers, [blockOf(1)]), configs[2]]
     const world = settled(shared)
-    expect(bird(world, 3).kernelRoutes().find(({ destination }) => destination.base === blockOf(1).base)).toMatchObject({
+    expect(
+      bird(world, 3)
+        .kernelRoutes()
+        .find(({ destination }) => destination.base === blockOf(1).base),
+    ).toMatchObject({
       nexthops: [
         { via: nodeAddress(1), device: 'eth0', weight: 1 },
         { via: nodeAddress(2), device: 'eth0', weight: 1 },
       ],
     })
-    expect(bird(world, 1).kernelRoutes().find(({ destination }) => destination.base === blockOf(1).base)).toMatchObject({ type: 'blackhole' })
+    expect(
+      bird(world, 1)
+        .kernelRoutes()
+        .find(({ destination }) => destination.base === blockOf(1).base),
+    ).toMatchObject({ type: 'blackhole' })
   })
 
   it('a chain A – B – C without a reflector: B knows both, the ends nothing of each other', () => {

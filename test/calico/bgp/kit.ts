@@ -68,7 +68,12 @@ export function host(number: number): BirdHost {
 
 export function mesh(count: number): BirdConfig[] {
   const numbers = Array.from({ length: count }, (_, i) => i + 1)
-  return numbers.map((own) => config(own, numbers.filter((other) => other !== own).map((other) => peer(nodeAddress(own), nodeAddress(other)))))
+  return numbers.map((own) =>
+    config(
+      own,
+      numbers.filter((other) => other !== own).map((other) => peer(nodeAddress(own), nodeAddress(other))),
+    ),
+  )
 }
 
 /** Clients 1 … and reflectors 201 …, without blocks; reflectors wait for their clients to dial, so that nothing collides. */
@@ -78,7 +83,12 @@ export function reflectors(clients: number, clusterIds: readonly string[]): Bird
   const named = (own: number, other: number, more: Partial<PeerConfig>): PeerConfig =>
     peer(nodeAddress(own), nodeAddress(other), { name: `Node_${formatIp(nodeAddress(other)).replaceAll('.', '_')}`, multihop: true, ...more })
   return [
-    ...numbers.map((own) => config(own, ids.map((other) => named(own, other, { passive: false })))),
+    ...numbers.map((own) =>
+      config(
+        own,
+        ids.map((other) => named(own, other, { passive: false })),
+      ),
+    ),
     ...ids.map((own, i) =>
       config(
         own,

@@ -63,7 +63,17 @@ describe('bytes', () => {
   it('OPEN as RFC 4271, 5492, 4724, 6793, 7911 and 7313 draw it', () => {
     const hex = Buffer.from(encodeMessage(OPEN, BEFORE_OPEN)).toString('hex')
     expect(hex).toBe(
-      `${'ff'.repeat(16)}003f01` + '04fc0000f00a00000122' + '0220' + '010400010001' + '0200' + '4006007800010100' + '41040000fc00' + '45040001' + '0103' + '4600' + '4700',
+      `${'ff'.repeat(16)}003f01` +
+        '04fc0000f00a00000122' +
+        '0220' +
+        '010400010001' +
+        '0200' +
+        '4006007800010100' +
+        '41040000fc00' +
+        '45040001' +
+        '0103' +
+        '4600' +
+        '4700',
     )
   })
 
@@ -111,7 +121,8 @@ describe('there and back', () => {
   it('UPDATE', () => {
     fc.assert(
       fc.property(fc.array(path, { maxLength: 5 }), optional(attributes), fc.array(path, { minLength: 1, maxLength: 5 }), (withdrawn, given, reachable) => {
-        const message = given === undefined ? { type: 'update' as const, withdrawn, reachable: [] } : { type: 'update' as const, withdrawn, attributes: given, reachable }
+        const message =
+          given === undefined ? { type: 'update' as const, withdrawn, reachable: [] } : { type: 'update' as const, withdrawn, attributes: given, reachable }
         expect(decodeMessage(encodeMessage(message, CALICO), CALICO)).toEqual(message)
       }),
     )

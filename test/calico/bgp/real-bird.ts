@@ -1,4 +1,7 @@
-/** BIRD daemons of this machine in network namespaces on one bridge, each with a configuration that netsim wrote; what the kernel then has, and what crossed the bridge. */
+/**
+ * BIRD daemons of this machine in network namespaces on one bridge, each with a configuration that netsim wrote; what the kernel then has,
+ * and what crossed the bridge.
+ */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -104,7 +107,8 @@ export class BirdLab {
         const [types, lengths] = line.split('\t').map((column) => column.split(',').map(Number))
         return types.map((type, i) => ({ type, length: lengths[i] }))
       })
-    const count = (type: number, long?: boolean): number => messages.filter((message) => message.type === type && (long === undefined || message.length > 23 === long)).length
+    const count = (type: number, long?: boolean): number =>
+      messages.filter((message) => message.type === type && (long === undefined || message.length > 23 === long)).length
     return {
       opens: count(1),
       updates: count(2, true),

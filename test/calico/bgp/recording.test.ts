@@ -17,7 +17,11 @@ interface Recording {
 }
 
 const recording = JSON.parse(readFileSync('test/recordings/calico-none.rec.json', 'utf8')) as Recording
-const nodes = recording.scenario.nodes.map(({ name, ip: text }) => ({ name, address: ip(text.split('/')[0]), block: prefix(recording.scenario.calico.blocks[name]) }))
+const nodes = recording.scenario.nodes.map(({ name, ip: text }) => ({
+  name,
+  address: ip(text.split('/')[0]),
+  block: prefix(recording.scenario.calico.blocks[name]),
+}))
 
 /** The recording's own configuration: no metrics, no service routes, peers named by their node, everybody may dial. */
 function configOf(own: (typeof nodes)[number]): BirdConfig {
@@ -32,14 +36,18 @@ function aliens(text: string): AlienRoute[] {
     .routes.filter(({ protocol }) => protocol !== 'bird' && protocol !== 'kernel')
     .map((route) => ({
       prefix: route.destination,
-      destination: route.via === undefined ? { kind: 'device', device: route.device ?? '' } : { kind: 'router', gateway: route.via, device: route.device ?? '' },
+      destination:
+        route.via === undefined ? { kind: 'device', device: route.device ?? '' } : { kind: 'router', gateway: route.via, device: route.device ?? '' },
       facts: { source: 3, metric: 0, ...(route.scope === 'link' ? { scope: 253 } : {}) },
     }))
 }
 
 const world = new BgpWorld({ flavour: BIRD_2, seed: 7 })
 for (const node of nodes) {
-  world.add(configOf(node), { devices: [{ name: 'eth0', addresses: [{ address: node.address, length: 24 }] }], aliens: aliens(recording.state[node.name].route_text) })
+  world.add(configOf(node), {
+    devices: [{ name: 'eth0', addresses: [{ address: node.address, length: 24 }] }],
+    aliens: aliens(recording.state[node.name].route_text),
+  })
 }
 world.settle()
 
@@ -67,6 +75,11 @@ describe.each(nodes)('$name of the recording', ({ name }) => {
 
   it('ip route, what is BIRD’s', () => {
     const own = recording.state[name].route_text.split('\n').filter((line) => line.includes('proto bird'))
-    expect(printRoutes(bird.kernelRoutes()).split('\n').filter((line) => line !== '').sort()).toEqual(own.sort())
+    expect(
+      printRoutes(bird.kernelRoutes())
+        .split('\n')
+        .filter((line) => line !== '')
+        .sort(),
+    ).toEqual(own.sort())
   })
 })
