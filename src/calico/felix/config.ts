@@ -60,6 +60,8 @@ export interface FelixConfig {
   readonly programClusterRoutes: boolean
   readonly externalHosts: readonly string[]
   readonly workloadRouteMetric: number
+  /** Settings that Felix acts on and netsim does not: what is rendered is as if they were not said. */
+  readonly unmodelled: readonly string[]
 }
 
 const CLUSTER_PORTS: readonly FailsafePort[] = [179, 2379, 2380, 5473, 6443, 6666, 6667].map((port) => ({ protocol: 'tcp', port }))
@@ -116,7 +118,17 @@ export function resolveFelixConfig(settings: FelixSettings, surroundings: FelixS
     programClusterRoutes: (settings.programClusterRoutes ?? release.programClusterRoutes) === 'Enabled',
     externalHosts: (settings.externalNodesList ?? []).map(({ text }) => text),
     workloadRouteMetric: settings.ipv4NormalRoutePriority ?? release.workloadRouteMetric,
+    unmodelled: unmodelledSettings(settings),
   }
+}
+
+function unmodelledSettings(settings: FelixSettings): readonly string[] {
+  return [
+    ...(settings.bpfEnabled === true ? ['bpfEnabled'] : []),
+    ...(settings.nftablesMode === 'Enabled' ? ['nftablesMode'] : []),
+    ...(settings.istioAmbientMode === 'Enabled' ? ['istioAmbientMode'] : []),
+    ...(settings.ipv6Support === true ? ['ipv6Support'] : []),
+  ]
 }
 
 function tunnels(settings: FelixSettings, surroundings: FelixSurroundings, hostMtu: number): Pick<FelixConfig, 'ipip' | 'vxlan' | 'wireguard'> {

@@ -125,7 +125,7 @@ export interface FelixView {
 export interface FelixPart {
   readonly edits: readonly ChainEdit[]
   readonly ipsets: readonly IpSet[]
-  /** What Felix would try, and iptables refuse. */
+  /** What Felix would try and iptables refuse, and settings that netsim does not follow. */
   readonly problems: readonly Problem[]
 }
 
@@ -153,17 +153,18 @@ export function renderFelix(view: FelixView): FelixPart {
 }
 
 /** Felix writes its deny action into raw too, for packets with a wrong source; the kernel has REJECT in filter only, and the table stays unwritten. */
-function settingProblems({ deny }: FelixConfig): readonly Problem[] {
-  if (deny !== act.reject) return []
+function settingProblems({ deny, unmodelled }: FelixConfig): readonly Problem[] {
+  const warning = (what: string, fix: string): Problem => ({ severity: 'warning', file: '', line: 0, object: 'FelixConfiguration', what, fix })
   return [
-    {
-      severity: 'warning',
-      file: '',
-      line: 0,
-      object: 'FelixConfiguration',
-      what: 'iptablesFilterDenyAction Reject: Felix writes REJECT into the tables raw and mangle as well, where the kernel refuses it',
-      fix: 'Use Drop; netsim shows the rules as Felix means them.',
-    },
+    ...unmodelled.map((setting) => warning(`${setting} is not modelled`, 'What netsim shows is the iptables dataplane of IPv4.')),
+    ...(deny === act.reject
+      ? [
+          warning(
+            'iptablesFilterDenyAction Reject: Felix writes REJECT into the tables raw and mangle as well, where the kernel refuses it',
+            'Use Drop; netsim shows the rules as Felix means them.',
+          ),
+        ]
+      : []),
   ]
 }
 

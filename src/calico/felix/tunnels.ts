@@ -30,7 +30,6 @@ export interface TunnelView {
   readonly cluster: RouteInputs
   /** The card that has the node's address. */
   readonly parentDevice: string
-  readonly parentMtu: number
 }
 
 export interface TunnelPart {

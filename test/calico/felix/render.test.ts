@@ -83,7 +83,14 @@ describe('chains', () => {
   })
 })
 
-describe('settings that a kernel refuses', () => {
+describe('settings that a kernel refuses, or netsim does not follow', () => {
+  it('are named', () => {
+    expect(exampleNode({ bpfEnabled: true, nftablesMode: 'Enabled' }).problems.map(({ what }) => what)).toEqual([
+      'bpfEnabled is not modelled',
+      'nftablesMode is not modelled',
+    ])
+  })
+
   it('REJECT outside of filter', () => {
     expect(PART.problems).toEqual([])
     expect(exampleNode({ iptablesFilterDenyAction: 'Reject' }).problems).toMatchObject([{ severity: 'warning', what: expect.stringContaining('raw') }])

@@ -55,7 +55,7 @@ function tunnels(mode: Partial<IPPool>, settings: FelixSettings = {}): TunnelPar
     ipipTunnelAddress: ip('10.0.0.1'),
     vxlanTunnelAddress: ip('10.0.0.1'),
   })
-  return renderTunnels({ node: 'n1', config, cluster: inputs(pools), parentDevice: 'eth0', parentMtu: 1500 })
+  return renderTunnels({ node: 'n1', config, cluster: inputs(pools), parentDevice: 'eth0' })
 }
 
 const routes = (part: TunnelPart): string[] => part.routes.map((route) => printRoute(route, { showTable: true }).trim())
@@ -95,7 +95,7 @@ describe('VXLAN', () => {
     const cluster = inputs([pool('10.0.0.0/16', { vxlanMode: 'Always' })])
     const config = felixConfig({}, { poolsUse: { ipip: false, vxlan: true } })
     const nodes = cluster.nodes.map((node) => (node.name === 'n2' ? { ...node, vxlanTunnelMac: '66:00:00:00:00:02' } : node))
-    const part = renderTunnels({ node: 'n1', config, cluster: { ...cluster, nodes }, parentDevice: 'eth0', parentMtu: 1500 })
+    const part = renderTunnels({ node: 'n1', config, cluster: { ...cluster, nodes }, parentDevice: 'eth0' })
     expect(part.fdb.map(({ mac }) => formatMac(mac))[0]).toBe('66:00:00:00:00:02')
   })
 })

@@ -7,15 +7,11 @@ import { ip } from '../../../src/base/ip.js'
 import { renderFelix } from '../../../src/calico/felix/felix.js'
 import { applyChainEdits } from '../../../src/dataplane/chain-edit.js'
 import type { Dataplane } from '../../../src/dataplane/dataplane.js'
-import { DISPOSITIONS } from '../../../src/net/disposition.js'
-import { END_STRIDE } from '../../../src/net/trace.js'
-import { compileWorld } from '../../../src/net/compile.js'
-import { ipLocalOut } from '../../../src/net/ip-output.js'
-import { NETNS_NODE } from '../../../src/net/netns.js'
-import { dataplaneOf, packetOf } from '../../net/kit.js'
+import { dataplaneOf } from '../../net/kit.js'
 import { felixConfig } from './kit.js'
 import { pool } from './example.js'
 import { compiled, manifest, podEndpoint, type PodWords } from './manifest.js'
+import { LISTENING, send } from './send.js'
 
 const WORDS: readonly PodWords[] = [
   { name: 'fe', namespace: 'shop', address: '10.65.0.10', interfaceName: 'cali0fe', labels: { app: 'fe' } },
@@ -206,7 +202,6 @@ function node(): readonly Dataplane[] {
     remoteVteps: [],
     serviceCidrs: [],
   })
-  const listen = [{ proto: 'tcp', address: 0, port: 1, portEnd: 65535, handler: 'open' }, { proto: 'udp', address: 0, port: 1, portEnd: 65535, handler: 'open' }] as const // prettier-ignore
   const lines = WORDS.flatMap(({ name, address, interfaceName }) => [
     `link ${interfaceName} veth ${name}/eth0`,
     `route add ${address}/32 dev ${interfaceName} scope link`,
@@ -221,31 +216,14 @@ function node(): readonly Dataplane[] {
   const guests = WORDS.map(({ name, address, interfaceName }, i) =>
     dataplaneOf(name, i + 2, `link eth0 veth host/${interfaceName}\naddr ${address}/32 dev eth0\nroute add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1 dev eth0`),
   ) // prettier-ignore
-  return [{ ...host, iptables: applyChainEdits({ tables: [] }, part.edits), ipsets: part.ipsets }, ...guests].map((one) => ({ ...one, sockets: listen }))
+  return [{ ...host, iptables: applyChainEdits({ tables: [] }, part.edits), ipsets: part.ipsets }, ...guests].map((one) => ({ ...one, sockets: LISTENING }))
 }
 
-function send(dataplanes: readonly Dataplane[], [source, destination, what]: Row): string {
-  const world = compileWorld(dataplanes.map((dataplane) => ({ dataplane, role: NETNS_NODE })), [], 1) // prettier-ignore
-  world.warm = 1
-  world.trace.on = 1
-  const addressOf = (name: string): string => WORDS.find((pod) => pod.name === name)?.address ?? HOST
-  const [proto, port] = what.split(' ')
-  const words = { src: addressOf(source), dst: addressOf(destination), proto: proto as 'tcp' | 'udp' | 'icmp' }
-  const packet = world.packets.clone(packetOf(port === undefined ? words : { ...words, dport: Number(port) }))
-  packet.id = world.newPacketId()
-  packet.etherType = 0
-  world.live++
-  const from = world.netns.find(({ name }) => name === source)
-  if (from === undefined) throw new Error(source)
-  ipLocalOut(packet, from, null, 1)
-  world.drain()
-  world.sim.run(world.sim.nowNs + 5e9)
-  return world.trace.endCount === 0 ? 'nothing' : DISPOSITIONS[world.trace.ends[0 * END_STRIDE + 1]]
-}
+const addressOf = (name: string): string => WORDS.find((pod) => pod.name === name)?.address ?? HOST
 
 describe('packets through the chains', () => {
   const dataplanes = node()
-  it.each(TABLE)('%s → %s %s: %s', (...row) => {
-    expect(send(dataplanes, row)).toBe(row[3])
+  it.each(TABLE)('%s → %s %s: %s', (source, destination, what, expected) => {
+    expect(send(dataplanes, { from: source, src: addressOf(source), dst: addressOf(destination), what })).toBe(expected)
   })
 })
