@@ -29,7 +29,7 @@ import { ALL_INTERFACES, SET } from './names.js'
 import { policyChains, profileChains } from './policy-chains.js'
 import { PolicyResolver, type ResolvedTiers } from './policy-resolver.js'
 import { RuleScanner } from './rule-scanner.js'
-import { act, type FelixChain } from './rule.js'
+import { act, type FelixChain, type RuleCache } from './rule.js'
 import { staticFilterChains } from './static-filter.js'
 import {
   cidrBlockChain,
@@ -68,6 +68,7 @@ export interface FelixPolicies {
   readonly index: EndpointIndex
   readonly profiles: ReadonlyMap<string, FelixProfile>
   readonly profileLabels: ReadonlyMap<string, Labels>
+  readonly ruleCache: RuleCache
 }
 
 /** A policy with a selector that cannot be read is left out, as Felix leaves it out; the reader of the resources has reported it. */
@@ -90,6 +91,7 @@ export function compilePolicies(inputs: PolicyInputs): FelixPolicies {
     index: new EndpointIndex({ ...inputs, profileLabels }),
     profiles: new Map([...backendProfiles.values()].flatMap((profile) => scanner.profile(profile) ?? []).map((profile) => [profile.name, profile])),
     profileLabels,
+    ruleCache: new Map(),
   }
 }
 
@@ -149,7 +151,11 @@ export function renderFelix(view: FelixView): FelixPart {
     nat: natChains(view, workloads),
     filter: filterChains(view, { workloads, hosts, active }),
   }
-  return { edits: tableEdits(chains, config), ipsets: [...staticSets(view), ...policySets(view, active)], problems: settingProblems(config) }
+  return {
+    edits: tableEdits(chains, config, view.policies.ruleCache),
+    ipsets: [...staticSets(view), ...policySets(view, active)],
+    problems: settingProblems(config),
+  }
 }
 
 /** Felix writes its deny action into raw too, for packets with a wrong source; the kernel has REJECT in filter only, and the table stays unwritten. */

@@ -146,13 +146,15 @@ export interface Placement {
 
 const BY_FELIX: Provenance = { by: 'felix' }
 
+/** Rules by the text of their chain: the nodes of a cluster have most of their chains in common. Only ever a shorter way to the same answer. */
+export type RuleCache = Map<string, readonly Rule[]>
+
 /** The chain as the dataplane holds it. IPv4 only. */
-export function chainEdit(chain: FelixChain, placement: Placement): ChainEdit {
-  const lines = chainLines(chain, placement.chain)
-  const rules = chain.rules.map((rule, i): Rule => {
-    const [read] = readLine(lines[i], placement)
-    return { ...read, provenance: rule.provenance ?? chain.provenance ?? BY_FELIX }
-  })
+export function chainEdit(chain: FelixChain, placement: Placement, cache: RuleCache): ChainEdit {
+  const key = [placement.table, placement.chain, ...chain.rules.map((rule) => ruleText(chain.name, rule, 'HASH'))].join('\n')
+  const read = cache.get(key) ?? chainLines(chain, placement.chain).flatMap((line) => readLine(line, placement))
+  cache.set(key, read)
+  const rules = read.map((rule, i): Rule => ({ ...rule, provenance: chain.rules[i].provenance ?? chain.provenance ?? BY_FELIX }))
   return { table: placement.table, chain: placement.chain, action: placement.action, rules }
 }
 

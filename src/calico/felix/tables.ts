@@ -5,7 +5,7 @@
 import type { ChainEdit, TableName } from '../../dataplane/iptables.js'
 import type { FelixConfig } from './config.js'
 import { CHAIN } from './names.js'
-import { act, chainEdit, type FelixChain } from './rule.js'
+import { act, chainEdit, type FelixChain, type RuleCache } from './rule.js'
 import { forwardAppends } from './static-filter.js'
 import { compareText } from './static-tables.js'
 
@@ -48,27 +48,27 @@ function hooksOf(table: FelixTable, { release }: FelixConfig): readonly Hook[] {
 const TABLES: readonly FelixTable[] = ['raw', 'mangle', 'nat', 'filter']
 
 /** Felix's part of the dataplane's tables, in an order in which it can be applied. */
-export function tableEdits(chains: Readonly<Record<FelixTable, readonly FelixChain[]>>, config: FelixConfig): readonly ChainEdit[] {
+export function tableEdits(chains: Readonly<Record<FelixTable, readonly FelixChain[]>>, config: FelixConfig, cache: RuleCache): readonly ChainEdit[] {
   return TABLES.flatMap((table) => {
     const hooks = hooksOf(table, config)
     const own = reachable(chains[table], hooks.map(({ target }) => target)) // prettier-ignore
     return [
-      ...own.map((chain) => chainEdit(chain, { table, chain: chain.name, action: 'create' })),
-      ...hooks.map((hook) => hookEdit(table, hook, config)),
-      ...(table === 'filter' ? [appended(table, 'FORWARD', forwardAppends(config))] : []),
+      ...own.map((chain) => chainEdit(chain, { table, chain: chain.name, action: 'create' }, cache)),
+      ...hooks.map((hook) => hookEdit(table, hook, { config, cache })),
+      ...(table === 'filter' ? [appended(table, { name: 'FORWARD', rules: forwardAppends(config) }, cache)] : []),
     ]
   })
 }
 
-function hookEdit(table: TableName, { kernelChain, target, append = false }: Hook, { insertMode }: FelixConfig): ChainEdit {
-  const rules = [{ action: act.jump(target) }]
-  if (append) return appended(table, kernelChain, rules)
-  return chainEdit({ name: kernelChain, rules }, { table, chain: kernelChain, action: insertMode })
+function hookEdit(table: TableName, hook: Hook, { config, cache }: { readonly config: FelixConfig; readonly cache: RuleCache }): ChainEdit {
+  const { kernelChain, target, append = false } = hook
+  const chain = { name: kernelChain, rules: [{ action: act.jump(target) }] }
+  return append ? appended(table, chain, cache) : chainEdit(chain, { table, chain: kernelChain, action: config.insertMode }, cache)
 }
 
 /** Rules that Felix always appends are hashed under a name of their own. */
-function appended(table: TableName, kernelChain: string, rules: FelixChain['rules']): ChainEdit {
-  return chainEdit({ name: `${kernelChain}*appends*`, rules }, { table, chain: kernelChain, action: 'append' })
+function appended(table: TableName, { name, rules }: FelixChain, cache: RuleCache): ChainEdit {
+  return chainEdit({ name: `${name}*appends*`, rules }, { table, chain: name, action: 'append' }, cache)
 }
 
 /** Sorted, as iptables-save lists user chains. A chain that is jumped to and that nobody rendered would be a fault of netsim's: iptables refuses it. */

@@ -83,6 +83,15 @@ describe('chains', () => {
   })
 })
 
+describe('a second node of the same cluster', () => {
+  it('is the same with and without what the first one left in the cache', () => {
+    const view = exampleView()
+    renderFelix(view)
+    const other = { ...view, workloadEndpoints: view.workloadEndpoints.slice(1) }
+    expect(renderFelix(other)).toEqual(renderFelix({ ...exampleView(), workloadEndpoints: view.workloadEndpoints.slice(1) }))
+  })
+})
+
 describe('settings that a kernel refuses, or netsim does not follow', () => {
   it('are named', () => {
     expect(exampleNode({ bpfEnabled: true, nftablesMode: 'Enabled' }).problems.map(({ what }) => what)).toEqual([

@@ -213,9 +213,10 @@ function node(): readonly Dataplane[] {
     1,
     [...lines, 'link d0 dummy', `addr ${HOST}/24 dev d0`, 'route add default via 192.168.10.254 dev d0', 'sysctl net.ipv4.ip_forward=1'].join('\n'),
   )
+  const routes = 'route add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1 dev eth0'
   const guests = WORDS.map(({ name, address, interfaceName }, i) =>
-    dataplaneOf(name, i + 2, `link eth0 veth host/${interfaceName}\naddr ${address}/32 dev eth0\nroute add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1 dev eth0`),
-  ) // prettier-ignore
+    dataplaneOf(name, i + 2, `link eth0 veth host/${interfaceName}\naddr ${address}/32 dev eth0\n${routes}`),
+  )
   return [{ ...host, iptables: applyChainEdits({ tables: [] }, part.edits), ipsets: part.ipsets }, ...guests].map((one) => ({ ...one, sockets: LISTENING }))
 }
 
