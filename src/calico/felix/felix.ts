@@ -303,7 +303,8 @@ function staticSets({ config, pools, interfaces, hostAddresses, remoteVteps }: F
   const external = externalHosts.filter((text) => !text.includes(':')).flatMap(setElements)
   const isPublic = ({ allowedUses }: IPPool): boolean => allowedUses.length === 1 && allowedUses[0] === 'LoadBalancer'
   const netSet = (id: string, members: readonly string[]): IpSet => felixIpset(id, 'hash:net', members, maxIpsetSize)
-  const poolSet = (id: string, members: readonly IPPool[]): IpSet => netSet(id, members.flatMap((pool) => setElements(formatCidr(pool.cidr)))) // prettier-ignore
+  const prefixes = (members: readonly IPPool[]): string[] => members.flatMap((pool) => setElements(formatCidr(pool.cidr)))
+  const poolSet = (id: string, members: readonly IPPool[]): IpSet => netSet(id, prefixes(members))
   const addresses = interfaces.flatMap((device) => device.addresses.map(formatIp))
   return [
     poolSet(release.allPoolsSetId, release.allPoolsSetId === 'network-ip-pools' ? pools.filter((pool) => !isPublic(pool)) : pools),

@@ -62,7 +62,8 @@ const POLICIES = [
   ),
   gnp(
     'platform.scrape',
-    `{tier: platform, order: 10, selector: has(metrics), ingress: [{action: Allow, protocol: TCP, source: {selector: "app == 'mon'"}, destination: {ports: [9100]}}]}`,
+    '{tier: platform, order: 10, selector: has(metrics), ' +
+      `ingress: [{action: Allow, protocol: TCP, source: {selector: "app == 'mon'"}, destination: {ports: [9100]}}]}`,
   ),
   gnp('platform.ping', `{tier: platform, order: 20, ${EVERY_POD}, ingress: [{action: Allow, protocol: ICMP, icmp: {type: 8}}]}`),
   gnp('platform.no-elastic', `{tier: platform, order: 30, selector: has(metrics), ingress: [{action: Deny, protocol: TCP, destination: {ports: [9200]}}]}`),
