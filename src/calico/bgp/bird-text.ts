@@ -17,7 +17,7 @@ export function birdText(config: BirdConfig, dialect: BirdDialect): string {
     ...staticProtocol(config, dialect),
     ...aggregationFunction(config.exports, dialect),
     ...exportFunctions(config.exports, dialect),
-    ...kernelFilter(config),
+    ...kernelFilter(config, dialect),
     `router id ${formatIp(config.routerId)};`,
     ...(dialect === 'calico' ? listenStatement(config) : []),
     ...kernelProtocol(dialect),
@@ -111,7 +111,7 @@ function exportFunctions(policy: ExportPolicy | undefined, dialect: BirdDialect)
   ]
 }
 
-function kernelFilter({ kernel }: BirdConfig): string[] {
+function kernelFilter({ kernel }: BirdConfig, dialect: BirdDialect): string[] {
   const { normalPriority } = kernel
   return [
     'filter calico_kernel_programming {',
@@ -129,7 +129,7 @@ function kernelFilter({ kernel }: BirdConfig): string[] {
           '      }',
           '  }',
         ]),
-    ...kernel.pools.map(poolInKernel),
+    ...kernel.pools.map((pool) => (dialect === 'calico' ? poolInKernel(pool) : secondPoolInKernel(pool))),
     '  accept;',
     '}',
   ]
@@ -144,6 +144,13 @@ function poolInKernel(pool: PoolInKernel): string {
       ? 'krt_tunnel="tunl0";'
       : `if (defined(bgp_next_hop)&&(bgp_next_hop ~ ${formatCidr(pool.unless)})) then krt_tunnel=""; else krt_tunnel="tunl0";`
   return `${head} ${tunnel} accept; }`
+}
+
+/** BIRD 2 knows no krt_tunnel: device and gateway of the route are set, for routes of BGP alone. */
+function secondPoolInKernel(pool: PoolInKernel): string {
+  if (pool.action !== 'tunnel') return poolInKernel(pool)
+  const near = pool.unless === undefined ? '' : ` && bgp_next_hop !~ ${formatCidr(pool.unless)}`
+  return `  if (${within(pool.cidr)}) then { if (source = RTS_BGP${near}) then { ifname = "tunl0"; onlink = true; gw = bgp_next_hop; } accept; }`
 }
 
 function listenStatement({ listen }: BirdConfig): string[] {

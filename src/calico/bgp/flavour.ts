@@ -2,7 +2,7 @@
 export interface BirdFlavour {
   readonly name: 'calico' | 'bird1' | 'bird2'
   readonly version: string
-  /** krt_tunnel: routes over tunl0. */
+  /** Routes over tunl0: by krt_tunnel of the fork, by device and gateway of a filter in BIRD 2. */
   readonly tunnels: boolean
   /** Metric of every route in the kernel; undefined: the filter's. */
   readonly kernelMetric?: number
@@ -37,7 +37,7 @@ export const BIRD_1: BirdFlavour = {
 export const BIRD_2: BirdFlavour = {
   name: 'bird2',
   version: '2.0.12',
-  tunnels: false,
+  tunnels: true,
   kernelMetric: 32,
   deviceRoutes: true,
   wholeSeconds: false,

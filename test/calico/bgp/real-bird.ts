@@ -73,6 +73,17 @@ export class BirdLab {
     ip(`-n ${this.namespace('wire')} link set p${i} master br0 up`)
   }
 
+  /** A device of that name in every node, whatever its kind: BIRD asks for no more. */
+  addTunnels(addressOf: (config: BirdConfig) => string): void {
+    for (const config of this.configs) {
+      const own = this.namespace(config.name)
+      ip(`-n ${own} link add tunl0 type veth peer name tunl0-peer`)
+      ip(`-n ${own} addr add ${addressOf(config)}/32 dev tunl0`)
+      ip(`-n ${own} link set tunl0-peer up`)
+      ip(`-n ${own} link set tunl0 up`)
+    }
+  }
+
   /** Starts every daemon, within milliseconds of one another; with a capture of all BGP on the bridge's ports. */
   start(): void {
     this.run('wire', ['tcpdump', '-i', 'br0', '-U', '-w', join(this.folder, 'bgp.pcap'), 'tcp', 'port', '179'])
