@@ -1,4 +1,7 @@
-/** What a BIRD daemon finds in its kernel: devices with addresses, and the main table's routes of others (sysdep/linux/netlink.c nl_parse_route, krt.c krt_got_route). */
+/**
+ * What a BIRD daemon finds in its kernel: devices with addresses, and the main table's routes of others (sysdep/linux/netlink.c
+ * nl_parse_route, sysdep/unix/krt.c krt_got_route).
+ */
 import type { Dataplane, RouteSpec } from '../../dataplane/dataplane.js'
 import type { AlienRoute, BirdHost } from './bird.js'
 import type { Destination } from './route.js'
