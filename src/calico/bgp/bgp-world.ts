@@ -1,0 +1,119 @@
+/** The BIRDs of a network on one clock: started together, run until nothing changes any more, or event by event. */
+import { Simulation } from '../../sim/simulation.js'
+import { Bird, type BirdHost, type BirdOptions } from './bird.js'
+import type { BirdConfig } from './config.js'
+import type { BirdFlavour } from './flavour.js'
+import type { BgpMessage } from './message.js'
+import { TcpNetwork, type PathFinder } from './tcp.js'
+import { Timers } from './timers.js'
+
+const SECOND = 1e9
+/** Longer than a dial with its wait for an answer, so that a session that can come up has done so. */
+const QUIET_NS = 20 * SECOND
+const LIMIT_NS = 900 * SECOND
+
+export interface BgpWorldOptions {
+  readonly flavour: BirdFlavour
+  readonly seed: number
+  /** Which segments get through; where absent all do, in 50 µs. */
+  readonly path?: PathFinder
+  /** Started with -R, as calico-node does. */
+  readonly recover?: boolean
+  /** A daemon starts this much later, ns. */
+  readonly startDelayNs?: (config: BirdConfig) => number
+}
+
+/** Messages sent so far, by kind, and their bytes (BGP's own). */
+export interface MessageCounts {
+  open: number
+  keepalive: number
+  notification: number
+  refresh: number
+  /** UPDATEs that announce, the prefixes in them, those that withdraw, and End-of-RIB. */
+  updates: number
+  prefixes: number
+  withdrawals: number
+  endOfRib: number
+  bytes: number
+}
+
+const DEFAULT_PATH: PathFinder = () => ({ kind: 'open', delayNs: 50_000 })
+
+export class BgpWorld {
+  readonly simulation = new Simulation()
+  readonly tcp: TcpNetwork
+  readonly birds = new Map<string, Bird>()
+  readonly counts: MessageCounts = { open: 0, keepalive: 0, notification: 0, refresh: 0, updates: 0, prefixes: 0, withdrawals: 0, endOfRib: 0, bytes: 0 }
+  /** Virtual time of the last change of any kernel's routes, ns. */
+  lastKernelChangeNs = 0
+  private readonly timers: Timers
+  private readonly options: BgpWorldOptions
+  private lastChangeNs = 0
+
+  constructor(options: BgpWorldOptions) {
+    this.options = options
+    this.timers = new Timers(this.simulation)
+    this.tcp = new TcpNetwork(this.timers, options.path ?? DEFAULT_PATH)
+  }
+
+  /** Starts a daemon, now or after its delay; one of that name that runs already is replaced. */
+  add(config: BirdConfig, host: BirdHost, options: Partial<Pick<BirdOptions, 'recover'>> = {}): Bird {
+    const { flavour, seed } = this.options
+    const bird = new Bird(config, host, this.tcp, {
+      flavour,
+      seed,
+      recover: options.recover ?? this.options.recover ?? false,
+      onMessage: (_bird, _session, message, bytes) => this.count(message, bytes),
+      onKernel: () => {
+        this.lastKernelChangeNs = this.lastChangeNs = this.simulation.nowNs
+      },
+    })
+    this.birds.set(config.name, bird)
+    const delayNs = this.options.startDelayNs?.(config) ?? 0
+    if (delayNs === 0) bird.start()
+    else this.timers.after(delayNs, () => bird.start())
+    return bird
+  }
+
+  private count(message: BgpMessage, bytes: Uint8Array): void {
+    const { counts } = this
+    counts.bytes += bytes.length
+    if (message.type !== 'update') {
+      counts[message.type]++
+      // opened, refused and closed sessions are changes; keepalives go on for ever
+      if (message.type !== 'keepalive') this.lastChangeNs = this.simulation.nowNs
+      return
+    }
+    this.lastChangeNs = this.simulation.nowNs
+    if (message.reachable.length > 0) counts.updates++
+    else if (message.withdrawn.length > 0) counts.withdrawals++
+    else counts.endOfRib++
+    counts.prefixes += message.reachable.length
+  }
+
+  /** Runs until nothing but keepalives has been sent for 20 s. @returns false when it never came to rest within 15 minutes */
+  settle(): boolean {
+    this.lastChangeNs = this.simulation.nowNs
+    const end = this.simulation.nowNs + LIMIT_NS
+    while (this.simulation.nowNs < end) {
+      const until = this.lastChangeNs + QUIET_NS
+      this.simulation.run(until)
+      if (this.lastChangeNs + QUIET_NS <= until) {
+        this.simulation.nowNs = until
+        return true
+      }
+    }
+    return false
+  }
+
+  run(seconds: number): void {
+    const until = this.simulation.nowNs + Math.round(seconds * SECOND)
+    this.simulation.run(until)
+    this.simulation.nowNs = until
+  }
+
+  /** At a time of the run. */
+  at(seconds: number, action: () => void): void {
+    this.timers.after(Math.round(seconds * SECOND) - this.simulation.nowNs, action)
+  }
+}

@@ -1,0 +1,436 @@
+/**
+ * One BIRD daemon in virtual time: direct, static, kernel and BGP protocols over one table, feeding of sessions, reflection, the kernel, and its own graceful
+ * recovery (-R). After nest/{proto,rt-table}.c and proto/bgp/attrs.c of projectcalico/bird feature-ipinip.
+ */
+import { contains, type Cidr } from '../../base/cidr.js'
+import { compareIp, type Ip } from '../../base/ip.js'
+import { hashText, Prng } from '../../base/prng.js'
+import type { RouteSpec } from '../../dataplane/dataplane.js'
+import type { PathAttributes } from './attributes.js'
+import { TIMERS, type BirdConfig, type PeerConfig } from './config.js'
+import { exportAttributes, importRoute } from './exchange.js'
+import type { BirdFlavour } from './flavour.js'
+import { KernelSync } from './kernel-sync.js'
+import type { BgpMessage, PathPrefix, UpdateMessage } from './message.js'
+import { PREFERENCE, prefixKey, type BirdRoute, type Destination, type KernelFacts } from './route.js'
+import { RouteTable, type Change } from './route-table.js'
+import { BgpSession } from './session.js'
+import type { SessionHost } from './session-host.js'
+import type { TcpNetwork, TcpSocket } from './tcp.js'
+import type { Timer, Timers } from './timers.js'
+
+const SECOND = 1e9
+/** A write waits for the kernel's first answer that long after the start. */
+const START_DELAY_NS = 10_000_000
+const REFEED_DELAY_NS = 200_000
+
+/** A device of the host with its addresses, as `direct` sees it. */
+export interface HostDevice {
+  readonly name: string
+  readonly addresses: readonly { readonly address: Ip; readonly length: number }[]
+}
+
+/** A route that somebody else put into the main table. */
+export interface AlienRoute {
+  readonly prefix: Cidr
+  readonly destination: Destination
+  readonly facts: KernelFacts
+}
+
+export interface BirdHost {
+  readonly devices: readonly HostDevice[]
+  readonly aliens: readonly AlienRoute[]
+}
+
+export interface BirdOptions {
+  readonly flavour: BirdFlavour
+  readonly seed: number
+  /** -R: wait for the peers' End-of-RIB before saying anything. */
+  readonly recover?: boolean
+  /** Told of each message that leaves. */
+  readonly onMessage?: (bird: Bird, session: BgpSession, message: BgpMessage, bytes: Uint8Array) => void
+  /** Told of each change of the kernel's routes. */
+  readonly onKernel?: (bird: Bird) => void
+}
+
+export class Bird implements SessionHost {
+  readonly sessions: BgpSession[]
+  readonly table: RouteTable
+  readonly kernel: KernelSync
+  readonly address: Ip
+  config: BirdConfig
+  aliens: AlienRoute[]
+  startedNs = 0
+  private recovery: Set<BgpSession> | undefined
+  private readonly prng: Prng
+  private nextId = 1
+  private unlisten: (() => void) | undefined
+  private scanTimer: Timer | undefined
+  private running = false
+
+  readonly timers: Timers
+  readonly tcp: TcpNetwork
+  readonly host: BirdHost
+  readonly options: BirdOptions
+
+  constructor(config: BirdConfig, host: BirdHost, tcp: TcpNetwork, options: BirdOptions) {
+    this.config = config
+    this.host = host
+    this.tcp = tcp
+    this.timers = tcp.timers
+    this.options = options
+    this.aliens = [...host.aliens]
+    this.address = config.listen.address ?? config.routerId
+    const { flavour } = options
+    this.prng = new Prng(flavour.wholeSeconds ? options.seed : options.seed ^ hashText(config.name))
+    const own = new Set(host.devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
+    this.table = new RouteTable((address) => own.has(address))
+    this.kernel = new KernelSync({ policy: config.kernel, flavour, hasDevice: (name) => host.devices.some((device) => device.name === name) })
+    this.sessions = config.peers.map((peer) => new BgpSession(peer, this))
+  }
+
+  get routerId(): Ip {
+    return this.config.routerId
+  }
+
+  start(): void {
+    this.running = true
+    this.startedNs = this.timers.nowNs
+    if (this.options.recover === true) this.beginRecovery()
+    for (const device of this.host.devices) this.addDirect(device)
+    this.config.statics.forEach((route) => this.addStatic(route.prefix, route.via))
+    for (const alien of this.aliens) this.learn(alien)
+    const { config } = this
+    this.unlisten = this.tcp.listen({
+      address: config.listen.address,
+      port: config.listen.port,
+      addresses: this.host.devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+      passwordOf: (remote) => this.peerAt(remote)?.password,
+      ttlSecurityOf: (remote) => this.peerAt(remote)?.ttlSecurity,
+      accept: (socket) => this.incoming(socket),
+    })
+    for (const session of this.sessions) session.start()
+    this.scanTimer = this.timers.after(START_DELAY_NS, () => this.scan())
+  }
+
+  private peerAt(remote: Ip): PeerConfig | undefined {
+    return this.config.peers.find(({ neighbour }) => neighbour === remote)
+  }
+
+  private incoming(socket: TcpSocket): ReturnType<BgpSession['accept']> {
+    return this.sessions.find(({ config }) => config.neighbour === socket.options.remote)?.accept(socket)
+  }
+
+  /** SIGTERM: every peer is told, the kernel's routes stay. */
+  shutdown(): void {
+    for (const session of this.sessions) session.disable(2)
+    this.halt()
+  }
+
+  /** SIGKILL (its kernel closes the sockets), or the whole host falls silent. */
+  kill({ tell }: { readonly tell: boolean }): void {
+    for (const session of this.sessions) session.kill({ tell })
+    this.halt()
+  }
+
+  private halt(): void {
+    this.running = false
+    this.scanTimer?.cancel()
+    this.unlisten?.()
+  }
+
+  jitter(seconds: number): number {
+    if (!this.options.flavour.wholeSeconds) return Math.round(seconds * SECOND * (0.75 + this.prng.below(250_001) / 1_000_000))
+    const spread = Math.floor(seconds / 4)
+    return (seconds - spread + this.prng.below(spread + 1)) * SECOND
+  }
+
+  // ---- what the table learns
+
+  private addDirect(device: HostDevice): void {
+    const excluded = this.config.directExcept.some((pattern) =>
+      pattern.endsWith('*') ? device.name.startsWith(pattern.slice(0, -1)) : device.name === pattern,
+    )
+    if (excluded || device.name === 'lo') return
+    device.addresses.forEach(({ address, length }, i) => {
+      this.put({
+        prefix: { base: address & (length === 0 ? 0 : -1 << (32 - length)), length },
+        protocol: 'direct1',
+        kind: 'direct',
+        source: i,
+        destination: { kind: 'device', device: device.name },
+      })
+    })
+  }
+
+  addStatic(prefix: Cidr, via?: Ip): void {
+    const destination = via === undefined ? ({ kind: 'blackhole' } as const) : this.table.resolve(via).destination
+    this.put({ prefix, protocol: 'static1', kind: 'static', source: 0, destination })
+  }
+
+  removeStatic(prefix: Cidr): void {
+    this.apply(prefix, 'static1', 0, undefined)
+  }
+
+  /** The best of what others have for a prefix, by metric, is the one that BIRD learns. */
+  private learn({ prefix }: AlienRoute): void {
+    const [best] = this.aliens.filter((alien) => prefixKey(alien.prefix) === prefixKey(prefix)).sort((a, b) => a.facts.metric - b.facts.metric)
+    if (best === undefined) this.apply(prefix, 'kernel1', 0, undefined)
+    else this.put({ prefix, protocol: 'kernel1', kind: 'kernel', source: 0, destination: best.destination, kernel: best.facts })
+  }
+
+  /** netlink says that somebody else's route came. */
+  alienAdded(alien: AlienRoute): void {
+    this.aliens.push(alien)
+    this.learn(alien)
+  }
+
+  alienRemoved(prefix: Cidr): void {
+    const [gone] = this.aliens.filter((alien) => prefixKey(alien.prefix) === prefixKey(prefix))
+    this.aliens = this.aliens.filter((alien) => alien !== gone)
+    if (gone !== undefined) this.learn(gone)
+  }
+
+  private put(route: Omit<BirdRoute, 'id' | 'preference' | 'changedNs'> & { readonly preference?: number }): void {
+    const whole: BirdRoute = { ...route, id: this.nextId++, preference: route.preference ?? PREFERENCE[route.kind], changedNs: this.timers.nowNs }
+    this.apply(route.prefix, route.protocol, route.source, whole)
+  }
+
+  private apply(prefix: Cidr, protocol: string, source: number, after: BirdRoute | undefined): void {
+    const kept = after === undefined ? undefined : { ...after, id: this.sourceId(protocol, source, after.id) }
+    const change = this.table.update(prefix, protocol, source, kept)
+    if (change === undefined) return
+    this.announce(change)
+    if (kept?.bgp === undefined && change.before?.bgp === undefined) this.resettle(prefix)
+  }
+
+  /** A path keeps its identifier as long as its protocol and number are the same (nest/rt-attr.c rte_src global_id). */
+  private readonly sourceIds = new Map<string, number>()
+
+  private sourceId(protocol: string, source: number, fresh: number): number {
+    const key = `${protocol} ${source}`
+    const known = this.sourceIds.get(key)
+    if (known !== undefined) return known
+    this.sourceIds.set(key, fresh)
+    return fresh
+  }
+
+  private resettle(prefix: Cidr): void {
+    for (const { route, resolution } of this.table.unsettledBy(prefix)) {
+      if (route.bgp === undefined) continue
+      const settled: BirdRoute = { ...route, destination: resolution.destination, bgp: { ...route.bgp, igpMetric: resolution.igpMetric } }
+      this.apply(route.prefix, route.protocol, route.source, settled)
+    }
+  }
+
+  // ---- what it tells
+
+  private announce(change: Change): void {
+    for (const session of this.sessions) {
+      if (session.phase === 'up' && !session.exportWaits) this.tell(session, change)
+    }
+    this.program(change.net.prefix, change)
+  }
+
+  private tell(session: BgpSession, { net, before, after, bestBefore }: Change): void {
+    if (session.rules.addPathSend) this.tellOne(session, before, after)
+    else if (net.routes.at(0) !== bestBefore) this.tellOne(session, bestBefore, net.routes.at(0))
+  }
+
+  private tellOne(session: BgpSession, before: BirdRoute | undefined, after: BirdRoute | undefined): void {
+    const attributes = after === undefined ? undefined : exportAttributes(this, session, after)
+    const route = after ?? before
+    if (route === undefined) return
+    const path = { prefix: route.prefix, pathId: session.rules.addPathSend ? route.id : 0 }
+    if (attributes !== undefined) this.say(session, path, attributes)
+    else if (before !== undefined && exportAttributes(this, session, before) !== undefined) session.announcements.withdraw(path)
+    else return
+    session.kick()
+  }
+
+  /** A peer is never sent to itself: BIRD 1 keeps such a route back, BIRD 2 withdraws it. */
+  private say(session: BgpSession, path: PathPrefix, attributes: PathAttributes): void {
+    const { flavour } = this.options
+    if (attributes.nextHop === session.config.neighbour) {
+      if (flavour.withdrawsPeersOwn) session.announcements.withdraw(path)
+      return
+    }
+    const sorted = flavour.sortsClusterList && attributes.clusterList !== undefined
+    session.announcements.announce(path, sorted ? { ...attributes, clusterList: attributes.clusterList.toSorted(compareIp) } : attributes)
+  }
+
+  private program(prefix: Cidr, change?: Change): void {
+    if (!this.running || this.recovery !== undefined) return
+    const net = this.table.net(prefix) ?? { prefix, routes: [] }
+    if (change !== undefined && net.routes.length === 0 && !this.kernel.installed.has(prefixKey(prefix))) return
+    const metrics = this.aliens.filter((alien) => prefixKey(alien.prefix) === prefixKey(prefix)).map(({ facts }) => facts.metric)
+    if (this.kernel.sync(net, metrics)) this.options.onKernel?.(this)
+    if (this.kernel.hasRefused && this.scanTimer === undefined) this.scanTimer = this.timers.after(this.toNextScan(), () => this.scan())
+  }
+
+  private toNextScan(): number {
+    const period = TIMERS.kernelScan * SECOND
+    return period - ((this.timers.nowNs - this.startedNs) % period)
+  }
+
+  /** Every two seconds; only what the kernel refused can change then. */
+  private scan(): void {
+    this.scanTimer = undefined
+    for (const net of this.table.all()) this.program(net.prefix)
+  }
+
+  /** After a change of filters: marked by BoRR at once, the table follows when what the change itself brought has been written. */
+  private refeed(session: BgpSession): void {
+    session.feedBegins({ initial: false })
+    this.timers.after(REFEED_DELAY_NS, () => {
+      if (session.phase === 'up') this.feedTable(session, { initial: false })
+    })
+  }
+
+  /** All of the table to one session. */
+  private feed(session: BgpSession, { initial }: { readonly initial: boolean }): void {
+    session.feedBegins({ initial })
+    this.feedTable(session, { initial })
+  }
+
+  private feedTable(session: BgpSession, { initial }: { readonly initial: boolean }): void {
+    for (const net of this.table.all()) {
+      for (const route of session.rules.addPathSend ? net.routes : net.routes.slice(0, 1)) {
+        const attributes = exportAttributes(this, session, route)
+        const path = { prefix: route.prefix, pathId: session.rules.addPathSend ? route.id : 0 }
+        if (attributes !== undefined) this.say(session, path, attributes)
+        // a refeed does not know what the old filter let out
+        else if (!initial) session.announcements.withdraw(path)
+      }
+    }
+    session.kick()
+    session.feedEnds()
+  }
+
+  /** New blocks, filters or peers of the same daemon: SIGHUP after confd wrote its files. */
+  reconfigure(config: BirdConfig): void {
+    const before = this.config
+    this.config = config
+    const changed = JSON.stringify({ ...before.exports, f: before.bgpFilters }) !== JSON.stringify({ ...config.exports, f: config.bgpFilters })
+    const gone = this.sessions.filter((session) => !config.peers.some((peer) => samePeer(peer, session.config)))
+    for (const session of gone) {
+      session.disable(config.peers.some(({ name }) => name === session.config.name) ? 6 : 3)
+      this.sessions.splice(this.sessions.indexOf(session), 1)
+    }
+    for (const route of before.statics)
+      if (!config.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.removeStatic(route.prefix)
+    for (const route of config.statics)
+      if (!before.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.addStatic(route.prefix, route.via)
+    for (const peer of config.peers) {
+      if (this.sessions.some((session) => samePeer(peer, session.config))) continue
+      const session = new BgpSession(peer, this)
+      this.sessions.push(session)
+      session.start()
+    }
+    if (changed) for (const session of this.sessions) if (session.phase === 'up' && !session.exportWaits) this.refeed(session)
+  }
+
+  // ---- SessionHost
+
+  isNeighbour(address: Ip): boolean {
+    return this.deviceTo(address) !== undefined
+  }
+
+  /** The device behind which a neighbour's network lies. */
+  deviceTo(address: Ip): string | undefined {
+    return this.host.devices.find(({ addresses }) => addresses.some((own) => contains({ base: own.address, length: own.length }, address)))?.name
+  }
+
+  established(session: BgpSession): void {
+    if (!session.exportWaits) this.feed(session, { initial: true })
+  }
+
+  update(session: BgpSession, message: UpdateMessage): void {
+    for (const { prefix, pathId } of message.withdrawn) this.apply(prefix, session.config.name, pathId, undefined)
+    for (const { prefix, pathId } of message.reachable) {
+      const route = message.attributes === undefined ? undefined : importRoute(this, session, { prefix, pathId }, message.attributes)
+      if (route === undefined) this.apply(prefix, session.config.name, pathId, undefined)
+      else this.apply(prefix, session.config.name, pathId, { ...route, id: this.nextId++ })
+    }
+  }
+
+  refreshRequested(session: BgpSession): void {
+    this.feed(session, { initial: false })
+  }
+
+  refreshMark(session: BgpSession, subtype: 'begin' | 'end'): void {
+    if (subtype === 'begin') this.markStale(session)
+    else this.dropStale(session)
+  }
+
+  peerRestarts(session: BgpSession): void {
+    this.markStale(session)
+  }
+
+  restartOver(session: BgpSession): void {
+    this.dropStale(session)
+  }
+
+  lost(session: BgpSession): void {
+    for (const route of this.routesOf(session)) this.apply(route.prefix, route.protocol, route.source, undefined)
+  }
+
+  sent(session: BgpSession, message: BgpMessage, bytes: Uint8Array): void {
+    this.options.onMessage?.(this, session, message, bytes)
+  }
+
+  private routesOf(session: BgpSession): BirdRoute[] {
+    return this.table.all().flatMap(({ routes }) => routes.filter(({ protocol }) => protocol === session.config.name))
+  }
+
+  private markStale(session: BgpSession): void {
+    for (const net of this.table.all()) {
+      net.routes = net.routes.map((route) =>
+        route.protocol === session.config.name && route.bgp !== undefined ? { ...route, bgp: { ...route.bgp, stale: true } } : route,
+      )
+    }
+  }
+
+  private dropStale(session: BgpSession): void {
+    for (const route of this.routesOf(session)) if (route.bgp?.stale === true) this.apply(route.prefix, route.protocol, route.source, undefined)
+  }
+
+  // ---- its own graceful recovery
+
+  private beginRecovery(): void {
+    const waited = new Set(this.sessions)
+    if (waited.size === 0) return
+    this.recovery = waited
+    this.timers.after(TIMERS.recoveryWait * SECOND, () => this.endRecovery())
+  }
+
+  recovering(session: BgpSession): boolean {
+    return this.recovery !== undefined && this.sessions.includes(session)
+  }
+
+  recovered(session: BgpSession): void {
+    if (this.recovery === undefined) return
+    this.recovery.delete(session)
+    if (this.recovery.size === 0) this.timers.after(0, () => this.endRecovery())
+  }
+
+  private endRecovery(): void {
+    if (this.recovery === undefined || !this.running) return
+    this.recovery = undefined
+    for (const session of this.sessions) {
+      if (session.phase !== 'up' || !session.exportWaits) continue
+      session.exportWaits = false
+      this.feed(session, { initial: true })
+    }
+    for (const net of this.table.all()) this.program(net.prefix)
+  }
+
+  /** BIRD's own routes as the kernel has them. */
+  kernelRoutes(): RouteSpec[] {
+    return this.kernel.routes()
+  }
+}
+
+function samePeer(a: PeerConfig, b: PeerConfig): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}

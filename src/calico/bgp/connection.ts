@@ -1,0 +1,51 @@
+/** One TCP connection of a BGP session with its timers and what waits to be sent (proto/bgp/bgp.h struct bgp_conn). */
+import { BEFORE_OPEN, encodeMessage, type BgpMessage, type NotificationMessage, type OpenMessage, type SessionRules } from './message.js'
+import type { TcpSocket } from './tcp.js'
+import type { Timer } from './timers.js'
+
+export const CONNECTION_STATES = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'] as const
+export type ConnectionState = (typeof CONNECTION_STATES)[number]
+
+export function stateOrder(state: ConnectionState): number {
+  return CONNECTION_STATES.indexOf(state)
+}
+
+/** Sent in this order of rank when several wait (bgp_fire_tx). */
+export const PENDING = ['notification', 'keepalive', 'open', 'request', 'begin', 'update'] as const
+export type Pending = (typeof PENDING)[number]
+
+export class BgpConnection {
+  state: ConnectionState = 'Idle'
+  socket: TcpSocket | undefined
+  retryTimer: Timer | undefined
+  holdTimer: Timer | undefined
+  keepaliveTimer: Timer | undefined
+  /** seconds, as agreed */
+  holdTime = 0
+  keepaliveTime = 0
+  peerOpen: OpenMessage | undefined
+  notification: NotificationMessage | undefined
+  readonly pending = new Set<Pending>()
+  /** An event that will send is on its way. */
+  kicked = false
+
+  /** Stops everything and lets the socket go. */
+  shut(): void {
+    this.retryTimer?.cancel()
+    this.holdTimer?.cancel()
+    this.keepaliveTimer?.cancel()
+    this.retryTimer = this.holdTimer = this.keepaliveTimer = undefined
+    this.pending.clear()
+    this.notification = undefined
+    this.peerOpen = undefined
+    this.socket?.close()
+    this.socket = undefined
+  }
+
+  /** @returns what was sent, for those who count */
+  write(message: BgpMessage, rules: SessionRules = BEFORE_OPEN): Uint8Array {
+    const bytes = encodeMessage(message, rules)
+    this.socket?.send(bytes)
+    return bytes
+  }
+}

@@ -1,0 +1,48 @@
+/** In what the BIRDs differ: Calico's fork of 1.6, Debian's 1.6, and BIRD 2. */
+export interface BirdFlavour {
+  readonly name: 'calico' | 'bird1' | 'bird2'
+  readonly version: string
+  /** Routes over tunl0: by krt_tunnel of the fork, by device and gateway of a filter in BIRD 2. */
+  readonly tunnels: boolean
+  /** Metric of every route in the kernel; undefined: the filter's. */
+  readonly kernelMetric?: number
+  /** Routes of `direct` go into the kernel too. */
+  readonly deviceRoutes: boolean
+  /** Timers and jitter in whole seconds, and the same draw in every process, as the generator is never seeded. */
+  readonly wholeSeconds: boolean
+  /** CLUSTER_LIST goes out sorted, as any set of numbers (proto/bgp/attrs.c bgp_get_bucket). */
+  readonly sortsClusterList: boolean
+  /** A route whose next hop is the peer itself is withdrawn instead of kept back in silence. */
+  readonly withdrawsPeersOwn: boolean
+}
+
+export const CALICO_BIRD: BirdFlavour = {
+  name: 'calico',
+  version: 'v0.3.3+birdv1.6.8',
+  tunnels: true,
+  deviceRoutes: false,
+  wholeSeconds: true,
+  sortsClusterList: true,
+  withdrawsPeersOwn: false,
+}
+export const BIRD_1: BirdFlavour = {
+  name: 'bird1',
+  version: '1.6.8',
+  tunnels: false,
+  deviceRoutes: false,
+  wholeSeconds: true,
+  sortsClusterList: true,
+  withdrawsPeersOwn: false,
+}
+export const BIRD_2: BirdFlavour = {
+  name: 'bird2',
+  version: '2.0.12',
+  tunnels: true,
+  kernelMetric: 32,
+  deviceRoutes: true,
+  wholeSeconds: false,
+  sortsClusterList: false,
+  withdrawsPeersOwn: true,
+}
+
+export const FLAVOURS: readonly BirdFlavour[] = [CALICO_BIRD, BIRD_1, BIRD_2]

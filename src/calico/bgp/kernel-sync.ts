@@ -1,0 +1,114 @@
+/**
+ * What BIRD puts into the kernel: for each prefix the best route through the kernel's filter, equal next hops merged, scanned every two seconds
+ * (sysdep/unix/krt.c, sysdep/linux/netlink.c nl_send_route; nest/rt-table.c rt_export_merged).
+ */
+import { formatIp } from '../../base/ip.js'
+import type { NexthopSpec, RouteSpec } from '../../dataplane/dataplane.js'
+import type { KernelPolicy } from './config.js'
+import { mayMerge } from './decision.js'
+import { runKernelExport, type KernelVerdict } from './filter.js'
+import type { BirdFlavour } from './flavour.js'
+import { prefixKey, type BirdRoute, type NextHop } from './route.js'
+import type { Net } from './route-table.js'
+
+/** sysdep/unix/krt.h KRT_DEFAULT_ECMP_LIMIT. */
+const MERGE_LIMIT = 16
+
+export interface KernelRoute {
+  readonly spec: RouteSpec
+  /** The kernel refused it: another has the prefix and the metric. Tried again at each scan. */
+  readonly refused: boolean
+}
+
+export interface KernelView {
+  readonly policy: KernelPolicy
+  readonly flavour: BirdFlavour
+  hasDevice(name: string): boolean
+}
+
+/** What the kernel should hold for a prefix; undefined: nothing of BIRD's. */
+export function kernelRouteOf(net: Net, view: KernelView): RouteSpec | undefined {
+  const best = net.routes.at(0)
+  if (best === undefined || best.kind === 'kernel') return undefined
+  if (best.destination.kind === 'device' && !view.flavour.deviceRoutes) return undefined
+  const verdict = runKernelExport(view.policy, best)
+  if (verdict === undefined) return undefined
+  const nexthops = mergedNextHops(net, best, view)
+  return specOf(best, verdict, nexthops, view)
+}
+
+function mergedNextHops(net: Net, best: BirdRoute, view: KernelView): readonly NextHop[] {
+  const found = new Map<string, NextHop>()
+  for (const route of net.routes) {
+    if (route !== best && (!mayMerge(best, route) || runKernelExport(view.policy, route) === undefined)) continue
+    for (const hop of nextHopsOf(route)) found.set(`${hop.device} ${hop.gateway}`, hop)
+  }
+  return [...found.values()].sort((a, b) => (a.gateway ?? 0) - (b.gateway ?? 0)).slice(0, MERGE_LIMIT)
+}
+
+function nextHopsOf({ destination }: BirdRoute): readonly NextHop[] {
+  if (destination.kind === 'router') return [{ gateway: destination.gateway, device: destination.device }]
+  return destination.kind === 'multipath' ? destination.nexthops : []
+}
+
+function specOf(best: BirdRoute, verdict: KernelVerdict, nexthops: readonly NextHop[], view: KernelView): RouteSpec | undefined {
+  const metric = view.flavour.kernelMetric ?? verdict.metric
+  const common = {
+    destination: best.prefix,
+    protocol: 'bird',
+    ...(metric === undefined || metric === 0 ? {} : { metric }),
+    provenance: { by: 'BIRD', object: best.bgp === undefined ? best.protocol : `${best.protocol} from ${formatIp(best.bgp.from)}` },
+  }
+  const { destination } = best
+  switch (destination.kind) {
+    case 'blackhole':
+    case 'unreachable':
+    case 'prohibit':
+      return { ...common, type: destination.kind }
+    case 'device':
+      return { ...common, type: 'unicast', device: destination.device, scope: 'link' }
+    case 'router':
+    case 'multipath': {
+      if (nexthops.length > 1) return { ...common, type: 'unicast', nexthops: nexthops.map(nexthopSpec) }
+      // a tunnel counts only while its device is there, and never for several next hops
+      if (verdict.tunnel !== undefined && view.flavour.tunnels && best.bgp !== undefined && view.hasDevice(verdict.tunnel)) {
+        return { ...common, type: 'unicast', via: best.bgp.attributes.nextHop, device: verdict.tunnel, onlink: true }
+      }
+      return { ...common, type: 'unicast', via: nexthops[0].gateway, device: nexthops[0].device }
+    }
+  }
+}
+
+function nexthopSpec({ gateway, device, weight }: NextHop): NexthopSpec {
+  return { via: gateway, device, weight: weight ?? 1 }
+}
+
+/** Routes of the kernel that are BIRD's, kept in step with the table. */
+export class KernelSync {
+  readonly installed = new Map<string, KernelRoute>()
+  private readonly view: KernelView
+
+  constructor(view: KernelView) {
+    this.view = view
+  }
+
+  /** @param aliens metrics of what others have in the kernel for the prefix @returns true when anything changed */
+  sync(net: Net, aliens: readonly number[]): boolean {
+    const key = prefixKey(net.prefix)
+    const before = this.installed.get(key)
+    const spec = kernelRouteOf(net, this.view)
+    if (spec === undefined) return this.installed.delete(key)
+    const refused = aliens.includes(spec.metric ?? 0)
+    if (before !== undefined && before.refused === refused && JSON.stringify(before.spec) === JSON.stringify(spec)) return false
+    this.installed.set(key, { spec, refused })
+    return true
+  }
+
+  get hasRefused(): boolean {
+    return [...this.installed.values()].some(({ refused }) => refused)
+  }
+
+  routes(): RouteSpec[] {
+    return [...this.installed.values()].filter(({ refused }) => !refused).map(({ spec }) => spec)
+  }
+}

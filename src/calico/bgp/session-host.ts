@@ -1,0 +1,29 @@
+/** What a session needs of its daemon: time, the wire, the table. */
+import type { BgpMessage, UpdateMessage } from './message.js'
+import type { BgpSession } from './session.js'
+import type { TcpNetwork } from './tcp.js'
+import type { Timers } from './timers.js'
+
+export interface SessionHost {
+  readonly timers: Timers
+  readonly tcp: TcpNetwork
+  readonly routerId: number
+  readonly address: number
+  /** Seconds with BIRD's jitter, in ns. */
+  jitter(seconds: number): number
+  /** The daemon itself recovers from a restart (-R) and has not finished. */
+  recovering(session: BgpSession): boolean
+  recovered(session: BgpSession): void
+  /** Single-hop sessions wait for the neighbour's network. */
+  isNeighbour(address: number): boolean
+  established(session: BgpSession): void
+  /** Routes stay, marked stale, while the peer restarts. */
+  peerRestarts(session: BgpSession): void
+  /** Routes that are still stale go. */
+  restartOver(session: BgpSession): void
+  lost(session: BgpSession): void
+  update(session: BgpSession, message: UpdateMessage): void
+  refreshRequested(session: BgpSession): void
+  refreshMark(session: BgpSession, subtype: 'begin' | 'end'): void
+  sent(session: BgpSession, message: BgpMessage, bytes: Uint8Array): void
+}

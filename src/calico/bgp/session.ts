@@ -1,0 +1,448 @@
+/**
+ * A BGP session as BIRD runs it: two connections (one dialled, one taken), collision of both, timers with jitter, waits after errors that double,
+ * graceful restart of the peer. After proto/bgp/bgp.c and packets.c of projectcalico/bird feature-ipinip; RFC 4271 section 8, RFC 4724.
+ *
+ *   down → start (Idle, Active, Connect, OpenSent, OpenConfirm) → up (Established) → stop → down → start …
+ */
+import { Announcements } from './announcements.js'
+import { TIMERS, type PeerConfig } from './config.js'
+import { BgpConnection, PENDING, stateOrder } from './connection.js'
+import { BEFORE_OPEN, decodeMessage, END_OF_RIB, type BgpMessage, type OpenMessage, type SessionRules } from './message.js'
+import { notificationText } from './notification.js'
+import type { SessionHost } from './session-host.js'
+import { agreedRules, givesWay, openMessage, refusalOf } from './session-open.js'
+import type { TcpHandlers, TcpOptions, TcpSocket } from './tcp.js'
+import type { Timer } from './timers.js'
+
+/** From an event to the write that follows it: what makes changes of one moment share an UPDATE. */
+const TRANSMIT_DELAY_NS = 80_000
+const CLOSE_WAIT = 10
+const SECOND = 1e9
+
+export class BgpSession {
+  phase: 'down' | 'start' | 'up' | 'stop' = 'down'
+  startState: 'prepare' | 'delay' | 'connect' = 'prepare'
+  readonly outgoing = new BgpConnection()
+  readonly incoming = new BgpConnection()
+  live: BgpConnection | undefined
+  /** seconds */
+  startupDelay = 0
+  startupTimer: Timer | undefined
+  private lastErrorNs = -1
+  lastError = ''
+  remoteId = 0
+  rules: SessionRules = BEFORE_OPEN
+  private restartReady = false
+  restartActive = false
+  private restartTimer: Timer | undefined
+  /** Established, but the own recovery holds the export back. */
+  exportWaits = false
+  feed: 'none' | 'loading' | 'loaded' | 'refreshing' | 'refreshed' = 'none'
+  load: 'none' | 'loading' | 'refreshing' = 'none'
+  /** Virtual time of the last change of phase, ns. */
+  sinceNs = 0
+  enabled = true
+  readonly announcements = new Announcements()
+
+  readonly config: PeerConfig
+  private readonly host: SessionHost
+
+  constructor(config: PeerConfig, host: SessionHost) {
+    this.config = config
+    this.host = host
+  }
+
+  get internal(): boolean {
+    return this.config.remoteAs === this.config.localAs
+  }
+
+  get multihop(): boolean {
+    return this.config.multihop || this.internal
+  }
+
+  get sourceAddress(): number {
+    return this.config.sourceAddress ?? this.host.address
+  }
+
+  get reflects(): boolean {
+    return this.config.clusterId !== undefined
+  }
+
+  start(): void {
+    this.enabled = true
+    this.setPhase('start')
+    this.startState = 'prepare'
+    this.restartReady = this.restartActive = false
+    if (!this.multihop && !this.host.isNeighbour(this.config.neighbour)) return
+    if (this.startupDelay > 0) {
+      this.startState = 'delay'
+      this.startupTimer = this.host.timers.after(this.host.jitter(this.startupDelay), () => this.startup())
+    } else this.startup()
+  }
+
+  private startup(): void {
+    this.startState = 'connect'
+    if (!this.config.passive) this.activate()
+  }
+
+  private setPhase(phase: BgpSession['phase']): void {
+    if (this.phase === phase) return
+    this.phase = phase
+    this.sinceNs = this.host.timers.nowNs
+  }
+
+  /** Active: waits the connect delay, then dials. */
+  private activate(): void {
+    const { outgoing } = this
+    outgoing.state = 'Active'
+    outgoing.retryTimer = this.host.timers.after(this.host.jitter(TIMERS.connectDelay), () => this.dial())
+  }
+
+  private dial(): void {
+    const { outgoing, config } = this
+    outgoing.shut()
+    if (this.phase !== 'start') {
+      this.toIdle(outgoing)
+      return
+    }
+    outgoing.state = 'Connect'
+    const options: TcpOptions = {
+      local: this.sourceAddress,
+      remote: config.neighbour,
+      port: config.port,
+      password: config.password,
+      ttlSecurity: config.ttlSecurity,
+    }
+    outgoing.socket = this.host.tcp.connect(options, { ...this.handlers(outgoing), connected: () => this.sendOpen(outgoing) })
+    outgoing.retryTimer = this.host.timers.after(this.host.jitter(TIMERS.connectRetry), () => this.dial())
+  }
+
+  private handlers(connection: BgpConnection): TcpHandlers {
+    return {
+      received: (bytes) => this.receive(connection, bytes),
+      closed: (reason) => this.connectionLost(connection, reason),
+    }
+  }
+
+  /** A connection that the peer dialled. @returns undefined: closed at once */
+  accept(socket: TcpSocket): TcpHandlers | undefined {
+    let accepted = (this.phase === 'start' || this.phase === 'up') && this.startState === 'connect' && this.incoming.socket === undefined
+    if (this.live?.state === 'Established' && this.restartReady) {
+      // the peer dials anew although the session stands: it has restarted
+      const { live } = this
+      this.peerRestarts()
+      this.toIdle(live)
+      if (stateOrder(this.incoming.state) > stateOrder('Active')) this.incoming.shut()
+      accepted = true
+    }
+    if (!accepted) return undefined
+    this.incoming.socket = socket
+    this.sendOpen(this.incoming)
+    return this.handlers(this.incoming)
+  }
+
+  private sendOpen(connection: BgpConnection): void {
+    connection.retryTimer?.cancel()
+    connection.state = 'OpenSent'
+    this.schedule(connection, 'open')
+    this.startHold(connection, TIMERS.hold)
+  }
+
+  private startHold(connection: BgpConnection, seconds: number): void {
+    connection.holdTimer?.cancel()
+    connection.holdTimer = seconds === 0 ? undefined : this.host.timers.after(this.host.jitter(seconds), () => this.holdExpired(connection))
+  }
+
+  private holdExpired(connection: BgpConnection): void {
+    if (connection.state === 'Close') this.toIdle(connection)
+    else this.error(connection, 4, 0)
+  }
+
+  private schedule(connection: BgpConnection, what: (typeof PENDING)[number]): void {
+    connection.pending.add(what)
+    if (connection.kicked) return
+    connection.kicked = true
+    const { socket } = connection
+    this.host.timers.after(TRANSMIT_DELAY_NS, () => {
+      connection.kicked = false
+      if (connection.socket === socket) this.transmit(connection)
+      else if (connection.pending.size > 0) this.schedule(connection, [...connection.pending][0])
+    })
+  }
+
+  private transmit(connection: BgpConnection): void {
+    while (connection.socket !== undefined) {
+      const what = PENDING.find((candidate) => connection.pending.has(candidate))
+      if (what === undefined) return
+      const message = this.messageFor(connection, what)
+      if (message === undefined) return
+      this.host.sent(this, message, connection.write(message, this.rules))
+      if (what === 'notification') this.toIdle(connection)
+    }
+  }
+
+  private messageFor(connection: BgpConnection, what: (typeof PENDING)[number]): BgpMessage | undefined {
+    if (what === 'update') {
+      const update = this.announcements.next(this.rules)
+      if (update !== undefined) return update
+      connection.pending.delete('update')
+      const { feed } = this
+      if (feed !== 'loaded' && feed !== 'refreshed') return undefined
+      this.feed = 'none'
+      return feed === 'loaded' ? END_OF_RIB : { type: 'refresh', subtype: 'end' }
+    }
+    connection.pending.delete(what)
+    switch (what) {
+      case 'notification':
+        return connection.notification
+      case 'keepalive':
+        connection.keepaliveTimer?.cancel()
+        connection.keepaliveTimer = this.host.timers.after(this.host.jitter(connection.keepaliveTime), () => this.schedule(connection, 'keepalive'))
+        return { type: 'keepalive' }
+      case 'open':
+        return openMessage(this.config, this.host.routerId, this.host.recovering(this))
+      case 'request':
+        return { type: 'refresh', subtype: 'request' }
+      case 'begin':
+        return { type: 'refresh', subtype: 'begin' }
+    }
+  }
+
+  /** Something stands in `announcements`. */
+  kick(): void {
+    if (this.live?.state === 'Established') this.schedule(this.live, 'update')
+  }
+
+  feedBegins({ initial }: { readonly initial: boolean }): void {
+    if (this.live === undefined) return
+    if (initial) this.feed = 'loading'
+    else if (this.live.peerOpen?.capabilities.enhancedRefresh === true && this.feed !== 'loading' && this.feed !== 'loaded') {
+      this.feed = 'refreshing'
+      this.schedule(this.live, 'begin')
+    }
+  }
+
+  feedEnds(): void {
+    if (this.feed === 'loading') this.feed = 'loaded'
+    else if (this.feed === 'refreshing') this.feed = 'refreshed'
+    else return
+    this.kick()
+  }
+
+  private receive(connection: BgpConnection, bytes: Uint8Array): void {
+    if (connection.state === 'Close' || connection.state === 'Idle') return
+    const message = decodeMessage(bytes, this.rules)
+    switch (message.type) {
+      case 'error':
+        return this.error(connection, message.code, message.subcode)
+      case 'open':
+        return this.receiveOpen(connection, message)
+      case 'keepalive':
+        return this.receiveKeepalive(connection)
+      case 'notification':
+        return this.receiveNotification(connection, message.code, message.subcode)
+      case 'update':
+        if (connection.state !== 'Established') return this.error(connection, 5, connection.state === 'OpenSent' ? 1 : 2)
+        this.startHold(connection, connection.holdTime)
+        if (message.withdrawn.length === 0 && message.attributes === undefined && message.reachable.length === 0) this.receiveEndOfRib()
+        else this.host.update(this, message)
+        return
+      case 'refresh':
+        if (connection.state !== 'Established') return this.error(connection, 5, connection.state === 'OpenSent' ? 1 : 2)
+        return this.receiveRefresh(message.subtype)
+    }
+  }
+
+  private receiveOpen(connection: BgpConnection, open: OpenMessage): void {
+    if (connection.state !== 'OpenSent') return this.error(connection, 5, connection.state === 'OpenConfirm' ? 2 : 3)
+    const { config, host } = this
+    const refusal = refusalOf(open, config, host.routerId)
+    if (refusal !== undefined) return this.error(connection, 2, refusal.subcode, refusal.data)
+    const other = connection === this.outgoing ? this.incoming : this.outgoing
+    if (other.state === 'Connect' || other.state === 'Active') this.toIdle(other)
+    else if (other.state === 'OpenConfirm' && givesWay(config, host.routerId, open.routerId) === (connection === this.incoming)) this.error(other, 6, 7)
+    else if (other.state === 'OpenConfirm' || other.state === 'Established') return this.error(connection, 6, 7)
+    connection.peerOpen = open
+    connection.holdTime = Math.min(open.holdTime, TIMERS.hold)
+    connection.keepaliveTime = config.keepaliveTime ?? Math.floor(connection.holdTime / 3)
+    this.remoteId = open.routerId
+    this.rules = agreedRules(config, open)
+    this.restartReady = open.capabilities.gracefulRestart?.ipv4 !== undefined
+    this.schedule(connection, 'keepalive')
+    this.startHold(connection, connection.holdTime)
+    connection.state = 'OpenConfirm'
+  }
+
+  private receiveKeepalive(connection: BgpConnection): void {
+    this.startHold(connection, connection.holdTime)
+    if (connection.state === 'OpenConfirm') this.establish(connection)
+    else if (connection.state !== 'Established') this.error(connection, 5, 1)
+  }
+
+  private establish(connection: BgpConnection): void {
+    const restart = connection.peerOpen?.capabilities.gracefulRestart
+    const ready = restart !== undefined && !restart.restarting
+    this.live = connection
+    this.lastError = ''
+    this.announcements.clear()
+    this.feed = this.load = 'none'
+    const recovering = this.host.recovering(this)
+    if (recovering && !ready) this.host.recovered(this)
+    this.exportWaits = recovering && ready
+    if (this.restartActive) {
+      this.restartTimer?.cancel()
+      if (restart?.ipv4?.forwarding !== true) this.endRestart()
+    }
+    if (restart !== undefined) this.load = 'loading'
+    connection.state = 'Established'
+    this.setPhase('up')
+    this.host.established(this)
+  }
+
+  private receiveEndOfRib(): void {
+    if (this.load === 'loading') this.load = 'none'
+    if (this.host.recovering(this)) this.host.recovered(this)
+    if (this.restartActive) this.endRestart()
+  }
+
+  private receiveRefresh(subtype: 'request' | 'begin' | 'end'): void {
+    if (subtype === 'request') return this.host.refreshRequested(this)
+    if (subtype === 'begin' && this.load === 'loading') return
+    if (subtype === 'end' && this.load !== 'refreshing') return
+    this.load = subtype === 'begin' ? 'refreshing' : 'none'
+    this.host.refreshMark(this, subtype)
+  }
+
+  private receiveNotification(connection: BgpConnection, code: number, subcode: number): void {
+    this.lastError = `Received: ${notificationText(code, subcode)}`
+    this.toClose(connection)
+    if (code !== 6) {
+      this.waitLonger()
+      this.stop()
+    }
+    this.toIdle(connection)
+  }
+
+  /** Tells the peer and gives the connection up; all but Cease make the next attempt wait longer. */
+  private error(connection: BgpConnection, code: number, subcode: number, data: readonly number[] = []): void {
+    if (connection.state === 'Close') return
+    this.lastError = `Error: ${notificationText(code, subcode)}`
+    this.toClose(connection)
+    connection.notification = { type: 'notification', code, subcode, data }
+    connection.pending.clear()
+    this.schedule(connection, 'notification')
+    if (code !== 6) {
+      this.waitLonger()
+      this.stop()
+    }
+  }
+
+  private waitLonger(): void {
+    const { nowNs } = this.host.timers
+    if (this.lastErrorNs >= 0 && nowNs - this.lastErrorNs >= TIMERS.errorForget * SECOND) this.startupDelay = 0
+    this.lastErrorNs = nowNs
+    this.startupDelay = this.startupDelay === 0 ? TIMERS.errorWaitMin : Math.min(2 * this.startupDelay, TIMERS.errorWaitMax)
+  }
+
+  private connectionLost(connection: BgpConnection, reason: 'closed' | 'refused'): void {
+    this.lastError = reason === 'closed' ? 'Socket: Connection closed' : 'Socket: Connection refused'
+    if (connection.state === 'Established' && this.restartReady) this.peerRestarts()
+    this.toIdle(connection)
+  }
+
+  private peerRestarts(): void {
+    const seconds = this.live?.peerOpen?.capabilities.gracefulRestart?.seconds ?? TIMERS.gracefulRestart
+    this.setPhase('start')
+    // a second restart before the first was over: what is stale goes at once
+    if (this.restartActive) this.host.restartOver(this)
+    this.restartActive = true
+    this.restartTimer?.cancel()
+    this.restartTimer = this.host.timers.after(seconds * SECOND, () => this.stop())
+    this.host.peerRestarts(this)
+  }
+
+  private endRestart(): void {
+    this.restartActive = false
+    this.restartTimer?.cancel()
+    this.host.restartOver(this)
+  }
+
+  private toClose(connection: BgpConnection): void {
+    const was = connection.state
+    connection.state = 'Close'
+    connection.keepaliveTimer?.cancel()
+    this.startHold(connection, CLOSE_WAIT)
+    if (was === 'Established') this.leaveEstablished()
+  }
+
+  private toIdle(connection: BgpConnection): void {
+    const was = connection.state
+    connection.shut()
+    connection.state = 'Idle'
+    this.host.timers.after(0, () => this.decide())
+    if (was === 'Established') this.leaveEstablished()
+  }
+
+  private leaveEstablished(): void {
+    this.live = undefined
+    this.announcements.clear()
+    if (this.phase === 'up') this.stop()
+  }
+
+  /** Ends the session; each open connection is told with Cease and the subcode. */
+  stop(subcode = 0): void {
+    if (this.phase === 'down') return
+    this.setPhase('stop')
+    this.restartTimer?.cancel()
+    this.startupTimer?.cancel()
+    for (const connection of [this.outgoing, this.incoming]) {
+      if (connection.state === 'Connect' || connection.state === 'Active') this.toIdle(connection)
+      else if (stateOrder(connection.state) > stateOrder('Active') && connection.state !== 'Close') this.error(connection, 6, subcode)
+    }
+    this.host.timers.after(0, () => this.decide())
+  }
+
+  /** What follows once a connection is idle: dial again, or come down. */
+  private decide(): void {
+    const { outgoing, incoming } = this
+    if (this.phase === 'start' && this.startState === 'connect' && outgoing.state === 'Idle' && incoming.state !== 'OpenConfirm' && !this.config.passive) {
+      if (this.live === undefined) this.activate()
+    }
+    if (this.phase === 'stop' && outgoing.state === 'Idle' && incoming.state === 'Idle') {
+      this.setPhase('down')
+      this.restartActive = false
+      this.host.lost(this)
+      if (this.enabled) this.start()
+    }
+  }
+
+  /** For good: `subcode` 2 administrative shutdown, 3 peer de-configured. */
+  disable(subcode: number): void {
+    this.enabled = false
+    this.startupDelay = 0
+    this.stop(subcode)
+  }
+
+  /** The daemon was killed: no message; its kernel closes the sockets if the host lives. */
+  kill({ tell }: { readonly tell: boolean }): void {
+    this.enabled = false
+    for (const connection of [this.outgoing, this.incoming]) {
+      const { socket } = connection
+      connection.socket = undefined
+      connection.shut()
+      connection.state = 'Idle'
+      socket?.abandon({ tell })
+    }
+    this.startupTimer?.cancel()
+    this.restartTimer?.cancel()
+    this.live = undefined
+    this.phase = 'down'
+  }
+
+  /** As birdc words it. */
+  get stateText(): string {
+    if (this.phase === 'down') return 'Down'
+    const state = stateOrder(this.incoming.state) > stateOrder(this.outgoing.state) ? this.incoming.state : this.outgoing.state
+    return state === 'Idle' && this.startState === 'connect' && this.config.passive ? 'Passive' : state
+  }
+}

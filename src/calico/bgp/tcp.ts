@@ -1,0 +1,225 @@
+/**
+ * TCP connections of routing daemons over the underlay, in virtual time: handshake with Linux's retries of the SYN (1 s, then doubled), bytes in order,
+ * retransmission while the way is cut (200 ms doubled up to 120 s), FIN. Whether a segment gets through is asked of the network each time,
+ * so that a firewall rule, a dead host or a cut cable between two nodes acts on their session. Source: RFC 9293, net/ipv4/tcp_timer.c.
+ */
+import type { Ip } from '../../base/ip.js'
+import type { Timers } from './timers.js'
+
+export type PathVerdict =
+  /** One way; `hops` is by how much TTL shrinks. */
+  | { readonly kind: 'open'; readonly delayNs: number; readonly hops?: number }
+  /** Something on the way answers that it will not: REJECT, no route, no such host. */
+  | { readonly kind: 'refused'; readonly delayNs: number }
+  | { readonly kind: 'lost' }
+
+/** May a TCP segment go from one address to a port of another? Asked both ways of the connection's ports. */
+export type PathFinder = (from: Ip, to: Ip, sourcePort: number, port: number) => PathVerdict
+
+export interface TcpHandlers {
+  connected?(socket: TcpSocket): void
+  received(bytes: Uint8Array): void
+  /** The peer closed, refused or reset. */
+  closed(reason: 'closed' | 'refused'): void
+}
+
+export interface TcpOptions {
+  readonly local: Ip
+  readonly remote: Ip
+  readonly port: number
+  /** TCP MD5 (RFC 2385): a segment signed otherwise is dropped without a word. */
+  readonly password?: string
+  /** Hops allowed by TTL security (RFC 5082): sent with TTL 255, taken with 256 less the hops at least. */
+  readonly ttlSecurity?: number
+}
+
+export interface Listener {
+  /** undefined: every address of the host. */
+  readonly address?: Ip
+  readonly port: number
+  readonly addresses: readonly Ip[]
+  /** Expected of that peer. */
+  passwordOf(remote: Ip): string | undefined
+  ttlSecurityOf(remote: Ip): number | undefined
+  /** @returns undefined to close it at once */
+  accept(socket: TcpSocket): TcpHandlers | undefined
+}
+
+const MULTIHOP_TTL = 64
+const SYN_RETRY_NS = 1e9
+const RETRANSMIT_MIN_NS = 200e6
+const RETRANSMIT_MAX_NS = 120e9
+const FIRST_EPHEMERAL_PORT = 32768
+
+export class TcpSocket {
+  peer: TcpSocket | undefined
+  handlers: TcpHandlers | undefined
+  open = true
+  private readonly unsent: (Uint8Array | 'fin')[] = []
+  private retransmitNs = RETRANSMIT_MIN_NS
+  private waiting = false
+  private lastArrivalNs = 0
+
+  readonly options: TcpOptions
+  readonly localPort: number
+  readonly remotePort: number
+  private readonly network: TcpNetwork
+
+  constructor(network: TcpNetwork, options: TcpOptions, ports: { readonly local: number; readonly remote: number }) {
+    this.network = network
+    this.options = options
+    this.localPort = ports.local
+    this.remotePort = ports.remote
+  }
+
+  send(bytes: Uint8Array): void {
+    this.unsent.push(bytes)
+    this.push()
+  }
+
+  /** Says FIN; what was sent before still arrives. */
+  close(): void {
+    if (!this.open) return
+    this.open = false
+    this.handlers = undefined
+    this.unsent.push('fin')
+    this.push()
+  }
+
+  private push(): void {
+    if (this.waiting) return
+    const { timers } = this.network
+    while (this.unsent.length > 0 && this.peer !== undefined) {
+      const verdict = this.network.between(this)
+      if (verdict.kind !== 'open') {
+        this.waiting = true
+        timers.after(this.retransmitNs, () => {
+          this.waiting = false
+          this.push()
+        })
+        this.retransmitNs = Math.min(2 * this.retransmitNs, RETRANSMIT_MAX_NS)
+        return
+      }
+      this.retransmitNs = RETRANSMIT_MIN_NS
+      const segment = this.unsent.shift()
+      const { peer } = this
+      this.lastArrivalNs = Math.max(timers.nowNs + verdict.delayNs, this.lastArrivalNs)
+      timers.after(this.lastArrivalNs - timers.nowNs, () => {
+        if (segment === 'fin') peer.finished()
+        else if (segment !== undefined) peer.handlers?.received(segment)
+      })
+    }
+  }
+
+  private finished(): void {
+    if (!this.open) return
+    const { handlers } = this
+    this.close()
+    handlers?.closed('closed')
+  }
+
+  /** The process or the host is gone: nothing more is sent or taken; with `tell`, its kernel closes the connection. */
+  abandon({ tell }: { readonly tell: boolean }): void {
+    if (tell) {
+      this.close()
+      return
+    }
+    this.open = false
+    this.handlers = undefined
+  }
+}
+
+export class TcpNetwork {
+  private readonly listeners = new Set<Listener>()
+  private nextPort = FIRST_EPHEMERAL_PORT
+  /** Segments sent, for reports. */
+  handshakes = 0
+
+  readonly timers: Timers
+  private readonly path: PathFinder
+
+  constructor(timers: Timers, path: PathFinder) {
+    this.timers = timers
+    this.path = path
+  }
+
+  listen(listener: Listener): () => void {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  /** May a segment go from this socket to its peer? */
+  between(socket: TcpSocket): PathVerdict {
+    return this.guarded(
+      this.path(socket.options.local, socket.options.remote, socket.localPort, socket.remotePort),
+      socket.options,
+      socket.peer?.options.ttlSecurity,
+    )
+  }
+
+  private guarded(verdict: PathVerdict, sender: TcpOptions, receiver: number | undefined): PathVerdict {
+    if (verdict.kind !== 'open' || receiver === undefined) return verdict
+    const ttl = (sender.ttlSecurity === undefined ? MULTIHOP_TTL : 255) - (verdict.hops ?? 0)
+    return ttl >= 256 - receiver ? verdict : { kind: 'lost' }
+  }
+
+  /** @returns the socket, not connected yet; `handlers.connected` tells, or `handlers.closed` */
+  connect(options: TcpOptions, handlers: TcpHandlers): TcpSocket {
+    const port = this.nextPort
+    this.nextPort = port === 60999 ? FIRST_EPHEMERAL_PORT : port + 1
+    const socket = new TcpSocket(this, options, { local: port, remote: options.port })
+    socket.handlers = handlers
+    this.synchronise(socket, SYN_RETRY_NS)
+    return socket
+  }
+
+  private synchronise(socket: TcpSocket, retryNs: number): void {
+    if (!socket.open) return
+    const { local, remote, port } = socket.options
+    const again = (): void => void this.timers.after(retryNs, () => this.synchronise(socket, 2 * retryNs))
+    const there = this.path(local, remote, socket.localPort, port)
+    if (there.kind === 'lost') return again()
+    if (there.kind === 'refused') return this.refuse(socket, 2 * there.delayNs)
+    const listener = this.listenerAt(remote, port)
+    if (listener === undefined) return this.refuse(socket, 2 * there.delayNs)
+    const back = this.path(remote, local, port, socket.localPort)
+    const guarded = this.guarded(there, socket.options, listener.ttlSecurityOf(local))
+    if (back.kind !== 'open' || guarded.kind !== 'open' || listener.passwordOf(local) !== socket.options.password) return again()
+    this.handshakes++
+    this.timers.after(there.delayNs + back.delayNs, () => this.establish(socket, there.delayNs))
+  }
+
+  private refuse(socket: TcpSocket, delayNs: number): void {
+    this.timers.after(delayNs, () => {
+      if (!socket.open) return
+      const { handlers } = socket
+      socket.open = false
+      socket.handlers = undefined
+      handlers?.closed('refused')
+    })
+  }
+
+  private establish(socket: TcpSocket, delayNs: number): void {
+    if (!socket.open) return
+    const { local, remote, port } = socket.options
+    const listener = this.listenerAt(remote, port)
+    if (listener === undefined) return this.refuse(socket, 0)
+    const options: TcpOptions = { local: remote, remote: local, port: socket.localPort, ttlSecurity: listener.ttlSecurityOf(local) }
+    const server = new TcpSocket(this, options, { local: port, remote: socket.localPort })
+    socket.peer = server
+    server.peer = socket
+    // the third segment of the handshake tells the server
+    this.timers.after(delayNs, () => {
+      server.handlers = listener.accept(server)
+      if (server.handlers === undefined) server.close()
+    })
+    socket.handlers?.connected?.(socket)
+  }
+
+  private listenerAt(address: Ip, port: number): Listener | undefined {
+    for (const listener of this.listeners) {
+      if (listener.port === port && (listener.address ?? address) === address && listener.addresses.includes(address)) return listener
+    }
+    return undefined
+  }
+}

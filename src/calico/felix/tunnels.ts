@@ -1,0 +1,244 @@
+/**
+ * Felix's tunnels and routes on one node: devices, routes, neighbours, FDB, WireGuard peers and its routing rule. What BIRD owns (no encapsulation,
+ * IPIP) is left to it unless ProgramClusterRoutes says otherwise. After felix/dataplane/linux/{vxlan,ipip,noencap,route}_mgr.go and
+ * felix/wireguard/wireguard.go.
+ *
+ *   VXLAN:  block via REMOTE TUNNEL ADDRESS dev vxlan.calico onlink ─▶ neigh ─▶ fdb ─▶ node address, UDP 4789
+ *   IPIP:   block via NODE ADDRESS dev tunl0 onlink
+ *   WG:     rule: not marked ─▶ table 1: block dev wireguard.cali
+ */
+import { cidr, formatCidr } from '../../base/cidr.js'
+import type { Ip } from '../../base/ip.js'
+import { parseMac, type Mac } from '../../base/mac.js'
+import type { DeviceSpec, FdbSpec, NeighbourSpec, Provenance, RouteSpec, RoutingRuleSpec, WireguardPeerSpec } from '../../dataplane/dataplane.js'
+import { clusterRoutes, type ClusterRoute, type RouteInputs, type RouteNode } from './cluster-routes.js'
+import type { FelixConfig } from './config.js'
+import { vtepMac } from './names.js'
+
+export const VXLAN_DEVICE = 'vxlan.calico'
+export const IPIP_DEVICE = 'tunl0'
+/** RTPROT_BOOT: what DeviceRouteProtocol is where nobody changed it. */
+const BOOT = 3
+/** For routes that a device does not tell apart from others' (felix/dataplane/dataplanedefs). */
+const OWN_PROTOCOL = 80
+/** First of RouteTableRange 1-250. */
+const WIREGUARD_TABLE = '1'
+
+export interface TunnelView {
+  readonly node: string
+  readonly config: FelixConfig
+  readonly cluster: RouteInputs
+  /** The card that has the node's address. */
+  readonly parentDevice: string
+}
+
+export interface TunnelPart {
+  readonly devices: readonly DeviceSpec[]
+  readonly routes: readonly RouteSpec[]
+  readonly rules: readonly RoutingRuleSpec[]
+  readonly neighbours: readonly NeighbourSpec[]
+  readonly fdb: readonly FdbSpec[]
+  readonly sysctls: Readonly<Record<string, number>>
+}
+
+function provenance(object: string): Provenance {
+  return { by: 'felix', object }
+}
+
+/** `block 10.0.0.0/26 of n2`. */
+function routeProvenance(route: ClusterRoute): Provenance {
+  return provenance(`${route.kind} ${formatCidr(route.destination)} of ${route.node}`)
+}
+
+export function renderTunnels(view: TunnelView): TunnelPart {
+  const { config, cluster, node } = view
+  const self = cluster.nodes.find(({ name }) => name === node)
+  const routes = clusterRoutes(node, cluster)
+  const vteps = config.vxlan.enabled ? remoteVteps(view) : []
+  return {
+    devices: [
+      ...(config.ipip.enabled && config.ipip.tunnelAddress !== undefined ? [ipipDevice(config.ipip.tunnelAddress, config.ipip.mtu)] : []),
+      ...(config.vxlan.enabled && self !== undefined ? vxlanDevice(self, view) : []),
+      ...(config.wireguard.enabled && self !== undefined ? wireguardDevice(self, view, routes) : []),
+    ],
+    routes: [
+      ...routes.flatMap((route) => ownRoutes(route, view, vteps)),
+      ...(config.wireguard.enabled ? routes.flatMap((route) => wireguardRoutes(route, view)) : []),
+      ...(config.wireguard.enabled && config.wireguard.hostEncryption ? hostRoutes(view) : []),
+    ],
+    rules: config.wireguard.enabled ? [wireguardRule(config)] : [],
+    neighbours: vteps.map(({ name, tunnel, mac }) => ({
+      address: tunnel,
+      device: VXLAN_DEVICE,
+      mac,
+      state: 'permanent',
+      provenance: provenance(`VTEP of ${name}`),
+    })),
+    fdb: vteps.map(({ name, address, mac }) => ({
+      mac,
+      device: VXLAN_DEVICE,
+      destination: address,
+      self: true,
+      state: 'permanent',
+      provenance: provenance(`VTEP of ${name}`),
+    })),
+    sysctls: config.wireguard.enabled ? { 'net.ipv4.conf.all.src_valid_mark': 1 } : {},
+  }
+}
+
+function ipipDevice(address: Ip, mtu: number): DeviceSpec {
+  return {
+    kind: 'ipip',
+    name: IPIP_DEVICE,
+    mtu,
+    up: true,
+    addresses: [{ address, length: 32, scope: 'global' }],
+    ttl: 'inherit',
+    tos: 0,
+    pmtudisc: false,
+    provenance: provenance('IPIP tunnel address'),
+  }
+}
+
+function vtepMacOf({ name, vxlanTunnelMac }: RouteNode): Mac {
+  return (vxlanTunnelMac === undefined ? undefined : parseMac(vxlanTunnelMac)) ?? vtepMac(name, 4)
+}
+
+/** None while the node's own addresses are not known. */
+function vxlanDevice(self: RouteNode, { config, parentDevice }: TunnelView): readonly DeviceSpec[] {
+  const { mtu, vni, port } = config.vxlan
+  const { address, vxlanTunnelAddress } = self
+  if (address === undefined || vxlanTunnelAddress === undefined) return []
+  return [
+    {
+      kind: 'vxlan',
+      name: VXLAN_DEVICE,
+      mtu,
+      mac: vtepMacOf(self),
+      up: true,
+      addresses: [{ address: vxlanTunnelAddress, length: 32, scope: 'global' }],
+      vni,
+      port,
+      local: address.address,
+      link: parentDevice,
+      learning: false,
+      gbp: false,
+      ttl: 0,
+      tos: 0,
+      df: 'unset',
+      udpChecksum: true,
+      provenance: provenance('VXLAN tunnel address'),
+    },
+  ]
+}
+
+interface Vtep {
+  readonly name: string
+  readonly tunnel: Ip
+  readonly address: Ip
+  readonly mac: Mac
+}
+
+/** Those of other nodes that have both addresses. */
+export function remoteVteps({ node, cluster }: Pick<TunnelView, 'node' | 'cluster'>): readonly Vtep[] {
+  return cluster.nodes.flatMap((other) => {
+    if (other.name === node || other.address === undefined || other.vxlanTunnelAddress === undefined) return []
+    return [{ name: other.name, tunnel: other.vxlanTunnelAddress, address: other.address.address, mac: vtepMacOf(other) }]
+  })
+}
+
+/** The route that Felix itself programs for a destination: none for BIRD's, and for local workloads those of their endpoints. */
+function ownRoutes(route: ClusterRoute, view: TunnelView, vteps: readonly Vtep[]): readonly RouteSpec[] {
+  const { config, node } = view
+  const { destination, poolType } = route
+  const isOurs = poolType === 'vxlan' ? config.vxlan.enabled : poolType !== 'none' && config.programClusterRoutes
+  if (!isOurs || (route.kind === 'tunnel' && !route.standsAlone)) return []
+  const protocol = `${config.deviceRouteProtocol === BOOT ? OWN_PROTOCOL : config.deviceRouteProtocol}`
+  const common = { destination, provenance: routeProvenance(route) }
+  if (route.node === node) return route.kind === 'block' && destination.length < 32 ? [{ ...common, type: 'blackhole', protocol }] : []
+  const target = view.cluster.nodes.find(({ name }) => name === route.node)?.address?.address
+  if (poolType === 'noEncap' || route.sameSubnet)
+    return target === undefined ? [] : [{ ...common, type: 'unicast', via: target, device: view.parentDevice, onlink: true, protocol }]
+  if (poolType === 'ipip')
+    return target === undefined ? [] : [{ ...common, type: 'unicast', via: target, device: IPIP_DEVICE, onlink: true, protocol, mtu: config.ipip.mtu }]
+  return vxlanRoute(route, view, vteps)
+}
+
+/** A remote tunnel address that stands alone is the VTEP itself: no gateway. */
+function vxlanRoute(route: ClusterRoute, { config }: TunnelView, vteps: readonly Vtep[]): readonly RouteSpec[] {
+  const { mtu } = config.vxlan
+  const boot = config.deviceRouteProtocol === BOOT ? {} : { protocol: `${config.deviceRouteProtocol}` }
+  const common = { destination: route.destination, type: 'unicast', device: VXLAN_DEVICE, mtu, provenance: routeProvenance(route), ...boot } as const
+  if (route.kind === 'tunnel') return [{ ...common, scope: 'link' }]
+  const vtep = vteps.find(({ name }) => name === route.node)
+  return vtep === undefined ? [] : [{ ...common, via: vtep.tunnel, onlink: true }]
+}
+
+/** Both ends need a key. */
+function usesWireguard(name: string, { cluster, node }: Pick<TunnelView, 'cluster' | 'node'>): boolean {
+  const keyOf = (wanted: string): string => cluster.nodes.find((candidate) => candidate.name === wanted)?.wireguardPublicKey ?? ''
+  return name !== node && keyOf(name) !== '' && keyOf(node) !== ''
+}
+
+/** A node without WireGuard is left to the tables after this one. */
+function wireguardRoutes(route: ClusterRoute, view: TunnelView): readonly RouteSpec[] {
+  if (route.node === view.node) return []
+  const common = { destination: route.destination, table: WIREGUARD_TABLE, provenance: routeProvenance(route) }
+  if (!usesWireguard(route.node, view)) return [{ ...common, type: 'throw' }]
+  return [{ ...common, type: 'unicast', device: view.config.wireguard.interfaceName, scope: 'link' }]
+}
+
+/** With host encryption the nodes' own addresses go by WireGuard too. */
+function hostRoutes(view: TunnelView): readonly RouteSpec[] {
+  return view.cluster.nodes.flatMap((node): RouteSpec[] => {
+    if (node.address === undefined || node.name === view.node) return []
+    const common = { destination: cidr(node.address.address, 32), table: WIREGUARD_TABLE, provenance: provenance(`host address of ${node.name}`) }
+    if (!usesWireguard(node.name, view)) return [{ ...common, type: 'throw' }]
+    return [{ ...common, type: 'unicast', device: view.config.wireguard.interfaceName, scope: 'link' }]
+  })
+}
+
+function wireguardRule({ marks, wireguard }: FelixConfig): RoutingRuleSpec {
+  return {
+    priority: wireguard.rulePriority,
+    not: true,
+    fwmark: marks.wireguard,
+    fwmask: marks.wireguard,
+    action: 'lookup',
+    table: WIREGUARD_TABLE,
+    provenance: provenance('WireGuard'),
+  }
+}
+
+function wireguardDevice(self: RouteNode, view: TunnelView, routes: readonly ClusterRoute[]): readonly DeviceSpec[] {
+  const { wireguard, marks } = view.config
+  if (self.wireguardPublicKey === undefined) return []
+  const addresses = self.wireguardAddress === undefined ? [] : [{ address: self.wireguardAddress, length: 32, scope: 'global' as const }]
+  return [
+    {
+      kind: 'wireguard',
+      name: wireguard.interfaceName,
+      mtu: wireguard.mtu,
+      up: true,
+      addresses,
+      port: wireguard.port,
+      publicKey: self.wireguardPublicKey,
+      fwmark: marks.wireguard,
+      peers: view.cluster.nodes.filter(({ name }) => usesWireguard(name, view)).map((peer) => wireguardPeer(peer, view, routes)),
+      provenance: provenance('WireGuard'),
+    },
+  ]
+}
+
+function wireguardPeer(peer: RouteNode, { config }: TunnelView, routes: readonly ClusterRoute[]): WireguardPeerSpec {
+  const { wireguard } = config
+  const covered = routes.filter(({ node }) => node === peer.name).map(({ destination }) => destination)
+  const host = wireguard.hostEncryption && peer.address !== undefined ? [cidr(peer.address.address, 32)] : []
+  const allowed = new Map([...covered, ...host].map((net) => [formatCidr(net), net]))
+  return {
+    publicKey: peer.wireguardPublicKey ?? '',
+    ...(peer.address === undefined ? {} : { endpoint: { address: peer.address.address, port: wireguard.port } }),
+    allowedIps: [...allowed.values()],
+    persistentKeepalive: wireguard.keepAlive,
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The objects of a cluster → Calico's resources by kind, each list in the order of names as the datastore lists them. A kind is read whether
+ * it came as projectcalico.org/v3 or crd.projectcalico.org/v1; where both are in the input the former wins.
+ */
+import { deepFreeze } from '../frozen.js'
+import { CALICO_GROUPS, groupOf } from '../kinds.js'
+import type { KubernetesObject } from '../manifest.js'
+import { nearestName } from '../nearest-name.js'
+import type { ClusterNode } from '../node.js'
+import type { ProblemList } from '../problem-list.js'
+import type { BGPConfiguration, BGPFilter, BGPPeer } from './bgp.js'
+import type { CalicoNode } from './calico-node.js'
+import type { HostEndpoint, WorkloadEndpoint } from './endpoint.js'
+import type { FelixConfiguration } from './felix-configuration.js'
+import type { IPPool, IPReservation } from './ip-pool.js'
+import { DEFAULT_IPAM_CONFIG, type BlockAffinity, type IPAMBlock, type IPAMConfig, type IPAMHandle } from './ipam.js'
+import type { KubernetesNetworkPolicy } from './kubernetes-policy.js'
+import type { NetworkSet } from './network-set.js'
+import type { CalicoPolicy, Profile, Tier } from './policy.js'
+import { readBgpConfiguration, readBgpFilter, readBgpPeer } from './read-bgp.js'
+import { readCalicoNodes } from './read-calico-node.js'
+import { readHostEndpoint, readNetworkSet, readWorkloadEndpoint } from './read-endpoint.js'
+import { readFelixConfiguration } from './read-felix-configuration.js'
+import { checkPoolOverlap, readBlockAffinity, readIpamBlock, readIpamConfig, readIpamHandle, readIpPool, readIpReservation } from './read-ip-pool.js'
+import { readKubernetesPolicy } from './read-kubernetes-policy.js'
+import { readCalicoPolicy, readProfile, readTier } from './read-policy.js'
+
+export interface CalicoResources {
+  readonly ipPools: readonly IPPool[]
+  readonly ipReservations: readonly IPReservation[]
+  readonly ipamBlocks: readonly IPAMBlock[]
+  readonly blockAffinities: readonly BlockAffinity[]
+  readonly ipamHandles: readonly IPAMHandle[]
+  readonly ipamConfig: IPAMConfig
+  readonly felixConfigurations: readonly FelixConfiguration[]
+  readonly bgpConfigurations: readonly BGPConfiguration[]
+  readonly bgpPeers: readonly BGPPeer[]
+  readonly bgpFilters: readonly BGPFilter[]
+  /** One for each Node of the cluster, in the cluster's order. */
+  readonly nodes: readonly CalicoNode[]
+  readonly hostEndpoints: readonly HostEndpoint[]
+  /** Those that stand as objects; pods give theirs by workloadEndpointOfPod. */
+  readonly workloadEndpoints: readonly WorkloadEndpoint[]
+  readonly tiers: readonly Tier[]
+  /** Calico's own, namespaced and global, staged ones too. */
+  readonly policies: readonly CalicoPolicy[]
+  readonly kubernetesPolicies: readonly KubernetesNetworkPolicy[]
+  readonly networkSets: readonly NetworkSet[]
+  readonly globalNetworkSets: readonly NetworkSet[]
+  readonly profiles: readonly Profile[]
+}
+
+/** Kinds that say nothing about packets. */
+const PLAY_NO_PART: readonly string[] = [
+  'ClusterInformation',
+  'KubeControllersConfiguration',
+  'CalicoNodeStatus',
+  'LiveMigration',
+  'StagedKubernetesNetworkPolicy',
+  'Installation',
+  'APIServer',
+  'ImageSet',
+  'TigeraStatus',
+  'Goldmane',
+  'Whisker',
+]
+
+const READ: readonly string[] = [
+  'IPPool',
+  'IPReservation',
+  'IPAMBlock',
+  'BlockAffinity',
+  'IPAMHandle',
+  'IPAMConfig',
+  'IPAMConfiguration',
+  'FelixConfiguration',
+  'BGPConfiguration',
+  'BGPPeer',
+  'BGPFilter',
+  'Node',
+  'HostEndpoint',
+  'WorkloadEndpoint',
+  'Tier',
+  'NetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'StagedGlobalNetworkPolicy',
+  'NetworkSet',
+  'GlobalNetworkSet',
+  'Profile',
+]
+
+export interface CalicoInput {
+  readonly objects: readonly KubernetesObject[]
+  readonly nodes: readonly ClusterNode[]
+  /** False where calico-node is told to have no BGP address (Canal). */
+  readonly findsAddress: boolean
+}
+
+/** Never throws on bad input. */
+export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInput, problems: ProblemList): CalicoResources {
+  const own = ownObjects(objects, problems)
+  const read = <Resource extends { readonly name: string }>(
+    kinds: readonly string[],
+    reader: (object: KubernetesObject, problems: ProblemList) => Resource | undefined,
+  ): Resource[] => byName(own.filter(({ kind }) => kinds.includes(kind)).flatMap((object) => reader(object, problems) ?? []))
+  const ipPools = read(['IPPool'], readIpPool)
+  checkPoolOverlap(ipPools, problems)
+  const [config] = own.filter(({ kind }) => kind === 'IPAMConfig' || kind === 'IPAMConfiguration').flatMap((object) => readIpamConfig(object, problems) ?? [])
+  const kubernetesPolicies = objects.filter(({ kind, apiVersion }) => kind === 'NetworkPolicy' && !CALICO_GROUPS.includes(groupOf(apiVersion)))
+  return deepFreeze({
+    ipPools,
+    ipReservations: read(['IPReservation'], readIpReservation),
+    ipamBlocks: read(['IPAMBlock'], readIpamBlock),
+    blockAffinities: read(['BlockAffinity'], readBlockAffinity),
+    ipamHandles: read(['IPAMHandle'], readIpamHandle),
+    ipamConfig: config ?? DEFAULT_IPAM_CONFIG,
+    felixConfigurations: read(['FelixConfiguration'], readFelixConfiguration),
+    bgpConfigurations: read(['BGPConfiguration'], readBgpConfiguration),
+    bgpPeers: read(['BGPPeer'], readBgpPeer),
+    bgpFilters: read(['BGPFilter'], readBgpFilter),
+    nodes: readCalicoNodes(
+      nodes,
+      own.filter(({ kind }) => kind === 'Node'),
+      { problems, findsAddress },
+    ),
+    hostEndpoints: read(['HostEndpoint'], readHostEndpoint),
+    workloadEndpoints: read(['WorkloadEndpoint'], readWorkloadEndpoint),
+    tiers: read(['Tier'], readTier),
+    policies: read(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
+    kubernetesPolicies: byName(kubernetesPolicies.flatMap((object) => readKubernetesPolicy(object, problems) ?? [])),
+    networkSets: read(['NetworkSet'], readNetworkSet),
+    globalNetworkSets: read(['GlobalNetworkSet'], readNetworkSet),
+    profiles: read(['Profile'], readProfile),
+  })
+}
+
+/** Calico's own, each once; kinds that it does not have are named. */
+function ownObjects(objects: readonly KubernetesObject[], problems: ProblemList): KubernetesObject[] {
+  const found = new Map<string, KubernetesObject>()
+  for (const object of objects) {
+    const group = groupOf(object.apiVersion)
+    if (!CALICO_GROUPS.includes(group) || PLAY_NO_PART.includes(object.kind)) continue
+    if (!READ.includes(object.kind)) {
+      const meant = nearestName(object.kind, READ)
+      const fix = meant === undefined ? 'It is left out.' : `Did you mean ${meant}?`
+      problems.error(object.at('kind'), object.label, `Calico has no kind ${object.kind}`, fix)
+      continue
+    }
+    const key = object.label
+    if (!found.has(key) || group === 'projectcalico.org') found.set(key, object)
+  }
+  return [...found.values()]
+}
+
+/** By namespace, then name, in the order of bytes. */
+function byName<Resource extends { readonly name: string; readonly namespace?: string }>(resources: readonly Resource[]): Resource[] {
+  const key = ({ namespace, name }: Resource): string => `${namespace ?? ''}\u0000${name}`
+  return [...resources].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0))
+}

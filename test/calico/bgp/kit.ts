@@ -1,0 +1,106 @@
+/** Small clusters for BIRD: nodes 10.0.0.1 … on one segment, a /26 each of 10.244.0.0/16, as confd renders them for a pool without encapsulation. */
+import { cidr, parseCidr, type Cidr } from '../../../src/base/cidr.js'
+import { formatIp, ip, type Ip } from '../../../src/base/ip.js'
+import type { BirdHost } from '../../../src/calico/bgp/bird.js'
+import { DEFAULT_AS, type BirdConfig, type PeerConfig } from '../../../src/calico/bgp/config.js'
+
+export const POOL = prefix('10.244.0.0/16')
+
+export function prefix(text: string): Cidr {
+  const parsed = parseCidr(text)
+  if (typeof parsed === 'string') throw new TypeError(text)
+  return parsed
+}
+
+export function nodeAddress(number: number): Ip {
+  return ip(`10.0.0.${number}`)
+}
+
+export function blockOf(number: number): Cidr {
+  return cidr(ip(`10.244.${number}.0`), 26)
+}
+
+export function peer(own: Ip, other: Ip, more: Partial<PeerConfig> = {}): PeerConfig {
+  return {
+    name: `Mesh_${formatIp(other).replaceAll('.', '_')}`,
+    neighbour: other,
+    port: 179,
+    remoteAs: DEFAULT_AS,
+    localAs: DEFAULT_AS,
+    sourceAddress: own,
+    passive: formatIp(other) > formatIp(own),
+    multihop: false,
+    gracefulRestartTime: 120,
+    nextHop: 'auto',
+    allowLocalAs: 0,
+    addPaths: true,
+    filters: [],
+    ...more,
+  }
+}
+
+export function config(number: number, peers: readonly PeerConfig[], blocks: readonly Cidr[] = [blockOf(number)]): BirdConfig {
+  return {
+    name: `n${number}`,
+    routerId: nodeAddress(number),
+    localAs: DEFAULT_AS,
+    listen: { port: 179 },
+    directExcept: ['cali*', 'kube-ipvs*'],
+    statics: blocks.map((block) => ({ prefix: block, why: 'block' as const })),
+    kernel: { rejected: [], normalPriority: 1024, pools: [{ cidr: POOL, action: 'plain' }] },
+    exports: {
+      normalPriority: 1024,
+      communities: [],
+      disabledPools: [],
+      blocks: blocks.map((block) => ({ cidr: block, state: 'confirmed' as const })),
+      services: [],
+      reflected: [],
+      pools: [POOL],
+    },
+    bgpFilters: [],
+    peers,
+  }
+}
+
+export function host(number: number): BirdHost {
+  return { devices: [{ name: 'eth0', addresses: [{ address: nodeAddress(number), length: 24 }] }], aliens: [] }
+}
+
+export function mesh(count: number): BirdConfig[] {
+  const numbers = Array.from({ length: count }, (_, i) => i + 1)
+  return numbers.map((own) =>
+    config(
+      own,
+      numbers.filter((other) => other !== own).map((other) => peer(nodeAddress(own), nodeAddress(other))),
+    ),
+  )
+}
+
+/** Clients 1 … and reflectors 201 …, without blocks; reflectors wait for their clients to dial, so that nothing collides. */
+export function reflectors(clients: number, clusterIds: readonly string[]): BirdConfig[] {
+  const numbers = Array.from({ length: clients }, (_, i) => i + 1)
+  const ids = clusterIds.map((_, i) => 201 + i)
+  const named = (own: number, other: number, more: Partial<PeerConfig>): PeerConfig =>
+    peer(nodeAddress(own), nodeAddress(other), { name: `Node_${formatIp(nodeAddress(other)).replaceAll('.', '_')}`, multihop: true, ...more })
+  return [
+    ...numbers.map((own) =>
+      config(
+        own,
+        ids.map((other) => named(own, other, { passive: false })),
+      ),
+    ),
+    ...ids.map((own, i) =>
+      config(
+        own,
+        [
+          ...numbers.map((other) => named(own, other, { passive: true, clusterId: ip(clusterIds[i]) })),
+          ...ids
+            .map((other, j) => ({ other, j }))
+            .filter(({ other }) => other !== own)
+            .map(({ other, j }) => named(own, other, { passive: other > own, ...(clusterIds[j] === clusterIds[i] ? {} : { clusterId: ip(clusterIds[i]) }) })),
+        ],
+        [],
+      ),
+    ),
+  ]
+}

@@ -1,0 +1,139 @@
+/**
+ * BIRD daemons of this machine in network namespaces on one bridge, each with a configuration that netsim wrote; what the kernel then has,
+ * and what crossed the bridge.
+ */
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { formatIp } from '../../../src/base/ip.js'
+import { birdText } from '../../../src/calico/bgp/bird-text.js'
+import type { BirdConfig } from '../../../src/calico/bgp/config.js'
+
+export interface RealBird {
+  readonly path: string
+  readonly major: 1 | 2
+}
+
+/** The BIRDs that can be run: the system's, and one named by NETSIM_BIRD1 (Debian's package bird, unpacked anywhere). */
+export function realBirds(): RealBird[] {
+  if (process.getuid?.() !== 0) return []
+  return [process.env.NETSIM_BIRD1, '/usr/sbin/bird'].flatMap((path) => {
+    if (path === undefined || !existsSync(path)) return []
+    const version = / version (\d)/.exec(text(path, ['--version']))?.[1]
+    return version === '1' || version === '2' ? [{ path, major: Number(version) as 1 | 2 }] : []
+  })
+}
+
+function text(command: string, args: readonly string[]): string {
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
+  return `${stdout}${stderr}`
+}
+
+const ip = (args: string): string => execFileSync('ip', args.split(' '), { encoding: 'utf8' })
+
+export interface Traffic {
+  readonly opens: number
+  readonly keepalives: number
+  readonly notifications: number
+  /** UPDATEs longer than End-of-RIB. */
+  readonly updates: number
+  readonly endOfRib: number
+  readonly bytes: number
+}
+
+export class BirdLab {
+  private readonly prefix: string
+  private readonly folder = mkdtempSync(join(tmpdir(), 'netsim-bird-'))
+  private readonly children: ChildProcess[] = []
+  private readonly bird: RealBird
+  private readonly configs: readonly BirdConfig[]
+
+  constructor(bird: RealBird, configs: readonly BirdConfig[]) {
+    this.bird = bird
+    this.configs = configs
+    this.prefix = `nb${process.pid % 10_000}`
+    ip(`netns add ${this.namespace('wire')}`)
+    ip(`-n ${this.namespace('wire')} link add br0 type bridge`)
+    ip(`-n ${this.namespace('wire')} link set br0 up`)
+    configs.forEach((config, i) => this.addNode(config, i))
+  }
+
+  private namespace(name: string): string {
+    return `${this.prefix}-${name}`
+  }
+
+  private addNode(config: BirdConfig, i: number): void {
+    const own = this.namespace(config.name)
+    ip(`netns add ${own}`)
+    ip(`-n ${own} link set lo up`)
+    ip(`link add eth0 netns ${own} type veth peer name p${i} netns ${this.namespace('wire')}`)
+    ip(`-n ${own} addr add ${formatIp(config.routerId)}/24 dev eth0`)
+    ip(`-n ${own} link set eth0 up`)
+    ip(`-n ${this.namespace('wire')} link set p${i} master br0 up`)
+  }
+
+  /** A device of that name in every node, whatever its kind: BIRD asks for no more. */
+  addTunnels(addressOf: (config: BirdConfig) => string): void {
+    for (const config of this.configs) {
+      const own = this.namespace(config.name)
+      ip(`-n ${own} link add tunl0 type veth peer name tunl0-peer`)
+      ip(`-n ${own} addr add ${addressOf(config)}/32 dev tunl0`)
+      ip(`-n ${own} link set tunl0-peer up`)
+      ip(`-n ${own} link set tunl0 up`)
+    }
+  }
+
+  /** Starts every daemon, within milliseconds of one another; with a capture of all BGP on the bridge's ports. */
+  start(): void {
+    this.run('wire', ['tcpdump', '-i', 'br0', '-U', '-w', join(this.folder, 'bgp.pcap'), 'tcp', 'port', '179'])
+    execFileSync('ip', ['-n', this.namespace('wire'), 'link', 'set', 'br0', 'promisc', 'on'])
+    execFileSync('sleep', ['0.5'])
+    for (const config of this.configs) {
+      const path = join(this.folder, `${config.name}.conf`)
+      writeFileSync(path, birdText(config, this.bird.major === 1 ? 'calico' : 'bird2'))
+      this.run(config.name, [this.bird.path, '-f', '-c', path, '-s', join(this.folder, `${config.name}.ctl`), '-P', join(this.folder, `${config.name}.pid`)])
+    }
+  }
+
+  private run(name: string, command: readonly string[]): void {
+    this.children.push(spawn('ip', ['netns', 'exec', this.namespace(name), ...command], { stdio: 'ignore' }))
+  }
+
+  /** `ip route` of a node, BIRD's own. */
+  routes(name: string): string[] {
+    return ip(`-n ${this.namespace(name)} route show proto bird`)
+      .split('\n')
+      .map((line) => line.trim().replace(/ {2,}/g, ' '))
+      .filter((line) => line !== '')
+      .sort()
+  }
+
+  traffic(): Traffic {
+    const fields = text('tshark', ['-r', join(this.folder, 'bgp.pcap'), '-Y', 'bgp', '-T', 'fields', '-e', 'bgp.type', '-e', 'bgp.length'])
+    const messages = fields
+      .split('\n')
+      .filter((line) => /^\d/.test(line))
+      .flatMap((line) => {
+        const [types, lengths] = line.split('\t').map((column) => column.split(',').map(Number))
+        return types.map((type, i) => ({ type, length: lengths[i] }))
+      })
+    const count = (type: number, long?: boolean): number =>
+      messages.filter((message) => message.type === type && (long === undefined || message.length > 23 === long)).length
+    return {
+      opens: count(1),
+      updates: count(2, true),
+      endOfRib: count(2, false),
+      notifications: count(3),
+      keepalives: count(4),
+      bytes: messages.reduce((sum, { length }) => sum + length, 0),
+    }
+  }
+
+  stop(): void {
+    for (const child of this.children) child.kill('SIGTERM')
+    for (const { name } of this.configs) text('ip', ['netns', 'del', this.namespace(name)])
+    text('ip', ['netns', 'del', this.namespace('wire')])
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}

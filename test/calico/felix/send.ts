@@ -1,0 +1,41 @@
+/** One packet through a fresh world of these netns: how it ended. */
+import type { Dataplane } from '../../../src/dataplane/dataplane.js'
+import { compileWorld } from '../../../src/net/compile.js'
+import { DISPOSITIONS } from '../../../src/net/disposition.js'
+import { ipLocalOut } from '../../../src/net/ip-output.js'
+import { NETNS_NODE } from '../../../src/net/netns.js'
+import { packetOf } from '../../net/kit.js'
+
+export interface Sent {
+  readonly from: string
+  readonly src: string
+  readonly dst: string
+  /** `tcp 80`, `udp 53`, `icmp`. */
+  readonly what: string
+}
+
+/** The first end: the packet's own, before any answer's. */
+export function send(dataplanes: readonly Dataplane[], { from, src, dst, what }: Sent): string {
+  const world = compileWorld(
+    dataplanes.map((dataplane) => ({ dataplane, role: NETNS_NODE })),
+    [],
+    1,
+  )
+  world.warm = 1
+  world.trace.on = 1
+  const [proto, port] = what.split(' ')
+  const words = { src, dst, proto: proto as 'tcp' | 'udp' | 'icmp' }
+  const packet = world.packets.clone(packetOf(port === undefined ? words : { ...words, dport: Number(port) }))
+  packet.id = world.newPacketId()
+  packet.etherType = 0
+  world.live++
+  const netns = world.netns.find(({ name }) => name === from)
+  if (netns === undefined) throw new Error(from)
+  ipLocalOut(packet, netns, null, 1)
+  world.drain()
+  world.sim.run(world.sim.nowNs + 5e9)
+  return world.trace.endCount === 0 ? 'nothing' : DISPOSITIONS[world.trace.ends[1]]
+}
+
+/** Every port of both protocols is open. */
+export const LISTENING = (['tcp', 'udp'] as const).map((proto) => ({ proto, address: 0, port: 1, portEnd: 65535, handler: 'open' }))
