@@ -158,7 +158,9 @@ function completeNodes(
   problems: ProblemList,
 ): ClusterNode[] {
   const assumed =
-    settings.cni === 'flannel' && settings.datastore === 'kubernetes' ? assumePodCidrs(readings, pods, settings.clusterCIDR, problems) : new Map<string, Cidr>()
+    (settings.cni === 'flannel' || settings.cni === 'canal') && settings.datastore === 'kubernetes'
+      ? assumePodCidrs(readings, pods, settings.clusterCIDR, problems)
+      : new Map<string, Cidr>()
   return readings.map((reading) => {
     const segment = checkNodeAddress(reading, underlay.segments, problems)
     const podCIDR = reading.podCIDR ?? assumed.get(reading.name)

@@ -71,8 +71,10 @@ export interface RouterSpec extends Place {
   /** Arguments of `ip route add`. */
   readonly routes: readonly Command[]
   readonly iptables: readonly Command[]
+  /** It speaks BGP. */
   readonly asn?: number
-  readonly peers: readonly unknown[]
+  /** Whom it peers with; empty: all that peer with it, and routers beside it. */
+  readonly peers: readonly Ip[]
 }
 
 export interface Pin<Value> extends Place {

@@ -112,7 +112,7 @@ const underlay = () =>
           routes: commands(),
           iptables: commands(),
           asn: optional(integerField(1, 4294967295)),
-          peers: optional(v.array(v.unknown())),
+          peers: optional(v.array(addressField())),
         }),
       ),
     ),

@@ -34,8 +34,10 @@ export interface Router extends Place {
   /** Arguments of `ip route add`. */
   readonly routes: readonly Command[]
   readonly iptables: readonly Command[]
+  /** It speaks BGP. */
   readonly asn?: number
-  readonly peers: readonly unknown[]
+  /** Whom it peers with; empty: all that peer with it, and routers beside it. */
+  readonly peers: readonly Ip[]
   /** True for the one router that joins the segments which no listed router is on. */
   readonly implicit: boolean
 }

@@ -6,6 +6,7 @@
  */
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
+import { isWireguardKey, randomWireguardKey } from '../base/wireguard-key.js'
 import type { DeviceSpec, RouteSpec, WireguardPeerSpec } from '../dataplane/dataplane.js'
 import {
   backendSource,
@@ -31,7 +32,6 @@ export const WIREGUARD_DEFAULT_PORT = 51820
 const DEVICE = 'flannel-wg'
 /** ETH_DATA_LEN less the same 80 (drivers/net/wireguard/device.c wg_setup). */
 const KERNEL_DEFAULT_MTU = 1420
-const KEY_BYTES = 32
 
 export const wireguardBackend: Backend = { type: 'wireguard', attributes: wireguardAttributes, render: renderWireguard }
 
@@ -54,7 +54,7 @@ export function parseWireguardOptions(view: Pick<FlannelView, 'version' | 'confi
   const keepaliveSeconds = fields.integer('PersistentKeepaliveInterval') ?? 0
   if (keepaliveSeconds < 0 || keepaliveSeconds > 65535) fields.problem(`PersistentKeepaliveInterval ${keepaliveSeconds} is not a time of 0 to 65535 seconds`)
   const psk = fields.string('PSK') ?? ''
-  if (psk !== '' && !isKey(psk)) fields.problem('could not parse psk: not the base64 of 32 bytes', 'make one with wg genpsk')
+  if (psk !== '' && !isWireguardKey(psk)) fields.problem('could not parse psk: not the base64 of 32 bytes', 'make one with wg genpsk')
   if (optionSince(fields, 'Mode', '0.18.0', version)) checkMode(fields)
   const mtu = optionSince(fields, 'MTU', '0.21.3', version) ? fields.integer('MTU') : undefined
   return { options: { port, mtu: mtu ?? externalInterface.mtu, keepaliveSeconds }, problems: fields.problems }
@@ -71,12 +71,8 @@ function checkMode(fields: GoFields): void {
 /** The node's own public key: as published, or drawn; the same each time. */
 export function wireguardKey(view: RegistrationView & { readonly ownLease?: Lease }): string {
   const published = view.ownLease === undefined ? undefined : publishedPeer(view.ownLease)?.publicKey
-  if (published !== undefined && isKey(published)) return published
-  const prng = new Prng(view.seed ^ hashText(`${view.nodeName} wireguard key`))
-  const bytes = Array.from({ length: KEY_BYTES }, () => prng.nextInt32() & 0xff)
-  // a coordinate modulo 2^255 - 19: the highest bit is never set
-  bytes[KEY_BYTES - 1] &= 0x7f
-  return btoa(String.fromCharCode(...bytes))
+  if (published !== undefined && isWireguardKey(published)) return published
+  return randomWireguardKey(new Prng(view.seed ^ hashText(`${view.nodeName} wireguard key`)))
 }
 
 function wireguardAttributes(view: RegistrationView): LeaseAttributes {
@@ -131,7 +127,7 @@ function renderPeers(
       continue
     }
     const published = publishedPeer(lease)
-    if (published === undefined || !isKey(published.publicKey)) {
+    if (published === undefined || !isWireguardKey(published.publicKey)) {
       const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no PublicKey of 32 bytes; flanneld makes no peer of the lease`
       problems.push(leaseProblem(lease, what, 'write {"PublicKey": "…", "Port": 51820} as the node published it'))
       continue
@@ -179,6 +175,3 @@ function publishedPeer(lease: Lease): { readonly publicKey: string; readonly por
 }
 
 /** The base64 of 32 bytes (wgtypes.ParseKey). */
-function isKey(text: string): boolean {
-  return /^[A-Za-z0-9+/]{43}=$/.test(text)
-}

@@ -3,16 +3,19 @@
  */
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
-import type { Dataplane } from '../dataplane/dataplane.js'
+import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
 import { formatSubnetEnv, type SubnetEnv } from '../flannel/subnet-env.js'
 import { UDP_HANDLER } from '../flannel/backend-udp.js'
 import { attachProcess, compileWorld, type NetnsSpec } from '../net/compile.js'
 import { deviceNamed, NETNS_NODE, NETNS_POD, NETNS_ROUTER, type Netns, type World } from '../net/netns.js'
 import { UdpProcess } from './flannel-udp.js'
+import { planBgp, type BgpPlan } from './bgp-plan.js'
+import { BIRD_SOCKET, planCalico, type CalicoPlan } from './calico-plan.js'
 import { planFlannel, type BareNode, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
 import { planCloud, withCheck } from './cloud.js'
 import { bareHost, cardName, routerDataplane } from './hosts.js'
-import { planNode, type NodePlan, type PodPlan } from './nodes.js'
+import { planNode, type NodePlan } from './nodes.js'
+import type { PodPlan } from './pods.js'
 import { runTrace, type TraceOutcome } from './probe.js'
 import type { TraceRequest } from './request.js'
 
@@ -27,16 +30,20 @@ export class Network {
   readonly cluster: Cluster
   readonly nodes: readonly NodePlan[]
   readonly flannel: FlannelPlan | undefined
+  readonly calico: CalicoPlan | undefined
+  readonly bgp: BgpPlan | undefined
   /** Of every netns: nodes, pods, routers. */
   readonly dataplanes: ReadonlyMap<string, Dataplane>
   readonly specs: readonly NetnsSpec[]
   readonly world: World
   private readonly netnsByName: ReadonlyMap<string, Netns>
 
-  constructor(parts: Pick<Network, 'cluster' | 'nodes' | 'flannel' | 'specs' | 'world'>) {
+  constructor(parts: Pick<Network, 'cluster' | 'nodes' | 'flannel' | 'calico' | 'bgp' | 'specs' | 'world'>) {
     this.cluster = parts.cluster
     this.nodes = parts.nodes
     this.flannel = parts.flannel
+    this.calico = parts.calico
+    this.bgp = parts.bgp
     this.specs = parts.specs
     this.world = parts.world
     this.dataplanes = new Map(parts.specs.map(({ dataplane }) => [dataplane.netns, dataplane]))
@@ -93,23 +100,54 @@ function bareNodes(cluster: Cluster, seed: number): Bare[] {
   })
 }
 
-function planAgents(cluster: Cluster, bare: readonly Bare[], { seed, atNs = 0 }: BuildOptions): FlannelPlan | undefined {
-  return cluster.cni === 'flannel' ? planFlannel(cluster, bare, { seed, atNs }) : undefined
+interface Agents {
+  readonly flannel: FlannelPlan | undefined
+  readonly calico: CalicoPlan | undefined
+}
+
+function planAgents(cluster: Cluster, bare: readonly Bare[], { seed, atNs = 0 }: BuildOptions): Agents {
+  const { cni } = cluster
+  const flannel = cni === 'flannel' || cni === 'canal' ? planFlannel(cluster, bare, { seed, atNs }) : undefined
+  const hosts = bare.map(({ node, dataplane }) => {
+    const part = flannel?.parts.get(node.name)
+    return { node, dataplane, ...(part === undefined ? {} : { flannel: part }) }
+  })
+  return { flannel, calico: cni === 'calico' || cni === 'canal' ? planCalico(cluster, hosts, seed) : undefined }
 }
 
 /** What the agents would say of a cluster that is wrong already, so that one run tells everything; builds nothing. */
 export function agentProblems(cluster: Cluster, options: BuildOptions): readonly Problem[] {
-  return planAgents(cluster, bareNodes(cluster, options.seed), options)?.problems ?? []
+  return problemsOf(planAgents(cluster, bareNodes(cluster, options.seed), options))
+}
+
+function problemsOf({ flannel, calico }: Agents): readonly Problem[] {
+  return [...(flannel?.problems ?? []), ...(calico?.problems ?? [])]
 }
 
 export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
   const bare = bareNodes(cluster, options.seed)
-  const flannel = planAgents(cluster, bare, options)
+  const agents = planAgents(cluster, bare, options)
+  const before = assemble(cluster, bare, { ...agents, bgp: undefined }, options)
+  const bgp = agents.calico === undefined ? undefined : planBgp(before.network, agents.calico, options.seed)
+  const { network, problems } = bgp === undefined ? before : assemble(cluster, bare, { ...agents, bgp }, options)
+  return { network, problems: [...problemsOf(agents), ...problems, ...(bgp?.problems ?? [])] }
+}
+
+/** Dataplanes, kernels and cables of all that the agents said. */
+function assemble(
+  cluster: Cluster,
+  bare: readonly Bare[],
+  { flannel, calico, bgp }: Agents & { readonly bgp: BgpPlan | undefined },
+  { seed }: BuildOptions,
+): { readonly network: Network; readonly problems: readonly Problem[] } {
   const cloud = planCloud(cluster, flannel)
-  const problems: Problem[] = [...(flannel?.problems ?? []), ...cloud.problems]
+  const problems: Problem[] = [...cloud.problems]
+  const birdRoutes = (name: string): readonly RouteSpec[] => bgp?.routes.get(name) ?? []
   const nodes = bare.map((one) => {
-    const dataplane = withCheck(one.dataplane, cloud.checkedNodes.has(one.node.name))
-    return planNode(cluster, { ...one, dataplane }, flannel?.parts.get(one.node.name), options.seed)
+    const { name } = one.node
+    const dataplane = withCheck(one.dataplane, cloud.checkedNodes.has(name))
+    const parts = { flannel: flannel?.parts.get(name), calico: calico?.parts.get(name), birdRoutes: birdRoutes(name) }
+    return planNode(cluster, { ...one, dataplane }, parts, seed)
   })
   const specs: NetnsSpec[] = []
   for (const plan of nodes) {
@@ -118,27 +156,16 @@ export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonl
   }
   for (const router of cluster.routers) {
     const fabric = cloud.fabrics.get(router.name)
-    const { dataplane, problems: found } = routerDataplane(cluster, router, options.seed, fabric)
+    const { dataplane, problems: found } = routerDataplane(cluster, router, seed, fabric)
     problems.push(...found)
-    specs.push({ dataplane, role: NETNS_ROUTER, fabric: fabric !== undefined })
+    const routes = [...dataplane.routes, ...birdRoutes(dataplane.netns)]
+    const sockets = router.asn === undefined ? dataplane.sockets : [...dataplane.sockets, BIRD_SOCKET]
+    specs.push({ dataplane: { ...dataplane, routes, sockets }, role: NETNS_ROUTER, fabric: fabric !== undefined })
   }
-  if (cluster.cni === 'calico' || cluster.cni === 'canal') problems.push(notModelled(cluster, cluster.cni))
   const segments = cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate }))
-  const network = new Network({ cluster, nodes, flannel, specs, world: compileWorld(specs, segments, options.seed) })
+  const network = new Network({ cluster, nodes, flannel, calico, bgp, specs, world: compileWorld(specs, segments, seed) })
   startProxies(network)
   return { network, problems }
-}
-
-function notModelled(cluster: Cluster, cni: string): Problem {
-  const place = cluster.networkDocument ?? { file: 'cluster', line: 0 }
-  return {
-    severity: 'error',
-    file: place.file,
-    line: place.line,
-    object: '',
-    what: `the CNI ${cni} is not modelled yet`,
-    fix: 'Modelled are flannel, and none (plain docker).',
-  }
 }
 
 /** flanneld's udp backend runs a process behind flannel0. */

@@ -2,34 +2,30 @@
  * Nodes and their pods, agent by agent in the order in which a host boots: the bare host, docker, kube-proxy, the CNI, then what
  * its owner did by hand. From the cluster to a Dataplane for every netns.
  *
- *   bare host ─▶ + docker0 or cni0 with the pods' veths ─▶ + flanneld ─▶ + the owner's commands        pods: eth0, routes, sockets
+ *   bare host ─▶ + docker0 or cni0 with the pods' veths ─▶ + flanneld ─▶ + Felix, BIRD ─▶ + the owner's commands     pods: eth0, routes, sockets
  */
-import { ip, type Ip } from '../base/ip.js'
+import { ip } from '../base/ip.js'
 import { hashText } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { applyChainEdits } from '../dataplane/chain-edit.js'
-import type { Dataplane, DeviceSpec, FdbSpec, SocketSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, FdbSpec, RouteSpec } from '../dataplane/dataplane.js'
 import type { IptablesState, TableName } from '../dataplane/iptables.js'
-import type { PodAttachment, RuntimePart } from '../docker/attachment.js'
+import type { RuntimePart } from '../docker/attachment.js'
 import { renderCni } from '../docker/cni-bridge.js'
 import { renderDocker } from '../docker/docker.js'
 import type { FlannelPart } from '../flannel/flanneld.js'
+import type { CalicoPart } from './calico-plan.js'
 import type { BareNode } from './flannel-plan.js'
 import { applyHostSettings } from './host-commands.js'
+import { attachment, hostSockets, podsOn, podSockets, type PodPlan } from './pods.js'
 
 /** docker0 without --bip. */
 const DOCKER_DEFAULT_ADDRESS = { address: ip('172.17.0.1'), length: 16 }
 const DOCKER_DEFAULT_MTU = 1500
 const BRIDGES = { docker: 'docker0', cni: 'cni0' } as const
-
-export interface PodPlan {
-  readonly pod: ClusterPod
-  readonly address: Ip
-  readonly dataplane: Dataplane
-}
 
 export interface NodePlan {
   readonly node: ClusterNode
@@ -38,36 +34,57 @@ export interface NodePlan {
   readonly problems: readonly Problem[]
 }
 
-/** @param flannel flanneld's part; undefined where it plays no part or could not start */
-export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane: Dataplane }, flannel: FlannelPart | undefined, seed: number): NodePlan {
+/** What the agents of the pods' network put on a node; undefined where one plays no part or could not start. */
+export interface NodeAgents {
+  readonly flannel: FlannelPart | undefined
+  readonly calico: CalicoPart | undefined
+  /** What BIRD has in the kernel. */
+  readonly birdRoutes: readonly RouteSpec[]
+}
+
+export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane: Dataplane }, agents: NodeAgents, seed: number): NodePlan {
   const { node } = bare
-  const pods = cluster.pods.filter((pod) => pod.node === node.name && !pod.hostNetwork && !pod.terminated)
-  const runtime = renderRuntime(cluster, node, { pods, flannel, seed })
-  const devices = [...bare.dataplane.devices, ...(flannel?.devices ?? []), ...(runtime?.devices ?? [])]
-  const dockerFirst = cluster.runtime.name === 'docker'
-  const edits = dockerFirst
-    ? [...(runtime?.chainEdits ?? []), ...(flannel?.chainEdits ?? [])]
-    : [...(flannel?.chainEdits ?? []), ...(runtime?.chainEdits ?? [])]
-  const agents: Dataplane = {
-    netns: node.name,
-    devices,
-    routes: [...bare.dataplane.routes, ...(flannel?.routes ?? []), ...(runtime?.routes ?? [])],
-    rules: [],
-    neighbours: flannel?.neighbours ?? [],
-    fdb: [...(flannel?.fdb ?? []), ...bridgeEntries(devices)],
-    sysctls: { ...bare.dataplane.sysctls, ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}) },
-    iptables: applyChainEdits({ tables: [] }, edits),
-    ipsets: runtime?.ipsets ?? [],
-    sockets: [...(flannel?.sockets ?? []), ...hostSockets(cluster, node)],
-  }
+  const { calico } = agents
+  const runtime = usesCalico(cluster) ? undefined : renderRuntime(cluster, node, { pods: podsOn(cluster, node.name), flannel: agents.flannel, seed })
   const problems = [...(runtime?.problems ?? [])]
-  let dataplane = agents
+  let dataplane = withAgents(cluster, bare, agents, runtime)
   for (const settings of cluster.hosts.filter((host) => host.node === node.name)) {
     const applied = applyHostSettings(dataplane, settings)
     dataplane = applied.dataplane
     problems.push(...applied.problems)
   }
-  return { node, dataplane: { ...dataplane, iptables: inSaveOrder(dataplane.iptables) }, pods: podPlans(runtime, pods), problems }
+  const pods = calico?.pods ?? podPlans(runtime, podsOn(cluster, node.name))
+  return { node, dataplane: { ...dataplane, iptables: inSaveOrder(dataplane.iptables) }, pods, problems }
+}
+
+/** Pods are plugged in by Calico's CNI plugin: no bridge. */
+function usesCalico({ cni }: Cluster): boolean {
+  return cni === 'calico' || cni === 'canal'
+}
+
+function withAgents(
+  cluster: Cluster,
+  { node, dataplane: bare }: BareNode & { readonly dataplane: Dataplane },
+  { flannel, calico, birdRoutes }: NodeAgents,
+  runtime: RuntimePart | undefined,
+): Dataplane {
+  const devices = [...bare.devices, ...(flannel?.devices ?? []), ...(runtime?.devices ?? []), ...(calico?.devices ?? [])]
+  const dockerFirst = cluster.runtime.name === 'docker'
+  const edits = dockerFirst
+    ? [...(runtime?.chainEdits ?? []), ...(flannel?.chainEdits ?? [])]
+    : [...(flannel?.chainEdits ?? []), ...(runtime?.chainEdits ?? [])]
+  return {
+    netns: node.name,
+    devices,
+    routes: [...bare.routes, ...(flannel?.routes ?? []), ...(runtime?.routes ?? []), ...(calico?.routes ?? []), ...birdRoutes],
+    rules: calico?.rules ?? [],
+    neighbours: [...(flannel?.neighbours ?? []), ...(calico?.neighbours ?? [])],
+    fdb: [...(flannel?.fdb ?? []), ...(calico?.fdb ?? []), ...bridgeEntries(devices)],
+    sysctls: { ...bare.sysctls, ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}), ...(calico?.sysctls ?? {}) },
+    iptables: applyChainEdits({ tables: [] }, [...edits, ...(calico?.chainEdits ?? [])]),
+    ipsets: [...(runtime?.ipsets ?? []), ...(calico?.ipsets ?? [])],
+    sockets: [...(flannel?.sockets ?? []), ...(calico?.sockets ?? []), ...hostSockets(cluster, node)],
+  }
 }
 
 /** What a bridge keeps of itself: an entry for each port's MAC, and one for its own when no port has it (br_fdb_add_local, br_fdb_change_mac_address). */
@@ -120,23 +137,6 @@ function renderRuntime(cluster: Cluster, node: ClusterNode, { pods, flannel, see
   return renderCni({ ...view, hairpin: true, ...(env?.network === undefined ? {} : { networkCidr: env.network }) })
 }
 
-function attachment(cluster: Cluster, node: ClusterNode, pod: ClusterPod): PodAttachment {
-  const key = `${pod.namespace}/${pod.name}/eth0`
-  const pinnedMac = cluster.pins.macs.get(key)
-  const pinnedHostDevice = cluster.pins.devices.get(key)
-  const pinnedHostMac = pinnedHostDevice === undefined ? undefined : cluster.pins.macs.get(`${node.name}/${pinnedHostDevice}`)
-  return {
-    namespace: pod.namespace,
-    name: pod.name,
-    file: pod.file,
-    line: pod.line,
-    ...(pod.address === undefined ? {} : { address: pod.address }),
-    ...(pinnedMac === undefined ? {} : { pinnedMac }),
-    ...(pinnedHostDevice === undefined ? {} : { pinnedHostDevice }),
-    ...(pinnedHostMac === undefined ? {} : { pinnedHostMac }),
-  }
-}
-
 function podPlans(runtime: RuntimePart | undefined, pods: readonly ClusterPod[]): PodPlan[] {
   const plans: PodPlan[] = []
   for (const plugged of runtime?.pods ?? []) {
@@ -144,28 +144,4 @@ function podPlans(runtime: RuntimePart | undefined, pods: readonly ClusterPod[])
     if (pod !== undefined) plans.push({ pod, address: plugged.address, dataplane: { ...plugged.dataplane, sockets: podSockets(pod) } })
   }
   return plans
-}
-
-const PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const
-const LAST_PORT = 65535
-
-/** A pod that declares ports listens on those only, one that declares none on all: assumptions, and the step says so. */
-function podSockets(pod: ClusterPod): SocketSpec[] {
-  const place = { object: `Pod/${pod.namespace}/${pod.name}`, file: pod.file }
-  if (pod.ports.length === 0) {
-    const provenance = { by: 'Pod declares no containerPort: taken to listen on every port', ...place, line: pod.line }
-    return (['tcp', 'udp', 'sctp'] as const).map((proto) => ({ proto, address: 0, port: 1, portEnd: LAST_PORT, handler: 'open', provenance }))
-  }
-  return pod.ports.map((port) => ({
-    proto: PROTOCOLS[port.protocol],
-    address: 0,
-    port: port.port,
-    handler: 'open',
-    provenance: { by: 'containerPort of the Pod: taken to listen', ...place, line: port.line },
-  }))
-}
-
-/** Pods on the host's network listen on what they declare. */
-function hostSockets(cluster: Cluster, node: ClusterNode): SocketSpec[] {
-  return cluster.pods.filter((pod) => pod.node === node.name && pod.hostNetwork && !pod.terminated && pod.ports.length > 0).flatMap(podSockets)
 }

@@ -1,0 +1,236 @@
+/**
+ * Calico's part of every node: Felix with its endpoints, tunnels and policy, from the resources to what a node's Dataplane gets. BIRD's routes come after
+ * (bgp-plan.ts), since its sessions run over what stands here. In Canal the addresses are host-local's, out of the node's podCIDR.
+ */
+import { formatCidr } from '../base/cidr.js'
+import type { Ip } from '../base/ip.js'
+import { hashText, Prng } from '../base/prng.js'
+import type { Problem } from '../base/problem.js'
+import { randomWireguardKey } from '../base/wireguard-key.js'
+import { buildCalicoCluster, type CalicoCluster } from '../calico/calico-cluster.js'
+import { resolveFelixConfig, type FelixConfig } from '../calico/felix/config.js'
+import { compilePolicies, renderFelix, type FelixPart, type FelixPolicies } from '../calico/felix/felix.js'
+import type { HostInterface } from '../calico/felix/host-endpoints.js'
+import { policyInputs, routeInputs } from '../calico/felix/inputs.js'
+import type { RouteInputs } from '../calico/felix/cluster-routes.js'
+import { remoteVteps, renderTunnels } from '../calico/felix/tunnels.js'
+import { renderWorkload, type WorkloadPart } from '../calico/workload-endpoint.js'
+import type { CalicoNode } from '../cluster/calico/calico-node.js'
+import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
+import type { FelixSettings } from '../cluster/calico/felix-configuration.js'
+import type { Net } from '../cluster/calico/resource.js'
+import type { Cluster } from '../cluster/cluster.js'
+import type { ClusterNode } from '../cluster/node.js'
+import type { ClusterPod } from '../cluster/pod.js'
+import type { Dataplane, DeviceSpec, SocketSpec } from '../dataplane/dataplane.js'
+import { allocateRoundRobin } from '../docker/address-allocation.js'
+import type { FlannelPart } from '../flannel/flanneld.js'
+import { attachment, podsOn, podSockets, type PodPlan } from './pods.js'
+
+/** Felix's part of a node's Dataplane, with the CNI plugin's. */
+export interface CalicoPart extends Pick<Dataplane, 'devices' | 'routes' | 'rules' | 'neighbours' | 'fdb' | 'sysctls' | 'ipsets' | 'sockets'> {
+  readonly chainEdits: FelixPart['edits']
+  readonly pods: readonly PodPlan[]
+}
+
+export interface CalicoPlan {
+  readonly cluster: CalicoCluster
+  /** Nodes with the addresses that IPAM and the key maker gave them. */
+  readonly nodes: readonly CalicoNode[]
+  /** By name of the node; none for one whose Felix cannot run (reported). */
+  readonly parts: ReadonlyMap<string, CalicoPart>
+  readonly problems: readonly Problem[]
+}
+
+/** A node as Felix finds it. */
+export interface CalicoHost {
+  readonly node: ClusterNode
+  readonly dataplane: Dataplane
+  /** Canal. */
+  readonly flannel?: FlannelPart
+}
+
+export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan {
+  const cni = cluster.cni === 'canal' ? 'canal' : 'calico'
+  const hostLocal = cni === 'canal' ? hostLocalAddresses(cluster) : { addresses: new Map<string, Ip>(), problems: [] }
+  const calico = buildCalicoCluster(cluster, { cni, podAddresses: hostLocal.addresses, seed })
+  const nodes = calico.resources.nodes.map((node) => completeNode(node, calico, seed))
+  const workloadEndpoints = [...calico.endpoints.values()].flat()
+  const policies = compilePolicies(
+    policyInputs({ resources: calico.resources, namespaces: cluster.namespaces, objects: cluster.objects, workloadEndpoints }, calico.release),
+  )
+  const blocks = calico.addresses.affinities.flatMap(({ cidr, node, state }) => (state === 'confirmed' ? [{ cidr, node }] : []))
+  const routes = routeInputs({ resources: calico.resources, workloadEndpoints }, { blocks, nodes })
+  const problems: Problem[] = [...hostLocal.problems, ...calico.problems]
+  const parts = new Map<string, CalicoPart>()
+  for (const host of hosts) {
+    const part = planNodePart({ cluster, host, calico, nodes, policies, routes, seed })
+    if ('severity' in part) problems.push(part)
+    else {
+      parts.set(host.node.name, part.part)
+      problems.push(...part.problems.filter(({ what }) => !problems.some((other) => other.what === what)))
+    }
+  }
+  return { cluster: calico, nodes, parts, problems }
+}
+
+/** host-local with usePodCidr: the gateway's .1 is nobody's, addresses go on from .2. */
+function hostLocalAddresses(cluster: Cluster): { readonly addresses: ReadonlyMap<string, Ip>; readonly problems: readonly Problem[] } {
+  const addresses = new Map<string, Ip>()
+  const problems: Problem[] = []
+  for (const node of cluster.nodes) {
+    const pods = podsOn(cluster, node.name).map((pod) => attachment(cluster, node, pod))
+    if (node.podCIDR === undefined || pods.length === 0) continue
+    const subnet = { address: (node.podCIDR.base + 1) | 0, length: node.podCIDR.length }
+    const allocation = allocateRoundRobin({ node: node.name, subnet, pods })
+    problems.push(...allocation.problems)
+    for (const { pod, address } of allocation.given) addresses.set(`${pod.namespace}/${pod.name}`, address)
+  }
+  return { addresses, problems }
+}
+
+/** What calico-node writes on its Node once it runs: tunnel addresses, the WireGuard key. */
+function completeNode(node: CalicoNode, { addresses, felixSettings }: CalicoCluster, seed: number): CalicoNode {
+  const tunnels = addresses.tunnels.get(node.name) ?? {}
+  const encrypts = felixSettings.get(node.name)?.wireguardEnabled === true
+  const key = node.wireguardPublicKey ?? (encrypts ? randomWireguardKey(new Prng(seed ^ hashText(`${node.name} WireGuard key`))) : undefined)
+  return {
+    ...node,
+    ...(tunnels.ipip === undefined ? {} : { ipipTunnelAddress: tunnels.ipip }),
+    ...(tunnels.vxlan === undefined ? {} : { vxlanTunnelAddress: tunnels.vxlan }),
+    ...(tunnels.wireguard === undefined ? {} : { wireguardAddress: tunnels.wireguard }),
+    ...(key === undefined ? {} : { wireguardPublicKey: key }),
+  }
+}
+
+interface NodeInput {
+  readonly cluster: Cluster
+  readonly host: CalicoHost
+  readonly calico: CalicoCluster
+  readonly nodes: readonly CalicoNode[]
+  readonly policies: FelixPolicies
+  readonly routes: RouteInputs
+  readonly seed: number
+}
+
+function planNodePart(input: NodeInput): { readonly part: CalicoPart; readonly problems: readonly Problem[] } | Problem {
+  const { host, calico, nodes, policies, routes } = input
+  const { name } = host.node
+  const settings = calico.felixSettings.get(name) ?? {}
+  const node = nodes.find((candidate) => candidate.name === name)
+  const config = felixConfigOf(settings, input, node)
+  if (config === undefined) return tooFewMarks(calico, settings)
+  const card = cardOf(host)
+  const tunnels = renderTunnels({ node: name, config, cluster: routes, parentDevice: card })
+  const endpoints = calico.endpoints.get(name) ?? []
+  const workloads = plugIn(endpoints, { ...input, settings, config })
+  const felix = renderFelix({
+    config,
+    policies,
+    workloadEndpoints: endpoints,
+    hostEndpoints: calico.resources.hostEndpoints.filter((endpoint) => endpoint.node === name),
+    interfaces: hostInterfaces([...host.dataplane.devices, ...(host.flannel?.devices ?? []), ...tunnels.devices]),
+    pools: calico.resources.ipPools,
+    hostAddresses: nodes.flatMap(({ bgpAddress, addresses }) => (bgpAddress === undefined ? addresses.slice(0, 1) : [bgpAddress.address])),
+    remoteVteps: remoteVteps({ node: name, cluster: routes }).map(({ address }) => address),
+    serviceCidrs: serviceCidrs(calico),
+  })
+  return {
+    part: {
+      devices: [...tunnels.devices, ...workloads.map(({ part }) => part.device)],
+      routes: [...tunnels.routes, ...workloads.flatMap(({ part }) => part.routes)],
+      rules: tunnels.rules,
+      neighbours: tunnels.neighbours,
+      fdb: tunnels.fdb,
+      sysctls: Object.assign({}, FORWARDING, tunnels.sysctls, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
+      ipsets: felix.ipsets,
+      sockets: calico.manifest.backend === 'bird' ? [BIRD_SOCKET] : [],
+      chainEdits: felix.edits,
+      pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
+    },
+    problems: felix.problems,
+  }
+}
+
+/** IPForwarding is Enabled where nobody says otherwise (int_dataplane.go). */
+const FORWARDING = { 'net.ipv4.ip_forward': 1 } as const
+
+/** Who speaks BGP listens. */
+export const BIRD_SOCKET: SocketSpec = { proto: 'tcp', address: 0, port: 179, handler: 'open', provenance: { by: 'BIRD' } }
+
+function felixConfigOf(settings: FelixSettings, { host, calico }: NodeInput, node: CalicoNode | undefined): FelixConfig | undefined {
+  const mtus = calico.mtus.get(host.node.name)
+  return resolveFelixConfig(settings, {
+    release: calico.release,
+    hostMtu: mtus?.host ?? host.node.mtu,
+    poolsUse: calico.poolsUse,
+    ...(node?.ipipTunnelAddress === undefined ? {} : { ipipTunnelAddress: node.ipipTunnelAddress }),
+    ...(node?.vxlanTunnelAddress === undefined ? {} : { vxlanTunnelAddress: node.vxlanTunnelAddress }),
+  })
+}
+
+function tooFewMarks({ resources }: CalicoCluster, { iptablesMarkMask }: FelixSettings): Problem {
+  const said = resources.felixConfigurations.find(({ settings }) => settings.iptablesMarkMask !== undefined)
+  return {
+    severity: 'error',
+    file: said?.file ?? '',
+    line: said?.line ?? 0,
+    object: said === undefined ? 'FelixConfiguration' : `FelixConfiguration/${said.name}`,
+    what: `iptablesMarkMask 0x${(iptablesMarkMask ?? 0).toString(16)} has too few bits for Felix, which does not start`,
+    fix: 'Leave it out, or give it at least 8 bits.',
+  }
+}
+
+/** The card that has the node's own address (route_mgr.go detectParentIface). */
+function cardOf({ node, dataplane }: CalicoHost): string {
+  return dataplane.devices.find((device) => device.addresses.some(({ address }) => address === node.address))?.name ?? ''
+}
+
+/** What is none of a workload's. */
+function hostInterfaces(devices: readonly DeviceSpec[]): readonly HostInterface[] {
+  return devices.map(({ name, addresses }) => ({ name, addresses: addresses.map(({ address }) => address) }))
+}
+
+/** Of BGPConfiguration: what cali-cidr-block keeps from going round in circles. */
+function serviceCidrs({ resources }: CalicoCluster): readonly string[] {
+  const texts = (nets: readonly Net[]): readonly string[] => nets.flatMap((net) => (net.family === 4 ? [formatCidr(net.cidr)] : []))
+  const configuration = resources.bgpConfigurations.find(({ name }) => name === 'default')
+  if (configuration === undefined) return []
+  const { serviceClusterIPs, serviceExternalIPs, serviceLoadBalancerIPs } = configuration
+  return [...texts(serviceClusterIPs), ...texts(serviceExternalIPs), ...texts(serviceLoadBalancerIPs)]
+}
+
+interface Workload {
+  /** Absent: the endpoint stands as a resource, and no Pod belongs to it. */
+  readonly pod?: ClusterPod
+  readonly address: Ip
+  readonly part: WorkloadPart
+}
+
+interface PlugInput extends NodeInput {
+  readonly settings: FelixSettings
+  readonly config: FelixConfig
+}
+
+/** Only what is a Pod of the input has a netns. */
+function plugIn(endpoints: readonly WorkloadEndpoint[], { cluster, host, calico, settings, config, seed }: PlugInput): readonly Workload[] {
+  return endpoints.flatMap((endpoint): Workload[] => {
+    const pod = cluster.podByName.get(`${endpoint.namespace}/${endpoint.pod}`)
+    if (pod === undefined || endpoint.ipNetworks.length === 0) return []
+    const pinnedMac = cluster.pins.macs.get(`${endpoint.namespace}/${endpoint.pod}/${endpoint.endpoint}`)
+    const part = renderWorkload({
+      endpoint,
+      mtu: calico.mtus.get(host.node.name)?.pod ?? host.node.mtu,
+      routeMetric: config.workloadRouteMetric,
+      routeProtocol: config.deviceRouteProtocol,
+      ...(settings.deviceRouteSourceAddress === undefined ? {} : { routeSource: settings.deviceRouteSourceAddress }),
+      defaultRpFilter: host.dataplane.sysctls['net.ipv4.conf.default.rp_filter'] ?? 0,
+      floatingIps: config.floatingIps,
+      ipv6: settings.ipv6Support !== false,
+      ipForwarding: calico.manifest.allowsIpForwarding,
+      ...(pinnedMac === undefined ? {} : { pinnedMac }),
+      seed,
+    })
+    return [{ pod, address: endpoint.ipNetworks[0].base, part }]
+  })
+}

@@ -1,0 +1,59 @@
+/** Pods as every CNI plugs them in: what a runtime is asked for, and who listens. From the cluster's pods to attachments, plans and sockets. */
+import type { Ip } from '../base/ip.js'
+import type { Cluster } from '../cluster/cluster.js'
+import type { ClusterNode } from '../cluster/node.js'
+import type { ClusterPod } from '../cluster/pod.js'
+import type { Dataplane, SocketSpec } from '../dataplane/dataplane.js'
+import type { PodAttachment } from '../docker/attachment.js'
+
+export interface PodPlan {
+  readonly pod: ClusterPod
+  readonly address: Ip
+  readonly dataplane: Dataplane
+}
+
+/** Those of the pod network that run on the node. */
+export function podsOn(cluster: Cluster, node: string): readonly ClusterPod[] {
+  return cluster.pods.filter((pod) => pod.node === node && !pod.hostNetwork && !pod.terminated)
+}
+
+export function attachment(cluster: Cluster, node: Pick<ClusterNode, 'name'>, pod: ClusterPod): PodAttachment {
+  const key = `${pod.namespace}/${pod.name}/eth0`
+  const pinnedMac = cluster.pins.macs.get(key)
+  const pinnedHostDevice = cluster.pins.devices.get(key)
+  const pinnedHostMac = pinnedHostDevice === undefined ? undefined : cluster.pins.macs.get(`${node.name}/${pinnedHostDevice}`)
+  return {
+    namespace: pod.namespace,
+    name: pod.name,
+    file: pod.file,
+    line: pod.line,
+    ...(pod.address === undefined ? {} : { address: pod.address }),
+    ...(pinnedMac === undefined ? {} : { pinnedMac }),
+    ...(pinnedHostDevice === undefined ? {} : { pinnedHostDevice }),
+    ...(pinnedHostMac === undefined ? {} : { pinnedHostMac }),
+  }
+}
+
+const PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const
+const LAST_PORT = 65535
+
+/** A pod that declares ports listens on those only, one that declares none on all: assumptions, and the step says so. */
+export function podSockets(pod: ClusterPod): SocketSpec[] {
+  const place = { object: `Pod/${pod.namespace}/${pod.name}`, file: pod.file }
+  if (pod.ports.length === 0) {
+    const provenance = { by: 'Pod declares no containerPort: taken to listen on every port', ...place, line: pod.line }
+    return (['tcp', 'udp', 'sctp'] as const).map((proto) => ({ proto, address: 0, port: 1, portEnd: LAST_PORT, handler: 'open', provenance }))
+  }
+  return pod.ports.map((port) => ({
+    proto: PROTOCOLS[port.protocol],
+    address: 0,
+    port: port.port,
+    handler: 'open',
+    provenance: { by: 'containerPort of the Pod: taken to listen', ...place, line: port.line },
+  }))
+}
+
+/** Pods on the host's network listen on what they declare. */
+export function hostSockets(cluster: Cluster, node: ClusterNode): SocketSpec[] {
+  return cluster.pods.filter((pod) => pod.node === node.name && pod.hostNetwork && !pod.terminated && pod.ports.length > 0).flatMap(podSockets)
+}
