@@ -295,7 +295,7 @@ class Namespace:
     def __init__(self, lab, plan):
         self.lab, self.plan, self.name, self.netns = lab, plan, plan['name'], plan['netns']
         self.bridges = {line.split()[2] for line in plan['devices'] if ' type bridge ' in line}
-        self.tuns, self.listening, self.indexes, self.ring, self.talk, self.trace = {}, [], {}, None, None, None
+        self.tuns, self.listening, self.indexes, self.ring, self.talk, self.trace, self.monitor = {}, [], {}, None, None, None, None
         self.touched, self.last_state = True, None
         call('unshare', CLONE_NEWNET)
         path = RUN_DIRECTORY + self.name
@@ -495,6 +495,7 @@ class Namespace:
 QUIET_SECONDS = 0.006
 STORM_SECONDS = 5
 RETRANSMIT_MS = 900
+MONITOR_SECONDS = 3
 SO_ATTACH_FILTER, SO_REUSEPORT = 26, 15
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 10, 0, 2
 TCP_MAXSEG = 2
@@ -919,7 +920,7 @@ class Lab:
             os.close(far)
             os.set_blocking(terminal, False)
             self.children.append(child)
-            namespace.trace, fresh = terminal, True
+            namespace.trace, namespace.monitor, fresh = terminal, child, True
         if fresh:
             time.sleep(0.1)
         for namespace in self.by_netns.values():
@@ -931,10 +932,19 @@ class Lab:
         time.sleep(0.02)
         for namespace in self.by_netns.values():
             if namespace.trace is not None:
-                lines = [line.rstrip('\r') for line in self.read_terminal(namespace).split('\n') if 'TRACE:' in line]
+                lines = [line.rstrip('\r') for line in self.told(namespace).split('\n') if 'TRACE:' in line]
                 own_raw = '*raw' in namespace.plan['iptables']
                 rules += [[namespace.netns, line] for line in lines if not line.endswith('-j TRACE') and (own_raw or ' raw:' not in line)]
         return rules
+
+    def told(self, namespace):
+        """All that the kernel has told the monitor and the monitor has written, which looks up each rule: a long path takes it a while."""
+        namespace.enter()
+        text, end = self.read_terminal(namespace), time.monotonic() + MONITOR_SECONDS
+        while is_behind(namespace.monitor) and time.monotonic() < end:
+            time.sleep(0.002)
+            text += self.read_terminal(namespace)
+        return text + self.read_terminal(namespace)
 
     @staticmethod
     def read_terminal(namespace):
@@ -981,6 +991,16 @@ class Lab:
             child.wait()
         # the kernel would close one after the other, and wait for a grace period each time
         self.everywhere(lambda namespace: namespace.ring.close(), [namespace for namespace in self.captured if namespace.ring], 16)
+
+
+def is_behind(monitor):
+    """Something waits at a netlink socket of netfilter's in this netns (/proc/net/netlink: sk Eth Pid Groups Rmem), or the monitor runs."""
+    with open('/proc/thread-self/net/netlink') as file:
+        rows = [line.split() for line in file]
+    if any(row[1] == str(NETLINK_NETFILTER) and row[4] != '0' for row in rows):
+        return True
+    with open('/proc/%d/stat' % monitor.pid) as file:
+        return file.read().rpartition(')')[2].split()[0] == 'R'
 
 
 def by_first(rows):
