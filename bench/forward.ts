@@ -6,7 +6,8 @@
 import { buildCluster } from '../src/cluster/cluster.js'
 import { ipLocalOut } from '../src/net/ip-output.js'
 import type { Netns } from '../src/net/netns.js'
-import { buildNetwork, type Network } from '../src/network/network.js'
+import { buildNetwork } from '../src/network/build-network.js'
+import type { Network } from '../src/network/network.js'
 import { IPV4_HEADER, PROTO_UDP } from '../src/wire/packet.js'
 import type { Suite } from './suite.js'
 

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { formatProblem } from '../src/base/problem.js'
 import { buildCluster } from '../src/cluster/cluster.js'
-import { buildNetwork } from '../src/network/network.js'
+import { buildNetwork } from '../src/network/build-network.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DEMO = 'npm run demo'

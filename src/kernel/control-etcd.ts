@@ -13,7 +13,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { answerShape, readAnswer, type EtcdApi } from '../base/etcd-tree.js'
 import { formatIp } from '../base/ip.js'
 import { atLeast } from '../flannel/version.js'
-import { buildNetwork, type BuildOptions, type Network } from '../network/network.js'
+import { composeNetwork, type BuildOptions, type Network } from '../network/network.js'
 import type { NodePlan } from '../network/nodes.js'
 import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
 import { UNANSWERED, type ControlDocument, type ControlNodeDocument } from './control-report.js'
@@ -232,7 +232,7 @@ class EtcdCheck {
     const { cluster } = this.network
     const { file, line } = cluster.etcdSource ?? { file: 'etcd', line: 0 }
     const etcd = keys.map(({ key, value }) => ({ key, value, file, line }))
-    const { network } = buildNetwork({ ...cluster, etcd }, this.options)
+    const { network } = composeNetwork({ ...cluster, etcd }, this.options)
     const found = [...this.network.dataplanes].flatMap(([netns, dataplane]) =>
       isDeepStrictEqual(network.dataplanes.get(netns), dataplane) ? [] : [`a network built from what was read has another Dataplane of ${netns}`],
     )

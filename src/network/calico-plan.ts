@@ -22,9 +22,10 @@ import type { Net } from '../cluster/calico/resource.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
-import type { Dataplane, DeviceSpec, SocketSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
 import { allocateRoundRobin } from '../docker/address-allocation.js'
 import type { FlannelPart } from '../flannel/flanneld.js'
+import { BIRD_SOCKET } from './hosts.js'
 import { attachment, podsOn, podSockets, type PodPlan } from './pods.js'
 
 /** Felix's part of a node's Dataplane, with the CNI plugin's. */
@@ -154,9 +155,6 @@ function planNodePart(input: NodeInput): { readonly part: CalicoPart; readonly p
 
 /** IPForwarding is Enabled where nobody says otherwise (int_dataplane.go). */
 const FORWARDING = { 'net.ipv4.ip_forward': 1 } as const
-
-/** Who speaks BGP listens. */
-export const BIRD_SOCKET: SocketSpec = { proto: 'tcp', address: 0, port: 179, handler: 'open', provenance: { by: 'BIRD' } }
 
 function felixConfigOf(settings: FelixSettings, { host, calico }: NodeInput, node: CalicoNode | undefined): FelixConfig | undefined {
   const mtus = calico.mtus.get(host.node.name)

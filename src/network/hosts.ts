@@ -10,7 +10,7 @@ import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { Router } from '../cluster/underlay.js'
-import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
+import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec, type SocketSpec } from '../dataplane/dataplane.js'
 import { fabricRoutes, type FabricPlan } from './cloud.js'
 import { iptablesTool, ipTool } from './host-commands.js'
 
@@ -22,6 +22,9 @@ export const LOOPBACK_DEVICE: DeviceSpec = {
   up: true,
   addresses: [{ address: 0x7f000001, length: 8, scope: 'host' }],
 }
+
+/** Who speaks BGP listens. */
+export const BIRD_SOCKET: SocketSpec = { proto: 'tcp', address: 0, port: 179, handler: 'open', provenance: { by: 'BIRD' } }
 
 /** The kernel's defaults but for these (DESIGN.md 5.2). */
 const HOST_SYSCTLS = {

@@ -1,6 +1,7 @@
 /**
  * The one composition root: cluster + agents → Dataplanes → kernels and cables, and the questions asked of them.
  */
+import { assert } from '../base/assert.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
@@ -9,20 +10,28 @@ import { UDP_HANDLER } from '../flannel/backend-udp.js'
 import { attachProcess, compileWorld, type NetnsSpec } from '../net/compile.js'
 import { deviceNamed, NETNS_NODE, NETNS_POD, NETNS_ROUTER, type Netns, type World } from '../net/netns.js'
 import { UdpProcess } from './flannel-udp.js'
-import { planBgp, type BgpPlan } from './bgp-plan.js'
-import { BIRD_SOCKET, planCalico, type CalicoPlan } from './calico-plan.js'
+import type { BgpPlan, planBgp } from './bgp-plan.js'
+import type { CalicoPlan, planCalico } from './calico-plan.js'
 import { planFlannel, type BareNode, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
 import { planCloud, withCheck } from './cloud.js'
-import { bareHost, cardName, routerDataplane } from './hosts.js'
-import { planNode, type NodePlan } from './nodes.js'
+import { bareHost, BIRD_SOCKET, cardName, routerDataplane } from './hosts.js'
+import { planNode, usesCalico, type NodePlan } from './nodes.js'
 import type { PodPlan } from './pods.js'
 import { runTrace, type TraceOutcome } from './probe.js'
 import type { TraceRequest } from './request.js'
+
+/** Calico's agents. They come from outside, so that a command whose network has none need not load them. */
+export interface CalicoAgents {
+  readonly planCalico: typeof planCalico
+  readonly planBgp: typeof planBgp
+}
 
 export interface BuildOptions {
   readonly seed: number
   /** Virtual time of the questions, nanoseconds; leases that ran out before it are gone. */
   readonly atNs?: number
+  /** Wanted where the CNI is calico or canal. */
+  readonly calico?: CalicoAgents
 }
 
 /** A network that is built and can be asked; nothing in it changes from one question to the next. */
@@ -105,14 +114,20 @@ interface Agents {
   readonly calico: CalicoPlan | undefined
 }
 
-function planAgents(cluster: Cluster, bare: readonly Bare[], { seed, atNs = 0 }: BuildOptions): Agents {
+function calicoAgents({ calico }: BuildOptions): CalicoAgents {
+  assert(calico !== undefined, "a network of Calico's is built without its agents")
+  return calico
+}
+
+function planAgents(cluster: Cluster, bare: readonly Bare[], options: BuildOptions): Agents {
   const { cni } = cluster
+  const { seed, atNs = 0 } = options
   const flannel = cni === 'flannel' || cni === 'canal' ? planFlannel(cluster, bare, { seed, atNs }) : undefined
   const hosts = bare.map(({ node, dataplane }) => {
     const part = flannel?.parts.get(node.name)
     return { node, dataplane, ...(part === undefined ? {} : { flannel: part }) }
   })
-  return { flannel, calico: cni === 'calico' || cni === 'canal' ? planCalico(cluster, hosts, seed) : undefined }
+  return { flannel, calico: usesCalico(cluster) ? calicoAgents(options).planCalico(cluster, hosts, seed) : undefined }
 }
 
 /** What the agents would say of a cluster that is wrong already, so that one run tells everything; builds nothing. */
@@ -124,11 +139,12 @@ function problemsOf({ flannel, calico }: Agents): readonly Problem[] {
   return [...(flannel?.problems ?? []), ...(calico?.problems ?? [])]
 }
 
-export function buildNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
+/** Synchronous, of agents that are at hand; build-network.ts has them all. */
+export function composeNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
   const bare = bareNodes(cluster, options.seed)
   const agents = planAgents(cluster, bare, options)
   const before = assemble(cluster, bare, { ...agents, bgp: undefined }, options)
-  const bgp = agents.calico === undefined ? undefined : planBgp(before.network, agents.calico, options.seed)
+  const bgp = agents.calico === undefined ? undefined : calicoAgents(options).planBgp(before.network, agents.calico, options.seed)
   const { network, problems } = bgp === undefined ? before : assemble(cluster, bare, { ...agents, bgp }, options)
   return { network, problems: [...problemsOf(agents), ...problems, ...(bgp?.problems ?? [])] }
 }

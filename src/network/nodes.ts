@@ -58,7 +58,7 @@ export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane
 }
 
 /** Pods are plugged in by Calico's CNI plugin: no bridge. */
-function usesCalico({ cni }: Cluster): boolean {
+export function usesCalico({ cni }: Cluster): boolean {
   return cni === 'calico' || cni === 'canal'
 }
 

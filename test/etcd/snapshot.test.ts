@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { answerShape, readAnswer } from '../../src/base/etcd-tree.js'
 import { formatProblem } from '../../src/base/problem.js'
 import { buildCluster, type Cluster, type Given } from '../../src/cluster/cluster.js'
-import { buildNetwork } from '../../src/network/network.js'
+import { buildNetwork } from '../../src/network/build-network.js'
 
 const PREFIX = '/coreos.com/network'
 const base64 = (text: string): string => Buffer.from(text).toString('base64')

@@ -3,7 +3,8 @@ import { formatProblem, hasErrors, type Problem } from '../../src/base/problem.j
 import { traceDocument } from '../../src/analysis/trace-report.js'
 import type { TraceDocument } from '../../src/analysis/trace-document.js'
 import { buildCluster, type Cluster } from '../../src/cluster/cluster.js'
-import { buildNetwork, type Network } from '../../src/network/network.js'
+import { buildNetwork } from '../../src/network/build-network.js'
+import type { Network } from '../../src/network/network.js'
 import { isOutcome, type TraceOutcome } from '../../src/network/probe.js'
 import { DEFAULT_REQUEST, type TraceRequest } from '../../src/network/request.js'
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { formatProblem } from '../../src/base/problem.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
 import { traceDocument } from '../../src/analysis/trace-report.js'
-import { buildNetwork } from '../../src/network/network.js'
+import { buildNetwork } from '../../src/network/build-network.js'
 import { isOutcome } from '../../src/network/probe.js'
 import { DEFAULT_REQUEST } from '../../src/network/request.js'
 
