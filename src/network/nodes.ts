@@ -11,7 +11,8 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { applyChainEdits } from '../dataplane/chain-edit.js'
-import type { Dataplane, DeviceSpec, FdbSpec, RouteSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, FdbSpec, RouteSpec, RoutingRuleSpec } from '../dataplane/dataplane.js'
+import { DEFAULT_ROUTING_RULES } from '../dataplane/ip-rule.js'
 import type { IptablesState, TableName } from '../dataplane/iptables.js'
 import type { RuntimePart } from '../docker/attachment.js'
 import { renderCni } from '../docker/cni-bridge.js'
@@ -77,7 +78,7 @@ function withAgents(
     netns: node.name,
     devices,
     routes: [...bare.routes, ...(flannel?.routes ?? []), ...(runtime?.routes ?? []), ...(calico?.routes ?? []), ...birdRoutes],
-    rules: calico?.rules ?? [],
+    rules: routingRules(calico?.rules ?? []),
     neighbours: [...(flannel?.neighbours ?? []), ...(calico?.neighbours ?? [])],
     fdb: [...(flannel?.fdb ?? []), ...(calico?.fdb ?? []), ...bridgeEntries(devices)],
     sysctls: { ...bare.sysctls, ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}), ...(calico?.sysctls ?? {}) },
@@ -85,6 +86,11 @@ function withAgents(
     ipsets: [...(runtime?.ipsets ?? []), ...(calico?.ipsets ?? [])],
     sockets: [...(flannel?.sockets ?? []), ...(calico?.sockets ?? []), ...hostSockets(cluster, node)],
   }
+}
+
+/** None but the kernel's own stay unsaid. */
+function routingRules(added: readonly RoutingRuleSpec[]): readonly RoutingRuleSpec[] {
+  return added.length === 0 ? [] : [...DEFAULT_ROUTING_RULES, ...added].sort((a, b) => a.priority - b.priority)
 }
 
 /** What a bridge keeps of itself: an entry for each port's MAC, and one for its own when no port has it (br_fdb_add_local, br_fdb_change_mac_address). */

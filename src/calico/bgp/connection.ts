@@ -10,8 +10,11 @@ export function stateOrder(state: ConnectionState): number {
   return CONNECTION_STATES.indexOf(state)
 }
 
-/** Sent in this order of rank when several wait (bgp_fire_tx). */
-export const PENDING = ['notification', 'keepalive', 'open', 'request', 'begin', 'update'] as const
+/**
+ * Sent in this order of rank when several wait (bgp_fire_tx). OPEN goes first of all that is said to a peer who is well: BIRD writes it in the loop in
+ * which it took the connection, before it reads the peer's own, which here may be of the same moment.
+ */
+export const PENDING = ['notification', 'open', 'keepalive', 'request', 'begin', 'update'] as const
 export type Pending = (typeof PENDING)[number]
 
 export class BgpConnection {
