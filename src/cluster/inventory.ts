@@ -1,4 +1,5 @@
 /** Which objects play a part, which will, which never do: each group is named once, nothing is left out in silence. */
+import { CLASSIC_KINDS } from './calico/classic-identity.js'
 import { isAgentDaemonSet } from './flannel-settings.js'
 import { coreKinds, kindInfo } from './kinds.js'
 import type { KubernetesObject } from './manifest.js'
@@ -33,7 +34,7 @@ function isMisspelt(object: KubernetesObject, problems: ProblemList): boolean {
     problems.error(object.at('kind'), object.label, `${object.apiVersion} has no kind ${object.kind}`, suggestName(object.kind, ['Network', 'EtcdSnapshot']))
     return true
   }
-  const meant = object.apiVersion === 'v1' ? nearestName(object.kind, coreKinds()) : undefined
+  const meant = object.apiVersion === 'v1' ? nearestName(object.kind, [...coreKinds(), ...CLASSIC_KINDS]) : undefined
   if (meant !== undefined) problems.error(object.at('kind'), object.label, `v1 has no kind ${object.kind}`, `Did you mean ${meant}?`)
   return meant !== undefined
 }

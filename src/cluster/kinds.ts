@@ -1,4 +1,5 @@
 /** What netsim knows about kinds: which API versions a kind has had, whether it lives in a namespace, and what part it plays. */
+import { isClassicKind } from './calico/classic-identity.js'
 
 /**
  * read: built into the cluster. workload: makes pods, not expanded yet. later: belongs to packet paths, not modelled yet.
@@ -89,6 +90,7 @@ export function groupOf(apiVersion: string): string {
 /** undefined for a kind that netsim has not heard of. */
 export function kindInfo(apiVersion: string, kind: string): KindInfo | undefined {
   if (CALICO_GROUPS.includes(groupOf(apiVersion))) return entry('calico', CALICO_NAMESPACED.includes(kind) ? 'namespaced' : 'cluster')
+  if (isClassicKind(apiVersion, kind)) return entry('calico', 'cluster')
   if (kind === 'Network' && groupOf(apiVersion) !== 'netsim') return undefined
   return KINDS.get(kind)
 }

@@ -3,6 +3,7 @@
  * taken apart; the text is all that is looked at here, the fields of each kind are checked later.
  */
 import { answerShape, type EtcdApi } from '../base/etcd-tree.js'
+import { classicName, isClassicKind } from './calico/classic-identity.js'
 import { isObject, linesAt, type JsonObject, type JsonValue, type Lines, type Located, type Path, type TextResult } from './located.js'
 import { readJson } from './json-text.js'
 import { kindInfo } from './kinds.js'
@@ -157,6 +158,10 @@ interface Context {
 function collectDocument(document: Located, context: Context, collected: Collected): void {
   const { value, lines } = document
   const place = { file: context.file, line: lines.line }
+  if (isClassicList(value)) {
+    for (const [index, item] of value.entries()) collectDocument({ value: item, lines: lines.items?.[index] ?? lines }, context, collected)
+    return
+  }
   if (!isObject(value)) {
     reject(collected, place, `${describeValue(value)} where a Kubernetes object was due`, 'An object has apiVersion, kind and metadata.')
     return
@@ -184,6 +189,13 @@ function collectDocument(document: Located, context: Context, collected: Collect
   }
 }
 
+/** What `calicoctl get -o yaml` printed in its first releases: resources in a bare list. */
+function isClassicList(value: JsonValue): value is readonly JsonValue[] {
+  if (!Array.isArray(value)) return false
+  const first: unknown = value[0]
+  return isObject(first) && isClassicKind(String(first.apiVersion), String(first.kind))
+}
+
 interface Head {
   readonly apiVersion: string
   readonly kind: string
@@ -207,7 +219,7 @@ function collectList(value: JsonObject, head: Head, context: Context, collected:
 function collectObject(value: JsonObject, head: Head, context: Context, collected: Collected): void {
   const { apiVersion, kind, lines } = head
   const metadata = value.metadata
-  const name = isObject(metadata) ? metadata.name : undefined
+  const name = isClassicKind(apiVersion, kind) ? classicName(kind, metadata) : isObject(metadata) ? metadata.name : undefined
   const generated = isObject(metadata) ? metadata.generateName : undefined
   const isNetwork = apiVersion.startsWith('netsim/') && name === undefined
   if (!isNetwork && (typeof name !== 'string' || name === '')) {

@@ -3,6 +3,8 @@
  * objects do; where they do not, the default stands, and one that matters is reported as assumed.
  */
 import { formatCidr, parseCidr, type Cidr } from '../base/cidr.js'
+import { holdsClassicKeys } from './calico/classic-etcd.js'
+import { isClassicKind } from './calico/classic-identity.js'
 import { networkOf, type ConfigText, type FlannelManifest } from './flannel-settings.js'
 import { CALICO_GROUPS, groupOf } from './kinds.js'
 import type { KubernetesObject } from './manifest.js'
@@ -109,10 +111,11 @@ function inferCni({ etcd, manifest, objects, nodes }: SettingsInput): Cni {
   const calico = objects.some(
     (object) =>
       CALICO_GROUPS.includes(groupOf(object.apiVersion)) ||
+      isClassicKind(object.apiVersion, object.kind) ||
       (object.kind === 'DaemonSet' && object.name === 'calico-node') ||
       (object.kind === 'ConfigMap' && object.name === 'calico-config'),
   )
-  if (calico) return flannel ? 'canal' : 'calico'
+  if (calico || holdsClassicKeys(etcd.entries)) return flannel ? 'canal' : 'calico'
   return flannel ? 'flannel' : 'none'
 }
 
