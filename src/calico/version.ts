@@ -31,7 +31,7 @@ export interface CalicoProfile {
   readonly birdRouteMetric: number
   /** LOCAL_PREF carries 2^31-1 less the metric. */
   readonly localPreferenceFromMetric: boolean
-  /** BGPConfiguration.programClusterRoutes where absent. */
+  /** FelixConfiguration.programClusterRoutes where absent; BGPConfiguration's, BIRD's half, is then the other way round. */
   readonly programClusterRoutes: 'Enabled' | 'Disabled'
   /** An empty block of another node, older than a minute, may be taken over before borrowing. */
   readonly reclaimsEmptyBlocks: boolean

@@ -5,7 +5,8 @@
 import { formatIp, type Ip } from '../base/ip.js'
 import type { BirdConfig } from '../calico/bgp/config.js'
 import type { PathFinder, PathVerdict } from '../calico/bgp/tcp.js'
-import { isOutcome, type TraceOutcome } from './probe.js'
+import { lossOf, type Loss } from './bgp-loss.js'
+import { isOutcome } from './probe.js'
 import { DEFAULT_REQUEST } from './request.js'
 import type { Network } from './network.js'
 
@@ -16,10 +17,22 @@ const NEAR_NS = 50_000
 interface BothWays {
   readonly there: PathVerdict
   readonly back: PathVerdict
+  /** Why it is not open both ways. */
+  readonly loss?: PathLoss
+}
+
+export interface PathLoss extends Loss {
+  readonly of: 'SYN' | 'SYN-ACK'
+}
+
+export interface BgpPaths {
+  readonly find: PathFinder
+  /** undefined: a connection can be made. */
+  lossBetween(client: Ip, server: Ip, port: number): PathLoss | undefined
 }
 
 /** @param speakers whose addresses and ports are asked about */
-export function bgpPaths(network: Network, speakers: readonly BirdConfig[]): PathFinder {
+export function bgpPaths(network: Network, speakers: readonly BirdConfig[]): BgpPaths {
   const ports = new Set(speakers.map(({ listen }) => listen.port))
   const alike = likeness(network)
   const known = new Map<string, BothWays>()
@@ -29,7 +42,10 @@ export function bgpPaths(network: Network, speakers: readonly BirdConfig[]): Pat
     known.set(key, found)
     return found
   }
-  return (from, to, sourcePort, port) => (ports.has(port) && !ports.has(sourcePort) ? ask(from, to, port).there : ask(to, from, sourcePort).back)
+  return {
+    find: (from, to, sourcePort, port) => (ports.has(port) && !ports.has(sourcePort) ? ask(from, to, port).there : ask(to, from, sourcePort).back),
+    lossBetween: (client, server, port) => ask(client, server, port).loss,
+  }
 }
 
 /** Equal texts: every question has the same answer from either. Routers with rules and hosts with settings or host endpoints are like nobody else. */
@@ -46,15 +62,15 @@ function likeness({ cluster, calico }: Network): (address: Ip) => string {
 
 function trace(network: Network, client: Ip, server: Ip, port: number): BothWays {
   const outcome = network.trace({ ...DEFAULT_REQUEST, source: formatIp(client), destination: `${formatIp(server)}:${port}`, proto: 'tcp' })
-  if (!isOutcome(outcome)) return { there: { kind: 'lost' }, back: { kind: 'lost' } }
+  const lost: PathVerdict = { kind: 'lost' }
+  if (!isOutcome(outcome)) return { there: lost, back: lost, loss: { of: 'SYN', text: outcome.map(({ what }) => what).join('; ') } }
   const { forward, reply, answer } = outcome
   const delayNs = answer === null ? NEAR_NS : Math.round(answer.timeNs / 2)
-  if (forward.disposition !== 'DELIVERED') return { there: answer === null ? { kind: 'lost' } : { kind: 'refused', delayNs }, back: { kind: 'lost' } }
+  if (forward.disposition !== 'DELIVERED') {
+    return { there: answer === null ? lost : { kind: 'refused', delayNs }, back: lost, loss: { of: 'SYN', ...lossOf(network, forward) } }
+  }
   const hops = answer === null ? 0 : Math.max(0, TTL - answer.ttl)
   const open: PathVerdict = { kind: 'open', delayNs, hops }
-  return { there: open, back: isAnswered(reply) ? open : { kind: 'lost' } }
-}
-
-function isAnswered(reply: TraceOutcome['reply']): boolean {
-  return reply?.disposition === 'DELIVERED'
+  if (reply?.disposition === 'DELIVERED') return { there: open, back: open }
+  return { there: open, back: lost, loss: { of: 'SYN-ACK', ...(reply === null ? { text: 'nothing answers' } : lossOf(network, reply)) } }
 }

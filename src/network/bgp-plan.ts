@@ -14,6 +14,9 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { Router } from '../cluster/underlay.js'
 import type { RouteSpec } from '../dataplane/dataplane.js'
 import { bgpPaths } from './bgp-path.js'
+import { bgpProblems } from './bgp-problems.js'
+import { passwordOf, secretProblems } from './bgp-secrets.js'
+import { advertisedServices } from './bgp-services.js'
 import type { CalicoPlan } from './calico-plan.js'
 import { routerName } from './hosts.js'
 import type { Network } from './network.js'
@@ -38,18 +41,25 @@ export function planBgp(network: Network, calico: CalicoPlan, seed: number): Bgp
     bgpConfigurations: resources.bgpConfigurations,
     bgpPeers: resources.bgpPeers,
     bgpFilters: resources.bgpFilters,
-    services: [],
+    services: advertisedServices(cluster),
     profile: release,
+    passwordOf: (secret) => passwordOf(cluster, secret),
   })
   const fabric = cluster.routers.flatMap((router) => routerConfig(router, cluster, configs) ?? [])
   const all = [...configs, ...fabric].filter(({ name }) => network.dataplanes.has(name))
-  const world = new BgpWorld({ flavour: CALICO_BIRD, seed, path: bgpPaths(network, all) })
+  if (all.length === 0) return undefined
+  const paths = bgpPaths(network, all)
+  const world = new BgpWorld({ flavour: CALICO_BIRD, seed, path: paths.find })
   for (const config of all) world.add(config, birdHostOf(network.dataplanes.get(config.name) ?? { devices: [], routes: [] }))
   const rested = world.settle()
   return {
     world,
     routes: new Map([...world.birds].map(([name, bird]) => [name, bird.kernelRoutes()])),
-    problems: rested ? [] : [restless(cluster)],
+    problems: [
+      ...(rested ? [] : [restless(cluster)]),
+      ...secretProblems(cluster, resources),
+      ...bgpProblems({ network, world, paths, bgpPeers: resources.bgpPeers, carriesPods: resources.ipPools.some(({ vxlanMode }) => vxlanMode === 'Never') }),
+    ],
   }
 }
 
@@ -74,13 +84,11 @@ function routerConfig(router: Router, cluster: Cluster, nodes: readonly BirdConf
 /** The nodes that have one of the router's addresses as neighbour. */
 function nodePeers(own: ReadonlySet<Ip>, nodes: readonly BirdConfig[]): FabricPeer[] {
   return nodes.flatMap((node) =>
-    node.peers.flatMap(({ neighbour, localAs, clusterId }) =>
-      own.has(neighbour) && clusterId === undefined ? [{ address: node.routerId, asNumber: localAs, sourceAddress: neighbour }] : [],
-    ),
+    node.peers.flatMap(({ neighbour, localAs }) => (own.has(neighbour) ? [{ address: node.routerId, asNumber: localAs, sourceAddress: neighbour }] : [])),
   )
 }
 
-/** Routers with an AS number that share a segment: once for each pair, over the first segment of theirs; the lower address dials. */
+/** Routers with an AS number that share a segment: once for each pair, over the first segment of theirs; the one with the higher address, as text, dials. */
 function routerPeers(router: Router, routers: readonly Router[]): FabricPeer[] {
   return routers.flatMap((other): FabricPeer[] => {
     if (other === router || other.asn === undefined) return []

@@ -431,6 +431,7 @@ export class Bird implements SessionHost {
   }
 }
 
+/** Where it is written is no part of it. */
 function samePeer(a: PeerConfig, b: PeerConfig): boolean {
-  return JSON.stringify(a) === JSON.stringify(b)
+  return JSON.stringify({ ...a, provenance: undefined }) === JSON.stringify({ ...b, provenance: undefined })
 }

@@ -203,5 +203,6 @@ function explicitPeer(
     allowLocalAs: peering.allowLocalAs,
     addPaths: true,
     filters: peer.filters,
+    provenance: { object: `BGPPeer/${peer.name}`, file: peer.file, line: peer.line },
   }
 }

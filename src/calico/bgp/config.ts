@@ -63,6 +63,15 @@ export interface PeerConfig {
   readonly addPaths: boolean
   /** Names of BGPFilters, in order. */
   readonly filters: readonly string[]
+  /** The BGPPeer that says so, and where; absent: the mesh, or a router's own list. */
+  readonly provenance?: PeerProvenance
+}
+
+export interface PeerProvenance {
+  /** `BGPPeer/tor`. */
+  readonly object: string
+  readonly file: string
+  readonly line: number
 }
 
 export interface CommunityRule {

@@ -17,6 +17,8 @@ export interface AdvertisedService {
   readonly externalIPs: readonly Ip[]
   /** status.loadBalancer.ingress */
   readonly loadBalancerIPs: readonly Ip[]
+  /** spec.loadBalancerIP: what was asked for. */
+  readonly requestedLoadBalancerIP?: Ip
   readonly externalTrafficPolicy: 'Cluster' | 'Local'
   /** Nodes with an endpoint of it. */
   readonly endpointNodes: readonly string[]
@@ -85,7 +87,9 @@ function isAnnounced(service: AdvertisedService, node: string, allowed: Allowed)
   if (service.type === 'ExternalName' || service.clusterIPs.length === 0) return false
   const single = (ranges: readonly Cidr[], addresses: readonly Ip[]): boolean => ranges.some((range) => !isRange(range) && addresses.includes(range.base))
   if (service.externalTrafficPolicy === 'Cluster') {
-    if (service.type === 'LoadBalancer' && single(allowed.balanced, service.loadBalancerIPs)) return true
+    const { requestedLoadBalancerIP: requested } = service
+    const balancedIPs = requested === undefined ? service.loadBalancerIPs : [requested, ...service.loadBalancerIPs]
+    if (service.type === 'LoadBalancer' && single(allowed.balanced, balancedIPs)) return true
     if (single(allowed.external, service.externalIPs)) return true
     return !allowed.aggregated && service.endpointNodes.length > 0
   }
