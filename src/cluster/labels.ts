@@ -92,6 +92,25 @@ export function requirementFaults(requirement: Requirement, operators: readonly 
   return []
 }
 
+/** What the grammar has against a LabelSelector. */
+export function selectorFaults({ matchLabels = {}, matchExpressions = [] }: LabelSelector): Fault[] {
+  return [
+    ...Object.entries(matchLabels).flatMap(([key, value]) => {
+      const fault = labelFault(key, value)
+      return fault === undefined ? [] : [{ path: ['matchLabels', key], ...fault }]
+    }),
+    ...matchExpressions.flatMap((requirement, index) => {
+      const faults = requirementFaults(requirement, SELECTOR_OPERATORS)
+      const texts = [
+        ['key', labelFault(requirement.key, '')] as const,
+        ...(requirement.values ?? []).map((value) => ['values', labelFault('key', value)] as const),
+      ]
+      const grammar = texts.flatMap(([field, fault]) => (fault === undefined ? [] : [{ path: [field], ...fault }]))
+      return [...faults, ...grammar].map((fault) => ({ ...fault, path: ['matchExpressions', index, ...fault.path] }))
+    }),
+  ]
+}
+
 const NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/
 const PREFIX = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 

@@ -37,13 +37,14 @@ export function lazily<Schema>(build: () => Schema): () => Schema {
 /**
  * The object as its schema gives it, or undefined when something is wrong (all of it reported).
  * @param unknownFields `refuse`: a field that the schema does not have is an error (netsim's own documents); `hint`: only one that is
- *   spelt almost like a known one is a warning (Kubernetes objects have far more fields than netsim reads).
+ *   spelt almost like a known one is a warning (Kubernetes objects have far more fields than netsim reads); `name`: so is every one in the
+ *   spec (kinds that are read whole: whoever acts on them goes on without the field).
  */
 export function check<const Schema extends v.GenericSchema>(
   schema: Schema,
   object: KubernetesObject,
   problems: ProblemList,
-  unknownFields: 'refuse' | 'hint',
+  unknownFields: UnknownFields,
 ): v.InferOutput<Schema> | undefined {
   const shaped = checkShape(schema, object.value, [], { object, problems, unknownFields })
   const result = v.safeParse(schema, object.value)
@@ -87,10 +88,12 @@ export function formatPath(path: Path): string {
   return text === '' ? 'the object' : text.replace(/^\./, '')
 }
 
+export type UnknownFields = 'refuse' | 'hint' | 'name'
+
 interface Unknown {
   readonly object: KubernetesObject
   readonly problems: ProblemList
-  readonly unknownFields: 'refuse' | 'hint'
+  readonly unknownFields: UnknownFields
 }
 
 /** A schema as valibot lays it out; a pipe carries the fields of its first part. */
@@ -148,4 +151,6 @@ function reportUnknownField(key: string, known: readonly string[], path: Path, c
   const meant = key.length < 5 ? undefined : known.find((candidate) => candidate.length >= 5 && editDistance(key.toLowerCase(), candidate.toLowerCase()) <= 1)
   if (meant !== undefined)
     problems.warning(place, object.label, `unknown field ${formatPath([...path, key])}`, `Did you mean ${meant}? As it stands the field says nothing.`)
+  else if (context.unknownFields === 'name' && path[0] === 'spec')
+    problems.warning(place, object.label, `unknown field ${formatPath([...path, key])}: it says nothing`, `The fields here are ${known.join(', ')}.`)
 }

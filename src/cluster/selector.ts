@@ -36,15 +36,17 @@ export interface SelectorFault {
 const MAX_LABEL_LENGTH = 512
 /** Deeper nesting than this is taken for a mistake; the readers and matchers recurse. */
 const MAX_DEPTH = 500
+/** For selectors that were put together from ones that could be read. */
+export const COMPOSED_DEPTH = 510
 
 export function isSelectorFault(result: Selector | SelectorFault): result is SelectorFault {
   return 'fault' in result
 }
 
 /** Blank text selects everything. */
-export function parseSelector(text: string): Selector | SelectorFault {
+export function parseSelector(text: string, maxDepth: number = MAX_DEPTH): Selector | SelectorFault {
   try {
-    return selectorOf(new SelectorReader(text).read())
+    return selectorOf(new SelectorReader(text, maxDepth).read())
   } catch (error) {
     if (error instanceof SelectorSyntaxError) return { fault: error.message, at: error.at }
     throw error
@@ -188,11 +190,13 @@ const OPERATORS: readonly (readonly [RegExp, Comparison | 'in' | 'not in'])[] = 
 
 class SelectorReader {
   private readonly text: string
+  private readonly maxDepth: number
   private at = 0
   private depth = 0
 
-  constructor(text: string) {
+  constructor(text: string, maxDepth: number) {
     this.text = text
+    this.maxDepth = maxDepth
   }
 
   read(): SelectorNode {
@@ -238,7 +242,7 @@ class SelectorReader {
       return { kind }
     }
     if (this.take('(')) {
-      if (++this.depth > MAX_DEPTH) this.fail('too many nested parentheses')
+      if (++this.depth > this.maxDepth) this.fail('too many nested parentheses')
       const inner = this.readOr()
       this.depth--
       this.expect(')', 'a ) is missing')

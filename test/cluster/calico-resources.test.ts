@@ -214,11 +214,11 @@ describe('policies', () => {
     ['{ingress: [{action: Allow, protocol: ICMP, destination: {ports: [80]}}]}', 'ports without a protocol that has ports'],
     ['{ingress: [{action: Allow, icmp: {type: 8}}]}', 'icmp without protocol ICMP or ICMPv6'],
     ['{ingress: [{action: Allow, protocol: ICMP, icmp: {code: 1}}]}', 'an ICMP code without its type'],
-    ['{ingress: [{action: Allow, protocol: ICMP, icmp: {type: 256}}]}', '256 is no ICMP type or code'],
+    ['{ingress: [{action: Allow, protocol: ICMP, icmp: {type: 256}}]}', '256 is no ICMP type'],
     ['{ingress: [{action: Allow, ipVersion: 4, protocol: ICMPv6}]}', 'ICMPv6 in a rule of IPv4'],
     ['{ingress: [{action: Allow, source: {nets: [10.0.0.0/8, "fd00::/8"]}}]}', 'nets of both IP versions'],
-    ['{ingress: [{action: Allow, destination: {services: {name: a}}}]}', 'services of the destination in an ingress rule'],
-    ['{egress: [{action: Allow, destination: {services: {name: a}, selector: all()}}]}', 'services beside a selector, nets or serviceAccounts'],
+    ['{ingress: [{action: Allow, destination: {services: {name: a, namespace: x}}}]}', 'services of the destination in an ingress rule'],
+    ['{egress: [{action: Allow, destination: {services: {name: a, namespace: x}, selector: all()}}]}', 'services beside a selector, nets or serviceAccounts'],
     ['{ingress: [{action: Deny, http: {methods: [GET]}}]}', 'http with an action that is not Allow'],
     ['{ingress: [{action: allow}]}', 'spec.ingress[0].action is "allow", not Allow or Deny or Log or Pass'],
     ['{ingress: [{action: Allow, protocol: tpc}]}', '"tpc" is no protocol'],
@@ -261,7 +261,7 @@ spec:
     - from:
         - podSelector: {}
           namespaceSelector: {matchExpressions: [{key: a, operator: Exists}]}
-        - ipBlock: {cidr: 10.0.0.0/55, except: [10.1.0.0/16]}
+        - ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}
       ports: [{port: 80, endPort: 90}, {protocol: UDP, port: dns}]
     -
 `
@@ -270,7 +270,7 @@ spec:
     expect(policy.ingress[0]).toEqual({
       peers: [
         { podSelector: {}, namespaceSelector: { matchExpressions: [{ key: 'a', operator: 'Exists', values: [] }] } },
-        { ipBlock: { cidr: '10.0.0.0/55', except: ['10.1.0.0/16'] } },
+        { ipBlock: { cidr: '10.0.0.0/8', except: ['10.1.0.0/16'] } },
       ],
       ports: [
         { port: 80, endPort: 90 },

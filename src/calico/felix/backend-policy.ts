@@ -2,8 +2,9 @@
  * Policies as the syncer hands them to Felix: v3 policies and profiles → one flat form whose selectors carry namespace and service account
  * in themselves. After libcalico-go/lib/backend/syncersv1/updateprocessors/{networkpolicy,globalnetworkpolicy}processor.go, rules.go.
  */
+import { formatCidr } from '../../base/cidr.js'
 import type { CalicoPolicy, EntityRule, PolicyDirection, PolicyRule, Profile } from '../../cluster/calico/policy.js'
-import type { CalicoPort, CalicoProtocol } from '../../cluster/calico/resource.js'
+import type { CalicoPort, CalicoProtocol, Net } from '../../cluster/calico/resource.js'
 import { isSelectorFault, parseSelector, withLabelPrefix } from '../../cluster/selector.js'
 import type { Provenance } from '../../dataplane/dataplane.js'
 import type { FelixAction } from './model.js'
@@ -124,16 +125,22 @@ function backendProtocol(protocol: CalicoProtocol): string | number {
   return typeof protocol === 'number' ? protocol : protocol.toLowerCase()
 }
 
+/** Masked, and always with its length: `10.1.2.3` → `10.1.2.3/32` (rules.go ConvertStringsToNets). IPv6 stays as it is: no rule of IPv4 has it. */
+export function netText(net: Net): string {
+  return net.family === 4 ? formatCidr(net.cidr) : net.text
+}
+
 function backendSide(entity: EntityRule, namespace: string): BackendSide {
   const { services } = entity
   return {
     selector: peerSelector(entity, namespace),
     notSelector: entity.notSelector,
-    nets: entity.nets.map(({ text }) => text),
-    notNets: entity.notNets.map(({ text }) => text),
+    nets: entity.nets.map(netText),
+    notNets: entity.notNets.map(netText),
     ports: entity.ports,
     notPorts: entity.notPorts,
-    ...(services === undefined ? {} : { service: `${services.namespace === '' ? namespace : services.namespace}/${services.name}` }),
+    // without a namespace it is nobody's: the policy's own is not put in (rules.go RuleAPIV3ToBackend)
+    ...(services === undefined ? {} : { service: `${services.namespace}/${services.name}` }),
   }
 }
 

@@ -10,7 +10,7 @@ import type { CalicoProtocol, EndpointPort } from '../../cluster/calico/resource
 import type { Labels } from '../../cluster/labels.js'
 import { matchesCalicoSelector, type Selector } from '../../cluster/selector.js'
 import type { IpSet } from '../../dataplane/ipset.js'
-import { NAMESPACE_LABEL } from './backend-policy.js'
+import { NAMESPACE_LABEL, netText } from './backend-policy.js'
 import { ipsetName } from './names.js'
 import type { NamedPortProtocol, SetDefinition } from './rule-scanner.js'
 import { compareText } from './static-tables.js'
@@ -114,7 +114,7 @@ function networkSetEntry(set: NetworkSet, profileLabels: ReadonlyMap<string, Lab
   const profiles = set.namespace === '' ? [] : [`kns.${set.namespace}`]
   return {
     labels: inheritedLabels(own, profiles, profileLabels),
-    nets: set.nets.filter(({ family }) => family === 4).flatMap(({ text }) => setElements(text)),
+    nets: set.nets.filter(({ family }) => family === 4).flatMap((net) => setElements(netText(net))),
     ports: [],
   }
 }

@@ -8,6 +8,7 @@ import { formatCidr } from '../../base/cidr.js'
 import { formatIp, type Ip } from '../../base/ip.js'
 import type { HostEndpoint, WorkloadEndpoint } from '../../cluster/calico/endpoint.js'
 import type { IPPool } from '../../cluster/calico/ip-pool.js'
+import type { ClusterNetworkPolicy } from '../../cluster/calico/cluster-network-policy.js'
 import type { KubernetesNetworkPolicy } from '../../cluster/calico/kubernetes-policy.js'
 import type { NetworkSet } from '../../cluster/calico/network-set.js'
 import type { CalicoPolicy, Profile, Tier } from '../../cluster/calico/policy.js'
@@ -17,6 +18,7 @@ import type { IpSet } from '../../dataplane/ipset.js'
 import type { ChainEdit } from '../../dataplane/iptables.js'
 import type { CalicoProfile } from '../version.js'
 import { backendPolicy, backendProfile, type BackendProfile } from './backend-policy.js'
+import { clusterNetworkPolicy } from './cluster-network-policy.js'
 import type { FelixConfig } from './config.js'
 import { endpointMarkChains, hostDispatchChains, setMarkChain, workloadDispatchChains } from './dispatch.js'
 import { groupChains, hostEndpointChains, workloadChains } from './endpoint-chains.js'
@@ -50,6 +52,7 @@ export interface PolicyInputs {
   readonly tiers: readonly Tier[]
   readonly policies: readonly CalicoPolicy[]
   readonly kubernetesPolicies: readonly KubernetesNetworkPolicy[]
+  readonly clusterPolicies: readonly ClusterNetworkPolicy[]
   readonly profiles: readonly Profile[]
   readonly namespaces: readonly { readonly name: string; readonly labels: Labels }[]
   readonly serviceAccounts: readonly { readonly namespace: string; readonly name: string; readonly labels: Labels }[]
@@ -84,7 +87,11 @@ export function compilePolicies(inputs: PolicyInputs): FelixPolicies {
     ].map((profile) => [profile.name, profile]),
   )
   const profileLabels = new Map([...backendProfiles].map(([name, { labels }]) => [name, labels]))
-  const policies = [...inputs.policies.map(backendPolicy), ...inputs.kubernetesPolicies.map(kubernetesPolicy)]
+  const policies = [
+    ...inputs.policies.map(backendPolicy),
+    ...inputs.kubernetesPolicies.map(kubernetesPolicy),
+    ...inputs.clusterPolicies.map(clusterNetworkPolicy),
+  ]
   return {
     scanner,
     resolver: new PolicyResolver(policies, { tiers: inputs.tiers, release: inputs.release, scanner }),

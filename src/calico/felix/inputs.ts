@@ -30,6 +30,7 @@ export function policyInputs({ resources, namespaces, objects, workloadEndpoints
     tiers: resources.tiers,
     policies: resources.policies,
     kubernetesPolicies: resources.kubernetesPolicies,
+    clusterPolicies: resources.clusterNetworkPolicies,
     profiles: resources.profiles,
     namespaces,
     serviceAccounts: objects

@@ -57,7 +57,7 @@ function selectorTerms(selector: LabelSelector | undefined): string[] {
   return [...labels.map(([key, value]) => `${key} == '${value}'`), ...expressions]
 }
 
-const ANYONE: EntityRule = { nets: [], notNets: [], selector: '', notSelector: '', namespaceSelector: '', ports: [], notPorts: [] }
+export const ANYONE: EntityRule = { nets: [], notNets: [], selector: '', notSelector: '', namespaceSelector: '', ports: [], notPorts: [] }
 
 /** undefined: no CIDR; a bare address is none for Kubernetes. */
 function netOf(text: string): Net | undefined {

@@ -4,7 +4,7 @@
  */
 import type { PolicyDirection, Tier } from '../../cluster/calico/policy.js'
 import type { Labels } from '../../cluster/labels.js'
-import { isSelectorFault, matchesCalicoSelector, parseSelector, type Selector } from '../../cluster/selector.js'
+import { COMPOSED_DEPTH, isSelectorFault, matchesCalicoSelector, parseSelector, type Selector } from '../../cluster/selector.js'
 import type { CalicoProfile } from '../version.js'
 import type { BackendPolicy } from './backend-policy.js'
 import type { EndpointTier, FelixPolicy, PolicyGroup } from './model.js'
@@ -18,7 +18,7 @@ export interface ActivePolicy {
   readonly rules: FelixPolicy
 }
 
-interface SortedTier {
+export interface SortedTier {
   readonly name: string
   /** Empty for a tier that no object declares. */
   readonly defaultAction: string
@@ -38,7 +38,8 @@ export interface ResolvedTiers {
 type Declared = Pick<Tier, 'name' | 'order' | 'defaultAction'>
 
 export class PolicyResolver {
-  private readonly tiers: readonly SortedTier[]
+  /** In the order in which they are asked; those without a policy left out. */
+  readonly tiers: readonly SortedTier[]
 
   constructor(
     policies: readonly BackendPolicy[],
@@ -46,7 +47,7 @@ export class PolicyResolver {
   ) {
     const { tiers, release, scanner } = options
     const active = policies.flatMap((policy): ActivePolicy[] => {
-      const selector = parseSelector(policy.selector)
+      const selector = parseSelector(policy.selector, COMPOSED_DEPTH)
       const rules = isSelectorFault(selector) ? undefined : scanner.policy(policy)
       return isSelectorFault(selector) || rules === undefined ? [] : [{ policy, selector, rules }]
     })

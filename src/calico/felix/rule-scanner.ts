@@ -2,7 +2,7 @@
  * Rules with selectors → rules with set IDs, and what those sets are. After felix/calc/rule_scanner.go and rule_convert.go.
  */
 import type { CalicoPort } from '../../cluster/calico/resource.js'
-import { isSelectorFault, parseSelector, type Selector } from '../../cluster/selector.js'
+import { COMPOSED_DEPTH, isSelectorFault, parseSelector, type Selector } from '../../cluster/selector.js'
 import type { BackendPolicy, BackendProfile, BackendRule, BackendSide } from './backend-policy.js'
 import { uniqueId } from './hash.js'
 import type { FelixPolicy, FelixPolicyRule, FelixProfile, FelixRuleSide } from './model.js'
@@ -20,7 +20,7 @@ export type SetDefinition =
 class UnreadableSelector extends Error {}
 
 function readSelector(text: string): Selector {
-  const selector = parseSelector(text)
+  const selector = parseSelector(text, COMPOSED_DEPTH)
   if (isSelectorFault(selector)) throw new UnreadableSelector(text)
   return selector
 }

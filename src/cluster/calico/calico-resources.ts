@@ -10,6 +10,7 @@ import type { ClusterNode } from '../node.js'
 import type { ProblemList } from '../problem-list.js'
 import type { BGPConfiguration, BGPFilter, BGPPeer } from './bgp.js'
 import type { CalicoNode } from './calico-node.js'
+import { CLUSTER_POLICY_GROUP, type ClusterNetworkPolicy } from './cluster-network-policy.js'
 import type { HostEndpoint, WorkloadEndpoint } from './endpoint.js'
 import type { FelixConfiguration } from './felix-configuration.js'
 import type { IPPool, IPReservation } from './ip-pool.js'
@@ -19,6 +20,7 @@ import type { NetworkSet } from './network-set.js'
 import type { CalicoPolicy, Profile, Tier } from './policy.js'
 import { readBgpConfiguration, readBgpFilter, readBgpPeer } from './read-bgp.js'
 import { readCalicoNodes } from './read-calico-node.js'
+import { readClusterNetworkPolicy } from './read-cluster-network-policy.js'
 import { readHostEndpoint, readNetworkSet, readWorkloadEndpoint } from './read-endpoint.js'
 import { readFelixConfiguration } from './read-felix-configuration.js'
 import { checkPoolOverlap, readBlockAffinity, readIpamBlock, readIpamConfig, readIpamHandle, readIpPool, readIpReservation } from './read-ip-pool.js'
@@ -45,6 +47,7 @@ export interface CalicoResources {
   /** Calico's own, namespaced and global, staged ones too. */
   readonly policies: readonly CalicoPolicy[]
   readonly kubernetesPolicies: readonly KubernetesNetworkPolicy[]
+  readonly clusterNetworkPolicies: readonly ClusterNetworkPolicy[]
   readonly networkSets: readonly NetworkSet[]
   readonly globalNetworkSets: readonly NetworkSet[]
   readonly profiles: readonly Profile[]
@@ -129,10 +132,19 @@ export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInpu
     tiers: read(['Tier'], readTier),
     policies: read(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
     kubernetesPolicies: byName(kubernetesPolicies.flatMap((object) => readKubernetesPolicy(object, problems) ?? [])),
+    clusterNetworkPolicies: byName(readClusterPolicies(objects, problems)),
     networkSets: read(['NetworkSet'], readNetworkSet),
     globalNetworkSets: read(['GlobalNetworkSet'], readNetworkSet),
     profiles: read(['Profile'], readProfile),
   })
+}
+
+/** Of the policy API's three kinds v3.32 knows the last (libcalico-go/lib/backend/k8s/client.go); the others were of releases before it. */
+function readClusterPolicies(objects: readonly KubernetesObject[], problems: ProblemList): readonly ClusterNetworkPolicy[] {
+  const found = objects.filter(({ apiVersion }) => groupOf(apiVersion) === CLUSTER_POLICY_GROUP)
+  for (const object of found.filter(({ kind }) => kind === 'AdminNetworkPolicy' || kind === 'BaselineAdminNetworkPolicy'))
+    problems.warning(object, object.label, `${object.kind} has no effect: Calico 3.32 reads ClusterNetworkPolicy in its stead`, 'Write a ClusterNetworkPolicy.')
+  return found.filter(({ kind }) => kind === 'ClusterNetworkPolicy').flatMap((object) => readClusterNetworkPolicy(object, problems) ?? [])
 }
 
 /** Calico's own, each once; kinds that it does not have are named. */

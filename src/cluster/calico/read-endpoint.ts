@@ -18,7 +18,7 @@ const hostEndpointSchema = lazily(() => resourceSchema({ node: text(), interface
 
 export function readHostEndpoint(object: KubernetesObject, problems: ProblemList): HostEndpoint | undefined {
   const reader = new ResourceReader(object, problems)
-  const value = reader.check(hostEndpointSchema())
+  const value = reader.check(hostEndpointSchema(), 'name')
   if (value === undefined) return undefined
   const spec = value.spec ?? {}
   if (!spec.node) reader.error(['spec', 'node'], 'the host endpoint says no node', 'Write spec.node.')
@@ -100,7 +100,9 @@ const networkSetSchema = lazily(() => resourceSchema({ nets: texts() }))
 /** NetworkSet and GlobalNetworkSet. */
 export function readNetworkSet(object: KubernetesObject, problems: ProblemList): NetworkSet | undefined {
   const reader = new ResourceReader(object, problems)
-  const value = reader.check(networkSetSchema())
+  const value = reader.check(networkSetSchema(), 'name')
   if (value === undefined) return undefined
+  if (Object.hasOwn(value.metadata.labels ?? {}, 'projectcalico.org/namespace'))
+    reader.error(['metadata', 'labels', 'projectcalico.org/namespace'], 'a label that is Calico’s own', 'Leave it out: Felix gives it.')
   return { ...reader.head(value.metadata), namespace: object.namespace, nets: reader.nets(value.spec?.nets, ['spec', 'nets']) }
 }

@@ -8,7 +8,7 @@ import type { Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { ProblemList } from '../problem-list.js'
 import { lazily, optional } from '../schema.js'
-import { checkPolicyFlags, checkRule } from './policy-checks.js'
+import { checkPolicyFlags, checkPolicyName, checkPolicySpec, checkRule, checkTierName } from './policy-checks.js'
 import type { CalicoPolicy, CalicoPolicyKind, EntityRule, IcmpFields, PolicyDirection, PolicyRule, Profile, Tier } from './policy.js'
 import { flag, given, list, numberOrText, resourceSchema, ResourceReader, text, textMap, texts } from './resource-reader.js'
 
@@ -61,6 +61,8 @@ const policySchema = lazily(() =>
     applyOnForward: flag(),
     serviceAccountSelector: text(),
     namespaceSelector: text(),
+    // when Felix renders a policy, not what the policy means
+    performanceHints: texts(),
   }),
 )
 
@@ -71,12 +73,14 @@ const DEFAULT_TIER = 'default'
 /** NetworkPolicy, GlobalNetworkPolicy and the staged ones of the two. */
 export function readCalicoPolicy(object: KubernetesObject, problems: ProblemList): CalicoPolicy | undefined {
   const reader = new ResourceReader(object, problems)
-  const value = reader.check(policySchema())
+  const value = reader.check(policySchema(), 'name')
   if (value === undefined) return undefined
   const spec = value.spec ?? {}
   const head = reader.head(value.metadata)
   const tier = spec.tier || DEFAULT_TIER
   checkPolicyFlags(spec, reader)
+  checkPolicySpec(spec, reader)
+  checkPolicyName(head.name, reader)
   const staged = object.kind.startsWith('Staged')
   return {
     ...head,
@@ -173,22 +177,26 @@ function readEntity(spec: EntitySpec, path: Path, reader: ResourceReader): Entit
 }
 
 const tierSchema = lazily(() => resourceSchema({ order: optional(v.number()), defaultAction: optional(v.picklist(['Deny', 'Pass'])) }))
+/** What Calico makes itself, and its API lets nobody change. */
+const BUILT_IN_TIERS: Readonly<Record<string, Pick<Tier, 'order' | 'defaultAction'>>> = {
+  default: { order: 1_000_000, defaultAction: 'Deny' },
+  'kube-admin': { order: 1_000, defaultAction: 'Pass' },
+  'kube-baseline': { order: 10_000_000, defaultAction: 'Pass' },
+}
 /** Of a tier that the API has filled in. */
 const DEFAULT_TIER_ORDER = 1_000_000
 
 export function readTier(object: KubernetesObject, problems: ProblemList): Tier | undefined {
   const reader = new ResourceReader(object, problems)
-  const value = reader.check(tierSchema())
+  const value = reader.check(tierSchema(), 'name')
   if (value === undefined) return undefined
+  checkTierName(object.name, reader)
   const order = value.spec?.order ?? (reader.isRaw ? Infinity : DEFAULT_TIER_ORDER)
   const defaultAction = value.spec?.defaultAction ?? 'Deny'
-  if (
-    object.name === DEFAULT_TIER &&
-    (order !== DEFAULT_TIER_ORDER || defaultAction !== 'Deny') &&
-    value.spec?.order !== undefined &&
-    value.spec.order !== null
-  )
-    reader.error(['spec'], `the tier default has order ${DEFAULT_TIER_ORDER} and denies, nothing else`, 'Write a tier of another name.')
+  const built = Object.hasOwn(BUILT_IN_TIERS, object.name) ? BUILT_IN_TIERS[object.name] : undefined
+  const said = value.spec?.order !== undefined && value.spec.order !== null
+  if (built !== undefined && said && (order !== built.order || defaultAction !== built.defaultAction))
+    reader.error(['spec'], `the tier ${object.name} has order ${built.order} and its end is ${built.defaultAction}`, 'Write a tier of another name.')
   return { ...reader.head(value.metadata), order, defaultAction }
 }
 
@@ -196,7 +204,7 @@ const profileSchema = lazily(() => resourceSchema({ ingress: list(rule()), egres
 
 export function readProfile(object: KubernetesObject, problems: ProblemList): Profile | undefined {
   const reader = new ResourceReader(object, problems)
-  const value = reader.check(profileSchema())
+  const value = reader.check(profileSchema(), 'name')
   if (value === undefined) return undefined
   return {
     ...reader.head(value.metadata),

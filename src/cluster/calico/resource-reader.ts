@@ -10,7 +10,7 @@ import { groupOf } from '../kinds.js'
 import { isObject, type Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { Place, ProblemList } from '../problem-list.js'
-import { check, optional, say } from '../schema.js'
+import { check, optional, say, type UnknownFields } from '../schema.js'
 import { isSelectorFault, parseSelector } from '../selector.js'
 import type { CalicoPort, CalicoProtocol, CalicoResource, Net } from './resource.js'
 
@@ -60,9 +60,12 @@ export class ResourceReader {
     this.problems = problems
   }
 
-  /** undefined: wrong beyond use, reported. */
-  check<const Schema extends v.GenericSchema>(schema: Schema): v.InferOutput<Schema> | undefined {
-    return check(schema, this.object, this.problems, 'hint')
+  /**
+   * undefined: wrong beyond use, reported.
+   * @param unknownFields `name` for the kinds whose fields are all known here
+   */
+  check<const Schema extends v.GenericSchema>(schema: Schema, unknownFields: UnknownFields = 'hint'): v.InferOutput<Schema> | undefined {
+    return check(schema, this.object, this.problems, unknownFields)
   }
 
   /** Policies alone keep their name in the annotation. */

@@ -3,6 +3,7 @@ import { ip } from '../../../src/base/ip.js'
 import { cidr } from '../../../src/base/cidr.js'
 import { backendPolicy, type BackendPolicy } from '../../../src/calico/felix/backend-policy.js'
 import { compilePolicies, type FelixPolicies, type PolicyInputs } from '../../../src/calico/felix/felix.js'
+import { clusterNetworkPolicy } from '../../../src/calico/felix/cluster-network-policy.js'
 import { kubernetesPolicy } from '../../../src/calico/felix/kubernetes-policy.js'
 import { CALICO_3_32 } from '../../../src/calico/version.js'
 import { readCalicoResources, type CalicoResources } from '../../../src/cluster/calico/calico-resources.js'
@@ -23,7 +24,14 @@ export function manifest(text: string): ReadManifest {
   const resources = readCalicoResources({ objects, nodes: [], findsAddress: true }, problems)
   const [error] = problems.problems.filter(({ severity }) => severity === 'error')
   if (error !== undefined) throw new Error(`${error.file}:${error.line} ${error.what}`)
-  return { resources, policies: [...resources.policies.map(backendPolicy), ...resources.kubernetesPolicies.map(kubernetesPolicy)] }
+  return {
+    resources,
+    policies: [
+      ...resources.policies.map(backendPolicy),
+      ...resources.kubernetesPolicies.map(kubernetesPolicy),
+      ...resources.clusterNetworkPolicies.map(clusterNetworkPolicy),
+    ],
+  }
 }
 
 export interface PodWords {
@@ -73,6 +81,7 @@ export function compiled(text: string, pods: readonly WorkloadEndpoint[], more: 
     tiers: resources.tiers,
     policies: resources.policies,
     kubernetesPolicies: resources.kubernetesPolicies,
+    clusterPolicies: resources.clusterNetworkPolicies,
     profiles: resources.profiles,
     namespaces: namespaces.map((name) => ({ name, labels: { team: name } })),
     serviceAccounts: [],
