@@ -7,11 +7,12 @@
 import { cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
-import { defaultIpPool, readCalicoManifest, type CalicoManifest } from '../cluster/calico/calico-manifest.js'
+import { ipPoolsOf, readCalicoManifest, type CalicoManifest } from '../cluster/calico/calico-manifest.js'
 import { readCalicoResources, type CalicoResources } from '../cluster/calico/calico-resources.js'
 import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
 import type { FelixSettings } from '../cluster/calico/felix-configuration.js'
 import type { Tier } from '../cluster/calico/policy.js'
+import { checkTiersExist } from '../cluster/calico/policy-checks.js'
 import { felixSettingsOf } from '../cluster/calico/read-felix-configuration.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Labels } from '../cluster/labels.js'
@@ -19,7 +20,7 @@ import { isObject } from '../cluster/located.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { ProblemList } from '../cluster/problem-list.js'
 import { planAddresses, type AddressPlan } from './ipam/address-plan.js'
-import { calicoMtus, type CalicoMtus } from './mtu.js'
+import { calicoMtus, hostMtu, type CalicoMtus, type HostLink } from './mtu.js'
 import { calicoProfile, DEFAULT_CALICO_PROFILE, knownCalicoVersions, type CalicoProfile } from './version.js'
 import { workloadEndpointOfPod } from './workload-endpoint.js'
 
@@ -50,14 +51,23 @@ export interface CalicoClusterOptions {
   readonly cni: 'calico' | 'canal'
   /** Addresses that another IPAM gave (host-local), by `namespace/name`. */
   readonly podAddresses?: ReadonlyMap<string, Ip>
+  /** The hosts' devices before Felix makes its own, by name of the node. */
+  readonly links: ReadonlyMap<string, readonly HostLink[]>
   readonly seed: number
 }
 
 /** Never throws on bad input. */
-export function buildCalicoCluster(cluster: Cluster, { cni, podAddresses, seed }: CalicoClusterOptions): CalicoCluster {
+export function buildCalicoCluster(cluster: Cluster, { cni, podAddresses, links, seed }: CalicoClusterOptions): CalicoCluster {
   const problems = new ProblemList()
   const manifest = readCalicoManifest(cluster.objects, cni, problems)
   const release = releaseOf(cluster, manifest, problems)
+  if (manifest.usesPodCidr && manifest.backend !== 'none')
+    problems.warning(
+      manifest,
+      'calico',
+      'USE_POD_CIDR is not modelled: no blocks are made of podCIDRs, tunnel addresses come from pools',
+      'Canal, which has no tunnels of its own, is.',
+    )
   const resources = completed(cluster, { manifest, release }, problems)
   const felixSettings = new Map(cluster.nodes.map(({ name }) => [name, felixSettingsOf(resources.felixConfigurations, name, manifest.felix)]))
   const pods = cluster.pods.filter((pod) => !pod.hostNetwork && !pod.terminated && pod.node !== undefined && cluster.nodeByName.has(pod.node))
@@ -79,14 +89,16 @@ export function buildCalicoCluster(cluster: Cluster, { cni, podAddresses, seed }
     name,
     endpointsOf(name, { pods, resources, prefixes: felixSettings.get(name)?.interfacePrefix, addressOf }),
   ])
-  const mtus = cluster.nodes.map(({ name, mtu }): [string, CalicoMtus] => {
+  const { cniMtu } = manifest
+  const mtus = cluster.nodes.map(({ name }): [string, CalicoMtus] => {
     const settings = felixSettings.get(name) ?? {}
     const enabled = {
       ipip: settings.ipipEnabled ?? poolsUse.ipip,
       vxlan: settings.vxlanEnabled ?? poolsUse.vxlan,
       wireguard: settings.wireguardEnabled === true,
     }
-    return [name, calicoMtus(mtu, enabled, settings)]
+    const host = hostMtu(links.get(name) ?? [], settings.mtuIfacePattern)
+    return [name, calicoMtus(host, enabled, { ...settings, ...(cniMtu === undefined ? {} : { cniMtu }) })]
   })
   return {
     release,
@@ -121,19 +133,20 @@ function completed(
   problems: ProblemList,
 ): CalicoResources {
   const read = readCalicoResources({ objects: cluster.objects, nodes: cluster.nodes, findsAddress: manifest.findsAddress }, problems)
-  const pool = defaultIpPool(
-    {
-      manifest,
-      pools: read.ipPools,
-      ...(cluster.clusterCIDR === undefined ? {} : { clusterCIDR: cluster.clusterCIDR }),
-      hostNetworks: cluster.nodes.map(({ address, prefixLength }) => cidr(address, prefixLength)),
-      objects: cluster.objects,
-    },
-    problems,
-  )
+  // flannel's own Network, which the cluster's prefix may come from, is nothing to calico-node
+  const clusterCIDR = cluster.networkDocument?.clusterCIDR
+  const input = {
+    manifest,
+    pools: read.ipPools,
+    ...(clusterCIDR === undefined ? {} : { clusterCIDR }),
+    hostNetworks: cluster.nodes.map(({ address, prefixLength }) => cidr(address, prefixLength)),
+    objects: cluster.objects,
+  }
+  const ipPools = ipPoolsOf(input, problems)
+  checkTiersExist(read.policies, [...read.tiers, ...release.builtInTiers], problems)
   const missing = release.builtInTiers.filter(({ name }) => !read.tiers.some((tier) => tier.name === name))
   const tiers = missing.map((tier): Tier => ({ ...tier, labels: {}, annotations: {}, file: '', line: 0 }))
-  return { ...read, ipPools: pool === undefined ? read.ipPools : [pool], tiers: [...read.tiers, ...tiers] }
+  return { ...read, ipPools, tiers: [...read.tiers, ...tiers] }
 }
 
 /** Felix encrypts pods' traffic; with the hosts' own it uses the node's address instead of one from a pool. */

@@ -1,16 +1,13 @@
 /**
  * MTUs as Felix finds them: the host's from its cards, those of tunnels and pods from it. Source: felix/dataplane/linux/int_dataplane.go
- * (findHostMTU, ConfigureDefaultMTUs, determinePodMTU).
+ * (findHostMTU, ConfigureDefaultMTUs, determinePodMTU), cni-plugin/pkg/plugin/plugin.go.
  */
 import type { FelixSettings } from '../cluster/calico/felix-configuration.js'
+import { overheadOf } from '../wire/overhead.js'
 
 const DEFAULT_PATTERN = '^((en|wl|ww|sl|ib)[Pcopsvx].*|(eth|wlan|wwan).*)'
 /** What Felix takes when no card's name matches: the smallest among common clouds. */
 const FALLBACK_MTU = 1460
-
-export const IPIP_OVERHEAD = 20
-export const VXLAN_OVERHEAD = 50
-export const WIREGUARD_OVERHEAD = 60
 
 export interface HostLink {
   readonly name: string
@@ -49,11 +46,21 @@ export interface CalicoMtus {
   readonly pod: number
 }
 
-/** An MTU of 0 in the settings means: from the host's. */
-export function calicoMtus(host: number, enabled: Encapsulations, settings: Pick<FelixSettings, 'ipipMTU' | 'vxlanMTU' | 'wireguardMTU'>): CalicoMtus {
-  const ipip = settings.ipipMTU || host - IPIP_OVERHEAD
-  const vxlan = settings.vxlanMTU || host - VXLAN_OVERHEAD
-  const wireguard = settings.wireguardMTU || host - WIREGUARD_OVERHEAD
-  const used = [...(enabled.ipip ? [ipip] : []), ...(enabled.vxlan ? [vxlan] : []), ...(enabled.wireguard ? [wireguard] : [])]
-  return { host, ipip, vxlan, wireguard, pod: used.length === 0 ? host : Math.min(...used) }
+export type TunnelMtus = Pick<CalicoMtus, 'ipip' | 'vxlan' | 'wireguard'>
+type MtuSettings = Pick<FelixSettings, 'ipipMTU' | 'vxlanMTU' | 'wireguardMTU'>
+
+/** What is left of the host's beneath IPv4 headers; an MTU of 0 in the settings means that. */
+export function tunnelMtus(host: number, { ipipMTU, vxlanMTU, wireguardMTU }: MtuSettings): TunnelMtus {
+  return {
+    ipip: ipipMTU || host - overheadOf('ipip').bytes,
+    vxlan: vxlanMTU || host - overheadOf('vxlan').bytes,
+    wireguard: wireguardMTU || host - overheadOf('wireguard').bytes,
+  }
+}
+
+/** @param cniMtu what the CNI configuration says; Felix's word counts only where it says nothing */
+export function calicoMtus(host: number, enabled: Encapsulations, { cniMtu, ...settings }: MtuSettings & { readonly cniMtu?: number }): CalicoMtus {
+  const tunnels = tunnelMtus(host, settings)
+  const used = (['ipip', 'vxlan', 'wireguard'] as const).filter((tunnel) => enabled[tunnel]).map((tunnel) => tunnels[tunnel])
+  return { host, ...tunnels, pod: cniMtu ?? (used.length === 0 ? host : Math.min(...used)) }
 }

@@ -60,7 +60,8 @@ function readConfigMap(object: KubernetesObject, problems: ProblemList): Pick<Fl
   const data = value.data ?? {}
   const read = (key: string): ConfigText | undefined => (data[key] === undefined ? undefined : readConfigText(data[key], key, object, problems))
   const netConf = read('net-conf.json')
-  const cniConf = read('cni-conf.json') ?? read('cni_network_config')
+  // Canal's cni_network_config is no JSON before the installer has filled it in; Calico's own reader takes it
+  const cniConf = read('cni-conf.json')
   if (data['net-conf.json'] === undefined)
     problems.error(object.at('data'), object.label, 'the ConfigMap has no net-conf.json', 'flannel reads its Network and Backend from that key.')
   return { ...(netConf === undefined ? {} : { netConf }), ...(cniConf === undefined ? {} : { cniConf }) }

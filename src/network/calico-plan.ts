@@ -8,6 +8,7 @@ import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import { randomWireguardKey } from '../base/wireguard-key.js'
 import { buildCalicoCluster, type CalicoCluster } from '../calico/calico-cluster.js'
+import { FelixBook } from '../calico/felix/felix-book.js'
 import { resolveFelixConfig, type FelixConfig } from '../calico/felix/config.js'
 import { compilePolicies, renderFelix, type FelixPart, type FelixPolicies } from '../calico/felix/felix.js'
 import type { HostInterface } from '../calico/felix/host-endpoints.js'
@@ -38,6 +39,10 @@ export interface CalicoPlan {
   readonly cluster: CalicoCluster
   /** Nodes with the addresses that IPAM and the key maker gave them. */
   readonly nodes: readonly CalicoNode[]
+  /** What Felix's names stand for; made when it is first asked for. */
+  readonly book: () => FelixBook
+  /** Settings that Felix acts on and netsim does not, each once. */
+  readonly unmodelled: readonly string[]
   /** By name of the node; none for one whose Felix cannot run (reported). */
   readonly parts: ReadonlyMap<string, CalicoPart>
   readonly problems: readonly Problem[]
@@ -54,7 +59,8 @@ export interface CalicoHost {
 export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan {
   const cni = cluster.cni === 'canal' ? 'canal' : 'calico'
   const hostLocal = cni === 'canal' ? hostLocalAddresses(cluster) : { addresses: new Map<string, Ip>(), problems: [] }
-  const calico = buildCalicoCluster(cluster, { cni, podAddresses: hostLocal.addresses, seed })
+  const links = new Map(hosts.map(({ node, dataplane, flannel }) => [node.name, [...dataplane.devices, ...(flannel?.devices ?? [])]]))
+  const calico = buildCalicoCluster(cluster, { cni, podAddresses: hostLocal.addresses, links, seed })
   const nodes = calico.resources.nodes.map((node) => completeNode(node, calico, seed))
   const workloadEndpoints = [...calico.endpoints.values()].flat()
   const policies = compilePolicies(
@@ -64,15 +70,18 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
   const routes = routeInputs({ resources: calico.resources, workloadEndpoints }, { blocks, nodes })
   const problems: Problem[] = [...hostLocal.problems, ...calico.problems]
   const parts = new Map<string, CalicoPart>()
+  const unmodelled = new Set<string>()
+  let book: FelixBook | undefined
   for (const host of hosts) {
     const part = planNodePart({ cluster, host, calico, nodes, policies, routes, seed })
     if ('severity' in part) problems.push(part)
     else {
       parts.set(host.node.name, part.part)
+      for (const setting of part.unmodelled) unmodelled.add(setting)
       problems.push(...part.problems.filter(({ what }) => !problems.some((other) => other.what === what)))
     }
   }
-  return { cluster: calico, nodes, parts, problems }
+  return { cluster: calico, nodes, book: () => (book ??= new FelixBook(calico, policies)), unmodelled: [...unmodelled], parts, problems }
 }
 
 /** host-local with usePodCidr: the gateway's .1 is nobody's, addresses go on from .2. */
@@ -114,7 +123,13 @@ interface NodeInput {
   readonly seed: number
 }
 
-function planNodePart(input: NodeInput): { readonly part: CalicoPart; readonly problems: readonly Problem[] } | Problem {
+interface NodePart {
+  readonly part: CalicoPart
+  readonly unmodelled: readonly string[]
+  readonly problems: readonly Problem[]
+}
+
+function planNodePart(input: NodeInput): NodePart | Problem {
   const { host, calico, nodes, policies, routes } = input
   const { name } = host.node
   const settings = calico.felixSettings.get(name) ?? {}
@@ -149,6 +164,7 @@ function planNodePart(input: NodeInput): { readonly part: CalicoPart; readonly p
       chainEdits: felix.edits,
       pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
     },
+    unmodelled: config.unmodelled,
     problems: felix.problems,
   }
 }

@@ -5,11 +5,16 @@ import { buildCalicoCluster } from '../../src/calico/calico-cluster.js'
 import { calico, node, pod, world } from './kit.js'
 
 const NODES = node('node1', '10.0.0.1') + node('node2', '10.0.0.2')
+const CARD = [{ name: 'eth0', mtu: 1500, up: true }]
+const LINKS = new Map([
+  ['node1', CARD],
+  ['node2', CARD],
+])
 
 describe("Calico's view of a cluster", () => {
   it('of nodes and pods alone: the default pool of calico.yaml, IPIP, tunnels, endpoints', () => {
     const { cluster } = world(NODES + pod('a', 'node1') + pod('b', 'node2'))
-    const found = buildCalicoCluster(cluster, { cni: 'calico', seed: 1 })
+    const found = buildCalicoCluster(cluster, { cni: 'calico', links: LINKS, seed: 1 })
     expect(found.problems).toEqual([])
     expect(found.resources.ipPools.map((one) => `${one.name} ${formatCidr(one.cidr)} ${one.ipipMode}`)).toEqual(['default-ipv4-ippool 192.168.0.0/16 Always'])
     expect(found.resources.tiers.map(({ name }) => name)).toEqual(['kube-admin', 'default', 'kube-baseline'])
@@ -22,7 +27,7 @@ describe("Calico's view of a cluster", () => {
 
   it('of Canal: addresses come from elsewhere, no tunnels, no BGP addresses', () => {
     const { cluster } = world(NODES + pod('a', 'node1'))
-    const found = buildCalicoCluster(cluster, { cni: 'canal', podAddresses: new Map([['default/a', ip('10.244.0.2')]]), seed: 1 })
+    const found = buildCalicoCluster(cluster, { cni: 'canal', podAddresses: new Map([['default/a', ip('10.244.0.2')]]), links: LINKS, seed: 1 })
     expect(found.problems).toEqual([])
     expect(found.manifest.backend).toBe('none')
     expect(found.addresses.blocks).toEqual([])
@@ -34,7 +39,7 @@ describe("Calico's view of a cluster", () => {
   it('of WireGuard on one node: only there an address for it', () => {
     const text = NODES + calico('IPPool', 'p', '{cidr: 192.168.0.0/16}') + calico('FelixConfiguration', 'node.node2', '{wireguardEnabled: true}')
     const { cluster } = world(text)
-    const found = buildCalicoCluster(cluster, { cni: 'calico', seed: 1 })
+    const found = buildCalicoCluster(cluster, { cni: 'calico', links: LINKS, seed: 1 })
     expect([...found.addresses.tunnels].map(([name, tunnels]) => [name, Object.keys(tunnels)])).toEqual([['node2', ['wireguard']]])
     expect([found.mtus.get('node1')?.pod, found.mtus.get('node2')?.pod]).toEqual([1500, 1440])
   })
@@ -46,7 +51,7 @@ describe("Calico's view of a cluster", () => {
       metadata: ', namespace: default',
     })
     const { cluster } = world(NODES + network + account + endpoint + pod('a', 'node1', { address: '192.168.1.1' }))
-    const found = buildCalicoCluster(cluster, { cni: 'calico', seed: 1 })
+    const found = buildCalicoCluster(cluster, { cni: 'calico', links: LINKS, seed: 1 })
     expect(found.problems.map(({ what }) => what)).toEqual(['Calico 3.20 is taken to behave as 3.32.1'])
     expect(found.serviceAccounts).toEqual([{ namespace: 'default', name: 'robot', labels: { role: 'dev' } }])
     expect(found.endpoints.get('node1')?.map(({ interfaceName }) => interfaceName)).toEqual(['cali1'])

@@ -4,6 +4,7 @@
  */
 import { formatIp, type Ip } from '../../base/ip.js'
 import type { FelixSettings, ProtoPort } from '../../cluster/calico/felix-configuration.js'
+import { tunnelMtus } from '../mtu.js'
 import type { CalicoProfile } from '../version.js'
 import { allocateMarks, DEFAULT_MARK_MASK, type Marks } from './marks.js'
 import { act, type PortPair } from './rule.js'
@@ -68,9 +69,6 @@ const CLUSTER_PORTS: readonly FailsafePort[] = [179, 2379, 2380, 5473, 6443, 666
 export const DEFAULT_FAILSAFE_INBOUND: readonly FailsafePort[] = [{ protocol: 'tcp', port: 22 }, { protocol: 'udp', port: 68 }, ...CLUSTER_PORTS]
 export const DEFAULT_FAILSAFE_OUTBOUND: readonly FailsafePort[] = [{ protocol: 'udp', port: 53 }, { protocol: 'udp', port: 67 }, ...CLUSTER_PORTS]
 
-/** Bytes that each encapsulation adds (felix/dataplane/linux/int_dataplane.go). */
-export const ENCAPSULATION_OVERHEAD = { ipip: 20, vxlan: 50, wireguard: 60 } as const
-
 /** What the node's surroundings say, beside the settings. */
 export interface FelixSurroundings {
   readonly release: CalicoProfile
@@ -87,7 +85,7 @@ export interface FelixSurroundings {
 
 /** undefined when the mark mask has too few bits. */
 export function resolveFelixConfig(settings: FelixSettings, surroundings: FelixSurroundings): FelixConfig | undefined {
-  const { release, hostMtu } = surroundings
+  const { release } = surroundings
   const wireguardEnabled = settings.wireguardEnabled === true
   const marks = allocateMarks(settings.iptablesMarkMask ?? DEFAULT_MARK_MASK, release, { wireguard: wireguardEnabled })
   if (marks === undefined) return undefined
@@ -95,7 +93,7 @@ export function resolveFelixConfig(settings: FelixSettings, surroundings: FelixS
     release,
     marks,
     interfacePrefixes: (settings.interfacePrefix ?? 'cali').split(',').filter((prefix) => prefix !== ''),
-    ...tunnels(settings, surroundings, hostMtu),
+    ...tunnels(settings, surroundings),
     ...actions(settings),
     ipvs: surroundings.ipvs === true,
     nodePortRanges: (settings.kubeNodePortRanges ?? [{ from: 30000, to: 32767 }]).flatMap((range) =>
@@ -131,18 +129,19 @@ function unmodelledSettings(settings: FelixSettings): readonly string[] {
   ]
 }
 
-function tunnels(settings: FelixSettings, surroundings: FelixSurroundings, hostMtu: number): Pick<FelixConfig, 'ipip' | 'vxlan' | 'wireguard'> {
+function tunnels(settings: FelixSettings, surroundings: FelixSurroundings): Pick<FelixConfig, 'ipip' | 'vxlan' | 'wireguard'> {
   const { ipipTunnelAddress, vxlanTunnelAddress, poolsUse } = surroundings
+  const mtus = tunnelMtus(surroundings.hostMtu, settings)
   return {
     ipip: {
       enabled: settings.ipipEnabled ?? poolsUse.ipip,
       ...(ipipTunnelAddress === undefined ? {} : { tunnelAddress: ipipTunnelAddress }),
-      mtu: settings.ipipMTU || hostMtu - ENCAPSULATION_OVERHEAD.ipip,
+      mtu: mtus.ipip,
     },
     vxlan: {
       enabled: settings.vxlanEnabled ?? poolsUse.vxlan,
       ...(vxlanTunnelAddress === undefined ? {} : { tunnelAddress: vxlanTunnelAddress }),
-      mtu: settings.vxlanMTU || hostMtu - ENCAPSULATION_OVERHEAD.vxlan,
+      mtu: mtus.vxlan,
       port: settings.vxlanPort ?? 4789,
       vni: settings.vxlanVNI ?? 4096,
     },
@@ -150,7 +149,7 @@ function tunnels(settings: FelixSettings, surroundings: FelixSurroundings, hostM
       enabled: settings.wireguardEnabled === true,
       interfaceName: settings.wireguardInterfaceName ?? 'wireguard.cali',
       port: settings.wireguardListeningPort ?? 51820,
-      mtu: settings.wireguardMTU || hostMtu - ENCAPSULATION_OVERHEAD.wireguard,
+      mtu: mtus.wireguard,
       hostEncryption: settings.wireguardHostEncryptionEnabled === true,
       rulePriority: settings.wireguardRoutingRulePriority ?? 99,
       keepAlive: settings.wireguardKeepAlive ?? 0,

@@ -1,7 +1,8 @@
 /**
- * What the manifests of Calico and Canal say: the environment of calico-node's DaemonSet, the CNI configuration in its ConfigMap, and the
- * IPPool that calico-node makes where there is none. Without a DaemonSet in the input, that of the release's own calico.yaml or canal.yaml is
- * taken. Source: calico manifests/{calico,canal}.yaml, node/pkg/lifecycle/startup/startup.go (configureIPPools), cni-plugin/pkg/types.
+ * What the manifests of Calico and Canal say: the environment of calico-node's DaemonSet, the CNI configuration in its ConfigMap, and the pools
+ * that are made where there are none. Without a DaemonSet in the input the operator's Installation says it, else it is that of the release's own
+ * calico.yaml or canal.yaml. Source: calico manifests/{calico,canal}.yaml, node/pkg/lifecycle/startup/startup.go (configureIPPools),
+ * cni-plugin/pkg/types.
  */
 import { overlaps, parseCidr, type Cidr } from '../../base/cidr.js'
 import { ip } from '../../base/ip.js'
@@ -9,6 +10,7 @@ import { isObject, type JsonObject, type JsonValue } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { Place, ProblemList } from '../problem-list.js'
 import type { FelixSettings } from './felix-configuration.js'
+import { modesOf, readInstallation, type Installation } from './installation.js'
 import type { EncapsulationMode, IPPool } from './ip-pool.js'
 import { felixEnvironment } from './read-felix-configuration.js'
 
@@ -25,6 +27,10 @@ export interface CalicoManifest extends Place {
   readonly findsAddress: boolean
   /** container_settings.allow_ip_forwarding of the CNI configuration. */
   readonly allowsIpForwarding: boolean
+  /** `mtu` of the CNI configuration; absent: 0 there, pods have what Felix found. */
+  readonly cniMtu?: number
+  /** The operator's; it makes the pools then. */
+  readonly installation?: Installation
   readonly felix: FelixSettings
   /** No DaemonSet in the input. */
   readonly assumed: boolean
@@ -54,8 +60,10 @@ export function readCalicoManifest(objects: readonly KubernetesObject[], cni: 'c
   const daemonSet = objects.find((object) => object.kind === 'DaemonSet' && (object.name === 'calico-node' || object.name === 'canal'))
   const container = daemonSet === undefined ? undefined : nodeContainer(daemonSet)
   const configMaps = objects.filter(({ kind }) => kind === 'ConfigMap')
+  const installation = readInstallation(objects, problems)
   const assumed = container === undefined
-  const environment = assumed ? (cni === 'canal' ? CANAL_ENVIRONMENT : CALICO_ENVIRONMENT) : readEnvironment(container, configMaps)
+  const standing = installation?.environment ?? (cni === 'canal' ? CANAL_ENVIRONMENT : CALICO_ENVIRONMENT)
+  const environment = container === undefined ? standing : readEnvironment(container, configMaps)
   const written = environment.CALICO_NETWORKING_BACKEND ?? 'bird'
   const backend = written === 'none' || written === 'vxlan' ? written : 'bird'
   if (daemonSet !== undefined && written !== backend)
@@ -71,16 +79,23 @@ export function readCalicoManifest(objects: readonly KubernetesObject[], cni: 'c
     environment,
     backend,
     ...(version === undefined ? {} : { version }),
-    ipam: cniConfig.ipam ?? (cni === 'canal' ? 'host-local' : 'calico-ipam'),
+    ipam: cniConfig.ipam ?? installation?.ipam ?? (cni === 'canal' ? 'host-local' : 'calico-ipam'),
     usesPodCidr: isTrue(environment.USE_POD_CIDR),
     // with the backend none calico-node skips the whole step; so it does when told IP=none
     findsAddress: backend !== 'none' && environment.IP !== 'none',
-    allowsIpForwarding: cniConfig.allowsIpForwarding,
+    allowsIpForwarding: cniConfig.allowsIpForwarding ?? installation?.allowsIpForwarding ?? false,
+    ...cniMtuOf(cniConfig, installation),
+    ...(installation === undefined ? {} : { installation }),
     felix: felixEnvironment(Object.entries(environment).map(([name, value]) => ({ name, value }))),
     assumed,
-    file: daemonSet?.file ?? '',
-    line: daemonSet?.line ?? 0,
+    file: daemonSet?.file ?? installation?.object.file ?? '',
+    line: daemonSet?.line ?? installation?.object.line ?? 0,
   }
+}
+
+function cniMtuOf({ mtu }: CniConfig, installation: Installation | undefined): Pick<CalicoManifest, 'cniMtu'> {
+  const said = mtu ?? installation?.mtu
+  return said === undefined || said <= 0 ? {} : { cniMtu: said }
 }
 
 function nodeContainer(daemonSet: KubernetesObject): JsonObject | undefined {
@@ -113,20 +128,31 @@ function lookUp(reference: JsonObject, configMaps: readonly KubernetesObject[]):
 
 interface CniConfig {
   readonly ipam?: 'calico-ipam' | 'host-local'
-  readonly allowsIpForwarding: boolean
+  readonly allowsIpForwarding?: boolean
+  readonly mtu?: number
 }
 
-/** The text holds `__CNI_MTU__` and the like, which the installer fills in. */
+/** Of the manifests and of the operator. */
+const CNI_KEYS: Readonly<Record<string, string>> = { 'calico-config': 'cni_network_config', 'canal-config': 'cni_network_config', 'cni-config': 'config' }
+
+/** The text holds `__CNI_MTU__`, which the installer replaces by veth_mtu, and other such words, which play no part. */
 function readCniConfig(configMaps: readonly KubernetesObject[]): CniConfig {
-  const data = configMaps.find(({ name }) => name === 'calico-config' || name === 'canal-config')?.value.data
-  const text = isObject(data) ? data.cni_network_config : undefined
-  const plugins = typeof text === 'string' ? itemsAt(parseJson(text.replaceAll(/__[A-Z0-9_]+__/g, '0')), ['plugins']) : []
-  const plugin = plugins.filter(isObject).find(({ type }) => type === 'calico')
-  const ipam = isObject(plugin?.ipam) ? plugin.ipam.type : undefined
-  const settings = plugin?.container_settings
+  const configMap = configMaps.find(({ name, value }) => Object.hasOwn(CNI_KEYS, name) && isObject(value.data) && CNI_KEYS[name] in value.data)
+  const data = configMap?.value.data
+  if (configMap === undefined || !isObject(data)) return {}
+  const text = data[CNI_KEYS[configMap.name]]
+  const vethMtu = typeof data.veth_mtu === 'string' && /^\d+$/.test(data.veth_mtu) ? data.veth_mtu : '0'
+  const filled = typeof text === 'string' ? text.replaceAll('__CNI_MTU__', vethMtu).replaceAll(/__[A-Z0-9_]+__/g, '0') : ''
+  const plugin = itemsAt(parseJson(filled), ['plugins'])
+    .filter(isObject)
+    .find(({ type }) => type === 'calico')
+  if (plugin === undefined) return {}
+  const ipam = isObject(plugin.ipam) ? plugin.ipam.type : undefined
+  const settings = plugin.container_settings
   return {
     ...(ipam === 'calico-ipam' || ipam === 'host-local' ? { ipam } : {}),
     allowsIpForwarding: isObject(settings) && settings.allow_ip_forwarding === true,
+    ...(typeof plugin.mtu === 'number' ? { mtu: plugin.mtu } : {}),
   }
 }
 
@@ -155,6 +181,34 @@ export interface DefaultPoolInput {
 
 const PREFERRED_POOL: Cidr = { base: ip('192.168.0.0'), length: 16 }
 
+/** The pools that stand, else those that the operator makes, else the one that calico-node makes at its first start. */
+export function ipPoolsOf(input: DefaultPoolInput, problems: ProblemList): readonly IPPool[] {
+  const { installation, ipam } = input.manifest
+  if (input.pools.length > 0) return input.pools
+  if (installation === undefined) {
+    const pool = defaultIpPool(input, problems)
+    return pool === undefined ? [] : [pool]
+  }
+  if (installation.ipPools !== undefined) return installation.ipPools
+  if (ipam !== 'calico-ipam') return []
+  const { cidr, encapsulation } = installation.defaultPool
+  return [{ ...DEFAULT_POOL, ...installation.object.at('spec'), cidr: input.clusterCIDR ?? kubeadmPodSubnet(input.objects) ?? cidr, ...modesOf(encapsulation) }]
+}
+
+const DEFAULT_POOL = {
+  name: 'default-ipv4-ippool',
+  labels: {},
+  annotations: {},
+  natOutgoing: true,
+  disabled: false,
+  disableBGPExport: false,
+  blockSize: 26,
+  nodeSelector: 'all()',
+  namespaceSelector: '',
+  allowedUses: ['Workload', 'Tunnel'],
+  assignmentMode: 'Automatic',
+} as const
+
 /** `default-ipv4-ippool`, as calico-node makes it at its first start; undefined where it makes none. */
 export function defaultIpPool({ manifest, pools, clusterCIDR, hostNetworks, objects }: DefaultPoolInput, problems: ProblemList): IPPool | undefined {
   const { environment } = manifest
@@ -167,22 +221,16 @@ export function defaultIpPool({ manifest, pools, clusterCIDR, hostNetworks, obje
   }
   const size = Number(environment.CALICO_IPV4POOL_BLOCK_SIZE || 26)
   return {
-    name: 'default-ipv4-ippool',
-    labels: {},
-    annotations: {},
+    ...DEFAULT_POOL,
     file: manifest.file,
     line: manifest.line,
     cidr: asked ?? freeDefault(hostNetworks),
     ipipMode: modeOf(environment.CALICO_IPV4POOL_IPIP),
     vxlanMode: modeOf(environment.CALICO_IPV4POOL_VXLAN),
     natOutgoing: (environment.CALICO_IPV4POOL_NAT_OUTGOING ?? 'true').toLowerCase() !== 'false',
-    disabled: false,
     disableBGPExport: isTrue(environment.CALICO_IPV4POOL_DISABLE_BGP_EXPORT),
     blockSize: Number.isInteger(size) && size >= 20 && size <= 32 ? size : 26,
     nodeSelector: environment.CALICO_IPV4POOL_NODE_SELECTOR || 'all()',
-    namespaceSelector: '',
-    allowedUses: ['Workload', 'Tunnel'],
-    assignmentMode: 'Automatic',
   }
 }
 

@@ -40,11 +40,6 @@ export function readIpPool(object: KubernetesObject, problems: ProblemList): IPP
   const spec = value.spec
   const cidr = readCidr(spec?.cidr, ['spec', 'cidr'], reader)
   if (cidr === undefined) return undefined
-  const blockSize = spec?.blockSize || DEFAULT_BLOCK_SIZE
-  if (!Number.isInteger(blockSize) || blockSize < 20 || blockSize > 32)
-    reader.error(['spec', 'blockSize'], `blockSize ${blockSize} is not from 20 to 32`, 'The default is 26: 64 addresses.')
-  if (blockSize < cidr.length)
-    reader.error(['spec', 'cidr'], `the pool ${formatCidr(cidr)} is smaller than one of its blocks (/${blockSize})`, 'Give it a longer blockSize.')
   const ipipMode = spec?.ipipMode || 'Never'
   const vxlanMode = spec?.vxlanMode || 'Never'
   if (ipipMode !== 'Never' && vxlanMode !== 'Never') reader.error(['spec', 'vxlanMode'], 'ipipMode and vxlanMode are both on', 'Leave one of them at Never.')
@@ -57,12 +52,28 @@ export function readIpPool(object: KubernetesObject, problems: ProblemList): IPP
     natOutgoing: spec?.natOutgoing === true,
     disabled: spec?.disabled === true,
     disableBGPExport: spec?.disableBGPExport === true,
-    blockSize: Math.min(32, Math.max(20, Math.trunc(blockSize))),
+    blockSize: blockSizeOf({ cidr, blockSize: spec?.blockSize, path: ['spec'] }, reader),
     nodeSelector: reader.selector(spec?.nodeSelector, ['spec', 'nodeSelector']) || 'all()',
     namespaceSelector: reader.selector(spec?.namespaceSelector, ['spec', 'namespaceSelector']),
     allowedUses: uses.length > 0 ? uses : ['Workload', 'Tunnel'],
     assignmentMode: spec?.assignmentMode ?? 'Automatic',
   }
+}
+
+interface BlockSizeWords {
+  readonly cidr: Cidr
+  readonly blockSize: number | null | undefined
+  /** Of the pool. */
+  readonly path: Path
+}
+
+export function blockSizeOf({ cidr, blockSize: written, path }: BlockSizeWords, reader: ResourceReader): number {
+  const blockSize = written || DEFAULT_BLOCK_SIZE
+  if (!Number.isInteger(blockSize) || blockSize < 20 || blockSize > 32)
+    reader.error([...path, 'blockSize'], `blockSize ${blockSize} is not from 20 to 32`, 'The default is 26: 64 addresses.')
+  if (blockSize < cidr.length)
+    reader.error([...path, 'cidr'], `the pool ${formatCidr(cidr)} is smaller than one of its blocks (/${blockSize})`, 'Give it a longer blockSize.')
+  return Math.min(32, Math.max(20, Math.trunc(blockSize)))
 }
 
 /** Calico refuses pools that overlap. */
@@ -80,7 +91,7 @@ export function checkPoolOverlap(pools: readonly IPPool[], problems: ProblemList
 }
 
 /** undefined for an IPv6 one (a warning) and for one that is wrong (an error). */
-function readCidr(value: string | undefined, path: Path, reader: ResourceReader): Cidr | undefined {
+export function readCidr(value: string | undefined, path: Path, reader: ResourceReader): Cidr | undefined {
   const written = value ?? ''
   const prefix = parseCidr(written)
   if (typeof prefix !== 'string') return prefix
