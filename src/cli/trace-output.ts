@@ -1,15 +1,12 @@
-/** Where the answer of `netsim trace` goes: the text or another form of it, a picture, a capture; each to a file or to standard output. */
+/**
+ * Where the answer of `netsim trace` goes: the text or another form of it, a picture, a capture; each to a file or to standard output.
+ * The forms other than the text are loaded when they are asked for.
+ */
 import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { match } from 'ts-pattern'
-import { pathSvg } from '../analysis/path-svg.js'
 import type { TraceDocument } from '../analysis/trace-document.js'
-import { traceJsonLines } from '../analysis/trace-jsonl.js'
-import { traceMermaid } from '../analysis/trace-mermaid.js'
-import { traceMinimal } from '../analysis/trace-minimal.js'
-import { tracePcap } from '../analysis/trace-pcap.js'
 import { traceText } from '../analysis/trace-text.js'
-import { traceWide } from '../analysis/trace-wide.js'
 import { UsageError } from './exit.js'
 import type { Io } from './io.js'
 import { wantsAscii, wantsColor, widthOf } from './terminal.js'
@@ -28,21 +25,31 @@ export function checkOutputs({ output, svg, pcap }: TraceFlags, { outIsTerminal 
 
 export async function writeOutputs(document: TraceDocument, flags: TraceFlags, io: Io): Promise<void> {
   const { svg, pcap } = flags
-  if (svg !== undefined && svg !== STANDARD_OUTPUT) await write('--svg', svg, { content: pathSvg(document), io })
-  if (pcap !== undefined && pcap !== STANDARD_OUTPUT) await write('--pcap', pcap, { content: tracePcap(document), io })
-  if (svg === STANDARD_OUTPUT) return io.out(pathSvg(document))
-  if (pcap === STANDARD_OUTPUT) return io.out(tracePcap(document))
-  await io.out(textOf(document, flags, io))
+  if (svg !== undefined && svg !== STANDARD_OUTPUT) await write('--svg', svg, { content: await svgOf(document), io })
+  if (pcap !== undefined && pcap !== STANDARD_OUTPUT) await write('--pcap', pcap, { content: await pcapOf(document), io })
+  if (svg === STANDARD_OUTPUT) return io.out(await svgOf(document))
+  if (pcap === STANDARD_OUTPUT) return io.out(await pcapOf(document))
+  await io.out(await textOf(document, flags, io))
 }
 
-function textOf(document: TraceDocument, flags: TraceFlags, io: Io): string {
+async function svgOf(document: TraceDocument): Promise<string> {
+  const { pathSvg } = await import('../analysis/path-svg.js')
+  return pathSvg(document)
+}
+
+async function pcapOf(document: TraceDocument): Promise<Uint8Array> {
+  const { tracePcap } = await import('../analysis/trace-pcap.js')
+  return tracePcap(document)
+}
+
+async function textOf(document: TraceDocument, flags: TraceFlags, io: Io): Promise<string> {
   const ascii = wantsAscii(flags.ascii, io)
   return match(flags.output)
     .with('json', () => `${JSON.stringify(document, null, 2)}\n`)
-    .with('jsonl', () => traceJsonLines(document))
-    .with('minimal', () => traceMinimal(document))
-    .with('mermaid', () => traceMermaid(document))
-    .with('wide', () => traceWide(document, { ascii }))
+    .with('jsonl', async () => (await import('../analysis/trace-jsonl.js')).traceJsonLines(document))
+    .with('minimal', async () => (await import('../analysis/trace-minimal.js')).traceMinimal(document))
+    .with('mermaid', async () => (await import('../analysis/trace-mermaid.js')).traceMermaid(document))
+    .with('wide', async () => (await import('../analysis/trace-wide.js')).traceWide(document, { ascii }))
     .with('text', () =>
       traceText(document, {
         width: widthOf(io),

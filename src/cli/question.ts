@@ -1,0 +1,35 @@
+/** A question on the command line, whatever is asked of its path: refused where it names what is not there, and asked again of the same network. */
+import type { Problem } from '../base/problem.js'
+import { NOT_MODELLED } from '../network/endpoint.js'
+import { etcdWords } from './etcd-flags.js'
+import { EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
+import type { Io } from './io.js'
+import { safe } from './load-network.js'
+import type { TraceFlags } from './trace-options.js'
+
+/** The question names what is not there. @returns the exit status */
+export async function refuse(problems: readonly Problem[], io: Io): Promise<number> {
+  await tell(problems, io)
+  return problems.every(({ file }) => file === NOT_MODELLED) ? EXIT_UNKNOWN : EXIT_USAGE
+}
+
+/** What is wrong, of no file. */
+export async function tell(problems: readonly Problem[], io: Io): Promise<void> {
+  for (const { what, fix } of problems) await io.err(`${safe(`error: ${what}${fix === '' ? '' : `\n    ${fix}`}`)}\n`)
+}
+
+/** So that a command of `next` asks the same network. */
+export function inputFlags({ filename, recursive, ...etcd }: TraceFlags): string {
+  const quoted = (name: string): string => (/^[\w./:@%+=,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`)
+  const files = filename.map((name) => ` -f ${quoted(name)}`).join('') + (recursive ? ' -R' : '')
+  return (
+    files +
+    etcdWords(etcd)
+      .map((word) => ` ${quoted(word)}`)
+      .join('')
+  )
+}
+
+export function isRefusal<Outcome extends object>(outcome: Outcome | readonly Problem[]): outcome is readonly Problem[] {
+  return Array.isArray(outcome)
+}
