@@ -13,13 +13,14 @@ import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { onDemand } from './on-demand.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DIST = join(ROOT, 'dist')
 const STAMP = join(DIST, '.built')
 /** The command holds the schemas of docs/. */
 const SCHEMAS = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.schema.json'))
-const INPUTS = ['src', ...SCHEMAS.sort().map((name) => `docs/${name}`), 'package.json', 'package-lock.json', 'scripts/build.mjs']
+const INPUTS = ['src', ...SCHEMAS.sort().map((name) => `docs/${name}`), 'package.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/on-demand.mjs']
 
 /** True when dist/cli.js was made from the files as they are now; by content, since a checkout sets times as it likes. */
 export function cliIsFresh() {
@@ -38,6 +39,7 @@ export async function buildCli() {
     chunkNames: 'cli/[name]-[hash]',
     bundle: true,
     splitting: true,
+    plugins: [onDemand({ root: ROOT, entry: 'src/cli/main.ts', trunk: 'src/cli/program.ts' })],
     minifyWhitespace: true,
     minifySyntax: true,
     format: 'esm',
