@@ -1,6 +1,7 @@
 /** `netsim show`: prints one kind of state. Loaded when it is called. */
 import { formatCidr } from '../base/cidr.js'
 import { formatIp } from '../base/ip.js'
+import type { BirdDialect } from '../calico/bgp/bird-text.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { suggestName } from '../cluster/nearest-name.js'
 import { dockerOptions, formatDockerOptions, parseSubnetEnv } from '../flannel/subnet-env.js'
@@ -14,7 +15,19 @@ import { loadNetwork, type Loaded, safe } from './load-network.js'
 import type { After } from './show-conntrack.js'
 import { showConntrack } from './show-conntrack.js'
 import { ALL_SYSCTLS, NETNS_KINDS, type NetnsKind } from './show-kinds.js'
-import { CLUSTER_KINDS, FILE_KINDS, type ClusterKind, type FileKind, type Kind, type NetnsKindName } from './show-names.js'
+import { withHeadings } from './show-heading.js'
+import {
+  BGP_KINDS,
+  CLUSTER_KINDS,
+  FILE_KINDS,
+  IPAM_KINDS,
+  type BgpKind,
+  type ClusterKind,
+  type FileKind,
+  type IpamKind,
+  type Kind,
+  type NetnsKindName,
+} from './show-names.js'
 import { table } from './table.js'
 import type { OutputFormat } from './trace-options.js'
 
@@ -24,16 +37,20 @@ export interface ShowFlags extends EtcdFlags {
   readonly namespace: string
   readonly seed: number
   readonly output: OutputFormat
-  /** sysctls: the kernel's defaults too. */
+  /** sysctls: the kernel's defaults too; bgp: every attribute of a route. */
   readonly all: boolean
+  /** bird: whose configuration language. */
+  readonly dialect: BirdDialect
   /** conntrack: questions to ask first, as written. */
   readonly after: readonly string[]
 }
 
 /** What is shown: an object for `-o json`, and the text. */
-interface Shown {
+export interface Shown {
   readonly items: unknown
   readonly text: string
+  /** Beside the items. */
+  readonly more?: object
 }
 
 export interface ShowCall {
@@ -51,8 +68,8 @@ export async function show(kind: Kind, node: string | undefined, call: ShowCall)
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const place = node === undefined ? undefined : placeOf(node, flags.namespace, loaded)
-  const shown = kind === 'conntrack' ? conntrackShown(place, call.questions, loaded) : shownOf(kind, place, loaded, flags.all)
-  const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items }
+  const shown = kind === 'conntrack' ? conntrackShown(place, call.questions, loaded) : await shownOf(kind, place, loaded, flags)
+  const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items, ...shown.more }
   // a pipe gets the bytes that iptables-restore wants; a terminal is not steered by a rule's comment
   const text = io.outIsTerminal ? shown.text.split('\t').map(safe).join('\t') : shown.text
   await io.out(flags.output === 'json' ? `${JSON.stringify(state, null, 2)}\n` : text)
@@ -65,7 +82,11 @@ function conntrackShown(place: string | undefined, questions: readonly After[], 
   throw new UsageError(shown.map(({ what, fix }) => (fix === '' ? what : `${what}\n    ${fix}`)).join('\n'))
 }
 
-function shownOf(kind: Exclude<Kind, 'conntrack'>, place: string | undefined, loaded: Loaded, all: boolean): Shown {
+async function shownOf(kind: Exclude<Kind, 'conntrack'>, place: string | undefined, loaded: Loaded, { all, dialect }: ShowFlags): Promise<Shown> {
+  const ofBgp = BGP_KINDS.find((name): name is BgpKind => name === kind)
+  const ofIpam = IPAM_KINDS.find((name): name is IpamKind => name === kind)
+  if (ofBgp !== undefined) return (await import('./show-bgp.js')).showBgp(ofBgp, { place, all, dialect }, loaded)
+  if (ofIpam !== undefined) return (await import('./show-ipam.js')).showIpam(ofIpam, place, loaded)
   const ofCluster = CLUSTER_KINDS.find((name) => name === kind)
   const ofFile = FILE_KINDS.find((name) => name === kind)
   if (ofCluster !== undefined) return showCluster(ofCluster, place, loaded)
@@ -90,11 +111,6 @@ function showNetns({ part, text }: NetnsKind, place: string | undefined, network
   const shown = dataplanesOf(place, network)
   const items = shown.map((dataplane) => ({ netns: dataplane.netns, entries: inWords(part(dataplane)) }))
   return { items, text: withHeadings(shown.map((dataplane) => [dataplane.netns, text(dataplane)])) }
-}
-
-/** A comment line before each when there are several: the tools that read these texts skip it. */
-function withHeadings(texts: readonly (readonly [name: string, text: string])[]): string {
-  return texts.length === 1 ? texts[0][1] : texts.map(([name, text]) => `# node ${name}\n${text}`).join('')
 }
 
 function showFiles(kind: FileKind, place: string | undefined, { network, cluster }: Loaded): Shown {

@@ -9,6 +9,9 @@ export const CLUSTER_KINDS = ['nodes', 'pods', 'leases', 'etcd'] as const
 export const NETNS_KIND_NAMES = ['routes', 'rules', 'neigh', 'fdb', 'addr', 'iptables', 'ipset', 'sysctls', 'sockets'] as const
 /** What packets leave behind. */
 export const RUNTIME_KINDS = ['conntrack'] as const
+/** What BIRD says, and what Calico's IPAM and CNI plugin keep. */
+export const BGP_KINDS = ['bgp', 'bird', 'sessions'] as const
+export const IPAM_KINDS = ['ipam', 'blocks', 'ippools', 'workloadendpoints'] as const
 /** One text per node. */
 export const FILE_KINDS = ['subnet-env', 'docker-opts'] as const
 
@@ -16,12 +19,14 @@ export type ClusterKind = (typeof CLUSTER_KINDS)[number]
 export type FileKind = (typeof FILE_KINDS)[number]
 export type NetnsKindName = (typeof NETNS_KIND_NAMES)[number]
 export type RuntimeKind = (typeof RUNTIME_KINDS)[number]
-export type Kind = ClusterKind | FileKind | NetnsKindName | RuntimeKind
+export type BgpKind = (typeof BGP_KINDS)[number]
+export type IpamKind = (typeof IPAM_KINDS)[number]
+export type Kind = ClusterKind | FileKind | NetnsKindName | RuntimeKind | BgpKind | IpamKind
 
-export const KINDS: readonly Kind[] = [...CLUSTER_KINDS, ...NETNS_KIND_NAMES, ...RUNTIME_KINDS, ...FILE_KINDS]
+export const KINDS: readonly Kind[] = [...CLUSTER_KINDS, ...NETNS_KIND_NAMES, ...RUNTIME_KINDS, ...FILE_KINDS, ...BGP_KINDS, ...IPAM_KINDS]
 
 /** Of the contract, for what is not built yet. */
-const LATER_KINDS = ['services', 'endpoints', 'bgp', 'bird', 'timeline', 'policies', 'blocks', 'ippools']
+const LATER_KINDS = ['services', 'endpoints', 'timeline', 'policies']
 
 /** What people call them elsewhere. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -46,6 +51,14 @@ const ALIASES: Readonly<Record<string, string>> = {
   ss: 'sockets',
   connections: 'conntrack',
   'subnet.env': 'subnet-env',
+  protocols: 'bgp',
+  'bird.cfg': 'bird',
+  session: 'sessions',
+  block: 'blocks',
+  ippool: 'ippools',
+  pools: 'ippools',
+  workloadendpoint: 'workloadendpoints',
+  wep: 'workloadendpoints',
 }
 
 /** @throws UsageError that names what there is. */

@@ -77,14 +77,16 @@ function routerConfig(router: Router, cluster: Cluster, nodes: readonly BirdConf
   const own = new Set(interfaces.map(({ address }) => address))
   const listed = router.peers.length > 0 ? new Set(router.peers) : undefined
   const wanted = (peer: FabricPeer): boolean => listed === undefined || listed.has(peer.address)
-  const peers = [...nodePeers(own, nodes), ...routerPeers(router, cluster.routers)].filter(wanted)
+  const peers = [...nodePeers(own, asn, nodes), ...routerPeers(router, cluster.routers)].filter(wanted)
   return fabricConfig({ name: routerName(router), address: first.address, asNumber: asn, peers })
 }
 
-/** The nodes that have one of the router's addresses as neighbour. */
-function nodePeers(own: ReadonlySet<Ip>, nodes: readonly BirdConfig[]): FabricPeer[] {
+/** The nodes that have one of the router's addresses as neighbour. It reflects between those of its own AS: without that a rack with one AS stays apart. */
+function nodePeers(own: ReadonlySet<Ip>, asn: number, nodes: readonly BirdConfig[]): FabricPeer[] {
   return nodes.flatMap((node) =>
-    node.peers.flatMap(({ neighbour, localAs }) => (own.has(neighbour) ? [{ address: node.routerId, asNumber: localAs, sourceAddress: neighbour }] : [])),
+    node.peers.flatMap(({ neighbour, localAs }) =>
+      own.has(neighbour) ? [{ address: node.routerId, asNumber: localAs, sourceAddress: neighbour, client: localAs === asn }] : [],
+    ),
   )
 }
 

@@ -58,7 +58,8 @@ export interface PeerConfig {
   /** seconds; absent: a third of the hold time */
   readonly keepaliveTime?: number
   readonly password?: string
-  readonly nextHop: 'auto' | 'self' | 'keep'
+  /** `self ebgp`: itself for routes of other ASes, while what it reflects keeps its next hop (not in BIRD 1.6; a router of the fabric). */
+  readonly nextHop: 'auto' | 'self' | 'self ebgp' | 'keep'
   readonly allowLocalAs: number
   readonly addPaths: boolean
   /** Names of BGPFilters, in order. */

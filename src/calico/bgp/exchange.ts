@@ -98,13 +98,19 @@ function passedOn(bird: Exchange, session: BgpSession, route: BirdRoute, attribu
   if (bothInternal && !session.reflects && !source.reflects) return undefined
   const path = session.internal ? attributes.asPath : prependAs(attributes.asPath, config.localAs)
   const med = attributes.med === undefined ? {} : { med: session.internal ? attributes.med : 0 }
-  const passed: PathAttributes = { ...attributes, ...med, asPath: path, nextHop: nextHopFor(bird, session, route, attributes.nextHop) }
+  const passed: PathAttributes = { ...attributes, ...med, asPath: path, nextHop: nextHopFor(bird, { session, source }, route, attributes.nextHop) }
   return bothInternal ? reflected(passed, session, source) : passed
 }
 
-function nextHopFor(bird: Exchange, session: BgpSession, route: BirdRoute, nextHop: Ip): Ip {
+interface Way {
+  readonly session: BgpSession
+  /** Where the route came from. */
+  readonly source: BgpSession
+}
+
+function nextHopFor(bird: Exchange, { session, source }: Way, route: BirdRoute, nextHop: Ip): Ip {
   const { config } = session
-  if (config.nextHop === 'self') return session.sourceAddress
+  if (config.nextHop === 'self' || (config.nextHop === 'self ebgp' && !source.internal)) return session.sourceAddress
   if (config.nextHop === 'keep' || (session.internal && nextHop !== 0)) return nextHop
   const shared = !session.multihop && route.destination.kind === 'router' && bird.deviceTo(config.neighbour) === route.destination.device
   return shared ? nextHop : session.sourceAddress

@@ -53,7 +53,8 @@ function fabricPeer(router: FabricRouter, peer: FabricPeer, i: number): PeerConf
     multihop: false,
     ...(peer.client === true ? { clusterId: router.address } : {}),
     gracefulRestartTime: TIMERS.gracefulRestart,
-    nextHop: 'auto',
+    // else nodes would have to know the networks between routers, by other means than BGP
+    nextHop: peer.client === true ? 'self ebgp' : 'auto',
     allowLocalAs: 0,
     addPaths: false,
     filters: [],
