@@ -6,9 +6,8 @@ import { formatCidr } from '../base/cidr.js'
 import { formatIp } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
 import type { RouteSpec } from '../dataplane/dataplane.js'
-import { backendSource, EMPTY_PART, fromLease, leaseProblem, otherBackend, type Backend, type BackendPart, type FlannelView } from './backend.js'
+import { backendSource, EMPTY_PART, fromLease, leaseProblem, remoteLeases, type Backend, type BackendPart, type FlannelView } from './backend.js'
 import type { Lease } from './lease.js'
-import { sameSubnet } from './subnet-allocation.js'
 import { atLeast } from './version.js'
 
 export const hostGwBackend: Backend = {
@@ -27,13 +26,8 @@ function renderHostGw(view: FlannelView): BackendPart {
   }
   const routes: RouteSpec[] = []
   const problems: Problem[] = []
-  for (const lease of view.leases) {
+  for (const lease of remoteLeases(view, 'host-gw', problems)) {
     const { subnet, attributes } = lease
-    if (sameSubnet(subnet, view.ownLease.subnet)) continue
-    if (attributes.backendType !== 'host-gw') {
-      problems.push(otherBackend(lease, 'host-gw'))
-      continue
-    }
     const refusal = refusedBecause(view, lease)
     if (refusal !== undefined) {
       problems.push(leaseProblem(lease, refusal, 'host-gw needs all nodes on one link; use vxlan, with DirectRouting where it can be'))

@@ -3,11 +3,10 @@
  *   10.1.20.0/24 via 192.168.0.200 dev flannel.ipip onlink ─▶ IP protocol 4 to 192.168.0.200
  * Source: flannel pkg/backend/ipip/ipip.go, pkg/backend/route_network.go; since 0.10.0.
  */
+import type { Problem } from '../base/problem.js'
 import type { DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
-import { backendSource, EMPTY_PART, fromLease, otherBackend, type Backend, type BackendPart, type FlannelView } from './backend.js'
-import type { Lease } from './lease.js'
+import { backendSource, EMPTY_PART, fromLease, remoteLeases, type Backend, type BackendPart, type FlannelView } from './backend.js'
 import { GoFields } from './go-json.js'
-import { sameSubnet } from './subnet-allocation.js'
 
 /** The outer IPv4 header. */
 export const IPIP_OVERHEAD = 20
@@ -55,22 +54,14 @@ function renderIpip(view: FlannelView): BackendPart {
     pmtudisc: false,
     provenance: fromLease(ownLease.subnet),
   }
-  const strange = others(view).filter((lease) => !isOurs(lease))
-  const problems = [...fields.problems, ...strange.map((lease) => otherBackend(lease, 'ipip'))]
-  return { ...EMPTY_PART, devices: [FALLBACK, device], routes: renderRoutes(view, directRouting), mtu, problems }
+  const problems = [...fields.problems]
+  const routes = renderRoutes(view, directRouting, problems)
+  return { ...EMPTY_PART, devices: [FALLBACK, device], routes, mtu, problems }
 }
 
-function others(view: FlannelView): readonly Lease[] {
-  return view.leases.filter(({ subnet }) => !sameSubnet(subnet, view.ownLease.subnet))
-}
-
-function isOurs({ attributes }: Lease): boolean {
-  return attributes.backendType === 'ipip'
-}
-
-function renderRoutes(view: FlannelView, directRouting: boolean): RouteSpec[] {
+function renderRoutes(view: FlannelView, directRouting: boolean, problems: Problem[]): RouteSpec[] {
   const routes: RouteSpec[] = []
-  for (const { subnet, attributes } of others(view).filter(isOurs)) {
+  for (const { subnet, attributes } of remoteLeases(view, 'ipip', problems)) {
     const way = directRouting ? view.underlay.lookup(attributes.publicIp) : undefined
     // DirectRouting changes the device alone: the route stays onlink.
     const device = way !== undefined && way.gateway === undefined ? view.externalInterface.name : DEVICE

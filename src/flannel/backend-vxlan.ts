@@ -13,8 +13,8 @@ import {
   EMPTY_PART,
   fromLease,
   leaseProblem,
-  otherBackend,
   optionSince,
+  remoteLeases,
   type Backend,
   type BackendPart,
   type FlannelView,
@@ -22,7 +22,6 @@ import {
 } from './backend.js'
 import { GoFields, isJsonObject } from './go-json.js'
 import type { Lease } from './lease.js'
-import { sameSubnet } from './subnet-allocation.js'
 import { atLeast } from './version.js'
 
 /** Linux's default, not the 4789 of RFC 7348. */
@@ -135,13 +134,8 @@ function renderRemotes(view: FlannelView, device: string, directRouting: boolean
   const fdb = new Map<string, FdbSpec>()
   const routes: RouteSpec[] = []
   const problems: Problem[] = []
-  for (const lease of view.leases) {
+  for (const lease of remoteLeases(view, 'vxlan', problems)) {
     const { subnet, attributes } = lease
-    if (sameSubnet(subnet, view.ownLease.subnet)) continue
-    if (attributes.backendType !== 'vxlan') {
-      problems.push(otherBackend(lease, 'vxlan'))
-      continue
-    }
     const mac = publishedMac(lease)
     if (mac === undefined) {
       const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no VtepMAC that a device can have; nothing leads there`

@@ -14,8 +14,8 @@ import {
   FLANNELD,
   fromLease,
   leaseProblem,
-  otherBackend,
   optionSince,
+  remoteLeases,
   type Backend,
   type BackendPart,
   type FlannelView,
@@ -23,7 +23,6 @@ import {
 } from './backend.js'
 import { GoFields, isJsonObject } from './go-json.js'
 import { leaseObject, type Lease, type LeaseAttributes } from './lease.js'
-import { sameSubnet } from './subnet-allocation.js'
 import { atLeast } from './version.js'
 
 /** What flannel takes off the MTU: 32 of WireGuard, 8 of UDP, and 40 for an outer IPv6 header, also where it is IPv4. */
@@ -119,13 +118,8 @@ function renderPeers(
   const peers = new Map<string, WireguardPeerSpec>()
   const owners = new Map<string, Lease>()
   const problems: Problem[] = []
-  for (const lease of view.leases) {
+  for (const lease of remoteLeases(view, 'wireguard', problems)) {
     const { subnet, attributes } = lease
-    if (sameSubnet(subnet, view.ownLease.subnet)) continue
-    if (attributes.backendType !== 'wireguard') {
-      problems.push(otherBackend(lease, 'wireguard'))
-      continue
-    }
     const published = publishedPeer(lease)
     if (published === undefined || !isWireguardKey(published.publicKey)) {
       const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no PublicKey of 32 bytes; flanneld makes no peer of the lease`

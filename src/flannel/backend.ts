@@ -10,6 +10,7 @@ import type { DeviceSpec, FdbSpec, NeighbourSpec, Provenance, RouteSpec, SocketS
 import type { FlannelConfig } from './config.js'
 import { problemAt, type GoFields, type TextSource } from './go-json.js'
 import { leaseObject, type Lease, type LeaseAttributes } from './lease.js'
+import { sameSubnet } from './subnet-allocation.js'
 import type { Underlay } from './underlay.js'
 import { atLeast } from './version.js'
 
@@ -116,8 +117,19 @@ export function optionSince(fields: GoFields, name: string, since: string, versi
   return false
 }
 
-/** Every backend but udp passes over the leases of another (pkg/backend/route_network.go, vxlan/vxlan_network.go): the owner sees only its effect. */
-export function otherBackend(lease: Lease, type: string): Problem {
+/**
+ * Leases that a backend acts on: the other nodes', of its own type. Every backend but udp passes over those of another
+ * (pkg/backend/route_network.go, vxlan/vxlan_network.go), and the owner sees only the effect: they are added to `problems`, each in its turn.
+ */
+export function* remoteLeases({ leases, ownLease }: FlannelView, type: string, problems: Problem[]): Generator<Lease> {
+  for (const lease of leases) {
+    if (sameSubnet(lease.subnet, ownLease.subnet)) continue
+    if (lease.attributes.backendType === type) yield lease
+    else problems.push(otherBackend(lease, type))
+  }
+}
+
+function otherBackend(lease: Lease, type: string): Problem {
   const theirs = lease.attributes.backendType
   const whose = theirs === '' ? 'no backend (udp writes it so)' : `backend ${theirs}`
   const what = `the lease is of ${whose}, not ${type}: flanneld ignores it, no packet gets there`
