@@ -193,7 +193,7 @@ function collectDocument(document: Located, context: Context, collected: Collect
 function isClassicList(value: JsonValue): value is readonly JsonValue[] {
   if (!Array.isArray(value)) return false
   const first: unknown = value[0]
-  return isObject(first) && isClassicKind(String(first.apiVersion), String(first.kind))
+  return isObject(first) && typeof first.apiVersion === 'string' && typeof first.kind === 'string' && isClassicKind(first.apiVersion, first.kind)
 }
 
 interface Head {

@@ -183,7 +183,7 @@ class TreeReader {
     const value = this.json(entry)
     if (value === undefined) return
     const tags = Array.isArray(value) ? value : undefined
-    if (tags?.every((tag: JsonValue): tag is string => typeof tag === 'string' && isClassicId(tag)) === true) profile.tags = tags as readonly string[]
+    if (tags?.every((tag: JsonValue): tag is string => typeof tag === 'string' && isClassicId(tag)) === true) profile.tags = tags
     else this.error(entry, 'the tags are no list of names', 'Write them like ["WEB"].')
   }
 
@@ -285,7 +285,7 @@ class TreeReader {
 
   private texts(value: JsonValue | undefined, key: string, entry: EtcdEntry): readonly string[] {
     if (value === undefined || value === null) return []
-    if (Array.isArray(value) && value.every((item: JsonValue) => typeof item === 'string')) return value as readonly string[]
+    if (Array.isArray(value) && value.every((item: JsonValue) => typeof item === 'string')) return value
     this.error(entry, `${key} is no list of texts`, '')
     return []
   }

@@ -22,6 +22,6 @@ const IDENTITY: Readonly<Record<string, readonly string[]>> = {
 /** `192.168.0.0/16`, `global/10.0.0.1`, `n1/k8s/default.web-0/eth0`; undefined where none of the fields that make it is there. */
 export function classicName(kind: string, metadata: JsonValue | undefined): string | undefined {
   if (!isObject(metadata)) return undefined
-  const parts = (IDENTITY[kind] ?? ['name']).map((field) => metadata[field]).filter((value) => typeof value === 'string' && value !== '')
+  const parts = (IDENTITY[kind] ?? ['name']).map((field) => metadata[field]).filter((value): value is string => typeof value === 'string' && value !== '')
   return parts.length === 0 ? undefined : parts.join('/')
 }

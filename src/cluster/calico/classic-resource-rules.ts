@@ -7,7 +7,7 @@ import type { InferOutput } from 'valibot'
 import type { Path } from '../located.js'
 import { describeValue, type KubernetesObject } from '../manifest.js'
 import type { ProblemList } from '../problem-list.js'
-import { optional } from '../schema.js'
+import { lazily, optional } from '../schema.js'
 import type { ClassicMatch, ClassicPort, ClassicRule, ClassicRules, ClassicSide } from './classic-model.js'
 import { ruleFaults } from './classic-rule-json.js'
 import { classicNet, classicPort, classicProtocol, icmpNumber, isClassicId, selectorFault } from './classic-values.js'
@@ -30,7 +30,7 @@ const side = () =>
     }),
   )
 
-export const ruleSchema = () =>
+export const ruleSchema = lazily(() =>
   v.looseObject({
     action: v.picklist(['allow', 'deny', 'log', 'pass']),
     ipVersion: optional(v.picklist([4, 6])),
@@ -40,7 +40,8 @@ export const ruleSchema = () =>
     notICMP: icmp(),
     source: side(),
     destination: side(),
-  })
+  }),
+)
 
 type RuleSpec = InferOutput<ReturnType<typeof ruleSchema>>
 type SideSpec = NonNullable<InferOutput<ReturnType<typeof side>>>

@@ -52,7 +52,8 @@ function readRule(rule: JsonObject, place: Place, refuse: Refuse): ClassicRule {
   for (const key of Object.keys(fields)) if (!RULE_KEYS.includes(key)) refuse(`unknown field ${key}`, suggestName(key, RULE_KEYS))
   const { action = 'allow', ip_version: version, log_prefix: logPrefix } = fields
   const known = ACTIONS.find((candidate) => candidate === action)
-  if (known === undefined) refuse(`action is ${describeValue(action)}`, suggestName(String(action), ACTIONS))
+  if (known === undefined)
+    refuse(`action is ${describeValue(action)}`, typeof action === 'string' ? suggestName(action, ACTIONS) : `Write ${ACTIONS.join(', ')}.`)
   if (version !== undefined && version !== 4 && version !== 6) refuse(`ip_version is ${describeValue(version)}`, 'Write 4 or 6.')
   if (logPrefix !== undefined && typeof logPrefix !== 'string') refuse(`log_prefix is ${describeValue(logPrefix)}, not text`, '')
   const match = readMatch('', fields, refuse)
