@@ -10,7 +10,7 @@ import type { CalicoProtocol, EndpointPort } from '../../cluster/calico/resource
 import type { Labels } from '../../cluster/labels.js'
 import { matchesCalicoSelector, type Selector } from '../../cluster/selector.js'
 import type { IpSet } from '../../dataplane/ipset.js'
-import { NAMESPACE_LABEL, netText } from './backend-policy.js'
+import { NAMESPACE_LABEL, NAMESPACE_PREFIX, netText, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_PREFIX } from './backend-policy.js'
 import { ipsetName } from './names.js'
 import type { NamedPortProtocol, SetDefinition } from './rule-scanner.js'
 import { compareText } from './static-tables.js'
@@ -41,6 +41,16 @@ export interface IndexedObjects {
   readonly profileLabels: ReadonlyMap<string, Labels>
 }
 
+/**
+ * A workload's labels as the syncer hands them to Felix: none that pretends to be a namespace's or a service account's, and the account's name
+ * however long (workloadendpointprocessor.go).
+ */
+export function workloadLabels({ labels, serviceAccount }: Pick<WorkloadEndpoint, 'labels' | 'serviceAccount'>): Labels {
+  const pretends = (key: string): boolean => key.startsWith(NAMESPACE_PREFIX) || key.startsWith(SERVICE_ACCOUNT_PREFIX)
+  const own = Object.keys(labels).some(pretends) ? Object.fromEntries(Object.entries(labels).filter(([key]) => !pretends(key))) : labels
+  return serviceAccount === undefined ? own : { ...own, [SERVICE_ACCOUNT_LABEL]: serviceAccount }
+}
+
 /** Its own labels first, then those of its profiles in their order. */
 export function inheritedLabels(own: Labels, profiles: readonly string[], profileLabels: ReadonlyMap<string, Labels>): Labels {
   return Object.assign({}, ...profiles.map((name) => profileLabels.get(name) ?? {}).toReversed(), own) as Labels
@@ -61,7 +71,7 @@ export class EndpointIndex {
     const { profileLabels } = objects
     this.entries = [
       ...objects.workloadEndpoints.map((endpoint) => ({
-        labels: inheritedLabels(endpoint.labels, endpoint.profiles, profileLabels),
+        labels: inheritedLabels(workloadLabels(endpoint), endpoint.profiles, profileLabels),
         nets: endpoint.ipNetworks.flatMap((net) => setElements(formatCidr(net))),
         ports: endpoint.ports,
       })),

@@ -22,7 +22,7 @@ import { clusterNetworkPolicy } from './cluster-network-policy.js'
 import type { FelixConfig } from './config.js'
 import { endpointMarkChains, hostDispatchChains, setMarkChain, workloadDispatchChains } from './dispatch.js'
 import { groupChains, hostEndpointChains, workloadChains } from './endpoint-chains.js'
-import { EndpointIndex, felixIpset, inheritedLabels, setElements, type ServiceEndpoints } from './endpoint-index.js'
+import { EndpointIndex, felixIpset, inheritedLabels, setElements, workloadLabels, type ServiceEndpoints } from './endpoint-index.js'
 import { resolveHostEndpoints, type HostInterface, type ResolvedHostEndpoint } from './host-endpoints.js'
 import { defaultAllowProfile, kubernetesPolicy, namespaceProfile, serviceAccountProfile } from './kubernetes-policy.js'
 import { EndpointMarks } from './marks.js'
@@ -196,7 +196,7 @@ function localWorkloads({ workloadEndpoints, policies }: FelixView): readonly Wo
   }
   return [...byInterface.values()]
     .sort((a, b) => compareText(a.interfaceName, b.interfaceName))
-    .map((endpoint) => ({ endpoint, tiers: resolve(endpoint, policies) }))
+    .map((endpoint) => ({ endpoint, tiers: resolve({ labels: workloadLabels(endpoint), profiles: endpoint.profiles }, policies) }))
 }
 
 /** Policies and profiles that some endpoint of this node has. */

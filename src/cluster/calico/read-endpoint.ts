@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import type { InferOutput } from 'valibot'
 import type { Cidr } from '../../base/cidr.js'
 import { parseMac } from '../../base/mac.js'
+import type { Labels } from '../labels.js'
 import type { Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { ProblemList } from '../problem-list.js'
@@ -69,8 +70,10 @@ export function readWorkloadEndpoint(object: KubernetesObject, problems: Problem
   if (spec.mac && mac === undefined) reader.error(['spec', 'mac'], `${JSON.stringify(spec.mac)} is no MAC address`, 'Write it like ee:ee:ee:ee:ee:ee.')
   if (!spec.node) reader.error(['spec', 'node'], 'the endpoint says no node', 'Write spec.node.')
   if (!spec.interfaceName) reader.error(['spec', 'interfaceName'], 'the endpoint says no interface', "Write the host's end, like cali0123456789a.")
+  const head = reader.head(value.metadata)
   return {
-    ...reader.head(value.metadata),
+    ...head,
+    labels: { ...head.labels, ...ownLabels(object.namespace, spec.orchestrator || 'k8s') },
     namespace: object.namespace,
     node: spec.node ?? '',
     orchestrator: spec.orchestrator || 'k8s',
@@ -89,6 +92,11 @@ export function readWorkloadEndpoint(object: KubernetesObject, problems: Problem
     ports: readPorts(spec.ports, ['spec', 'ports'], reader),
     allowedSourcePrefixes: prefixes(spec.allowSpoofedSourcePrefixes, ['spec', 'allowSpoofedSourcePrefixes'], reader),
   }
+}
+
+/** What Calico's API writes over a stored endpoint's labels (updateLabelsForStorage). */
+function ownLabels(namespace: string, orchestrator: string): Labels {
+  return { 'projectcalico.org/namespace': namespace, 'projectcalico.org/orchestrator': orchestrator }
 }
 
 function prefixes(values: readonly string[] | null | undefined, path: Path, reader: ResourceReader): Cidr[] {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { CALICO_3_32 } from '../../../src/calico/version.js'
 import { compilePolicies } from '../../../src/calico/felix/felix.js'
+import { workloadLabels } from '../../../src/calico/felix/endpoint-index.js'
 import { policyInputs, poolsUse, routeInputs } from '../../../src/calico/felix/inputs.js'
 import { serviceSet } from '../../../src/calico/felix/rule-scanner.js'
 import { readManifests } from '../../../src/cluster/manifest.js'
@@ -45,6 +46,15 @@ describe('objects of the cluster', () => {
   it('labels of namespaces and service accounts', () => {
     expect(policies.profileLabels.get('kns.shop')).toEqual({ 'pcns.team': 'x', 'pcns.projectcalico.org/name': 'shop' })
     expect(policies.profileLabels.get('ksa.shop.seller')).toEqual({ 'pcsa.role': 'sales', 'pcsa.projectcalico.org/name': 'seller' })
+  })
+
+  it('labels of a workload: none that pretends to be inherited; the service account however long its name', () => {
+    const long = 'a'.repeat(70)
+    expect(workloadLabels({ labels: { app: 'x', 'pcns.team': 'y', 'pcsa.role': 'z' }, serviceAccount: long })).toEqual({
+      app: 'x',
+      'projectcalico.org/serviceaccount': long,
+    })
+    expect(workloadLabels({ labels: { app: 'x' } })).toEqual({ app: 'x' })
   })
 
   it('routes', () => {
