@@ -198,7 +198,11 @@ function destinationItem(destination: Destination): object {
     case 'multipath':
       return {
         type: 'unicast',
-        nexthops: destination.nexthops.map(({ gateway, device, weight }) => ({ ...(gateway === undefined ? {} : { via: formatIp(gateway) }), device, weight: weight ?? 1 })),
+        nexthops: destination.nexthops.map(({ gateway, device, weight }) => ({
+          ...(gateway === undefined ? {} : { via: formatIp(gateway) }),
+          device,
+          weight: weight ?? 1,
+        })),
       }
     default:
       return { type: destination.kind }

@@ -15,7 +15,8 @@ import { table } from './table.js'
 /** @param place a node: what is its own @throws UsageError where Calico's IPAM has no part */
 export function showIpam(kind: 'ipam' | 'blocks' | 'ippools' | 'workloadendpoints', place: string | undefined, { network, cluster }: Loaded): Shown {
   const calico = network.calico?.cluster
-  if (calico === undefined) throw new UsageError(`there is no Calico here: the pods' network is ${cluster.cni === 'none' ? 'plain docker' : `${cluster.cni}'s`}`)
+  if (calico === undefined)
+    throw new UsageError(`there is no Calico here: the pods' network is ${cluster.cni === 'none' ? 'plain docker' : `${cluster.cni}'s`}`)
   if (place !== undefined && !cluster.nodeByName.has(place)) throw new UsageError(`${kind} is of nodes: ${place} is none`)
   if (kind === 'ippools') return poolsShown(calico)
   if (kind === 'workloadendpoints') return endpointsShown(calico, place)
@@ -56,7 +57,13 @@ function boxed(heading: readonly string[], rows: readonly (readonly string[])[])
   const centred = (word: string, width: number): string => word.padStart(word.length + Math.floor((width - word.length) / 2)).padEnd(width)
   const cell = (text: string, width: number): string => (/^\d+(\.\d+)?$/.test(text) ? text.padStart(width) : text.padEnd(width))
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  const lines = [rule, line(heading.map((word, i) => centred(word, widths[i]))), rule, ...rows.map((row) => line(row.map((text, i) => cell(text, widths[i])))), rule]
+  const lines = [
+    rule,
+    line(heading.map((word, i) => centred(word, widths[i]))),
+    rule,
+    ...rows.map((row) => line(row.map((text, i) => cell(text, widths[i])))),
+    rule,
+  ]
   return `${lines.join('\n')}\n`
 }
 
@@ -116,7 +123,14 @@ function blocksShown({ addresses }: CalicoCluster, node: string | undefined): Sh
       const next = block.unallocated.at(0)
       const borrowed = allocationsOf(block).filter((one) => one.node !== undefined && one.node !== ownerOf(block)).length
       const used = `${usedIn(block)}/${block.allocations.length}`
-      return [formatCidr(block.cidr), ownerOf(block), stateOf(block), used, `${borrowed}`, next === undefined ? undefined : formatIp((block.cidr.base + next) | 0)]
+      return [
+        formatCidr(block.cidr),
+        ownerOf(block),
+        stateOf(block),
+        used,
+        `${borrowed}`,
+        next === undefined ? undefined : formatIp((block.cidr.base + next) | 0),
+      ]
     }),
     ...dangling
       .filter((one) => node === undefined || one.node === node)
@@ -141,7 +155,13 @@ function poolsShown({ resources }: CalicoCluster): Shown {
     blockSize,
     nodeSelector,
   }))
-  return { items, text: table(heading, items.map((item) => Object.values(item).map(String))) }
+  return {
+    items,
+    text: table(
+      heading,
+      items.map((item) => Object.values(item).map(String)),
+    ),
+  }
 }
 
 function endpointsShown({ endpoints }: CalicoCluster, node: string | undefined): Shown {

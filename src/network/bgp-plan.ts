@@ -27,6 +27,10 @@ export interface BgpPlan {
   /** What BIRD has in the kernel, by netns. */
   readonly routes: ReadonlyMap<string, readonly RouteSpec[]>
   readonly problems: readonly Problem[]
+  /** Sessions that are up, each end counted. */
+  readonly established: number
+  /** Some session is down, and routers learn routes: these may be what it waits for. */
+  readonly mayGoOn: boolean
 }
 
 /** @param network as it is before BGP @returns undefined where nobody speaks BGP */
@@ -52,8 +56,12 @@ export function planBgp(network: Network, calico: CalicoPlan, seed: number): Bgp
   const world = new BgpWorld({ flavour: CALICO_BIRD, seed, path: paths.find })
   for (const config of all) world.add(config, birdHostOf(network.dataplanes.get(config.name) ?? { devices: [], routes: [] }))
   const rested = world.settle()
+  const sessions = [...world.birds.values()].flatMap((bird) => bird.sessions)
+  const established = sessions.filter(({ phase }) => phase === 'up').length
   return {
     world,
+    established,
+    mayGoOn: established < sessions.length && fabric.length > 0,
     routes: new Map([...world.birds].map(([name, bird]) => [name, bird.kernelRoutes()])),
     problems: [
       ...(rested ? [] : [restless(cluster)]),

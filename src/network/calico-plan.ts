@@ -7,6 +7,7 @@ import type { Ip } from '../base/ip.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import { randomWireguardKey } from '../base/wireguard-key.js'
+import { bgpSettings, listenOf } from '../calico/bgp/peerings.js'
 import { buildCalicoCluster, type CalicoCluster } from '../calico/calico-cluster.js'
 import { FelixBook } from '../calico/felix/felix-book.js'
 import { resolveFelixConfig, type FelixConfig } from '../calico/felix/config.js'
@@ -23,7 +24,7 @@ import type { Net } from '../cluster/calico/resource.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
-import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, SocketSpec } from '../dataplane/dataplane.js'
 import { allocateRoundRobin } from '../docker/address-allocation.js'
 import type { FlannelPart } from '../flannel/flanneld.js'
 import { BIRD_SOCKET } from './hosts.js'
@@ -160,7 +161,7 @@ function planNodePart(input: NodeInput): NodePart | Problem {
       fdb: tunnels.fdb,
       sysctls: Object.assign({}, FORWARDING, tunnels.sysctls, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
       ipsets: felix.ipsets,
-      sockets: calico.manifest.backend === 'bird' ? [BIRD_SOCKET] : [],
+      sockets: birdSockets(calico, node),
       chainEdits: felix.edits,
       pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
     },
@@ -171,6 +172,13 @@ function planNodePart(input: NodeInput): NodePart | Problem {
 
 /** IPForwarding is Enabled where nobody says otherwise (int_dataplane.go). */
 const FORWARDING = { 'net.ipv4.ip_forward': 1 } as const
+
+/** BIRD runs where the node has an address for BGP. */
+function birdSockets({ manifest, resources }: CalicoCluster, node: CalicoNode | undefined): readonly SocketSpec[] {
+  if (manifest.backend !== 'bird' || node?.bgpAddress === undefined) return []
+  const { address = 0, port } = listenOf(node, bgpSettings(resources.bgpConfigurations))
+  return [{ ...BIRD_SOCKET, address, port }]
+}
 
 function felixConfigOf(settings: FelixSettings, { host, calico }: NodeInput, node: CalicoNode | undefined): FelixConfig | undefined {
   const mtus = calico.mtus.get(host.node.name)

@@ -10,7 +10,7 @@ import type { IPPool } from '../../cluster/calico/ip-pool.js'
 import type { BlockAffinity } from '../../cluster/calico/ipam.js'
 import type { CalicoProfile } from '../version.js'
 import { BGP_PORT, TIMERS, type BirdConfig, type CommunityRule, type ExportPolicy, type PeerConfig, type PoolInKernel, type StaticRoute } from './config.js'
-import { asOf, bgpSettings, computePeerings, listenPortOf, type BgpSettings, type Peering, type Peerings } from './peerings.js'
+import { asOf, bgpSettings, computePeerings, listenOf, listenPortOf, type BgpSettings, type Peering, type Peerings } from './peerings.js'
 import { serviceRoutes, type AdvertisedService, type ServiceRoutes } from './service-routes.js'
 
 /** IPv4 only. */
@@ -47,12 +47,11 @@ function birdConfig(node: CalicoNode, own: NonNullable<CalicoNode['bgpAddress']>
   const peers = peersOf(node, own.address, context)
   const normalPriority = input.profile.localPreferenceFromMetric ? (settings.cluster?.ipv4NormalRoutePriority ?? input.profile.birdRouteMetric) : undefined
   const priority = normalPriority === undefined ? {} : { normalPriority }
-  const bindsNode = (settings.ofNode.get(node.name)?.bindMode ?? settings.cluster?.bindMode) === 'NodeIP'
   return {
     name: node.name,
     routerId: own.address,
     localAs: asOf(node, settings),
-    listen: { ...(bindsNode ? { address: own.address } : {}), port: listenPortOf(node.name, settings) ?? BGP_PORT },
+    listen: listenOf(node, settings),
     directExcept: [...(settings.cluster?.ignoredInterfaces ?? []), 'cali*', 'kube-ipvs*'],
     statics: staticsOf(blocks, services, [...context.peerings.global, ...(context.peerings.ofNode.get(node.name) ?? [])]),
     kernel: {

@@ -6,7 +6,7 @@ import type { Ip } from '../../base/ip.js'
 import type { BGPConfiguration, BGPPeer } from '../../cluster/calico/bgp.js'
 import type { CalicoNode } from '../../cluster/calico/calico-node.js'
 import { isSelectorFault, matchesCalicoSelector, parseSelector } from '../../cluster/selector.js'
-import { DEFAULT_AS } from './config.js'
+import { BGP_PORT, DEFAULT_AS } from './config.js'
 
 export interface Peering {
   readonly peer: BGPPeer
@@ -50,6 +50,12 @@ export function asOf(node: CalicoNode, settings: BgpSettings): number {
 /** Absent: 179. */
 export function listenPortOf(node: string, settings: BgpSettings): number | undefined {
   return settings.ofNode.get(node)?.listenPort ?? settings.cluster?.listenPort
+}
+
+/** Where a node's BIRD waits for its peers. */
+export function listenOf(node: Pick<CalicoNode, 'name' | 'bgpAddress'>, settings: BgpSettings): { readonly address?: Ip; readonly port: number } {
+  const bindsNode = (settings.ofNode.get(node.name)?.bindMode ?? settings.cluster?.bindMode) === 'NodeIP'
+  return { ...(bindsNode && node.bgpAddress !== undefined ? { address: node.bgpAddress.address } : {}), port: listenPortOf(node.name, settings) ?? BGP_PORT }
 }
 
 export function computePeerings(peers: readonly BGPPeer[], nodes: readonly CalicoNode[], settings: BgpSettings): Peerings {
