@@ -161,7 +161,12 @@ describe('WireGuard', () => {
       '32766:\tfrom all lookup main',
       '32767:\tfrom all lookup default',
     ])
-    expect(routes(host, '1')).toEqual(['throw 10.244.139.64/26', '10.244.247.0 dev wireguard.cali scope link', '10.244.247.0/26 dev wireguard.cali scope link'])
+    expect(routes(host, '1')).toEqual([
+      'throw 10.244.84.128/26',
+      'throw 10.244.139.64/26',
+      '10.244.247.0 dev wireguard.cali scope link',
+      '10.244.247.0/26 dev wireguard.cali scope link',
+    ])
     expect(
       routes(host)
         .filter((line) => line.includes(' via '))
@@ -169,6 +174,16 @@ describe('WireGuard', () => {
     ).toEqual(['10.244.139.64/26 via 192.168.10.13 dev eth0 proto bird metric 1024', '10.244.247.0/26 via 192.168.10.12 dev eth0 proto bird metric 1024'])
     expect(host.sysctls['net.ipv4.conf.all.src_valid_mark']).toBe(1)
     expect(devices(dataplaneOf(network, 'node-3'))).toEqual(['loopback lo 65536', 'nic eth0 1500', 'veth 1500'])
+  })
+
+  it('a pod with an address of a peer’s block is reached where it is', () => {
+    const text = readFileSync(new URL('../../examples/calico-wireguard.yaml', import.meta.url), 'utf8')
+    const moved = networkOf(text.replace('{name: shell, namespace: ops,', `{name: shell, namespace: ops, annotations: {cni.projectcalico.org/ipAddrs: '["10.244.247.9"]'},`)) // prettier-ignore
+    expect(routes(dataplaneOf(moved, 'node-2'), '1')).toContain('throw 10.244.247.9')
+    expect(answer(moved, 'shop/web-0', 'ops/shell').outcome.reply?.disposition).toBe('DELIVERED')
+    const encrypted = networkOf(text.replace('{name: shell, namespace: ops,', `{name: shell, namespace: ops, annotations: {cni.projectcalico.org/ipAddrs: '["10.244.247.9"]'},`).replace('nodeName: node-3', 'nodeName: node-1')) // prettier-ignore
+    expect(routes(dataplaneOf(encrypted, 'node-1'), '1')).toContain('throw 10.244.247.9')
+    expect(answer(encrypted, 'shop/api-0', 'ops/shell').outcome.reply?.disposition).toBe('DELIVERED')
   })
 
   it.each([

@@ -85,7 +85,7 @@ function shared(): (question: Question) => Network {
 
 const inOrder = questions.map((_, index) => index)
 
-describe(`${TRACES} random traces over the examples`, () => {
+describe(`${TRACES} random traces over the examples`, { timeout: 180_000 }, () => {
   const first = askAll(inOrder, shared())
 
   it('are not all one', () => expect(new Set(first).size).toBeGreaterThan(TRACES * 0.9))

@@ -7,7 +7,7 @@
  *   IPIP:   block via NODE ADDRESS dev tunl0 onlink
  *   WG:     rule: not marked ─▶ table 1: block dev wireguard.cali
  */
-import { cidr, formatCidr } from '../../base/cidr.js'
+import { cidr, contains, formatCidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import { parseMac, type Mac } from '../../base/mac.js'
 import type { DeviceSpec, FdbSpec, NeighbourSpec, Provenance, RouteSpec, RoutingRuleSpec, WireguardPeerSpec } from '../../dataplane/dataplane.js'
@@ -63,7 +63,7 @@ export function renderTunnels(view: TunnelView): TunnelPart {
     ],
     routes: [
       ...routes.flatMap((route) => ownRoutes(route, view, vteps)),
-      ...(config.wireguard.enabled ? routes.flatMap((route) => wireguardRoutes(route, view)) : []),
+      ...(config.wireguard.enabled ? wireguardRoutes(routes, view) : []),
       ...(config.wireguard.enabled && config.wireguard.hostEncryption ? hostRoutes(view) : []),
     ],
     rules: config.wireguard.enabled ? [wireguardRule(config)] : [],
@@ -180,12 +180,16 @@ function usesWireguard(name: string, { cluster, node }: Pick<TunnelView, 'cluste
   return name !== node && keyOf(name) !== '' && keyOf(node) !== ''
 }
 
-/** A node without WireGuard is left to the tables after this one. */
-function wireguardRoutes(route: ClusterRoute, view: TunnelView): readonly RouteSpec[] {
-  if (route.node === view.node) return []
-  const common = { destination: route.destination, table: WIREGUARD_TABLE, provenance: routeProvenance(route) }
-  if (!usesWireguard(route.node, view)) return [{ ...common, type: 'throw' }]
-  return [{ ...common, type: 'unicast', device: view.config.wireguard.interfaceName, scope: 'link' }]
+/** A node without WireGuard, and the node itself, is left to the tables after this one: local pods may have addresses of a peer's block. */
+function wireguardRoutes(routes: readonly ClusterRoute[], view: TunnelView): readonly RouteSpec[] {
+  const ownBlocks = routes.filter(({ node, kind, destination }) => node === view.node && kind === 'block' && destination.length < 32)
+  return routes.flatMap((route): RouteSpec[] => {
+    const { node, destination } = route
+    if (node === view.node && destination.length === 32 && ownBlocks.some((block) => contains(block.destination, destination.base))) return []
+    const common = { destination, table: WIREGUARD_TABLE, provenance: routeProvenance(route) }
+    if (!usesWireguard(node, view)) return [{ ...common, type: 'throw' }]
+    return [{ ...common, type: 'unicast', device: view.config.wireguard.interfaceName, scope: 'link' }]
+  })
 }
 
 /** With host encryption the nodes' own addresses go by WireGuard too. */

@@ -130,12 +130,14 @@ describe('WireGuard', () => {
 
   it('a table of its own, and a throw for whoever has no key', () => {
     expect(routes(part)).toEqual([
+      'throw 10.0.0.0/26 table 1',
       'throw 10.0.0.3 table 1',
       '10.0.0.64/26 dev wireguard.cali table 1 scope link',
       '10.0.0.65 dev wireguard.cali table 1 scope link',
       '10.0.0.66 dev wireguard.cali table 1 scope link',
       'throw 10.0.0.128/26 table 1',
       'throw 10.0.1.0 table 1',
+      'throw 10.0.2.0 table 1',
     ])
     expect(printRules(part.rules)).toBe('99:\tnot from all fwmark 0x200000/0x200000 lookup 1\n')
   })
