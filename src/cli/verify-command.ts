@@ -1,6 +1,7 @@
 /** `netsim verify`: checks the machine, builds the network, has it verified, prints what came of it. Loaded when it is called. */
-import type { Problem } from '../base/problem.js'
-import { checkEtcd, ETCD_TOOLS, noEtcd } from '../kernel/control-etcd.js'
+import { BIRD_TOOLS, checkBird, noBird } from '../kernel/control-bird.js'
+import { checkEtcd, ETCD_TOOLS, noEtcd, type EtcdCheckOptions } from '../kernel/control-etcd.js'
+import type { ControlDocument } from '../kernel/control-report.js'
 import type { KernelLab } from '../kernel/lab.js'
 import { labNetworkOf } from '../kernel/lab.js'
 import { checkKernel, type KernelCheck } from '../kernel/lab-check.js'
@@ -10,39 +11,40 @@ import { coveringProbes, probeName, type VerifyProbe } from '../kernel/probes.js
 import { refusals, verificationDocument, verifyNetwork, type Verified } from '../kernel/verify.js'
 import type { VerificationDocument } from '../kernel/verify-report.js'
 import { verifyText } from '../kernel/verify-text.js'
-import { NOT_MODELLED } from '../network/endpoint.js'
+import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'
 import { loadNetwork, safe, type Loaded } from './load-network.js'
+import { refuse, tell } from './question.js'
 import { wantsAscii, wantsColor } from './terminal.js'
-import type { VerifyFlags } from './verify-verb.js'
+import type { Companion, VerifyFlags } from './verify-verb.js'
 import { VERSION } from './version.js'
 
 /** The exit status. @param asked none: a covering set is chosen */
 export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags, io: Io): Promise<number> {
-  if (flags.with.includes('bird')) {
-    await io.err('error: --with bird: BIRD is what Calico runs, and Calico is not modelled yet\n')
-    return EXIT_UNKNOWN
-  }
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const { network } = loaded
-  const noServer = flags.with.includes('etcd') ? noEtcd(network) : undefined
-  if (noServer !== undefined) {
-    await io.err(`error: --with etcd: ${noServer}\n    Leave --with etcd out.\n`)
+  const inapplicable = flags.with.flatMap((name) => {
+    const why = COMPANIONS[name].inapplicable(network)
+    return why === undefined ? [] : [`--with ${name}: ${why}\n    Leave ${name} out.\n`]
+  })
+  if (inapplicable.length > 0) {
+    for (const text of inapplicable) await io.err(`error: ${text}`)
     return EXIT_USAGE
   }
   const given = asked.map((request) => ({ name: probeName(request), request }))
   const refused = refusals(network, given)
-  if (refused.length > 0) {
-    await tell(refused, io)
-    return refused.every(({ file }) => file === NOT_MODELLED) ? EXIT_UNKNOWN : EXIT_USAGE
-  }
+  if (refused.length > 0) return refuse(refused, io)
   const probes = given.length > 0 ? given : coveringProbes(network, flags.probes, { seed: flags.seed, sport: flags.sport, namespace: flags.namespace })
   try {
     const prefix = `netsim-${process.pid}-`
-    const machine = await checkKernel(labNetworkOf(network), prefix, flags.with.includes('etcd') ? ETCD_TOOLS : {})
+    const machine = await checkKernel(
+      labNetworkOf(network),
+      prefix,
+      Object.assign({}, ...flags.with.map((name) => COMPANIONS[name].tools)) as Record<string, string>,
+    )
     if (machine.missing.length > 0) {
       await tell(machine.missing, io)
       return EXIT_UNKNOWN
@@ -53,6 +55,30 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
     await io.err(`error: ${safe(error.what)}${error.fix === '' ? '' : `\n    ${safe(error.fix)}`}\n`)
     return EXIT_UNKNOWN
   }
+}
+
+interface CompanionVerb {
+  /** Debian's package of each tool. */
+  readonly tools: Readonly<Record<string, string>>
+  /** Why the network has none; undefined: it has. */
+  inapplicable(network: Network): string | undefined
+  check(network: Network, lab: KernelLab, options: EtcdCheckOptions): Promise<ControlDocument>
+}
+
+const COMPANIONS: Readonly<Record<Companion, CompanionVerb>> = {
+  etcd: { tools: ETCD_TOOLS, inapplicable: noEtcd, check: checkEtcd },
+  bird: { tools: BIRD_TOOLS, inapplicable: noBird, check: checkBird },
+}
+
+/** One after the other, each of them once. */
+async function controlsOf(
+  network: Network,
+  lab: KernelLab,
+  { names, build }: { readonly names: readonly Companion[]; readonly build: EtcdCheckOptions },
+): Promise<readonly ControlDocument[]> {
+  const documents: ControlDocument[] = []
+  for (const name of new Set(names)) documents.push(await COMPANIONS[name].check(network, lab, build))
+  return documents
 }
 
 interface Run {
@@ -87,7 +113,7 @@ async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { pro
     rules: flags.rules,
     ...(flags.iptables === undefined ? {} : { iptables: flags.iptables }),
     ...progress,
-    ...(flags.with.includes('etcd') ? { control: async (lab: KernelLab) => [await checkEtcd(network, lab, build)] } : {}),
+    control: (lab) => controlsOf(network, lab, { names: flags.with, build }),
     ...(flags.keep
       ? {
           keep: async (lab, sofar) => (
@@ -113,10 +139,6 @@ function printedForm(document: VerificationDocument, flags: VerifyFlags, io: Io)
     ascii: wantsAscii(flags.ascii, io),
     verbosity: flags.verbose,
   })
-}
-
-async function tell(problems: readonly Problem[], io: Io): Promise<void> {
-  for (const { what, fix } of problems) await io.err(`${safe(`error: ${what}${fix === '' ? '' : `\n    ${fix}`}`)}\n`)
 }
 
 /** One line that the next one overwrites; at the end nothing. */

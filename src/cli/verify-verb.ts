@@ -60,7 +60,9 @@ export function addVerify(program: Command, name: string, { io, status }: Runnin
     .option('--no-rules', 'do not ask the kernel which rules it took: faster')
     .option('--keep', 'leave it all standing for a look around, until Ctrl-C', false)
     .addOption(
-      new Option('--with <NAME,…>', 'run a real etcd in it too, and hold its keys against the predicted ones').argParser(companions).default([], 'none'),
+      new Option('--with <NAME,…>', 'run real control planes in it too, etcd or bird, and hold what they say against the predictions')
+        .argParser(companions)
+        .default([], 'none'),
     )
     .addOption(
       new Option('-v, --verbose', 'every difference, and the rules and losses of what is equal')

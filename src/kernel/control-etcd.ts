@@ -16,7 +16,7 @@ import { atLeast } from '../flannel/version.js'
 import { composeNetwork, type BuildOptions, type Network } from '../network/network.js'
 import type { NodePlan } from '../network/nodes.js'
 import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
-import { UNANSWERED, type ControlDocument, type ControlNodeDocument } from './control-report.js'
+import { UNANSWERED, type EtcdDocument, type EtcdNodeDocument } from './control-report.js'
 import type { KernelLab } from './lab.js'
 import { isPrediction, predict, type Prediction } from './prediction.js'
 import { whyNotHere } from './verify.js'
@@ -46,7 +46,7 @@ export interface EtcdCheckOptions extends BuildOptions {
 }
 
 /** Never throws for what the server or a node does; the server has ended when this resolves. */
-export async function checkEtcd(network: Network, lab: KernelLab, options: EtcdCheckOptions): Promise<ControlDocument> {
+export async function checkEtcd(network: Network, lab: KernelLab, options: EtcdCheckOptions): Promise<EtcdDocument> {
   return await new EtcdCheck(network, lab, options).run()
 }
 
@@ -83,7 +83,7 @@ class EtcdCheck {
     this.address = formatIp(this.host.node.address)
   }
 
-  async run(): Promise<ControlDocument> {
+  async run(): Promise<EtcdDocument> {
     const { api, host, address } = this
     const server = { program: 'etcd' as const, api, node: host.node.name, address: `${address}:${PORT}` }
     // what the questions before have left in caches is no matter here
@@ -126,7 +126,7 @@ class EtcdCheck {
     return /etcd Version: (\S+)/.exec(stdout)?.[1] ?? ''
   }
 
-  private async ask(): Promise<Pick<ControlDocument, 'filledFrom' | 'nodes'>> {
+  private async ask(): Promise<Pick<EtcdDocument, 'filledFrom' | 'nodes'>> {
     const { nodes } = this.network
     const connections = new Map<NodePlan, Connection | string>()
     for (const node of nodes) connections.set(node, await this.connect(node))
@@ -135,7 +135,7 @@ class EtcdCheck {
       return typeof connection === 'object' && connection.error === ''
     })
     const { from, why } = await this.fill(able)
-    const documents: ControlNodeDocument[] = []
+    const documents: EtcdNodeDocument[] = []
     for (const [index, node] of nodes.entries()) {
       this.options.progress?.(index, nodes.length, `etcd from ${node.node.name}`)
       const connection = connections.get(node)
@@ -188,7 +188,7 @@ class EtcdCheck {
     return this.lab.run(this.netns(node), [...(this.api === 'v3' ? v3 : v2), ...words])
   }
 
-  private async judge(node: NodePlan, connection: Connection, unfilled: string): Promise<ControlNodeDocument> {
+  private async judge(node: NodePlan, connection: Connection, unfilled: string): Promise<EtcdNodeDocument> {
     const { name } = node.node
     const { expected, error, prediction } = connection
     const document = { ...leftOut(name, ''), connection: { predicted: prediction.outcome.disposition, kernel: error } }
@@ -214,7 +214,7 @@ class EtcdCheck {
   }
 
   /** The connection stands and no answer comes: a path that loses whole segments does so, and netsim must say it of one. */
-  private unanswered(document: ControlNodeDocument, node: NodePlan, said: string): ControlNodeDocument {
+  private unanswered(document: EtcdNodeDocument, node: NodePlan, said: string): EtcdNodeDocument {
     const size = Math.min(node.node.mtu, this.host.node.mtu)
     const { frames, drops } = this.predicted({ ...this.request(node), size: ASKING, answerSize: size })
     const arrives = frames.some(({ netns, direction, bytes }) => netns === this.netns(node) && direction === 'rx' && bytes.length >= size)
@@ -252,7 +252,7 @@ except OSError as error:
     print(error.strerror or error)
 `
 
-function leftOut(node: string, why: string): ControlNodeDocument {
+function leftOut(node: string, why: string): EtcdNodeDocument {
   return { node, verdict: 'left-out', why, connection: null, keys: { predicted: 0, read: 0, equal: 0 }, differences: [] }
 }
 

@@ -1,5 +1,5 @@
 /** A verification as a JUnit report: one test case for each question, so that any CI shows what differs. */
-import { controlLine, type ControlDocument } from './control-report.js'
+import { controlLines, type ControlDocument } from './control-report.js'
 import type { ProbeDocument, VerificationDocument } from './verify-report.js'
 
 export function junitText({ probes, summary, metadata, control }: VerificationDocument): string {
@@ -30,10 +30,11 @@ function caseText(probe: ProbeDocument): string {
 }
 
 function controlCases(control: ControlDocument): readonly string[] {
-  return control.nodes.map((one) => {
+  const lines = controlLines(control)
+  return control.nodes.map((one, at) => {
     const open = `    <testcase classname="netsim.verify.${control.program}" name="${escaped(`${one.node} → ${control.program}`)}"`
     if (one.verdict === 'left-out') return `${open}><skipped message="${escaped(one.why)}"/></testcase>`
-    const said = escaped(controlLine(control, one))
+    const said = escaped(lines[at])
     if (one.verdict === 'equal') return `${open}><system-out>${said}</system-out></testcase>`
     return `${open}><failure message="${said}">${escaped(one.differences.join('\n'))}</failure></testcase>`
   })

@@ -95,6 +95,11 @@ export class KernelLab {
     return pid
   }
 
+  /** Whatever the lab has listening at a port of a netns is closed, for a real server that is to have it. */
+  async release(netns: string, proto: 'tcp' | 'udp', port: number): Promise<void> {
+    await this.porter.ask({ op: 'release', netns, proto, port })
+  }
+
   /** Words that, put before a command, run it in the netns from outside: for a person's shell, for `ip netns` names see `nameOf`. */
   enter(netns: string): readonly string[] {
     return [

@@ -227,6 +227,8 @@ NUD = {'incomplete': 1, 'reachable': 2, 'stale': 4, 'delay': 8, 'probe': 16, 'fa
 NUD_LASTING = NUD['permanent'] | NUD['noarp']
 AF_BRIDGE = 7
 NETLINK_NETFILTER = 12
+SYSCALL_PIDFD_OPEN, SYSCALL_PIDFD_GETFD = 434, 438
+SO_RCVBUFFORCE, MONITOR_BUFFER = 33, 1 << 25
 CTNETLINK_DELETE_ALL = (1 << 8) | 2
 
 
@@ -295,7 +297,7 @@ class Namespace:
     def __init__(self, lab, plan):
         self.lab, self.plan, self.name, self.netns = lab, plan, plan['name'], plan['netns']
         self.bridges = {line.split()[2] for line in plan['devices'] if ' type bridge ' in line}
-        self.tuns, self.listening, self.indexes, self.ring, self.talk, self.trace, self.monitor = {}, [], {}, None, None, None, None
+        self.tuns, self.listening, self.indexes, self.ring, self.talk, self.monitor = {}, [], {}, None, None, None
         self.touched, self.last_state = True, None
         call('unshare', CLONE_NEWNET)
         path = RUN_DIRECTORY + self.name
@@ -494,6 +496,7 @@ class Namespace:
 
 QUIET_SECONDS = 0.006
 STORM_SECONDS = 5
+MOST_TURNS = 5
 RETRANSMIT_MS = 900
 MONITOR_SECONDS = 3
 SO_ATTACH_FILTER, SO_REUSEPORT = 26, 15
@@ -648,15 +651,20 @@ class Lab:
     def state(self, ask):
         before = len(self.complaints)
         neighbours, stations = by_first(ask['neighbours']), by_first(ask['stations'])
-        for namespace in self.by_netns.values():
-            wanted = neighbours.get(namespace.netns, []), stations.get(namespace.netns, [])
-            # where no frame was seen since, nothing has changed
-            if namespace.ring is not None and not namespace.touched and namespace.last_state == wanted:
-                continue
-            namespace.forget_connections()
-            namespace.settings('net.ipv4.route.flush = 1', True)
-            namespace.state(*wanted)
-            namespace.touched, namespace.last_state = False, wanted
+        # a neighbour's timer may fire between one namespace's turn and the next one's, and tell who was to be forgotten
+        for _ in range(MOST_TURNS):
+            for namespace in self.by_netns.values():
+                wanted = neighbours.get(namespace.netns, []), stations.get(namespace.netns, [])
+                # where no frame was seen since, nothing has changed
+                if namespace.ring is not None and not namespace.touched and namespace.last_state == wanted:
+                    continue
+                namespace.forget_connections()
+                namespace.settings('net.ipv4.route.flush = 1', True)
+                namespace.state(*wanted)
+                namespace.touched, namespace.last_state = False, wanted
+            if not any(namespace.ring.pending() for namespace in self.captured):
+                break
+            self.watch(0, [])
         if len(self.complaints) > before:
             new = self.complaints[before:]
             raise Failure('the state between probes cannot be set: %s%s' % ('; '.join(new[:3]), ' and %d more' % (len(new) - 3) if len(new) > 3 else ''))
@@ -691,7 +699,9 @@ class Lab:
         error = error or (client.error if client is not None else '')
         lost = sum(namespace.ring.lost() for namespace in self.captured)
         drops = self.drops_between(start, end)
-        rules = self.traced(rules) if rules is not None else None
+        if rules is not None:
+            rules_why = self.traced(rules)
+            rules = rules if rules_why == '' else None
         self.close_ports(opened, client)
         if rules is not None and client is not None:
             # the end of its connection is no part of the next probe
@@ -716,7 +726,8 @@ class Lab:
             packet = base64.b64decode(ask['bytes'])[14 if ask['kind'] == 'frame' else 0:]
             at = (packet[0] & 15) * 4 if packet else 0
             if len(packet) >= at + 4 and packet[9] in (6, 17):
-                ports.add(struct.unpack_from('!H', packet, at + 2)[0])
+                # whoever is refused says so to the port that it came from, where a pod may listen too
+                ports |= set(struct.unpack_from('!HH', packet, at))
         opened = []
         for namespace in self.by_netns.values():
             wanted = [{'proto': one['proto'], 'address': one['address'], 'port': port}
@@ -784,8 +795,9 @@ class Lab:
         self.inject(base64.b64decode(ask['bytes']))
 
     def inject(self, packet, bound=False):
-        """`bound`: the kernel asks its routes on behalf of the packet's source, as for the connection it belongs to."""
-        packet = self.with_source(packet, bound)
+        """`bound`: a socket's segment; the kernel asks its routes on behalf of the source, as for the connection it belongs to."""
+        if bound:
+            packet = self.with_source(packet)
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
@@ -830,13 +842,13 @@ class Lab:
             raise
 
     @staticmethod
-    def with_source(packet, bound):
+    def with_source(packet):
         """The address that the kernel would pick, and the transport checksum with it."""
         at = {6: 16, 17: 6}.get(packet[9])
         header = (packet[0] & 15) * 4
         if packet[12:16] != b'\0\0\0\0' or at is None or struct.unpack_from('!H', packet, 6)[0] & 0x3FFF or len(packet) < header + at + 2:
             return packet
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) if bound else socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             s.connect((socket.inet_ntoa(packet[16:20]), 9))
             source = socket.inet_aton(s.getsockname()[0])
@@ -851,6 +863,10 @@ class Lab:
         for namespace in self.captured:
             poller.register(namespace.ring, select.POLLIN)
             handlers[namespace.ring.fileno()] = lambda namespace=namespace: frames.extend(namespace.take())
+            # a monitor whose terminal is full reads no more
+            if namespace.monitor is not None and namespace.monitor.child.poll() is None:
+                poller.register(namespace.monitor.terminal, select.POLLIN)
+                handlers[namespace.monitor.terminal] = namespace.monitor.read
         for proxy in self.proxies:
             for fd, handler in proxy.handlers():
                 poller.register(fd, select.POLLIN)
@@ -904,60 +920,34 @@ class Lab:
             return None, 'the rules taken can be read of iptables-nft alone'
         if shutil.which('xtables-monitor') is None:
             return None, 'xtables-monitor is not installed: apt-get install iptables'
-        fresh = False
         for namespace in self.by_netns.values():
-            if not namespace.plan['iptables'] or namespace.trace is not None:
+            if not namespace.plan['iptables']:
                 continue
             namespace.enter()
-            for chain in ('PREROUTING', 'OUTPUT'):
-                status, _, stderr = command(['iptables', '-t', 'raw', '-I', chain, '-j', 'TRACE'])
-                if status != 0:
-                    return None, 'TRACE: %s' % stderr.strip()
-            # a terminal, so that it writes line by line
-            terminal, far = os.openpty()
-            child = subprocess.Popen(['xtables-monitor', '--trace'], stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.DEVNULL,
-                                     env=ENVIRONMENT, preexec_fn=lambda: die_with_parent(SELF))
-            os.close(far)
-            os.set_blocking(terminal, False)
-            self.children.append(child)
-            namespace.trace, namespace.monitor, fresh = terminal, child, True
-        if fresh:
-            time.sleep(0.1)
-        for namespace in self.by_netns.values():
-            if namespace.trace is not None:
-                self.read_terminal(namespace)
+            if namespace.monitor is None:
+                for chain in ('PREROUTING', 'OUTPUT'):
+                    status, _, stderr = command(['iptables', '-t', 'raw', '-I', chain, '-j', 'TRACE'])
+                    if status != 0:
+                        return None, 'TRACE: %s' % stderr.strip()
+            if namespace.monitor is None or namespace.monitor.lost() != '':
+                namespace.monitor = Monitor()
+                self.children.append(namespace.monitor.child)
+            namespace.monitor.told()
         return [], ''
 
     def traced(self, rules):
+        """Adds to them what was told since; why that is not all, or nothing."""
         time.sleep(0.02)
+        lost = ''
         for namespace in self.by_netns.values():
-            if namespace.trace is not None:
-                lines = [line.rstrip('\r') for line in self.told(namespace).split('\n') if 'TRACE:' in line]
-                own_raw = '*raw' in namespace.plan['iptables']
-                rules += [[namespace.netns, line] for line in lines if not line.endswith('-j TRACE') and (own_raw or ' raw:' not in line)]
-        return rules
-
-    def told(self, namespace):
-        """All that the kernel has told the monitor and the monitor has written, which looks up each rule: a long path takes it a while."""
-        namespace.enter()
-        text, end = self.read_terminal(namespace), time.monotonic() + MONITOR_SECONDS
-        while is_behind(namespace.monitor) and time.monotonic() < end:
-            time.sleep(0.002)
-            text += self.read_terminal(namespace)
-        return text + self.read_terminal(namespace)
-
-    @staticmethod
-    def read_terminal(namespace):
-        text = b''
-        try:
-            while True:
-                more = os.read(namespace.trace, 65536)
-                if not more:
-                    break
-                text += more
-        except OSError:
-            pass
-        return re.sub(r'\x1b\[[0-9;]*m', '', text.decode('ascii', 'replace'))
+            if namespace.monitor is None:
+                continue
+            namespace.enter()
+            lines = [line.rstrip('\r') for line in namespace.monitor.told().split('\n') if 'TRACE:' in line]
+            own_raw = '*raw' in namespace.plan['iptables']
+            rules += [[namespace.netns, line] for line in lines if not line.endswith('-j TRACE') and (own_raw or ' raw:' not in line)]
+            lost = lost or namespace.monitor.lost()
+        return lost
 
     # other programs
 
@@ -972,6 +962,12 @@ class Lab:
         self.known(ask).enter()
         status, stdout, stderr = command(ask['command'], ask['input'])
         return {'status': status, 'stdout': stdout, 'stderr': stderr}
+
+    def release(self, ask):
+        """The lab's own listener gives a port to a real server; `port` of `proto`, tcp or udp."""
+        namespace, kind = self.known(ask), {'tcp': socket.SOCK_STREAM, 'udp': socket.SOCK_DGRAM}[ask['proto']]
+        namespace.close_sockets([s for s in namespace.listening if s.type == kind and s.getsockname()[1] == ask['port']])
+        return {}
 
     def spawn(self, ask):
         self.known(ask).enter()
@@ -993,14 +989,80 @@ class Lab:
         self.everywhere(lambda namespace: namespace.ring.close(), [namespace for namespace in self.captured if namespace.ring], 16)
 
 
-def is_behind(monitor):
-    """Something waits at a netlink socket of netfilter's in this netns (/proc/net/netlink: sk Eth Pid Groups Rmem), or the monitor runs."""
+def netfilter_sockets():
+    """The netlink sockets of netfilter's in this netns that are told of events, by inode: how much waits, how often something was lost."""
     with open('/proc/thread-self/net/netlink') as file:
+        # sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
         rows = [line.split() for line in file]
-    if any(row[1] == str(NETLINK_NETFILTER) and row[4] != '0' for row in rows):
-        return True
-    with open('/proc/%d/stat' % monitor.pid) as file:
-        return file.read().rpartition(')')[2].split()[0] == 'R'
+    return {row[9]: (int(row[4]), int(row[8])) for row in rows if row[1] == str(NETLINK_NETFILTER) and int(row[3], 16) != 0}
+
+
+class Monitor:
+    """xtables-monitor in the netns that this process is in, which looks up each rule that the kernel tells it of: a long path takes it a while."""
+
+    def __init__(self):
+        # a terminal, so that it writes line by line
+        self.terminal, far = os.openpty()
+        self.child = subprocess.Popen(['xtables-monitor', '--trace'], stdin=subprocess.DEVNULL, stdout=far, stderr=subprocess.DEVNULL,
+                                      env=ENVIRONMENT, preexec_fn=lambda: die_with_parent(SELF))
+        os.close(far)
+        os.set_blocking(self.terminal, False)
+        self.text, self.inode, end = '', '', time.monotonic() + MONITOR_SECONDS
+        while self.inode == '' and self.child.poll() is None and time.monotonic() < end:
+            self.inode = next(iter(netfilter_sockets()), '')
+            time.sleep(0.002)
+        self.widen()
+
+    def widen(self):
+        """Room for all that the kernel tells at once: where the socket's own is too small, the monitor ends (ENOBUFS)."""
+        folder = '/proc/%d/fd/' % self.child.pid
+        pidfd = libc.syscall(SYSCALL_PIDFD_OPEN, self.child.pid, 0)
+        try:
+            number = next(int(fd) for fd in os.listdir(folder) if os.readlink(folder + fd) == 'socket:[%s]' % self.inode)
+            copy = libc.syscall(SYSCALL_PIDFD_GETFD, pidfd, number, 0)
+            with socket.socket(fileno=copy) as s:
+                s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, MONITOR_BUFFER)
+        except (OSError, StopIteration, ValueError):
+            pass  # an older kernel, or a user namespace: what is lost is told
+        if pidfd >= 0:
+            os.close(pidfd)
+
+    def lost(self):
+        """Why not all was told; empty: it was."""
+        if self.child.poll() is not None or self.inode not in netfilter_sockets():
+            return 'xtables-monitor ended: the kernel had more to tell of the rules than it could read'
+        return '' if netfilter_sockets()[self.inode][1] == 0 else 'the kernel had more to tell of the rules than xtables-monitor could read'
+
+    def told(self):
+        """All since the last call, once the kernel has told it and the monitor has written it."""
+        end = time.monotonic() + MONITOR_SECONDS
+        while self.is_behind() and time.monotonic() < end:
+            self.read()
+            time.sleep(0.002)
+        self.read()
+        text, self.text = self.text, ''
+        return text
+
+    def is_behind(self):
+        """Something waits to be read, or the monitor runs."""
+        if self.child.poll() is not None:
+            return False
+        if netfilter_sockets().get(self.inode, (0, 0))[0] > 0:
+            return True
+        with open('/proc/%d/stat' % self.child.pid) as file:
+            return file.read().rpartition(')')[2].split()[0] == 'R'
+
+    def read(self):
+        text = b''
+        try:
+            while True:
+                more = os.read(self.terminal, 65536)
+                if not more:
+                    break
+                text += more
+        except OSError:
+            pass
+        self.text += re.sub(r'\x1b\[[0-9;]*m', '', text.decode('ascii', 'replace'))
 
 
 def by_first(rows):

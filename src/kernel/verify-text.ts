@@ -1,6 +1,6 @@
 /** A verification in words: a line for each question, below it what differs, and what it comes to in the end. */
 import { printable, styleOf, type Style } from '../analysis/text-style.js'
-import { controlHead, controlLine, reaches, type ControlDocument } from './control-report.js'
+import { controlHead, controlLines as linesOf, reaches, type ControlDocument } from './control-report.js'
 import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, RulesDocument, RuleWords, VerificationDocument } from './verify-report.js'
 
 export interface VerifyTextOptions {
@@ -63,12 +63,13 @@ function probeLines(probe: ProbeDocument, paper: Paper): string[] {
 
 /** One line for each node, those that differ with what does; nodes that the server is out of reach for stand out. */
 function controlLines(control: ControlDocument, { style, safe, verbosity }: Paper): string[] {
-  const lines = control.nodes.flatMap((one) => {
+  const texts = linesOf(control)
+  const lines = control.nodes.flatMap((one, at) => {
     const paint = (text: string): string => style[one.verdict === 'equal' && !reaches(one) ? 'yellow' : PAINT[one.verdict]](text)
     const shown = verbosity > 0 ? one.differences : one.differences.slice(0, 1)
     const more = one.differences.length - shown.length
     return [
-      `${paint(MARKS[one.verdict])}  ${safe(controlLine(control, one))}`,
+      `${paint(MARKS[one.verdict])}  ${safe(texts[at])}`,
       ...shown.map((line) => safe(`           ${line}`)),
       ...(more > 0 ? [`           and ${more} more: -v shows them`] : []),
     ]

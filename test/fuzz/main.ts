@@ -1,8 +1,9 @@
 /**
  * Random worlds on netsim and on the real kernel of this machine. Root only.
  *
- * usage: npm run fuzz:kernel -- [--seeds FIRST..LAST] [--jobs N] [--probes N] [--odd] [--shrink] [--draft FILE]… [--print]
- *   --seeds   a world from each seed (default 1..25)
+ * usage: npm run fuzz:kernel -- [--seeds FIRST..LAST] [--worlds KIND] [--jobs N] [--probes N] [--odd] [--shrink] [--draft FILE]… [--print]
+ *   --seeds   worlds from each seed (default 1..25)
+ *   --worlds  flannel (with plain docker), calico (with Canal), or all: of each seed one of either (default)
  *   --jobs    in so many processes side by side
  *   --odd     also packets that no sane sender sends (what is known to differ there: docs/fidelity.md)
  *   --shrink  a world that differs is made smaller as long as it differs, and printed as a draft
@@ -14,11 +15,13 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { playWorld, type WorldResult } from './play-world.js'
+import { randomCalicoWorld } from './random-calico.js'
 import { randomWorld, type WorldDraft } from './random-world.js'
 import { shrink } from './shrink.js'
 
 interface Options {
   readonly seeds: readonly number[]
+  readonly worlds: readonly (typeof randomWorld)[]
   readonly probes: number
   readonly jobs: number
   readonly odd: boolean
@@ -38,8 +41,10 @@ function optionsOf(words: readonly string[]): Options {
   for (let seed = first; seed <= last; seed += stride) seeds.push(seed)
   const drafts = words.filter((_, index) => words[index - 1] === '--draft')
   const has = (name: string): boolean => words.includes(name)
+  const kinds = value('--worlds', 'all')
   return {
     seeds,
+    worlds: [...(kinds === 'calico' ? [] : [randomWorld]), ...(kinds === 'flannel' ? [] : [randomCalicoWorld])],
     drafts,
     probes: Number(value('--probes', '10')),
     jobs: Number(value('--jobs', '1')),
@@ -100,12 +105,23 @@ async function playAll(drafts: Iterable<WorldDraft>, options: Options): Promise<
 }
 
 /** Each job has every N-th seed. */
-async function inJobs({ seeds, jobs, probes, odd }: Options): Promise<void> {
+async function inJobs({ seeds, jobs, probes, odd, worlds }: Options): Promise<void> {
   const summary = new Summary()
   const last = seeds[seeds.length - 1]
   await Promise.all(
     seeds.slice(0, jobs).map(async (first) => {
-      const words = [process.argv[1], '--json', ...(odd ? ['--odd'] : []), '--probes', String(probes), '--seeds', `${first}..${last}/${jobs}`]
+      const kinds = worlds.length > 1 ? 'all' : worlds[0] === randomWorld ? 'flannel' : 'calico'
+      const words = [
+        process.argv[1],
+        '--json',
+        ...(odd ? ['--odd'] : []),
+        '--worlds',
+        kinds,
+        '--probes',
+        String(probes),
+        '--seeds',
+        `${first}..${last}/${jobs}`,
+      ]
       const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
       const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
       for await (const line of createInterface({ input: child.stdout })) summary.add(JSON.parse(line) as WorldResult)
@@ -116,9 +132,9 @@ async function inJobs({ seeds, jobs, probes, odd }: Options): Promise<void> {
   summary.end()
 }
 
-function* draftsOf({ seeds, drafts, probes, odd }: Options): Iterable<WorldDraft> {
+function* draftsOf({ seeds, worlds, drafts, probes, odd }: Options): Iterable<WorldDraft> {
   if (drafts.length > 0) for (const file of drafts) yield JSON.parse(readFileSync(file, 'utf8')) as WorldDraft
-  else for (const seed of seeds) yield randomWorld(seed, { probes, odd })
+  else for (const seed of seeds) for (const draw of worlds) yield draw(seed, { probes, odd })
 }
 
 const options = optionsOf(process.argv.slice(2))

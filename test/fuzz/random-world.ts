@@ -23,13 +23,18 @@ export interface NodeDraft {
   readonly cardMtu: number
   /** With the length, as flannel leases it. */
   readonly subnet: string
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 export interface PodDraft {
   readonly name: string
   readonly node: string
   /** Empty: every port. */
-  readonly ports: readonly { readonly containerPort: number; readonly protocol: 'TCP' | 'UDP' }[]
+  readonly ports: readonly { readonly containerPort: number; readonly protocol: 'TCP' | 'UDP'; readonly name?: string }[]
+  readonly namespace?: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly serviceAccountName?: string
+  readonly annotations?: Readonly<Record<string, string>>
 }
 
 export interface HostDraft {
@@ -43,6 +48,8 @@ export interface HostDraft {
 export interface RouterDraft {
   readonly iptables: readonly string[]
   readonly routes: readonly string[]
+  /** Speaks BGP. */
+  readonly asn?: number
 }
 
 export interface AskDraft {
@@ -66,7 +73,7 @@ export type ProbeDraft = AskDraft | RawDraft
 
 export interface WorldDraft {
   readonly seed: number
-  readonly cni: 'flannel' | 'none'
+  readonly cni: 'flannel' | 'none' | 'calico' | 'canal'
   readonly backend: Readonly<Record<string, unknown>>
   readonly version: string
   readonly ipMasq: boolean
@@ -76,7 +83,17 @@ export interface WorldDraft {
   readonly nodes: readonly NodeDraft[]
   readonly pods: readonly PodDraft[]
   readonly hosts: readonly HostDraft[]
+  /** Pools, policies, settings and whatever else of Kubernetes' and Calico's objects: of Calico's worlds (random-calico.ts). */
+  readonly resources?: readonly ResourceDraft[]
   readonly probes: readonly ProbeDraft[]
+}
+
+/** An object as it would stand in YAML. */
+export interface ResourceDraft {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: { readonly name: string } & Readonly<Record<string, unknown>>
+  readonly spec?: Readonly<Record<string, unknown>>
 }
 
 export interface WorldOptions {
@@ -214,10 +231,13 @@ function probeDraft(draw: Draw, world: WorldDraft, odd: boolean): ProbeDraft {
     [1, odd && draw.chance(50) ? draw.pick(strange) : draw.pick(nobody)],
   ])
   const fromNode = draw.chance(15)
-  const from = fromNode ? `node/${draw.pick(world.nodes).name}` : world.pods[source].name
+  const node = draw.pick(world.nodes)
+  const from = fromNode ? `node/${node.name}` : world.pods[source].name
   if (draw.chance(30)) {
-    const own = world.cni === 'none' ? '172.17.0.2' : pods[source]
-    return { kind: 'raw', source: from, packet: rawPacket(draw, { own: fromNode ? formatIp(0) : own, destination, others: [...pods, ...nobody], odd }) }
+    // a source of 0.0.0.0 the kernel fills in, and leaves the transport checksum as it was
+    const nodes = draw.chance(30) ? formatIp(0) : node.address
+    const own = fromNode ? nodes : world.cni === 'none' ? '172.17.0.2' : pods[source]
+    return { kind: 'raw', source: from, packet: rawPacket(draw, { own, destination, others: [...pods, ...nobody], odd }) }
   }
   const proto = draw.pick(['icmp', 'udp', 'tcp'] as const)
   const port = draw.pick([80, 53, 9000, 7])
@@ -246,20 +266,22 @@ function probeDraft(draw: Draw, world: WorldDraft, odd: boolean): ProbeDraft {
 
 /** One text for `buildCluster`: a Kubernetes List and the Network document. */
 export function manifestOf(draft: WorldDraft): string {
-  const { nodes, pods } = draft
+  const { cni, nodes, pods, resources = [] } = draft
   const items = [
-    ...nodes.map(({ name, address, cardMtu }) => ({
+    ...nodes.map(({ name, address, cardMtu, labels, subnet }) => ({
       apiVersion: 'v1',
       kind: 'Node',
-      metadata: { name, annotations: { 'netsim/mtu': String(cardMtu) } },
+      metadata: { name, labels, annotations: { 'netsim/mtu': String(cardMtu) } },
+      ...(cni === 'canal' ? { spec: { podCIDR: subnet } } : {}),
       status: { addresses: [{ type: 'InternalIP', address }] },
     })),
-    ...pods.map(({ name, node, ports }) => ({
+    ...pods.map(({ name, node, ports, namespace, labels, annotations, serviceAccountName }) => ({
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name },
-      spec: { nodeName: node, containers: [{ name: 'c', ports }] },
+      metadata: { name, namespace, labels, annotations },
+      spec: { nodeName: node, serviceAccountName, containers: [{ name: 'c', ports }] },
     })),
+    ...resources,
   ]
   const documents = [{ apiVersion: 'v1', kind: 'List', items }, networkDocument(draft)]
   return documents.map((document) => JSON.stringify(document, null, 1)).join('\n---\n')
@@ -278,13 +300,14 @@ function networkDocument(draft: WorldDraft): unknown {
     metadata: { name: 'default' },
     spec: {
       cni: draft.cni,
-      datastore: 'etcd',
+      datastore: draft.cni === 'canal' ? 'kubernetes' : 'etcd',
       runtime: draft.runtime,
       ...(draft.cni === 'flannel' ? { etcd, flannel: { ipMasq: draft.ipMasq, version: draft.version } } : {}),
       kubeProxy: { mode: 'none' },
       underlay: {
-        segments,
-        ...(routed ? { routers: [{ name: 'r0', segments: segments.map(({ name }) => name), routes: router.routes, iptables: router.iptables }] } : {}),
+        // a namespace's cable knows no time: what overtakes what must not hang on it
+        segments: segments.map((segment) => ({ ...segment, latency: '0us' })),
+        ...(routed ? { routers: [{ name: 'r0', segments: segments.map(({ name }) => name), ...router }] } : {}),
       },
       hosts: hosts.map((host) => ({ ...host, sysctls: Object.fromEntries(host.sysctls) })),
     },

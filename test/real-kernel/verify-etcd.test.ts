@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { checkEtcd, ETCD_TOOLS, noEtcd } from '../../src/kernel/control-etcd.js'
-import type { ControlDocument } from '../../src/kernel/control-report.js'
+import type { EtcdDocument } from '../../src/kernel/control-report.js'
 import { labNetworkOf } from '../../src/kernel/lab.js'
 import { checkKernel } from '../../src/kernel/lab-check.js'
 import type { LabNetwork } from '../../src/kernel/lab-types.js'
@@ -55,17 +55,18 @@ const machine = await checkKernel(labNetworkOf(plain), PREFIX, ETCD_TOOLS).catch
 const ready = machine.missing.length === 0
 if (!ready) console.warn(`verify --with etcd is not tried here: ${machine.missing.map(({ what }) => what).join(', ')}`)
 
-function verified(network: Network, built?: LabNetwork): Promise<Verified> {
-  return verifyNetwork(network, {
+function verified(network: Network, built?: LabNetwork): Promise<Verified & { readonly control: readonly EtcdDocument[] }> {
+  const etcd = verifyNetwork(network, {
     probes: [],
     prefix: PREFIX,
     rules: false,
     control: async (lab) => [await checkEtcd(network, lab, { seed: 1 })],
     ...(built === undefined ? {} : { built }),
   })
+  return etcd as Promise<Verified & { readonly control: readonly EtcdDocument[] }>
 }
 
-const told = ({ nodes }: ControlDocument): unknown =>
+const told = ({ nodes }: EtcdDocument): unknown =>
   nodes.map(({ node: name, verdict, connection }) => [name, verdict, connection?.kernel, connection?.predicted])
 
 describe('where there is no etcd', () => {
