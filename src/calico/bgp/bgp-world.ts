@@ -10,6 +10,8 @@ import { Timers } from './timers.js'
 const SECOND = 1e9
 /** Longer than a dial with its wait for an answer, so that a session that can come up has done so. */
 const QUIET_NS = 20 * SECOND
+/** Attempts at a session keep the rest waiting for that long: longer than the longest wait after an error. */
+const PATIENCE_NS = 40 * SECOND
 const LIMIT_NS = 900 * SECOND
 
 export interface BgpWorldOptions {
@@ -49,6 +51,8 @@ export class BgpWorld {
   private readonly timers: Timers
   private readonly options: BgpWorldOptions
   private lastChangeNs = 0
+  /** Of a session that was tried, refused or closed. */
+  private lastAttemptNs = 0
 
   constructor(options: BgpWorldOptions) {
     this.options = options
@@ -80,8 +84,8 @@ export class BgpWorld {
     counts.bytes += bytes.length
     if (message.type !== 'update') {
       counts[message.type]++
-      // opened, refused and closed sessions are changes; keepalives go on for ever
-      if (message.type !== 'keepalive') this.lastChangeNs = this.simulation.nowNs
+      // keepalives go on for ever
+      if (message.type !== 'keepalive') this.lastAttemptNs = this.simulation.nowNs
       return
     }
     this.lastChangeNs = this.simulation.nowNs
@@ -91,19 +95,26 @@ export class BgpWorld {
     counts.prefixes += message.reachable.length
   }
 
-  /** Runs until nothing but keepalives has been sent for 20 s. @returns false when it never came to rest within 15 minutes */
+  /**
+   * Runs until nothing but keepalives has been sent for 20 s, or for a minute nothing but attempts at sessions that fail again and again.
+   * @returns false when it never came to rest within 15 minutes
+   */
   settle(): boolean {
     this.lastChangeNs = this.simulation.nowNs
     const end = this.simulation.nowNs + LIMIT_NS
     while (this.simulation.nowNs < end) {
-      const until = this.lastChangeNs + QUIET_NS
+      const until = this.restsAt()
       this.simulation.run(until)
-      if (this.lastChangeNs + QUIET_NS <= until) {
+      if (this.restsAt() <= until) {
         this.simulation.nowNs = until
         return true
       }
     }
     return false
+  }
+
+  private restsAt(): number {
+    return Math.max(this.lastChangeNs, Math.min(this.lastAttemptNs, this.lastChangeNs + PATIENCE_NS)) + QUIET_NS
   }
 
   run(seconds: number): void {
