@@ -144,9 +144,26 @@ export function composeNetwork(cluster: Cluster, options: BuildOptions): { reado
   const bare = bareNodes(cluster, options.seed)
   const agents = planAgents(cluster, bare, options)
   const before = assemble(cluster, bare, { ...agents, bgp: undefined }, options)
-  const bgp = agents.calico === undefined ? undefined : calicoAgents(options).planBgp(before.network, agents.calico, options.seed)
-  const { network, problems } = bgp === undefined ? before : assemble(cluster, bare, { ...agents, bgp }, options)
-  return { network, problems: [...problemsOf(agents), ...problems, ...(bgp?.problems ?? [])] }
+  const { network, problems } = withBgp(before, agents, (bgp) => assemble(cluster, bare, { ...agents, bgp }, options), options)
+  return { network, problems: [...problemsOf(agents), ...problems, ...(network.bgp?.problems ?? [])] }
+}
+
+interface Assembled {
+  readonly network: Network
+  readonly problems: readonly Problem[]
+}
+
+/** What routers learn by BGP may be the way that other sessions wait for (a mesh over a routed fabric): again, until no more of them come up. */
+function withBgp(before: Assembled, { calico }: Agents, build: (bgp: BgpPlan) => Assembled, options: BuildOptions): Assembled {
+  let built = before
+  let established = -1
+  for (;;) {
+    const bgp = calico === undefined ? undefined : calicoAgents(options).planBgp(built.network, calico, options.seed)
+    if (bgp === undefined) return built
+    built = build(bgp)
+    if (!bgp.mayGoOn || bgp.established <= established) return built
+    established = bgp.established
+  }
 }
 
 /** Dataplanes, kernels and cables of all that the agents said. */
@@ -155,7 +172,7 @@ function assemble(
   bare: readonly Bare[],
   { flannel, calico, bgp }: Agents & { readonly bgp: BgpPlan | undefined },
   { seed }: BuildOptions,
-): { readonly network: Network; readonly problems: readonly Problem[] } {
+): Assembled {
   const cloud = planCloud(cluster, flannel)
   const problems: Problem[] = [...cloud.problems]
   const birdRoutes = (name: string): readonly RouteSpec[] => bgp?.routes.get(name) ?? []
