@@ -31,7 +31,7 @@ import type { FragmentsDocument, LimitDocument, PlaceDocument, ToldDocument } fr
 import type { Fate } from './mtu-probe.js'
 import type { StepDocument } from './trace-document.js'
 import { placeOf } from './trace-report.js'
-import { rulesBehind } from './trace-rules.js'
+import { triedRules } from './rule-walk.js'
 import { stepOf } from './trace-step.js'
 
 /** A tunnel around the packet, from where it was put on. */
@@ -79,8 +79,8 @@ export class Rows {
   }
 
   words(row: number): StepDocument {
-    const { trace } = this.network.world
-    return stepOf(this.network, row, { number: 0, rules: this.kind(row) === STEP_TABLE ? rulesBehind(trace, row) : [] })
+    const tried = this.kind(row) === STEP_TABLE ? triedRules(this.network, this.netns(row), row) : []
+    return stepOf(this.network, row, { number: 0, tried, facts: undefined, all: false })
   }
 
   place(row: number, device?: Device): PlaceDocument {

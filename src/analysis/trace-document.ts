@@ -29,6 +29,8 @@ export interface MetadataDocument {
   readonly cni: string
   readonly backend: string
   readonly warm: boolean
+  /** Release of Calico, and how its pools carry packets: `IPIP Always`; in Canal flannel carries them. */
+  readonly calico?: { readonly release: string; readonly modes: readonly string[] }
   /** docker or cni. */
   readonly runtime?: string
   /** How many the cluster has. */
@@ -89,10 +91,12 @@ export interface StepDocument {
   readonly frameLength?: number
   /** Bytes that the step added (positive) or removed (negative). */
   readonly bytesAdded?: number
-  readonly provenance?: { readonly by: string; readonly object?: string; readonly file?: string; readonly line?: number }
+  readonly provenance?: ProvenanceDocument
   /** Rules of this table that matched, then (with -v) all tried. */
   readonly rules?: readonly RuleDocument[]
   readonly tried?: number
+  /** What policy said at this table, endpoint by endpoint. */
+  readonly policy?: readonly PolicyVerdictDocument[]
   /** The kernel's own word for a loss. */
   readonly kernelReason?: string
   /** Each packet that a netns makes has its own: a segment, an answer, an ARP request. It keeps it in fragments, through NAT and in a tunnel. */
@@ -105,6 +109,92 @@ export interface StepDocument {
   readonly mark?: number
 }
 
+/** What a policy engine's chains said of the packet at one endpoint, or at none. */
+export interface PolicyVerdictDocument {
+  readonly verdict: 'Allow' | 'Deny'
+  readonly reason: PolicyReason
+  /** The sentence for people. */
+  readonly text: string
+  /** egress: it leaves the endpoint; ingress: it comes to the endpoint. */
+  readonly direction?: 'ingress' | 'egress'
+  /** `Pod/default/db`, `HostEndpoint/n1-eth0`. */
+  readonly endpoint?: string
+  readonly tier?: string
+  /** `NetworkPolicy default/db`, `profile kns.default`. */
+  readonly policy?: string
+  /** 1-based, of the policy's or profile's rules in that direction. */
+  readonly rule?: number
+  /** The iptables rule that gave the verdict. */
+  readonly at: { readonly chain: string; readonly rule: number }
+  /** Where the policy's rule stands; where no rule decided, the endpoint. */
+  readonly provenance?: ProvenanceDocument
+}
+
+/**
+ * rule, profile: a rule said so. tier-end: policies of the tier apply and none decided. no-profile: no profile allowed. connection: of a
+ * connection that is known. invalid: of none that conntrack takes. failsafe: a port that is always open. not-policed: no policy applies there.
+ * endpoint-to-host: defaultEndpointToHostAction. spoofed: a source that is not the endpoint's. encapsulated: a workload's own tunnel.
+ * tunnel: a tunnel's outer packet. unknown-interface, service-loop, disabled, limit: as their names say.
+ */
+export type PolicyReason =
+  | 'rule'
+  | 'profile'
+  | 'tier-end'
+  | 'no-profile'
+  | 'connection'
+  | 'invalid'
+  | 'failsafe'
+  | 'not-policed'
+  | 'endpoint-to-host'
+  | 'spoofed'
+  | 'encapsulated'
+  | 'tunnel'
+  | 'unknown-interface'
+  | 'service-loop'
+  | 'disabled'
+  | 'limit'
+
+export interface ProvenanceDocument {
+  readonly by: string
+  readonly object?: string
+  readonly file?: string
+  readonly line?: number
+}
+
+/** A policy that applies to the endpoint where the packet was dropped, in that tier and direction, as far as they were asked. */
+export interface AskedPolicyDocument {
+  readonly policy: string
+  readonly tier: string
+  readonly direction: 'ingress' | 'egress'
+  /** Whom it applies to. */
+  readonly selector: string
+  /** How many rules it has in that direction. */
+  readonly rules: number
+  readonly provenance?: ProvenanceDocument
+}
+
+/** A rule that would have let the packet pass, and the terms that failed. */
+export interface NearMissDocument {
+  /** `NetworkPolicy default/db`; absent of a rule that is no policy's. */
+  readonly policy?: string
+  /** 1-based, of the policy's rules in that direction; of an iptables rule its number in the chain. */
+  readonly rule: number
+  /** The iptables rule. */
+  readonly at: { readonly chain: string; readonly rule: number }
+  /** At least one. */
+  readonly failed: readonly TermDocument[]
+  readonly provenance?: ProvenanceDocument
+}
+
+export interface TermDocument {
+  /** As iptables-save prints it. */
+  readonly term: string
+  /** What the packet had; empty where a trace does not know. */
+  readonly actual: string
+  /** Both in a sentence: `port 22 is not 5432`. */
+  readonly text: string
+}
+
 export interface RuleDocument {
   readonly chain: string
   readonly rule: number
@@ -114,7 +204,7 @@ export interface RuleDocument {
   readonly action: string
   /** The match that failed and what the packet had. */
   readonly failed?: { readonly term: string; readonly actual: string }
-  readonly provenance?: { readonly by: string; readonly object?: string; readonly file?: string; readonly line?: number }
+  readonly provenance?: ProvenanceDocument
 }
 
 export interface FrameDocument {
@@ -156,6 +246,10 @@ export interface ResultDocument {
   readonly cause: string
   /** What the client sees: `echo reply after 0.2 ms, ttl 60`, `connect timeout (no RST, no ICMP)`. */
   readonly client: string
+  /** Of a drop by policy: the policies that apply, in the order in which they were asked. */
+  readonly policies?: readonly AskedPolicyDocument[]
+  /** Of a drop by a rule or a chain's policy: rules that would have let it pass, nearest first. */
+  readonly near?: readonly NearMissDocument[]
   readonly fixes: readonly string[]
   readonly next: readonly string[]
   /** TTL of the packet as it arrived; absent when it did not. */

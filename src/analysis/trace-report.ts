@@ -8,14 +8,18 @@ import { FRAME_STRIDE, ROW_KIND, ROW_LEG, ROW_MARK, ROW_NETNS, ROW_PACKET, ROW_T
 import { NETNS_POD, NETNS_ROUTER, type Netns } from '../net/netns.js'
 import { LEG_FORWARD, LEG_REPLY } from '../wire/packet.js'
 import type { Endpoint } from '../network/endpoint.js'
+import type { CalicoPlan } from '../network/calico-plan.js'
 import type { Network } from '../network/network.js'
+import type { TraceRequest } from '../network/request.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'
 import { devicesOf } from './trace-devices.js'
+import { packetFacts } from './packet-facts.js'
 import { mtuOf } from './trace-mtu.js'
-import { rulesBehind } from './trace-rules.js'
+import { ruleDropOf } from './rule-drop.js'
+import { triedRules } from './rule-walk.js'
 import { stepOf } from './trace-step.js'
 import { resultOf, warningsOf } from './trace-verdict.js'
-import type { EndDocument, FrameDocument, HopDocument, LegDocument, StepDocument, TraceDocument } from './trace-document.js'
+import type { EndDocument, FrameDocument, HopDocument, LegDocument, MetadataDocument, StepDocument, TraceDocument } from './trace-document.js'
 
 const TOOL = 'netsim'
 
@@ -23,21 +27,15 @@ const TOOL = 'netsim'
 export function traceDocument(network: Network, outcome: TraceOutcome): TraceDocument {
   const { request } = outcome
   const numbers = numberSteps(network)
-  const forward = legOf(network, LEG_FORWARD, outcome.forward, numbers)
-  const reply = outcome.reply === null ? null : legOf(network, LEG_REPLY, outcome.reply, numbers)
+  const reading = { network, outcome, numbers, all: request.level > 0 }
+  const forward = legOf(reading, LEG_FORWARD, outcome.forward)
+  const reply = outcome.reply === null ? null : legOf(reading, LEG_REPLY, outcome.reply)
   const mtu = mtuOf(network, outcome)
   return {
     apiVersion: 'netsim/v1',
     kind: 'Trace',
     disposition: outcome.disposition,
-    metadata: {
-      tool: TOOL,
-      seed: request.seed,
-      inputs: [...new Set(network.cluster.objects.map(({ file }) => file))],
-      cni: network.cluster.cni,
-      backend: network.flannel?.config?.backendType ?? 'none',
-      warm: !request.cold,
-    },
+    metadata: metadataOf(network, request),
     request: {
       source: endOf(outcome.source),
       destination: endOf(outcome.destination),
@@ -51,12 +49,41 @@ export function traceDocument(network: Network, outcome: TraceOutcome): TraceDoc
     },
     forward,
     reply,
-    result: resultOf(network, outcome, { forward, reply, mtu, numbers }),
+    result: resultOf(network, outcome, { forward, reply, mtu, numbers, drop: ruleDropOf(network, outcome) }),
     mtu,
     devices: devicesOf(network),
     warnings: warningsOf(network),
     notModelled: notModelledOf(network, outcome),
   }
+}
+
+function metadataOf(network: Network, { seed, cold }: TraceRequest): MetadataDocument {
+  const { cluster, flannel, calico } = network
+  return {
+    tool: TOOL,
+    seed,
+    inputs: [...new Set(cluster.objects.map(({ file }) => file))],
+    cni: cluster.cni,
+    backend: flannel?.config?.backendType ?? (calico === undefined ? 'none' : carrierOf(calico)),
+    ...(calico === undefined ? {} : { calico: { release: calico.cluster.release.version, modes: modesOf(calico) } }),
+    warm: !cold,
+  }
+}
+
+/** How the pools that pods have their addresses from carry packets between nodes, and what encrypts them: `IPIP Always`. */
+function modesOf({ cluster: { resources, felixSettings } }: CalicoPlan): readonly string[] {
+  const pools = resources.ipPools.filter(({ disabled, allowedUses }) => !disabled && allowedUses.includes('Workload'))
+  const modes = pools.map(({ ipipMode, vxlanMode }) =>
+    ipipMode !== 'Never' ? `IPIP ${ipipMode}` : vxlanMode !== 'Never' ? `VXLAN ${vxlanMode}` : 'no encapsulation',
+  )
+  const encrypts = [...felixSettings.values()].some(({ wireguardEnabled }) => wireguardEnabled === true)
+  return [...new Set(modes), ...(encrypts ? ['WireGuard'] : [])]
+}
+
+/** The encapsulation in one word. */
+function carrierOf(plan: CalicoPlan): string {
+  const modes = modesOf(plan)
+  return ['wireguard', 'ipip', 'vxlan'].find((word) => modes.some((mode) => mode.toLowerCase().startsWith(word))) ?? 'none'
 }
 
 function endOf(end: Endpoint): EndDocument {
@@ -77,12 +104,20 @@ export function numberSteps(network: Network): Int32Array {
   return numbers
 }
 
-function legOf(network: Network, leg: number, outcome: LegOutcome, numbers: Int32Array): LegDocument {
-  return { disposition: outcome.disposition, hops: hopsOf(network, leg, numbers), frames: framesOf(network, leg, numbers) }
+interface Reading {
+  readonly network: Network
+  readonly outcome: TraceOutcome
+  readonly numbers: Int32Array
+  /** Also the rules that did not match. */
+  readonly all: boolean
+}
+
+function legOf(reading: Reading, leg: number, outcome: LegOutcome): LegDocument {
+  return { disposition: outcome.disposition, hops: hopsOf(reading, leg), frames: framesOf(reading.network, leg, reading.numbers) }
 }
 
 /** A hop is a packet's stay in one netns: a new one begins where the netns changes. */
-function hopsOf(network: Network, leg: number, numbers: Int32Array): HopDocument[] {
+function hopsOf({ network, outcome, numbers, all }: Reading, leg: number): HopDocument[] {
   const { trace, netns } = network.world
   const hops: { netns: Netns; timeNs: number; steps: StepDocument[] }[] = []
   for (let i = 0; i < trace.stepCount; i++) {
@@ -96,8 +131,9 @@ function hopsOf(network: Network, leg: number, numbers: Int32Array): HopDocument
       hop = { netns: stack, timeNs: trace.stepTimes[i], steps: [] }
       hops.push(hop)
     }
-    const rules = kind === 'table' ? rulesBehind(trace, i) : []
-    const step = stepOf(network, i, { number: numbers[i], rules })
+    const tried = kind === 'table' ? triedRules(network, stack, i) : []
+    const facts = kind === 'table' && all ? packetFacts(network, outcome, i) : undefined
+    const step = stepOf(network, i, { number: numbers[i], tried, facts, all })
     hop.steps.push({ ...step, packet: trace.steps[at + ROW_PACKET], ...stateOf(network, i) })
   }
   return hops.map(({ netns: stack, timeNs, steps }) => ({ ...placeOf(network, stack), timeNs, steps }))
@@ -152,6 +188,8 @@ function notModelledOf(network: Network, outcome: TraceOutcome): string[] {
   if (network.cluster.kubeProxy.mode === 'iptables' && network.cluster.cni !== 'none') {
     found.push('kube-proxy: its iptables rules are not rendered yet')
   }
+  for (const setting of network.calico?.unmodelled ?? [])
+    found.push(`Felix: ${setting} of the FelixConfiguration; what is shown is the iptables dataplane of IPv4`)
   if (outcome.disposition === 'INCOMPLETE') found.push('the packet met something that netsim does not model; the last step names it')
   return found
 }

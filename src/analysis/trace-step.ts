@@ -17,7 +17,10 @@ import { ROW_A, ROW_ACTION, ROW_KIND, ROW_LENGTH, ROW_NETNS, ROW_TTL, STEP_KINDS
 import { overheadOf } from '../wire/overhead.js'
 import { PROXY_SENT } from '../network/flannel-udp.js'
 import type { Network } from '../network/network.js'
-import { CONNTRACK_WORDS, ruleRows, VERDICTS } from './trace-rules.js'
+import type { PacketFacts } from './packet-facts.js'
+import { policyVerdicts } from './policy-verdict.js'
+import type { TriedRule } from './rule-walk.js'
+import { CONNTRACK_WORDS, ruleDocument, VERDICTS } from './trace-rules.js'
 import type { StepDocument } from './trace-document.js'
 
 /** The row of a step with what is needed to name its numbers. */
@@ -33,7 +36,19 @@ export interface Row {
   readonly d: number
   readonly e: number
   readonly f: number
-  readonly rules: readonly number[]
+  /** Of a table. */
+  readonly tried: readonly TriedRule[]
+  readonly facts: PacketFacts | undefined
+  /** Also the rules that did not match. */
+  readonly all: boolean
+}
+
+/** What is known of a step beside its row. */
+export interface StepContext {
+  readonly number: number
+  readonly tried: readonly TriedRule[]
+  readonly facts: PacketFacts | undefined
+  readonly all: boolean
 }
 
 type Words = Omit<StepDocument, 'n' | 'kind'>
@@ -42,7 +57,7 @@ export const HOOK_NAMES = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUT
 export const TABLE_WORDS = ['raw', 'mangle', 'nat', 'filter', 'security'] as const
 const PACKET_TYPES = ['HOST', 'BROADCAST', 'MULTICAST', 'OTHERHOST'] as const
 
-export function stepOf(network: Network, index: number, options: { readonly number: number; readonly rules: readonly number[] }): StepDocument {
+export function stepOf(network: Network, index: number, context: StepContext): StepDocument {
   const { trace, netns } = network.world
   const at = index * STEP_STRIDE
   const { steps } = trace
@@ -59,7 +74,9 @@ export function stepOf(network: Network, index: number, options: { readonly numb
     d: steps[at + ROW_A + 3],
     e: steps[at + ROW_A + 4],
     f: steps[at + ROW_A + 5],
-    rules: options.rules,
+    tried: context.tried,
+    facts: context.facts,
+    all: context.all,
   }
   const words = match(kind)
     .with('originate', () => originate(row))
@@ -85,7 +102,7 @@ export function stepOf(network: Network, index: number, options: { readonly numb
     .with('drop', () => drop(row))
     .with('handshake', () => handshake(row))
     .exhaustive()
-  return { n: options.number, kind, length: row.length, ...words }
+  return { n: context.number, kind, length: row.length, ...words }
 }
 
 function deviceName(row: Row, index: number): string {
@@ -187,23 +204,29 @@ function bridge(row: Row): Words {
 function table(row: Row): Words {
   const netfilter = row.netns.netfilter
   const where = { table: TABLE_WORDS[row.b], chain: netfilter?.chainName(row.c) ?? '?' }
-  const rules = ruleRows(row)
+  const rules = row.tried.flatMap((tried) => (tried.matched || row.all ? [ruleDocument(tried, row.facts, row.network)] : []))
   const hook = HOOK_NAMES[row.a]
   const tried = row.e === 1 ? '1 rule' : `${row.e} rules`
   const decided = row.d < 0 ? undefined : netfilter?.ruleAt(row.b, row.c, row.d)
   const action = VERDICTS[row.action] ?? 'ACCEPT'
+  const book = row.network.calico?.book()
+  const policy = book === undefined ? [] : policyVerdicts(row.tried, book)
+  const said = policy.length === 0 ? {} : { policy }
+  // what policy allowed, another rule may drop
+  const words = action === 'DROP' && policy.at(-1)?.verdict !== 'Deny' ? '' : policy.map(({ text }) => text).join('; ')
   if (decided === undefined) {
     const how = row.f === 0 ? `${tried} tried, none matched` : `${tried} tried, ${row.f} matched`
-    const policy = row.d < 0 && action !== 'ACCEPT' ? `, policy ${action}` : ''
-    return { action, text: `${hook}: ${how}${policy}`, at: where, rules, tried: row.e }
+    const dropped = row.d < 0 && action !== 'ACCEPT' ? `, policy ${action}` : ''
+    return { action, text: `${hook}: ${words === '' ? `${how}${dropped}` : words}`, at: where, rules, tried: row.e, ...said }
   }
   const chain = where.chain === hook ? '' : `${where.chain} `
   return {
     action,
-    text: `${hook}: ${chain}#${row.d + 1}  ${printRule(decided)}`,
+    text: `${hook}: ${words === '' ? `${chain}#${row.d + 1}  ${printRule(decided)}` : words}`,
     at: { ...where, rule: row.d + 1 },
     rules,
     tried: row.e,
+    ...said,
     ...provenanceOf(decided.provenance),
   }
 }

@@ -138,7 +138,7 @@ function isPlainBytes({ frameLength, bytesAdded }: StepDocument): boolean {
 }
 
 /** Comments of rules stand in `-v`, where each rule has a line of its own. */
-function withoutComments({ verbosity }: Page, rule: string): string {
+export function withoutComments({ verbosity }: Pick<Page, 'verbosity'>, rule: string): string {
   return verbosity >= 1 ? rule : rule.replace(/ ?-m comment --comment ("(?:[^"\\]|\\.)*"|[^ ]+)/g, '').trim()
 }
 
@@ -147,6 +147,7 @@ function spansOf(page: Page, step: StepDocument): Span[] {
   const { clean } = page
   const rule = page.verbosity >= 1 ? undefined : decidingRule(step.rules ?? [])
   const spans: Span[] = []
+  if (saysPolicy(step)) return policySpans(page, step)
   if (rule !== undefined && !step.text.includes(rule.text)) {
     const chain = labelOf(step).endsWith(`/${rule.chain}`) ? '' : `${rule.chain} `
     spans.push({ text: clean(`${chain}#${rule.rule}`), style: 'dim', whole: true }, { text: clean(withoutComments(page, rule.text)) })
@@ -155,6 +156,18 @@ function spansOf(page: Page, step: StepDocument): Span[] {
   if (spans.length === 0) spans.push({ text: rest })
   else if (step.tried !== 1) spans.push({ text: `(${rest})`, style: 'dim' })
   return changesOf(step).reduce((sofar, change) => emphasised(sofar, clean(change)), spans)
+}
+
+/** Policy decided, and the text is what it said. */
+function saysPolicy({ policy, text }: StepDocument): boolean {
+  return policy !== undefined && policy.every((verdict) => text.includes(verdict.text))
+}
+
+/** What policy said; of a drop also where in the chains. */
+function policySpans({ clean }: Page, step: StepDocument): Span[] {
+  const { chain, rule } = step.at ?? {}
+  const place: Span[] = step.action === 'DROP' && rule !== undefined ? [{ text: clean(`${chain ?? ''} #${rule}`), style: 'dim' }] : []
+  return [{ text: clean(restOf(step)) }, ...place]
 }
 
 /** The change in bold: where the text has it already, there, else behind it. */

@@ -1,9 +1,9 @@
 /** The last block of a trace text, made to be read alone: verdict, guilty place, cause, what the client sees, sizes, warnings, fixes, next question. */
 import { overheadOf, type Encapsulation } from '../wire/overhead.js'
 import * as ethernet from '../wire/ethernet.js'
-import { decidingRule, isLoss, labelOf, placeOf, provenanceText, type Page } from './trace-text-hops.js'
+import { decidingRule, isLoss, labelOf, placeOf, provenanceText, withoutComments, type Page } from './trace-text-hops.js'
 import { leftRight, wrap, type Span, type StyleName } from './text-style.js'
-import type { HopDocument, MtuDocument, StepDocument, TraceDocument } from './trace-document.js'
+import type { HopDocument, MtuDocument, NearMissDocument, ProvenanceDocument, StepDocument, TraceDocument } from './trace-document.js'
 
 const KEY = 10
 
@@ -16,7 +16,9 @@ export function verdictLines(page: Page): string[] {
   }
   if (isLoss(document.disposition)) {
     entry('cause', result.cause)
-    entry('rule', ruleText(document))
+    entry('rule', ruleText(document, page))
+    entry('policy', policiesText(document))
+    entry('near', nearText(document), 'yellow')
   }
   entry('client', result.client)
   if (sizesMatter(document)) {
@@ -111,13 +113,45 @@ function guiltyPlace(document: TraceDocument): string {
 }
 
 /** The rule that dropped it, and who wrote it. */
-function ruleText(document: TraceDocument): string {
+function ruleText(document: TraceDocument, page: Page): string {
   const step = decidingStep(document)?.step
   if (step === undefined) return ''
   const rule = decidingRule(step.rules ?? [])
-  const text = rule === undefined || document.result.cause.includes(rule.text) ? '' : `-A ${rule.chain} ${rule.text}`
+  const text = rule === undefined || document.result.cause.includes(rule.text) ? '' : `-A ${rule.chain} ${withoutComments(page, rule.text)}`
   const source = provenanceText(rule?.provenance ?? step.provenance)
   return [text, source === '' ? '' : `from ${source}`].filter((part) => part !== '').join('\n')
+}
+
+const POLICIES_SHOWN = 4
+const NEAR_SHOWN = 3
+
+/** The policies that apply where it was dropped, in the order in which they were asked. */
+function policiesText({ result: { policies = [] } }: TraceDocument): string {
+  const lines = policies.slice(0, POLICIES_SHOWN).map(({ policy, direction, selector, rules, provenance }) => {
+    const count = rules === 0 ? `no ${direction} rule` : `${rules} ${direction} rule${rules === 1 ? '' : 's'}`
+    return `${policy}${filePlace(provenance)} selects ${selector}: ${count}`
+  })
+  return [...lines, ...more(policies.length - lines.length, 'policy', 'policies')].join('\n')
+}
+
+/** The rules that nearly matched, and what of each did not. */
+function nearText({ result: { near = [] } }: TraceDocument): string {
+  const lines = near.slice(0, NEAR_SHOWN).map((miss) => `${nearPlace(miss)}: ${miss.failed.map(({ text }) => text).join('; ')}`)
+  return [...lines, ...more(near.length - lines.length, 'rule', 'rules')].join('\n')
+}
+
+/** `NetworkPolicy default/db rule 1 (db.yaml:12)`, `FLANNEL-FWD #1 by flanneld`. */
+export function nearPlace({ policy, rule, at, provenance }: NearMissDocument): string {
+  if (policy !== undefined) return `${policy} rule ${rule}${filePlace(provenance)}`
+  return `${at.chain} #${at.rule}${provenance === undefined ? '' : ` by ${provenance.by}${filePlace(provenance)}`}`
+}
+
+function filePlace(provenance: ProvenanceDocument | undefined): string {
+  return provenance?.file === undefined ? '' : ` (${provenance.file}:${provenance.line ?? 0})`
+}
+
+function more(count: number, one: string, many: string): string[] {
+  return count <= 0 ? [] : [`… ${count} more ${count === 1 ? one : many}`]
 }
 
 /** `84 + 28 = 112 bytes on the underlay, 126 with Ethernet`: an equation where it is one, else only what is known. */

@@ -84,11 +84,20 @@ function packetText({ request }: TraceDocument): string {
 
 /** What the answer rests on: the network, its files, the seed. */
 export function assumptions({ metadata, request }: Pick<TraceDocument, 'metadata'> & { readonly request: { readonly cold: boolean } }): string {
-  const network = [metadata.cni, metadata.backend === metadata.cni ? '' : metadata.backend].filter((word) => word !== '').join(' ')
+  const network = networkWords(metadata)
   const inputs = metadata.inputs.length > 4 ? [...metadata.inputs.slice(0, 3), `${metadata.inputs.length - 3} more`] : metadata.inputs
   const nodes = metadata.nodes === undefined ? '' : `${metadata.nodes} node${metadata.nodes === 1 ? '' : 's'}`
   const from = inputs.length === 0 ? '' : `${nodes === '' ? '' : 'from '}${inputs.join(', ')}`
   const state = request.cold || !metadata.warm ? 'cold: no neighbour known' : 'warm'
   const cluster = [nodes, from].filter((word) => word !== '').join(' ')
-  return [network, metadata.runtime ?? '', cluster, `seed ${metadata.seed}`, state].filter((word) => word !== '').join(' · ')
+  return [...network, metadata.calico === undefined ? (metadata.runtime ?? '') : '', cluster, `seed ${metadata.seed}`, state]
+    .filter((word) => word !== '')
+    .join(' · ')
+}
+
+/** `flannel vxlan`; `calico 3.32.1`, `IPIP Always`; `canal`, `flannel vxlan + calico 3.32.1 policy`. */
+function networkWords({ cni, backend, calico }: TraceDocument['metadata']): readonly string[] {
+  if (calico === undefined) return [[cni, backend === cni ? '' : backend].filter((word) => word !== '').join(' ')]
+  if (cni === 'canal') return [cni, `flannel ${backend} + calico ${calico.release} policy`]
+  return [`${cni} ${calico.release}`, ...calico.modes]
 }

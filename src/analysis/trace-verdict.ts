@@ -12,6 +12,8 @@ import { DEFAULT_REQUEST } from '../network/request.js'
 import { FRAME_STRIDE } from '../net/trace.js'
 import { frameLength } from '../wire/frame.js'
 import { LEG_FORWARD } from '../wire/packet.js'
+import { dropCause, dropFixes } from './policy-advice.js'
+import { losingLeg, type RuleDrop } from './rule-drop.js'
 import { icmpWords } from './trace-step.js'
 import type { LegDocument, MtuDocument, ResultDocument, StepDocument } from './trace-document.js'
 import { bytesAdded } from './trace-mtu.js'
@@ -21,18 +23,20 @@ interface Parts {
   readonly reply: LegDocument | null
   readonly mtu: MtuDocument | null
   readonly numbers: Int32Array
+  readonly drop: RuleDrop | undefined
 }
 
 const UNKNOWN: readonly Disposition[] = ['INCOMPLETE', 'AMBIGUOUS']
 const NS_PER_MS = 1e6
 
 export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts): ResultDocument {
-  const losing = outcome.disposition === 'REPLY_LOST' ? (outcome.reply ?? outcome.forward) : outcome.forward
+  const losing = losingLeg(outcome)
   const lost = outcome.disposition !== 'DELIVERED'
   const step = lost ? decidingStep(losing, parts) : undefined
   const netns = losing.netns < 0 ? undefined : network.world.netns[losing.netns].name
   const wireFrame = largestWireFrame(network)
   const ttl = arrivalTtl(parts.forward)
+  const drop = parts.drop
   return {
     disposition: outcome.disposition,
     reachable: UNKNOWN.includes(outcome.disposition) ? null : !lost,
@@ -42,9 +46,10 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     cause:
       outcome.disposition === 'AMBIGUOUS'
         ? `${netns ?? ''} has the address ${formatIp(outcome.destination.address)} too, and got the packet`
-        : causeOf(outcome, step),
+        : causeOf(outcome, step, drop),
     client: clientOf(outcome),
-    fixes: fixesOf(outcome, step, { mtu: parts.mtu, outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER }),
+    ...nearOf(drop),
+    fixes: fixesOf(outcome, step, { drop, mtu: parts.mtu, outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER }),
     next: nextOf(outcome),
     ...(outcome.forward.disposition === 'DELIVERED' && ttl !== undefined ? { ttlAtArrival: ttl } : {}),
     overhead: wireFrame === 0 ? (parts.mtu?.overhead ?? 0) : bytesAdded(network),
@@ -85,13 +90,22 @@ function ends(outcome: TraceOutcome): { readonly from: string; readonly to: stri
   return { from: outcome.source.name, to: `${outcome.destination.name}${port}` }
 }
 
-function causeOf(outcome: TraceOutcome, step: StepDocument | undefined): string {
+function nearOf(drop: RuleDrop | undefined): Pick<ResultDocument, 'policies' | 'near'> {
+  if (drop === undefined) return {}
+  const { policies, near } = drop.nearness
+  return { ...(policies.length === 0 ? {} : { policies }), ...(near.length === 0 ? {} : { near: near.map(({ document }) => document) }) }
+}
+
+function causeOf(outcome: TraceOutcome, step: StepDocument | undefined, drop: RuleDrop | undefined): string {
   const { from, to } = ends(outcome)
   if (outcome.disposition === 'DELIVERED') return `${from} reaches ${to}`
-  if (outcome.disposition === 'REPLY_LOST') return `the packet arrives at ${to}, the answer is lost${step === undefined ? '' : `: ${step.text}`}`
+  if (outcome.disposition === 'REPLY_LOST') {
+    const why = drop?.policy === undefined ? step?.text : dropCause(drop.policy)
+    return `the packet arrives at ${to}, the answer is lost${why === undefined ? '' : `: ${why}`}`
+  }
   if (step === undefined) return 'nothing of the packet was seen to end'
   if (outcome.disposition !== 'DENIED' && outcome.disposition !== 'REJECTED') return step.text
-  return ruleSentence(outcome, step)
+  return drop?.policy === undefined ? ruleSentence(outcome, step) : dropCause(drop.policy)
 }
 
 /** `the owner of the host (fw.yaml:12) drops it in filter/FORWARD: -p udp --dport 9000 -j DROP`. */
@@ -128,8 +142,9 @@ function clientOf(outcome: TraceOutcome): string {
 function fixesOf(
   outcome: TraceOutcome,
   step: StepDocument | undefined,
-  { mtu, outside }: { readonly mtu: MtuDocument | null; readonly outside: boolean },
+  { mtu, outside, drop }: { readonly mtu: MtuDocument | null; readonly outside: boolean; readonly drop: RuleDrop | undefined },
 ): string[] {
+  if (drop?.policy !== undefined) return [...dropFixes(drop.policy)]
   const place = step?.provenance?.file === undefined ? '' : ` (${step.provenance.file}:${step.provenance.line ?? 0})`
   return match(outcome.disposition)
     .returnType<string[]>()

@@ -85,7 +85,8 @@ export function deviceNamed(netns: Netns, name: string): Device | null {
 
 export class World {
   readonly sim = new Simulation()
-  readonly trace = new Trace(this.sim)
+  /** Where walks write; another may take its place between two questions. */
+  trace = new Trace(this.sim)
   readonly packets = new PacketPool()
   readonly segments: Segment[] = []
   readonly neighbours: Neighbour[] = []

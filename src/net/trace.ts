@@ -55,7 +55,7 @@ export const STEP_BRIDGE = 4
 export const STEP_TABLE = 5
 /**
  * A rule of that table: at level 0 those that matched, from level 1 all. a: table, b: chain, c: rule, d: 1 matched, e: index of
- * the failing match (-1), f: mark after; action: what the target did.
+ * the first match that failed (-1), f: of one that did not match all that failed, bits by their place in the text; action: what the target did.
  */
 export const STEP_RULE = 6
 /** Conntrack looked it up. a: CT_* state, b: entry, c: 1 new entry, d: 1 reply direction. */

@@ -8,6 +8,7 @@ import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
 import { formatSubnetEnv, type SubnetEnv } from '../flannel/subnet-env.js'
 import { UDP_HANDLER } from '../flannel/backend-udp.js'
 import { attachProcess, compileWorld, type NetnsSpec } from '../net/compile.js'
+import { Trace } from '../net/trace.js'
 import { deviceNamed, NETNS_NODE, NETNS_POD, NETNS_ROUTER, type Netns, type World } from '../net/netns.js'
 import { UdpProcess } from './flannel-udp.js'
 import type { BgpPlan, planBgp } from './bgp-plan.js'
@@ -96,6 +97,18 @@ export class Network {
   /** Problems when the request names what is not there. */
   trace(request: TraceRequest): TraceOutcome | readonly Problem[] {
     return runTrace(this, request)
+  }
+
+  /** Asks aside: `read` finds the rows of this question, and after it those of the question before stand as they stood. */
+  traceAside<Result>(request: TraceRequest, read: (outcome: TraceOutcome | readonly Problem[]) => Result): Result {
+    const { world } = this
+    const before = world.trace
+    world.trace = new Trace(world.sim)
+    try {
+      return read(runTrace(this, request))
+    } finally {
+      world.trace = before
+    }
   }
 }
 

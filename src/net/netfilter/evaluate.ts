@@ -42,7 +42,7 @@ import {
   T_RETURN,
 } from './bytecode.js'
 import { CLASSIFY_INCOMPLETE, classify } from './classify.js'
-import { runMatches } from './match.js'
+import { failingMatches, runMatches } from './match.js'
 import type { Netfilter } from './netfilter.js'
 import { runTarget } from './target.js'
 
@@ -197,7 +197,29 @@ function takeRule(nf: Netfilter, at: number, policy: number, packet: Packet): nu
 /** action of a STEP_RULE: the T_* of the rule when it matched, CONTINUE when not, NF_INCOMPLETE when it could not be told. */
 function noteRule(nf: Netfilter, packet: Packet, table: number, rule: number, action: number, matched: number): void {
   const failed = matched === 1 ? -1 : nf.failedMatch
-  nf.netns.world.trace.note(STEP_RULE, action, nf.netns, packet, table, nf.ruleChains[rule], nf.ruleNumbers[rule], matched, failed, packet.mark)
+  const failing = action === CONTINUE && matched === 0 ? failingBits(nf, rule * RULE_STRIDE, packet) : 0
+  nf.netns.world.trace.note(STEP_RULE, action, nf.netns, packet, table, nf.ruleChains[rule], nf.ruleNumbers[rule], matched, failed, failing)
+}
+
+/** All matches of a rule that fail, not the first alone: a rule that failed in one is nearer than one that failed in three. */
+function failingBits(nf: Netfilter, at: number, packet: Packet): number {
+  const code = nf.rules
+  const origins = nf.fieldOrigins
+  const first = ((at / RULE_STRIDE) | 0) * 7
+  let bits = code[at + R_MATCH] === 0 ? 0 : failingMatches(nf, code[at + R_MATCH], packet)
+  if (((packet.src & code[at + R_SRC_MASK]) ^ code[at + R_SRC]) !== 0) bits |= 1 << origins[first]
+  if (((packet.dst & code[at + R_DST_MASK]) ^ code[at + R_DST]) !== 0) bits |= 1 << origins[first + 1]
+  if ((code[at + R_FLAGS] & FLAG_DEVICES) !== 0) {
+    if (!nf.devicesMatch(code[at + R_IN], 0)) bits |= 1 << origins[first + 2]
+    if (!nf.devicesMatch(0, code[at + R_OUT])) bits |= 1 << origins[first + 3]
+  }
+  if (code[at + R_PROTO] !== 0 && code[at + R_PROTO] !== packet.proto) bits |= 1 << origins[first + 4]
+  if ((code[at + R_FLAGS] & FLAG_PORTS) === 0) return bits
+  const whole = packet.fragmentOffset === 0
+  // a fixed port stands for the one match of its side, or for both sides of an ICMP type
+  if (((whole ? packet.sport : -1) - code[at + R_SPORT]) >>> 0 > code[at + R_SPORT_RANGE]) bits |= 1 << origins[first + (origins[first + 5] >= 0 ? 5 : 6)]
+  if (((whole ? packet.dport : -1) - code[at + R_DPORT]) >>> 0 > code[at + R_DPORT_RANGE]) bits |= 1 << origins[first + (origins[first + 6] >= 0 ? 6 : 5)]
+  return bits
 }
 
 /** One rule's matches; nf.failedMatch says which one failed. */

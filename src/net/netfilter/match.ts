@@ -115,6 +115,19 @@ export function runMatches(nf: Netfilter, start: number, packet: Packet): number
   }
 }
 
+/** Which of the matches from `start` on fail, each a bit by its place in the rule's text. What counts or draws when it is asked is not asked. */
+export function failingMatches(nf: Netfilter, start: number, packet: Packet): number {
+  const code = nf.matches
+  let failing = 0
+  for (let at = start, head = code[at]; (head & 0xff) !== M_END; at += (head >> MATCH_LENGTH_SHIFT) & MATCH_LENGTH_MASK, head = code[at]) {
+    const op = head & 0xff
+    if (op === M_LIMIT || op === M_NTH || op === M_RANDOM || op === M_RECENT || op === M_UNKNOWN) continue
+    const said = runMatch(nf, code, at, op, packet)
+    if (said !== NOT_MODELLED && (said === MATCHED) === ((head & MATCH_INVERT) !== 0)) failing |= 1 << (head >> MATCH_INDEX_SHIFT)
+  }
+  return failing
+}
+
 /** What a match says when it cannot be asked (a port of a fragment): no, inverted or not. */
 function never(head: number): number {
   return (head & MATCH_INVERT) !== 0 ? MATCHED : NO_MATCH
@@ -144,6 +157,8 @@ function runMatch(nf: Netfilter, code: Int32Array, at: number, op: number, packe
       return (code[at + 1] === 255 || packet.sport === code[at + 1]) && (packet.dport - code[at + 2]) >>> 0 <= code[at + 3] ? MATCHED : NO_MATCH
     case M_MULTIPORT:
       return multiport(code, at, packet)
+    case M_MARK:
+      return (packet.mark & code[at + 2]) === code[at + 1] ? MATCHED : NO_MATCH
     case M_LENGTH:
       return (packet.ipLength - code[at + 1]) >>> 0 <= code[at + 2] ? MATCHED : NO_MATCH
     case M_TTL:

@@ -1,0 +1,58 @@
+/**
+ * A packet that a table dropped → what all the rules that it tried say of the drop. A question at level 0 has not written down which rules failed:
+ * it is asked once more aside, and its own rows stay.
+ */
+import { assert } from '../base/assert.js'
+import { NF_DROP } from '../net/netfilter/bytecode.js'
+import { ROW_ACTION, ROW_KIND, ROW_NETNS, ROW_PACKET, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
+import type { Network } from '../network/network.js'
+import { isOutcome, type LegOutcome, type TraceOutcome } from '../network/probe.js'
+import { nearnessOf, type Nearness } from './near-miss.js'
+import { packetFacts } from './packet-facts.js'
+import type { PolicyDrop } from './policy-advice.js'
+import { policyVerdicts } from './policy-verdict.js'
+import { triedRules } from './rule-walk.js'
+
+export interface RuleDrop {
+  readonly nearness: Nearness
+  /** Where policy dropped it. */
+  readonly policy?: PolicyDrop
+}
+
+/** undefined where no table dropped the packet. */
+export function ruleDropOf(network: Network, outcome: TraceOutcome): RuleDrop | undefined {
+  const losing = losingLeg(outcome)
+  if (losing.step < 0 || (losing.disposition !== 'DENIED' && losing.disposition !== 'REJECTED')) return undefined
+  if (outcome.request.level > 0) return readDrop(network, outcome)
+  return network.traceAside({ ...outcome.request, level: 1 }, (again) => {
+    assert(isOutcome(again), 'a question that was answered is answered again')
+    return readDrop(network, again)
+  })
+}
+
+/** Whose loss is told. */
+export function losingLeg({ disposition, forward, reply }: TraceOutcome): LegOutcome {
+  return disposition === 'REPLY_LOST' ? (reply ?? forward) : forward
+}
+
+function readDrop(network: Network, outcome: TraceOutcome): RuleDrop | undefined {
+  const { trace, netns } = network.world
+  const index = droppingTable(network, losingLeg(outcome).step)
+  if (index < 0) return undefined
+  const tried = triedRules(network, netns[trace.steps[index * STEP_STRIDE + ROW_NETNS]], index)
+  const facts = packetFacts(network, outcome, index)
+  const book = network.calico?.book()
+  const nearness = nearnessOf({ tried, facts, namer: network, book })
+  const verdict = book === undefined ? undefined : policyVerdicts(tried, book).at(-1)
+  return { nearness, ...(verdict?.verdict === 'Deny' ? { policy: { verdict, nearness, facts, namer: network } } : {}) }
+}
+
+/** The table's row before the row of the drop, of the same packet; -1 where something else dropped it. */
+function droppingTable({ world: { trace } }: Network, drop: number): number {
+  const at = (row: number, offset: number): number => trace.steps[row * STEP_STRIDE + offset]
+  for (let row = drop - 1; row >= 0; row--) {
+    if (at(row, ROW_PACKET) !== at(drop, ROW_PACKET) || at(row, ROW_KIND) !== STEP_TABLE) continue
+    return at(row, ROW_ACTION) === NF_DROP ? row : -1
+  }
+  return -1
+}
