@@ -233,15 +233,22 @@ describe('policies', () => {
   })
 
   it('staged ones, tiers, profiles and sets', () => {
-    const found = read(
+    const { resources: found, texts } = world(
       calico('StagedGlobalNetworkPolicy', 's', '{ingress: [{action: Deny}]}') +
+        calico('StagedGlobalNetworkPolicy', 'gone', '{stagedAction: Delete}') +
+        calico('StagedKubernetesNetworkPolicy', 'k', '{podSelector: {}}', { metadata: ', namespace: x' }) +
         calico('Tier', 'first', '{order: 5, defaultAction: Pass}') +
         calico('Tier', 'second', '{}') +
         calico('Tier', 'third', '{}', RAW) +
         calico('Profile', 'web', '{ingress: [{action: Allow}], labelsToApply: {web: "1"}}') +
         calico('NetworkSet', 'set', '{nets: [10.0.0.0/8]}', { metadata: ', namespace: x, labels: {a: b}' }),
     )
+    expect(texts.map((text) => text.split('\n')[0])).toEqual([
+      't.yaml:1: warning: StagedGlobalNetworkPolicy/s, StagedGlobalNetworkPolicy/gone, StagedKubernetesNetworkPolicy/x/k: staged, play no part in packet paths',
+    ])
+    // one that is staged to be deleted never comes to Felix
     expect(found.policies).toMatchObject([{ staged: true, kind: 'StagedGlobalNetworkPolicy', tier: 'default' }])
+    expect(found.kubernetesPolicies).toMatchObject([{ staged: true, name: 'k', namespace: 'x' }])
     expect(found.tiers.map(({ name, order, defaultAction }) => [name, order, defaultAction])).toEqual([
       ['first', 5, 'Pass'],
       ['second', 1_000_000, 'Deny'],

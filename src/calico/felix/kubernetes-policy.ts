@@ -149,15 +149,15 @@ export function convertRule(rule: KubernetesPolicyRule, direction: PolicyDirecti
 }
 
 export function kubernetesPolicy(policy: KubernetesNetworkPolicy): BackendPolicy {
-  const { namespace, name, policyTypes } = policy
-  const label = `NetworkPolicy/${namespace}/${name}`
+  const { namespace, name, policyTypes, staged } = policy
+  const label = `${staged ? 'StagedKubernetesNetworkPolicy' : 'NetworkPolicy'}/${namespace}/${name}`
   const rules = (direction: PolicyDirection): BackendRule[] =>
     policy[direction].flatMap((rule, i) =>
       convertRule(rule, direction).map((converted) => backendRule(converted, namespace, ruleProvenance(label, direction, i, rule))),
     )
   const types = (['ingress', 'egress'] as const).filter((direction) => policyTypes.some((type) => type.toLowerCase() === direction))
   return {
-    id: { kind: 'KubernetesNetworkPolicy', namespace, name },
+    id: { kind: staged ? 'StagedKubernetesNetworkPolicy' : 'KubernetesNetworkPolicy', namespace, name },
     tier: 'default',
     order: ORDER,
     selector: policySelector({ namespace, selector: podSelectorText(policy.podSelector), serviceAccountSelector: '', namespaceSelector: '' }),

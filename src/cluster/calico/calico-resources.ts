@@ -46,6 +46,7 @@ export interface CalicoResources {
   readonly tiers: readonly Tier[]
   /** Calico's own, namespaced and global, staged ones too. */
   readonly policies: readonly CalicoPolicy[]
+  /** Kubernetes' own, and Calico's staged ones of that kind. */
   readonly kubernetesPolicies: readonly KubernetesNetworkPolicy[]
   readonly clusterNetworkPolicies: readonly ClusterNetworkPolicy[]
   readonly networkSets: readonly NetworkSet[]
@@ -59,7 +60,6 @@ const PLAY_NO_PART: readonly string[] = [
   'KubeControllersConfiguration',
   'CalicoNodeStatus',
   'LiveMigration',
-  'StagedKubernetesNetworkPolicy',
   'Installation',
   'APIServer',
   'ImageSet',
@@ -88,6 +88,7 @@ const READ: readonly string[] = [
   'GlobalNetworkPolicy',
   'StagedNetworkPolicy',
   'StagedGlobalNetworkPolicy',
+  'StagedKubernetesNetworkPolicy',
   'NetworkSet',
   'GlobalNetworkSet',
   'Profile',
@@ -103,6 +104,7 @@ export interface CalicoInput {
 /** Never throws on bad input. */
 export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInput, problems: ProblemList): CalicoResources {
   const own = ownObjects(objects, problems)
+  nameStaged(objects, problems)
   const read = <Resource extends { readonly name: string }>(
     kinds: readonly string[],
     reader: (object: KubernetesObject, problems: ProblemList) => Resource | undefined,
@@ -131,7 +133,11 @@ export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInpu
     workloadEndpoints: read(['WorkloadEndpoint'], readWorkloadEndpoint),
     tiers: read(['Tier'], readTier),
     policies: read(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
-    kubernetesPolicies: byName(kubernetesPolicies.flatMap((object) => readKubernetesPolicy(object, problems) ?? [])),
+    kubernetesPolicies: byName(
+      [...kubernetesPolicies, ...own.filter(({ kind }) => kind === 'StagedKubernetesNetworkPolicy')].flatMap(
+        (object) => readKubernetesPolicy(object, problems) ?? [],
+      ),
+    ),
     clusterNetworkPolicies: byName(readClusterPolicies(objects, problems)),
     networkSets: read(['NetworkSet'], readNetworkSet),
     globalNetworkSets: read(['GlobalNetworkSet'], readNetworkSet),
@@ -164,6 +170,18 @@ function ownObjects(objects: readonly KubernetesObject[], problems: ProblemList)
   }
   return [...found.values()]
 }
+
+/** Calico shows what they would do, and enforces nothing of it. */
+function nameStaged(objects: readonly KubernetesObject[], problems: ProblemList): void {
+  const staged = objects.filter(({ apiVersion, kind }) => CALICO_GROUPS.includes(groupOf(apiVersion)) && kind.startsWith('Staged'))
+  if (staged.length === 0) return
+  const names = [...new Set(staged.map(({ label }) => label))]
+  const shown = names.length > MOST_NAMED ? `${names.slice(0, MOST_NAMED).join(', ')} and ${names.length - MOST_NAMED} more` : names.join(', ')
+  const fix = 'To enforce one, write it without Staged in its kind.'
+  problems.warning(staged[0], '', `${shown}: staged, ${names.length === 1 ? 'plays' : 'play'} no part in packet paths`, fix)
+}
+
+const MOST_NAMED = 5
 
 /** By namespace, then name, in the order of bytes. */
 function byName<Resource extends { readonly name: string; readonly namespace?: string }>(resources: readonly Resource[]): Resource[] {

@@ -27,6 +27,8 @@ export interface KubernetesPolicyRule extends Place {
 
 export interface KubernetesNetworkPolicy extends CalicoResource {
   readonly namespace: string
+  /** Calico's StagedKubernetesNetworkPolicy: enforced by nobody. */
+  readonly staged: boolean
   readonly podSelector: LabelSelector
   /** As written: `Ingress`, `Egress`; empty where absent. */
   readonly policyTypes: readonly string[]

@@ -51,16 +51,21 @@ const rules = () =>
     ),
   )
 
-const schema = lazily(() => resourceSchema({ podSelector: labelSelectorSchema(), policyTypes: texts(), ingress: rules(), egress: rules() }))
+const schema = lazily(() =>
+  resourceSchema({ stagedAction: text(), podSelector: labelSelectorSchema(), policyTypes: texts(), ingress: rules(), egress: rules() }),
+)
 
+/** NetworkPolicy of Kubernetes, and Calico's staged kind of it; one that is staged to be deleted never comes to Felix. */
 export function readKubernetesPolicy(object: KubernetesObject, problems: ProblemList): KubernetesNetworkPolicy | undefined {
   const reader = new ResourceReader(object, problems)
   const value = reader.check(schema())
   if (value === undefined) return undefined
   const spec = value.spec ?? {}
+  if (spec.stagedAction === 'Delete') return undefined
   return {
     ...reader.head(value.metadata),
     namespace: object.namespace,
+    staged: object.kind.startsWith('Staged'),
     podSelector: readLabelSelector(spec.podSelector, ['spec', 'podSelector'], reader) ?? {},
     policyTypes: spec.policyTypes ?? [],
     ingress: readRules(spec.ingress, ['spec', 'ingress'], 'from', reader),

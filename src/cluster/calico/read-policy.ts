@@ -82,6 +82,8 @@ export function readCalicoPolicy(object: KubernetesObject, problems: ProblemList
   checkPolicySpec(spec, reader)
   checkPolicyName(head.name, reader)
   const staged = object.kind.startsWith('Staged')
+  // never sent to Felix (stagednetworkpolicyprocessor.go)
+  if (staged && spec.stagedAction === 'Delete') return undefined
   return {
     ...head,
     name: policyName(head.name, tier, reader),

@@ -87,7 +87,18 @@ describe('Kubernetes NetworkPolicy', () => {
   })
 
   it('types: ingress alone unless listed', () => {
-    const policy = { name: 'p', namespace: 'ns', labels: {}, annotations: {}, podSelector: {}, ingress: [], egress: [rule({})], file: 'p.yaml', line: 1 }
+    const policy = {
+      name: 'p',
+      namespace: 'ns',
+      staged: false,
+      labels: {},
+      annotations: {},
+      podSelector: {},
+      ingress: [],
+      egress: [rule({})],
+      file: 'p.yaml',
+      line: 1,
+    }
     expect(kubernetesPolicy({ ...policy, policyTypes: [] }).types).toEqual(['ingress'])
     expect(kubernetesPolicy({ ...policy, policyTypes: ['Egress', 'Ingress'] }).types).toEqual(['ingress', 'egress'])
     expect(kubernetesPolicy({ ...policy, policyTypes: [] })).toMatchObject({
