@@ -61,13 +61,7 @@ export function buildCalicoCluster(cluster: Cluster, { cni, podAddresses, links,
   const problems = new ProblemList()
   const manifest = readCalicoManifest(cluster.objects, cni, problems)
   const release = releaseOf(cluster, manifest, problems)
-  if (manifest.usesPodCidr && manifest.backend !== 'none')
-    problems.warning(
-      manifest,
-      'calico',
-      'USE_POD_CIDR is not modelled: no blocks are made of podCIDRs, tunnel addresses come from pools',
-      'Canal, which has no tunnels of its own, is.',
-    )
+  nameUnmodelled(manifest, problems)
   const resources = completed(cluster, { manifest, release }, problems)
   const felixSettings = new Map(cluster.nodes.map(({ name }) => [name, felixSettingsOf(resources.felixConfigurations, name, manifest.felix)]))
   const pods = cluster.pods.filter((pod) => !pod.hostNetwork && !pod.terminated && pod.node !== undefined && cluster.nodeByName.has(pod.node))
@@ -112,6 +106,19 @@ export function buildCalicoCluster(cluster: Cluster, { cni, podAddresses, links,
     endpoints: new Map(endpoints),
     problems: [...problems.problems, ...addresses.problems],
   }
+}
+
+function nameUnmodelled(manifest: CalicoManifest, problems: ProblemList): void {
+  const { IP_AUTODETECTION_METHOD: method = 'first-found', IP: address } = manifest.environment
+  if (manifest.usesPodCidr && manifest.backend !== 'none')
+    problems.warning(manifest, 'calico', 'USE_POD_CIDR is not modelled: no blocks are made of podCIDRs, tunnel addresses come from pools', '')
+  if (address === 'autodetect' && manifest.findsAddress && method !== 'first-found' && method !== 'kubernetes-internal-ip')
+    problems.warning(
+      manifest,
+      'calico',
+      `IP_AUTODETECTION_METHOD ${method} is not followed: each node is taken to find its InternalIP`,
+      'Write projectcalico.org/IPv4Address on the nodes.',
+    )
 }
 
 /** The Network document's word wins over the image's tag. */

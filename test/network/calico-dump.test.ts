@@ -139,6 +139,23 @@ describe("a cluster of Calico's manifest", () => {
   })
 })
 
+describe('what is not modelled', () => {
+  const nodes = [node('n1', '192.168.10.11', {}), node('n2', '192.168.10.12', {})]
+
+  it.each([
+    [
+      daemonSet('calico-node', { CALICO_NETWORKING_BACKEND: 'bird', IP: 'autodetect', IP_AUTODETECTION_METHOD: 'interface=bond0' }),
+      'IP_AUTODETECTION_METHOD interface=bond0 is not followed',
+    ],
+    [daemonSet('calico-node', { CALICO_NETWORKING_BACKEND: 'bird', IP: 'autodetect', USE_POD_CIDR: 'true' }), 'USE_POD_CIDR is not modelled'],
+    [crd('FelixConfiguration', 'default', { bpfEnabled: true }), 'bpfEnabled'],
+    [crd('FelixConfiguration', 'default', { nftablesMode: 'Enabled' }), 'nftablesMode'],
+    [crd('IPPool', 'six', { cidr: 'fd00:10:48::/64', blockSize: 122 }), 'IPv6'],
+  ])('%#: is named', (given, wanted) => {
+    expect(told(dump(...nodes, crd('IPPool', 'four', { cidr: '10.9.0.0/24', natOutgoing: true }), given))).toEqual([expect.stringContaining(wanted)])
+  })
+})
+
 describe('a cluster of the operator', () => {
   const nodes = [node('n1', '192.168.10.11', {}), node('n2', '192.168.10.12', {})]
   const pods = [pod('a', 'n1', ''), pod('b', 'n2', '')]
