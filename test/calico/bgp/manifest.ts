@@ -10,8 +10,10 @@ export interface BgpManifest {
   readonly reflectors?: readonly string[]
   /** By name; else 244.0.0.1. */
   readonly clusterIds?: Readonly<Record<string, string>>
-  /** Workers peer with reflectors and these with one another. */
+  /** Workers peer with reflectors. */
   readonly peers?: boolean
+  /** Reflectors with one another. */
+  readonly reflectorsPeer?: boolean
   /** Absent: while nobody reflects. */
   readonly mesh?: boolean
   readonly pool?: object
@@ -45,7 +47,7 @@ export function bgpManifest(manifest: BgpManifest): string {
     ...(reflectors.length === 0 || !peers
       ? []
       : [resource('BGPPeer', 'to-reflectors', { nodeSelector: '!has(route-reflector)', peerSelector: 'has(route-reflector)' })]),
-    ...(reflectors.length > 1 && peers
+    ...(reflectors.length > 1 && peers && manifest.reflectorsPeer !== false
       ? [resource('BGPPeer', 'reflectors', { nodeSelector: 'has(route-reflector)', peerSelector: 'has(route-reflector)' })]
       : []),
     ...(manifest.objects ?? []),

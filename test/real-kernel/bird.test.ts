@@ -3,14 +3,16 @@
  * says, by the same next hops. Sessions and messages are counted on the wire too.
  */
 import { afterEach, describe, expect, it } from 'vitest'
-import { ip } from '../../../src/base/ip.js'
-import { BgpWorld } from '../../../src/calico/bgp/bgp-world.js'
-import type { BirdConfig } from '../../../src/calico/bgp/config.js'
-import { BIRD_1, BIRD_2 } from '../../../src/calico/bgp/flavour.js'
-import type { RouteSpec } from '../../../src/dataplane/dataplane.js'
-import { printRoutes } from '../../../src/dataplane/ip-route.js'
-import { host, mesh, POOL, reflectors } from './kit.js'
-import { BirdLab, realBirds } from './real-bird.js'
+import { ip } from '../../src/base/ip.js'
+import { BgpWorld } from '../../src/calico/bgp/bgp-world.js'
+import type { BirdConfig } from '../../src/calico/bgp/config.js'
+import { BIRD_1, BIRD_2 } from '../../src/calico/bgp/flavour.js'
+import type { RouteSpec } from '../../src/dataplane/dataplane.js'
+import { printRoutes } from '../../src/dataplane/ip-route.js'
+import { host, mesh, POOL, reflectors } from '../calico/bgp/kit.js'
+import { bgpManifest, type BgpManifest } from '../calico/bgp/manifest.js'
+import { networkOf } from '../kit/network.js'
+import { BirdLab, realBirds } from './bird-lab.js'
 
 const WAIT_MS = 30_000
 
@@ -65,6 +67,59 @@ describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i of this
     // a daemon that is scheduled late says some of its first words twice
     expect(updates).toBeGreaterThanOrEqual(counts.updates + counts.withdrawals)
     expect(updates).toBeLessThanOrEqual(counts.updates + counts.withdrawals + 10)
+  })
+})
+
+/**
+ * Through the whole of netsim: the manifests of a cluster, as a dump has them, with the sessions and announced prefixes that follow. The numbers of
+ * calico-bgp-ipam.md 2.4 and 2.5: N(N-1) for a mesh; N·R + R·N(N-1) + R(R-1)·N for N clients of R reflectors of one cluster without blocks.
+ */
+const manifests: readonly (readonly [string, BgpManifest, { readonly sessions: number; readonly prefixes: number }])[] = [
+  ['a mesh of 5', { nodes: 5 }, { sessions: 10, prefixes: 20 }],
+  ['5 nodes, 1 of them a reflector', { nodes: 5, reflectors: ['n5'] }, { sessions: 4, prefixes: 4 + 4 * 4 }],
+  ['5 nodes, 2 of them reflectors of one cluster', { nodes: 5, reflectors: ['n4', 'n5'] }, { sessions: 7, prefixes: 38 }],
+  ['5 nodes, 2 of them reflectors of two clusters', { nodes: 5, reflectors: ['n4', 'n5'], clusterIds: { n5: '244.0.0.2' } }, { sessions: 7, prefixes: 50 }],
+  [
+    '3 clients of 2 reflectors without blocks',
+    { nodes: 5, reflectors: ['n4', 'n5'], blockless: ['n4', 'n5'] },
+    { sessions: 7, prefixes: 3 * 2 + 2 * 3 * 2 + 2 * 3 },
+  ],
+  [
+    '2 reflectors that do not peer: what is on one the other does not learn',
+    { nodes: 5, reflectors: ['n4', 'n5'], reflectorsPeer: false },
+    { sessions: 6, prefixes: 3 * 2 + 2 * (3 * 2 + 3) },
+  ],
+]
+
+describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i beside a network of manifests', (major, bird) => {
+  it.each(manifests)('%s: every kernel has the same routes and next hops', { timeout: 120_000 }, async (name, manifest, { sessions, prefixes }) => {
+    const planned = networkOf(bgpManifest(manifest)).bgp!.world
+    const world = new BgpWorld({ flavour: major === 1 ? BIRD_1 : BIRD_2, seed: 1 })
+    for (const { config, host: found } of planned.birds.values()) world.add(config, found)
+    expect(world.settle()).toBe(true)
+    const daemons = [...world.birds.values()]
+    const expected = new Map(daemons.map((daemon) => [daemon.config.name, routeLines(daemon.kernelRoutes())]))
+    // the network's own daemons are Calico's fork: the same but for metrics, and for what upstream's BIRD puts there of `direct`
+    const bare = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/ metric \d+/, '')).filter((line) => !line.includes('scope link'))
+    for (const [node, daemon] of planned.birds) expect(bare(routeLines(daemon.kernelRoutes()))).toEqual(bare(expected.get(node) ?? []))
+    expect(world.counts.prefixes).toBe(prefixes)
+    expect(daemons.flatMap((daemon) => daemon.sessions.map(({ phase }) => phase))).toEqual(Array<string>(2 * sessions).fill('up'))
+
+    lab = new BirdLab(
+      bird,
+      daemons.map(({ config }) => config),
+      new Map(daemons.map(({ config, host: found }) => [config.name, found])),
+    )
+    lab.start()
+    const real = (): Map<string, string[]> => new Map(daemons.map(({ config }) => [config.name, lab?.routes(config.name) ?? []]))
+    // nobody waits for the other between reflectors and their clients: both dial, connections collide, and it takes up to 46 s
+    const deadline = performance.now() + 2 * WAIT_MS
+    while (performance.now() < deadline && JSON.stringify([...real()]) !== JSON.stringify([...expected]))
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(real()).toEqual(expected)
+    const { opens, updates, endOfRib, bytes } = lab.traffic()
+    console.log(`${name}, BIRD ${major}: ${JSON.stringify({ opens, updates, endOfRib, bytes })} beside ${JSON.stringify(world.counts)}`)
+    expect(opens).toBeGreaterThanOrEqual(2 * sessions)
   })
 })
 

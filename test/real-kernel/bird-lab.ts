@@ -6,9 +6,12 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { formatIp } from '../../../src/base/ip.js'
-import { birdText } from '../../../src/calico/bgp/bird-text.js'
-import type { BirdConfig } from '../../../src/calico/bgp/config.js'
+import { formatCidr } from '../../src/base/cidr.js'
+import { formatIp } from '../../src/base/ip.js'
+import { birdText } from '../../src/calico/bgp/bird-text.js'
+import type { AlienRoute, BirdHost } from '../../src/calico/bgp/bird.js'
+import type { BirdConfig } from '../../src/calico/bgp/config.js'
+import type { Destination } from '../../src/calico/bgp/route.js'
 
 export interface RealBird {
   readonly path: string
@@ -42,6 +45,16 @@ export interface Traffic {
   readonly bytes: number
 }
 
+function alienText({ prefix, destination, facts }: AlienRoute): string {
+  const common = `${formatCidr(prefix)} proto ${facts.source}${facts.metric === 0 ? '' : ` metric ${facts.metric}`}`
+  return `${destination.kind === 'router' || destination.kind === 'device' ? '' : `${destination.kind} `}${common}${wayText(destination)}`
+}
+
+function wayText(destination: Destination): string {
+  if (destination.kind === 'router') return ` via ${formatIp(destination.gateway)} dev ${destination.device}`
+  return destination.kind === 'device' ? ` dev ${destination.device}` : ''
+}
+
 export class BirdLab {
   private readonly prefix: string
   private readonly folder = mkdtempSync(join(tmpdir(), 'netsim-bird-'))
@@ -49,14 +62,36 @@ export class BirdLab {
   private readonly bird: RealBird
   private readonly configs: readonly BirdConfig[]
 
-  constructor(bird: RealBird, configs: readonly BirdConfig[]) {
+  /** @param hosts what each daemon shall find: devices beside eth0, others' routes; absent: nothing */
+  constructor(bird: RealBird, configs: readonly BirdConfig[], hosts: ReadonlyMap<string, BirdHost> = new Map()) {
     this.bird = bird
     this.configs = configs
     this.prefix = `nb${process.pid % 10_000}`
+    try {
+      this.build(hosts)
+    } catch (error) {
+      this.stop()
+      throw error
+    }
+  }
+
+  private build(hosts: ReadonlyMap<string, BirdHost>): void {
+    const { configs } = this
     ip(`netns add ${this.namespace('wire')}`)
     ip(`-n ${this.namespace('wire')} link add br0 type bridge`)
     ip(`-n ${this.namespace('wire')} link set br0 up`)
     configs.forEach((config, i) => this.addNode(config, i))
+    for (const [name, host] of hosts) this.furnish(name, host)
+  }
+
+  private furnish(name: string, { devices, aliens }: BirdHost): void {
+    const own = this.namespace(name)
+    devices
+      .filter((one) => one.name !== 'eth0')
+      .forEach((device, i) =>
+        this.addDevice(own, device.name, { far: `far${i}`, addresses: device.addresses.map((one) => `${formatIp(one.address)}/${one.length}`) }),
+      )
+    for (const alien of aliens) ip(`-n ${own} route add ${alienText(alien)}`)
   }
 
   private namespace(name: string): string {
@@ -73,14 +108,19 @@ export class BirdLab {
     ip(`-n ${this.namespace('wire')} link set p${i} master br0 up`)
   }
 
+  /** A device of that name, up, with its other end beside it. */
+  private addDevice(own: string, name: string, { far, addresses }: { readonly far: string; readonly addresses: readonly string[] }): void {
+    ip(`-n ${own} link add ${name} type veth peer name ${far}`)
+    for (const address of addresses) ip(`-n ${own} addr add ${address} dev ${name}`)
+    ip(`-n ${own} link set ${far} up`)
+    ip(`-n ${own} link set ${name} up`)
+  }
+
   /** A device of that name in every node, whatever its kind: BIRD asks for no more. */
   addTunnels(addressOf: (config: BirdConfig) => string): void {
     for (const config of this.configs) {
       const own = this.namespace(config.name)
-      ip(`-n ${own} link add tunl0 type veth peer name tunl0-peer`)
-      ip(`-n ${own} addr add ${addressOf(config)}/32 dev tunl0`)
-      ip(`-n ${own} link set tunl0-peer up`)
-      ip(`-n ${own} link set tunl0 up`)
+      this.addDevice(own, 'tunl0', { far: 'tunl0-peer', addresses: [`${addressOf(config)}/32`] })
     }
   }
 
