@@ -1,14 +1,13 @@
 /** What to do about packets that are too big, in the words of whoever sets the pods' MTU, and what the one who sends them sees. */
 import { atLeast } from '../flannel/version.js'
 import type { Network } from '../network/network.js'
-import { mtuReserve, type Encapsulation } from '../wire/overhead.js'
+import { ENCAPSULATIONS, mtuReserve } from '../wire/overhead.js'
 import { fileText, placeText } from './mtu-bands.js'
 import type { BandDocument, DirectionDocument, MtuVerdict, UnderlayDocument } from './mtu-document.js'
 
 /** These backends of flannel take MTU, the underlay's, from their configuration since then (pkg/backend/vxlan/vxlan.go, wireguard/wireguard.go). */
 const OPTION_OF = ['vxlan', 'wireguard']
 const MTU_OPTION_SINCE = '0.21.3'
-const ENCAPSULATIONS: readonly Encapsulation[] = ['none', 'ipip', 'udp', 'vxlan', 'wireguard']
 
 /** What flannel would set for this underlay with each encapsulation. */
 export function underlayDocument(mtu: number): UnderlayDocument | null {

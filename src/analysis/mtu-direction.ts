@@ -2,7 +2,7 @@
  * One way between two ends: the largest packet, what sets the limit, what becomes of larger ones. Every number is asked of the
  * simulation with real packets.
  */
-import { mtuReserve } from '../wire/overhead.js'
+import { mtuReserve, overheadOf } from '../wire/overhead.js'
 import { bandsOf } from './mtu-bands.js'
 import type { BandDocument, DirectionDocument, LimitDocument, MtuVerdict } from './mtu-document.js'
 import { ask, type Way } from './mtu-probe.js'
@@ -105,7 +105,7 @@ function limitAbove(way: Way, largest: number): LimitDocument | null {
 
 /** WireGuard pads to blocks of 16 bytes: what is left of the MTU is not what fits. */
 function withPadding(limit: LimitDocument, largest: number): string {
-  const left = Number(/= (\d+)$/.exec(limit.arithmetic)?.[1] ?? largest)
+  const left = limit.encapsulations.reduce((room, encapsulation) => room - overheadOf(encapsulation).bytes, limit.mtu)
   if (left === largest || !limit.encapsulations.includes('wireguard')) return limit.arithmetic
   return `${limit.arithmetic}; padded to 16 bytes: ${largest}`
 }

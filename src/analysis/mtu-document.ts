@@ -1,4 +1,5 @@
 /** The versioned JSON of `netsim trace --mtu` (docs/mtu.schema.json): how large packets may be between two ends, each way, and what becomes of larger ones. */
+import type { Encapsulation } from '../wire/overhead.js'
 import type { Disposition } from '../net/disposition.js'
 import type { EndDocument, MetadataDocument, StepDocument } from './trace-document.js'
 
@@ -91,7 +92,7 @@ export interface LimitDocument {
   /** Bytes that are around the packet there. */
   readonly overhead: number
   /** The encapsulations around it, the outermost last. */
-  readonly encapsulations: readonly string[]
+  readonly encapsulations: readonly Encapsulation[]
   /** `1500 - 20 IPv4 - 8 UDP - 8 VXLAN - 14 inner Ethernet = 1450`. */
   readonly arithmetic: string
   /** Where it is no MTU: the step that lost the packet. */

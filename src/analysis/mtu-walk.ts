@@ -1,7 +1,7 @@
 /** What the rows of one sized packet say: the tunnels around it, where it grew too big, who was told, where it was cut and put together again. */
 import { formatIp } from '../base/ip.js'
 import { DISPOSITIONS } from '../net/disposition.js'
-import { DEVICE_IPIP, DEVICE_NIC, DEVICE_WIREGUARD, type Device } from '../net/device.js'
+import { DEVICE_NIC, type Device } from '../net/device.js'
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_RATE_LIMITED, ICMP_GLOBAL_LIMIT, ICMP_SENT } from '../net/icmp.js'
 import { NETNS_ROUTER, type Netns } from '../net/netns.js'
 import {
@@ -26,20 +26,14 @@ import {
 } from '../net/trace.js'
 import { PROXY_SENT } from '../network/flannel-udp.js'
 import type { Network } from '../network/network.js'
-import { overheadOf, type Encapsulation } from '../wire/overhead.js'
+import { overheadOf } from '../wire/overhead.js'
+import { encapsulationOf, PROXY, type Tunnel } from './encapsulation.js'
 import type { FragmentsDocument, LimitDocument, PlaceDocument, ToldDocument } from './mtu-document.js'
 import type { Fate } from './mtu-probe.js'
 import type { StepDocument } from './trace-document.js'
 import { placeOf } from './trace-report.js'
 import { triedRules } from './rule-walk.js'
 import { stepOf } from './trace-step.js'
-
-/** A tunnel around the packet, from where it was put on. */
-export interface Tunnel {
-  readonly encapsulation: Encapsulation
-  /** Padding included. */
-  readonly bytes: number
-}
 
 /** The rows of the last question. */
 export class Rows {
@@ -98,14 +92,6 @@ export class Rows {
   private at(row: number, offset: number): number {
     return this.network.world.trace.steps[row * STEP_STRIDE + offset]
   }
-}
-
-/** flanneld's datagram around what it reads. */
-const PROXY: Tunnel = { encapsulation: 'udp', bytes: overheadOf('udp').bytes }
-
-function encapsulationOf(device: Device): Encapsulation {
-  if (device.kind === DEVICE_IPIP) return 'ipip'
-  return device.kind === DEVICE_WIREGUARD ? 'wireguard' : 'vxlan'
 }
 
 /**

@@ -58,6 +58,12 @@ export function overheadOf(encapsulation: Encapsulation, inner?: InnerPacket): O
   return { parts, bytes: parts.reduce((sum, part) => sum + part.bytes, 0) }
 }
 
+/** The largest packet inside of an outer one of `mtu` bytes. WireGuard pads to whole blocks: what does not fill one does not fit. */
+export function largestInside(encapsulation: Encapsulation, mtu: number): number {
+  const room = mtu - overheadOf(encapsulation).bytes
+  return encapsulation === 'wireguard' ? room - (room % wireguard.BLOCK) : room
+}
+
 /** Bytes that an agent takes off the underlay's MTU to get that of its tunnel device. */
 export function mtuReserve(encapsulation: Encapsulation): number {
   return encapsulation === 'wireguard' ? WIREGUARD_RESERVED : overheadOf(encapsulation).bytes

@@ -24,7 +24,7 @@ export const DATA_TAG = 16
 export const KEEPALIVE_LENGTH = DATA_HEADER + DATA_TAG
 
 /** MESSAGE_PADDING_MULTIPLE. */
-const BLOCK = 16
+export const BLOCK = 16
 /** The last field of a handshake message: zero while the other side has asked for no cookie. */
 const MAC2_LENGTH = 16
 
