@@ -2,7 +2,7 @@
 import { formatIp } from '../base/ip.js'
 import type { Match } from '../dataplane/iptables.js'
 import { formatProtocol } from '../dataplane/protocols.js'
-import { PROTO_ICMP } from '../wire/packet.js'
+import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
 import type { NearMiss, Nearness } from './near-miss.js'
 import type { PacketFacts } from './packet-facts.js'
 import { endpointWords } from './policy-verdict.js'
@@ -49,7 +49,8 @@ export function dropCause(drop: PolicyDrop): string {
 
 const ADVICE: Readonly<Partial<Record<PolicyReason, string>>> = {
   'no-profile': 'give the endpoint a profile that allows it, or a policy with an Allow rule for it',
-  'endpoint-to-host': 'set defaultEndpointToHostAction of the FelixConfiguration to Accept or Return, or allow it in a policy of the host endpoint',
+  // what the environment of calico-node says wins over the FelixConfiguration
+  'endpoint-to-host': 'set FELIX_DEFAULTENDPOINTTOHOSTACTION of calico-node, or defaultEndpointToHostAction of the FelixConfiguration, to Accept or Return',
   spoofed: 'send from the address that the workload has, or allow the source with the annotation cni.projectcalico.org/allowedSourcePrefixes',
   encapsulated: 'set allowVXLANPacketsFromWorkloads or allowIPIPPacketsFromWorkloads of the FelixConfiguration',
   tunnel: 'the sender is no node that Calico knows: compare netsim show ipset with its address, or name it in externalNodesList of the FelixConfiguration',
@@ -85,20 +86,22 @@ function newRule({ policy, direction, provenance }: AskedPolicyDocument, drop: P
   if (facts === undefined) return `add a rule to the ${direction} of ${policy}${placeOf(provenance)} that allows it`
   const other = nameOf(namer, direction === 'egress' ? facts.dst : facts.src)
   const article = direction === 'egress' ? 'an egress' : 'an ingress'
-  return `add ${article} rule to ${policy}${placeOf(provenance)}: ${direction === 'egress' ? 'to' : 'from'} ${other}, ${portWords(facts)}`
+  const ports = isKubernetes(policy) && !hasPorts(facts) ? `without ports (none lets in ${formatProtocol(facts.proto)} alone)` : portWords(facts)
+  return `add ${article} rule to ${policy}${placeOf(provenance)}: ${direction === 'egress' ? 'to' : 'from'} ${other}, ${ports}`
 }
 
 /** One thing to add to the rule that came nearest; undefined where several are missing, and a rule of its own is better. */
 function ruleFix({ document, failing }: NearMiss, drop: PolicyDrop): string | undefined {
   const { facts, namer, verdict } = drop
   if (facts === undefined) return undefined
-  const kubernetes = document.policy?.startsWith('NetworkPolicy ') === true
+  const kubernetes = isKubernetes(document.policy ?? '')
   const rule = `${verdict.direction ?? ''} rule ${document.rule} of ${document.policy ?? ''}${placeOf(document.provenance)}`
   const kinds = new Set(failing.map((match) => partOf(match)))
   const [part] = kinds
   if (kinds.size !== 1 || part === undefined) return undefined
   switch (part) {
     case 'destination port':
+      if (!hasPorts(facts)) return undefined
       if (failing.some(isExcluded)) return `take port ${facts.dport} out of the notPorts of ${rule}`
       if (!kubernetes && failing.some(({ kind }) => kind === 'protocol')) return undefined
       return `add port ${facts.dport}${kubernetes ? ` (${formatProtocol(facts.proto).toUpperCase()}) to the ports` : ' to destination.ports'} of ${rule}`
@@ -110,13 +113,22 @@ function ruleFix({ document, failing }: NearMiss, drop: PolicyDrop): string | un
       const peer = kubernetes ? (part === 'source' ? 'from' : 'to') : part
       if (failing.some(isExcluded)) return `take ${addressWords(namer, address)} out of what ${peer} of ${rule} excludes`
       const set = failing.find((match): match is Extract<Match, { kind: 'set' }> => match.kind === 'set')
-      const labels = set === undefined ? undefined : namer.calico?.book().wanted(set.set, address)
+      const labels = set === undefined ? undefined : namer.calico?.book()?.wanted(set.set, address)
       const add = kubernetes ? `add ${addressWords(namer, address)} to ${peer} of ${rule}` : `let ${peer} of ${rule} take in ${addressWords(namer, address)}`
       return labels === undefined ? add : `${add}, or label ${nameOf(namer, address)} ${labels.join(', ')}`
     }
     case 'icmp':
       return `let ${rule} take in ICMP type ${facts.sport}`
   }
+}
+
+/** Its rules say `from`, `to` and `ports`. */
+function isKubernetes(policy: string): boolean {
+  return policy.startsWith('NetworkPolicy ')
+}
+
+function hasPorts({ proto }: PacketFacts): boolean {
+  return proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_SCTP
 }
 
 function isExcluded(match: Match): boolean {

@@ -8,7 +8,7 @@ import { FRAME_STRIDE, ROW_KIND, ROW_LEG, ROW_MARK, ROW_NETNS, ROW_PACKET, ROW_T
 import { NETNS_POD, NETNS_ROUTER, type Netns } from '../net/netns.js'
 import { LEG_FORWARD, LEG_REPLY } from '../wire/packet.js'
 import type { Endpoint } from '../network/endpoint.js'
-import type { CalicoPlan } from '../network/calico-plan.js'
+import type { CalicoPlan } from '../network/calico-part.js'
 import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'

@@ -65,6 +65,20 @@ export const CALICO_3_32: CalicoProfile = {
   ],
 }
 
+/**
+ * The first generation, as IPAM, BIRD and the CNI plugin ask of it; its Felix is classic/'s own. Before v3.32 BIRD sets no metric, and blocks stay with their
+ * node.
+ */
+export const CALICO_CLASSIC: CalicoProfile = {
+  ...CALICO_3_32,
+  version: '1.4.9',
+  workloadRouteMetric: 0,
+  birdRouteMetric: 0,
+  localPreferenceFromMetric: false,
+  reclaimsEmptyBlocks: false,
+  builtInTiers: [],
+}
+
 /** The one that stands where no version is said. */
 export const DEFAULT_CALICO_PROFILE: CalicoProfile = CALICO_3_32
 

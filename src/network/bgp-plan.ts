@@ -17,7 +17,7 @@ import { bgpPaths } from './bgp-path.js'
 import { bgpProblems } from './bgp-problems.js'
 import { passwordOf, secretProblems } from './bgp-secrets.js'
 import { advertisedServices } from './bgp-services.js'
-import type { CalicoPlan } from './calico-plan.js'
+import type { CalicoPlan } from './calico-part.js'
 import { routerName } from './hosts.js'
 import type { Network } from './network.js'
 

@@ -4,15 +4,11 @@
  */
 import { formatCidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
-import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
-import { randomWireguardKey } from '../base/wireguard-key.js'
-import { bgpSettings, listenOf } from '../calico/bgp/peerings.js'
 import { buildCalicoCluster, type CalicoCluster } from '../calico/calico-cluster.js'
 import { FelixBook } from '../calico/felix/felix-book.js'
 import { resolveFelixConfig, type FelixConfig } from '../calico/felix/config.js'
-import { compilePolicies, renderFelix, type FelixPart, type FelixPolicies } from '../calico/felix/felix.js'
-import type { HostInterface } from '../calico/felix/host-endpoints.js'
+import { compilePolicies, renderFelix, type FelixPolicies } from '../calico/felix/felix.js'
 import { policyInputs, routeInputs } from '../calico/felix/inputs.js'
 import type { RouteInputs } from '../calico/felix/cluster-routes.js'
 import { remoteVteps, renderTunnels } from '../calico/felix/tunnels.js'
@@ -22,46 +18,18 @@ import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
 import type { FelixSettings } from '../cluster/calico/felix-configuration.js'
 import type { Net } from '../cluster/calico/resource.js'
 import type { Cluster } from '../cluster/cluster.js'
-import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
-import type { Dataplane, DeviceSpec, SocketSpec } from '../dataplane/dataplane.js'
+import type { Dataplane } from '../dataplane/dataplane.js'
 import { allocateRoundRobin } from '../docker/address-allocation.js'
-import type { FlannelPart } from '../flannel/flanneld.js'
-import { BIRD_SOCKET } from './hosts.js'
-import { attachment, podsOn, podSockets, type PodPlan } from './pods.js'
-
-/** Felix's part of a node's Dataplane, with the CNI plugin's. */
-export interface CalicoPart extends Pick<Dataplane, 'devices' | 'routes' | 'rules' | 'neighbours' | 'fdb' | 'sysctls' | 'ipsets' | 'sockets'> {
-  readonly chainEdits: FelixPart['edits']
-  readonly pods: readonly PodPlan[]
-}
-
-export interface CalicoPlan {
-  readonly cluster: CalicoCluster
-  /** Nodes with the addresses that IPAM and the key maker gave them. */
-  readonly nodes: readonly CalicoNode[]
-  /** What Felix's names stand for; made when it is first asked for. */
-  readonly book: () => FelixBook
-  /** Settings that Felix acts on and netsim does not, each once. */
-  readonly unmodelled: readonly string[]
-  /** By name of the node; none for one whose Felix cannot run (reported). */
-  readonly parts: ReadonlyMap<string, CalicoPart>
-  readonly problems: readonly Problem[]
-}
-
-/** A node as Felix finds it. */
-export interface CalicoHost {
-  readonly node: ClusterNode
-  readonly dataplane: Dataplane
-  /** Canal. */
-  readonly flannel?: FlannelPart
-}
+import { birdSockets, completeNode, FORWARDING, hostInterfaces, type CalicoHost, type CalicoPart, type CalicoPlan } from './calico-part.js'
+import { attachment, podsOn, podSockets } from './pods.js'
 
 export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan {
   const cni = cluster.cni === 'canal' ? 'canal' : 'calico'
-  const hostLocal = cni === 'canal' ? hostLocalAddresses(cluster) : { addresses: new Map<string, Ip>(), problems: [] }
+  const problems: Problem[] = []
   const links = new Map(hosts.map(({ node, dataplane, flannel }) => [node.name, [...dataplane.devices, ...(flannel?.devices ?? [])]]))
-  const calico = buildCalicoCluster(cluster, { cni, podAddresses: hostLocal.addresses, links, seed })
+  const calico = buildCalicoCluster(cluster, { cni, hostLocal: () => hostLocalAddresses(cluster, problems), links, seed })
+  problems.push(...calico.problems)
   const nodes = calico.resources.nodes.map((node) => completeNode(node, calico, seed))
   const workloadEndpoints = [...calico.endpoints.values()].flat()
   const policies = compilePolicies(
@@ -69,7 +37,6 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
   )
   const blocks = calico.addresses.affinities.flatMap(({ cidr, node, state }) => (state === 'confirmed' ? [{ cidr, node }] : []))
   const routes = routeInputs({ resources: calico.resources, workloadEndpoints }, { blocks, nodes })
-  const problems: Problem[] = [...hostLocal.problems, ...calico.problems]
   const parts = new Map<string, CalicoPart>()
   const unmodelled = new Set<string>()
   let book: FelixBook | undefined
@@ -86,32 +53,23 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
 }
 
 /** host-local with usePodCidr: the gateway's .1 is nobody's, addresses go on from .2. */
-function hostLocalAddresses(cluster: Cluster): { readonly addresses: ReadonlyMap<string, Ip>; readonly problems: readonly Problem[] } {
+function hostLocalAddresses(cluster: Cluster, problems: Problem[]): ReadonlyMap<string, Ip> {
   const addresses = new Map<string, Ip>()
-  const problems: Problem[] = []
   for (const node of cluster.nodes) {
     const pods = podsOn(cluster, node.name).map((pod) => attachment(cluster, node, pod))
-    if (node.podCIDR === undefined || pods.length === 0) continue
+    if (pods.length === 0) continue
+    if (node.podCIDR === undefined) {
+      const { file, line } = node
+      const what = 'the node has no podCIDR: host-local has no address for its pods'
+      problems.push({ severity: 'error', file, line, object: `Node/${node.name}`, what, fix: 'Write spec.podCIDR.' })
+      continue
+    }
     const subnet = { address: (node.podCIDR.base + 1) | 0, length: node.podCIDR.length }
     const allocation = allocateRoundRobin({ node: node.name, subnet, pods })
     problems.push(...allocation.problems)
     for (const { pod, address } of allocation.given) addresses.set(`${pod.namespace}/${pod.name}`, address)
   }
-  return { addresses, problems }
-}
-
-/** What calico-node writes on its Node once it runs: tunnel addresses, the WireGuard key. */
-function completeNode(node: CalicoNode, { addresses, felixSettings }: CalicoCluster, seed: number): CalicoNode {
-  const tunnels = addresses.tunnels.get(node.name) ?? {}
-  const encrypts = felixSettings.get(node.name)?.wireguardEnabled === true
-  const key = node.wireguardPublicKey ?? (encrypts ? randomWireguardKey(new Prng(seed ^ hashText(`${node.name} WireGuard key`))) : undefined)
-  return {
-    ...node,
-    ...(tunnels.ipip === undefined ? {} : { ipipTunnelAddress: tunnels.ipip }),
-    ...(tunnels.vxlan === undefined ? {} : { vxlanTunnelAddress: tunnels.vxlan }),
-    ...(tunnels.wireguard === undefined ? {} : { wireguardAddress: tunnels.wireguard }),
-    ...(key === undefined ? {} : { wireguardPublicKey: key }),
-  }
+  return addresses
 }
 
 interface NodeInput {
@@ -170,16 +128,6 @@ function planNodePart(input: NodeInput): NodePart | Problem {
   }
 }
 
-/** IPForwarding is Enabled where nobody says otherwise (int_dataplane.go). */
-const FORWARDING = { 'net.ipv4.ip_forward': 1 } as const
-
-/** BIRD runs where the node has an address for BGP. */
-function birdSockets({ manifest, resources }: CalicoCluster, node: CalicoNode | undefined): readonly SocketSpec[] {
-  if (manifest.backend !== 'bird' || node?.bgpAddress === undefined) return []
-  const { address = 0, port } = listenOf(node, bgpSettings(resources.bgpConfigurations))
-  return [{ ...BIRD_SOCKET, address, port }]
-}
-
 function felixConfigOf(settings: FelixSettings, { host, calico }: NodeInput, node: CalicoNode | undefined): FelixConfig | undefined {
   const mtus = calico.mtus.get(host.node.name)
   return resolveFelixConfig(settings, {
@@ -206,11 +154,6 @@ function tooFewMarks({ resources }: CalicoCluster, { iptablesMarkMask }: FelixSe
 /** The card that has the node's own address (route_mgr.go detectParentIface). */
 function cardOf({ node, dataplane }: CalicoHost): string {
   return dataplane.devices.find((device) => device.addresses.some(({ address }) => address === node.address))?.name ?? ''
-}
-
-/** What is none of a workload's. */
-function hostInterfaces(devices: readonly DeviceSpec[]): readonly HostInterface[] {
-  return devices.map(({ name, addresses }) => ({ name, addresses: addresses.map(({ address }) => address) }))
 }
 
 /** Of BGPConfiguration: what cali-cidr-block keeps from going round in circles. */

@@ -12,7 +12,7 @@ import { Trace } from '../net/trace.js'
 import { deviceNamed, NETNS_NODE, NETNS_POD, NETNS_ROUTER, type Netns, type World } from '../net/netns.js'
 import { UdpProcess } from './flannel-udp.js'
 import type { BgpPlan, planBgp } from './bgp-plan.js'
-import type { CalicoPlan, planCalico } from './calico-plan.js'
+import type { CalicoHost, CalicoPlan } from './calico-part.js'
 import { planFlannel, type BareNode, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
 import { planCloud, withCheck } from './cloud.js'
 import { bareHost, BIRD_SOCKET, cardName, routerDataplane } from './hosts.js'
@@ -23,7 +23,7 @@ import type { TraceRequest } from './request.js'
 
 /** Calico's agents. They come from outside, so that a command whose network has none need not load them. */
 export interface CalicoAgents {
-  readonly planCalico: typeof planCalico
+  readonly planCalico: (cluster: Cluster, hosts: readonly CalicoHost[], seed: number) => CalicoPlan
   readonly planBgp: typeof planBgp
 }
 

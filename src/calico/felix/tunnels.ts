@@ -86,7 +86,7 @@ export function renderTunnels(view: TunnelView): TunnelPart {
   }
 }
 
-function ipipDevice(address: Ip, mtu: number): DeviceSpec {
+export function ipipDevice(address: Ip, mtu: number): DeviceSpec {
   return {
     kind: 'ipip',
     name: IPIP_DEVICE,
