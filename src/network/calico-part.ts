@@ -26,6 +26,8 @@ export interface CalicoPlan {
   readonly nodes: readonly CalicoNode[]
   /** What Felix's names stand for; made when it is first asked for. The classic Felix has none: its rules say all themselves. */
   readonly book: () => FelixBook | undefined
+  /** What etcd holds of the classic model; of Calico v3 netsim has no such view. */
+  readonly etcdKeys: readonly { readonly key: string; readonly value: string }[]
   /** Settings that Felix acts on and netsim does not, each once. */
   readonly unmodelled: readonly string[]
   /** By name of the node; none for one whose Felix cannot run (reported). */

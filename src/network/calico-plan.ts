@@ -49,7 +49,7 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
       problems.push(...part.problems.filter(({ what }) => !problems.some((other) => other.what === what)))
     }
   }
-  return { cluster: calico, nodes, book: () => (book ??= new FelixBook(calico, policies)), unmodelled: [...unmodelled], parts, problems }
+  return { cluster: calico, nodes, book: () => (book ??= new FelixBook(calico, policies)), etcdKeys: [], unmodelled: [...unmodelled], parts, problems }
 }
 
 /** host-local with usePodCidr: the gateway's .1 is nobody's, addresses go on from .2. */

@@ -15,6 +15,7 @@ import { renderWorkload, type WorkloadPart } from '../calico/workload-endpoint.j
 import { readCalicoManifest } from '../cluster/calico/calico-manifest.js'
 import { readCalicoResources } from '../cluster/calico/calico-resources.js'
 import type { CalicoNode } from '../cluster/calico/calico-node.js'
+import { classicEtcdTree } from '../cluster/calico/classic-etcd-tree.js'
 import type { ClassicModel } from '../cluster/calico/classic-model.js'
 import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
 import { readClassic } from '../cluster/calico/read-classic.js'
@@ -62,7 +63,7 @@ export function planClassic(cluster: Cluster, hosts: readonly CalicoHost[], seed
     parts.set(host.node.name, part)
     found.push(...ofNode.filter(({ what, object }) => !found.some((other) => other.what === what && other.object === object)))
   }
-  return { cluster: calico, nodes, book: () => undefined, unmodelled: [], parts, problems: found }
+  return { cluster: calico, nodes, book: () => undefined, etcdKeys: classicEtcdTree(classic.model), unmodelled: [], parts, problems: found }
 }
 
 interface SharedInput {

@@ -7,6 +7,7 @@
 import type { Ip } from '../base/ip.js'
 import { ETHERTYPE_NONE, IPV4_HEADER, PAYLOAD_INNER, PROTO_UDP, type Packet } from '../wire/packet.js'
 import { encodeIp } from '../wire/frame.js'
+import { headerFaultOf } from '../wire/ipv4.js'
 import { decodeFrame } from '../wire/frame-decode.js'
 import { AGENT_DROPPED, REASON_NONE } from '../net/disposition.js'
 import { dropPacket } from '../net/drop.js'
@@ -85,7 +86,7 @@ export class UdpProcess implements UserSpace {
     }
     const { world } = this.netns
     const ttlBefore = packet.ttl
-    packet.ttl = result.bytes[TTL_OFFSET]
+    age(packet, result.bytes)
     this.note(packet, PROXY_SENT, result.to, result.port, ttlBefore)
     const outer = world.packets.take()
     outer.id = packet.id
@@ -120,7 +121,7 @@ export class UdpProcess implements UserSpace {
     packet.leg = outer.leg
     if (packet !== outer) world.packets.release(outer)
     const ttlBefore = packet.ttl
-    packet.ttl = result.bytes[TTL_OFFSET]
+    age(packet, result.bytes)
     packet.truncatedLength = result.bytes.length < packet.ipLength ? result.bytes.length : 0
     this.note(packet, PROXY_WRITTEN, 0, 0, ttlBefore)
     tunWrite(packet, this.tun)
@@ -162,4 +163,10 @@ export class UdpProcess implements UserSpace {
     const { trace } = this.netns.world
     if (trace.on === 1) trace.note(STEP_AGENT, what, this.netns, packet, what, to, port, ttlBefore, packet.ttl, this.tun.index)
   }
+}
+
+/** The proxy mends the checksum for a TTL one lower; where that was 0 it becomes 255, and the checksum wrong. */
+function age(packet: Packet, bytes: Uint8Array): void {
+  packet.ttl = bytes[TTL_OFFSET]
+  packet.headerFault = headerFaultOf(bytes, 0, (bytes[0] & 15) * 4)
 }

@@ -74,7 +74,7 @@ export class Network {
 
   /** What etcd holds once the agents have registered. */
   get etcdKeys(): readonly { readonly key: string; readonly value: string }[] {
-    return this.flannel?.etcdKeys ?? []
+    return [...(this.flannel?.etcdKeys ?? []), ...(this.calico?.etcdKeys ?? [])]
   }
 
   /** /run/flannel/subnet.env by node. */

@@ -32,7 +32,7 @@ import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
 import { rawSend } from '../net/raw.js'
 import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
-import { advertisedMss, initialWindow, scaledWindow, WINDOW_SCALE } from '../net/tcp.js'
+import { advertisedMss, discoversPathMtu, initialWindow, scaledWindow, WINDOW_SCALE } from '../net/tcp.js'
 import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
 import { NOT_MODELLED, REQUEST, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
@@ -189,7 +189,7 @@ function ask(network: Network, question: Question): TraceOutcome {
 /** The one who asks: sends the first packet, goes on with the handshake, notes what comes back. */
 class Client {
   readonly proto: number
-  readonly port: number
+  port: number
   packetId = 0
   answer: Answer | null = null
   /** ICMP fragmentation needed has come, whatever else did. */
@@ -212,6 +212,7 @@ class Client {
       packet.sport = ICMP_ECHO
       packet.icmpId = this.netns.world.prng.nextInt32() & 0xffff
       packet.icmpSequence = 1
+      this.port = packet.icmpId
     } else if (proto === 'tcp') this.fillSyn(packet)
     packet.payloadLength = proto === 'tcp' ? 0 : size - IPV4_HEADER - l4HeaderLength(packet)
     this.send(packet)
@@ -268,7 +269,7 @@ class Client {
     packet.sport = request.sport
     packet.dport = proto === 'icmp' ? 0 : dport
     packet.ttl = request.ttl
-    packet.dontFragment = request.df || (proto === 'tcp' && this.netns.ipNoPmtuDisc === 0) ? 1 : 0
+    packet.dontFragment = request.df || (proto === 'tcp' && discoversPathMtu(this.netns, packet) === 1) ? 1 : 0
     packet.ipId = world.prng.nextInt32() & 0xffff
     packet.payloadKind = PAYLOAD_PATTERN
     return packet
