@@ -40,6 +40,10 @@ export function fixesOf(network: Network, directions: readonly DirectionDocument
 
 function podMtuFix(network: Network, largest: number, underlay: UnderlayDocument | null): string {
   const { cluster, flannel } = network
+  // Calico's CNI plugin: the installer fills it into the configuration of new pods
+  if (cluster.cni === 'canal') return `set veth_mtu: "${largest}" in the ConfigMap canal-config: pods made after that have it`
+  if (cluster.cni === 'calico')
+    return `set veth_mtu: "${largest}" in the ConfigMap calico-config (operator: spec.calicoNetwork.mtu): pods made after that have it`
   if (cluster.cni !== 'flannel') return `set the pods' MTU to ${largest}: dockerd --mtu=${largest}`
   const runtime = cluster.runtime.name === 'docker' ? 'docker --mtu' : 'the bridge plugin'
   const backend = flannel?.config?.backendType ?? ''

@@ -49,15 +49,15 @@ export interface CalicoCluster {
 
 export interface CalicoClusterOptions {
   readonly cni: 'calico' | 'canal'
-  /** Addresses that another IPAM gave (host-local), by `namespace/name`. */
-  readonly podAddresses?: ReadonlyMap<string, Ip>
+  /** Addresses by `namespace/name` where IPAM is host-local's. */
+  readonly hostLocal?: () => ReadonlyMap<string, Ip>
   /** The hosts' devices before Felix makes its own, by name of the node. */
   readonly links: ReadonlyMap<string, readonly HostLink[]>
   readonly seed: number
 }
 
 /** Never throws on bad input. */
-export function buildCalicoCluster(cluster: Cluster, { cni, podAddresses, links, seed }: CalicoClusterOptions): CalicoCluster {
+export function buildCalicoCluster(cluster: Cluster, { cni, hostLocal, links, seed }: CalicoClusterOptions): CalicoCluster {
   const problems = new ProblemList()
   const manifest = readCalicoManifest(cluster.objects, cni, problems)
   const release = releaseOf(cluster, manifest, problems)
@@ -77,6 +77,7 @@ export function buildCalicoCluster(cluster: Cluster, { cni, podAddresses, links,
     ipip: resources.ipPools.some(({ ipipMode }) => ipipMode !== 'Never'),
     vxlan: resources.ipPools.some(({ vxlanMode }) => vxlanMode !== 'Never'),
   }
+  const podAddresses = manifest.ipam === 'host-local' ? hostLocal?.() : undefined
   const addressOf = (pod: ClusterPod): Ip | undefined =>
     podAddresses?.get(`${pod.namespace}/${pod.name}`) ?? addresses.pods.get(`${pod.namespace}/${pod.name}`) ?? pod.address
   const endpoints = cluster.nodes.map(({ name }): [string, readonly WorkloadEndpoint[]] => [

@@ -27,7 +27,7 @@ describe("Calico's view of a cluster", () => {
 
   it('of Canal: addresses come from elsewhere, no tunnels, no BGP addresses', () => {
     const { cluster } = world(NODES + pod('a', 'node1'))
-    const found = buildCalicoCluster(cluster, { cni: 'canal', podAddresses: new Map([['default/a', ip('10.244.0.2')]]), links: LINKS, seed: 1 })
+    const found = buildCalicoCluster(cluster, { cni: 'canal', hostLocal: () => new Map([['default/a', ip('10.244.0.2')]]), links: LINKS, seed: 1 })
     expect(found.problems).toEqual([])
     expect(found.manifest.backend).toBe('none')
     expect(found.addresses.blocks).toEqual([])

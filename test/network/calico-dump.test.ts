@@ -224,6 +224,19 @@ describe('a cluster of the operator', () => {
     ])
   })
 
+  it('HostLocal: addresses out of podCIDRs, and a node without one is named', () => {
+    const withPodCidr = (name: string, address: string, podCIDR: string): Json => ({ ...node(name, address, {}), spec: { podCIDR } })
+    const spec = installation({ bgp: 'Disabled', ipPools: [] }, { cni: { type: 'Calico', ipam: { type: 'HostLocal' } } })
+    const found = dump(withPodCidr('n1', '192.168.10.11', '10.48.1.0/24'), withPodCidr('n2', '192.168.10.12', '10.48.2.0/24'), ...pods, spec)
+    expect(told(found)).toEqual([])
+    expect(found.network.pods.map(({ address }) => formatIp(address))).toEqual(['10.48.1.2', '10.48.2.2'])
+    // whoever routes podCIDRs, in a cloud, is not in the input
+    expect(answer(found.network, 'a', 'b:80', { proto: 'tcp' }).outcome.forward.disposition).toBe('NO_ROUTE')
+    expect(told(dump(withPodCidr('n1', '192.168.10.11', '10.48.1.0/24'), nodes[1], ...pods, spec))).toEqual([
+      expect.stringContaining('error: Node/n2: the node has no podCIDR'),
+    ])
+  })
+
   it('names what is wrong', () => {
     const found = dump(...nodes, installation({ ipPools: [pool('IPIP'), pool('VXLAN', { cidr: '10.48.9.0/24' }), pool('IPIP', { cidr: '10.300.0.0/16' })] }))
     expect(told(found).join('\n')).toMatch(/the pools 10\.48\.0\.0-16 and 10\.48\.9\.0-24 overlap/)
