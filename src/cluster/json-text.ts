@@ -56,7 +56,7 @@ class JsonReader {
   }
 
   private readValue(depth: number): Read {
-    if (depth > MAX_DEPTH) this.fail(`values nested more than ${MAX_DEPTH} deep`, 'No Kubernetes object is this deep; check where the brackets close.')
+    if (depth > MAX_DEPTH) this.failTooDeep()
     this.skipSpace()
     const first = this.text[this.position]
     if (first === '{') return this.readObject(depth)
@@ -167,6 +167,11 @@ class JsonReader {
   private failHere(due: string, inside: string): never {
     const found = this.text[this.position]
     this.fail(`${found === undefined ? 'the text ends' : describe(found)} where ${due} was due`, `It belongs to ${inside}.`)
+  }
+
+  private failTooDeep(): never {
+    const what = `values nested more than ${MAX_DEPTH} deep`
+    throw new JsonSyntaxError({ line: this.line, what, fix: 'No Kubernetes object is this deep; check where the brackets close.', tooDeep: true })
   }
 
   private fail(what: string, fix: string): never {

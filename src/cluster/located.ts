@@ -31,6 +31,8 @@ export interface TextIssue {
   readonly line: number
   readonly what: string
   readonly fix: string
+  /** Values are nested beyond MAX_DEPTH: no other reader need try. */
+  readonly tooDeep?: boolean
 }
 
 /** What a reader made of a text: the documents that could be read, and what was wrong. */

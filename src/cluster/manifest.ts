@@ -112,7 +112,7 @@ function readJsonOrYaml(text: string, line: number): TextResult {
   const json = readJson(text, line)
   if (json.issues.length === 0) return json
   // so deep that YAML would refuse it too, after long work
-  if (json.issues.some(({ what }) => what.includes('nested more than'))) return { documents: [], issues: json.issues }
+  if (json.issues.some(({ tooDeep }) => tooDeep === true)) return { documents: [], issues: json.issues }
   const yaml = readYaml(text, line)
   // flow YAML ({a: b}) is no JSON; with errors in both the text decides whose words help more
   return yaml.issues.length === 0 || !/^\s*[{[]\s*["{[\]}]/.test(text) ? yaml : { documents: [], issues: json.issues }

@@ -56,6 +56,8 @@ describe('JSON text', () => {
     expect(readJson('{"a": True}', 1).issues[0].what).toBe('True is no JSON value')
     expect(readJson('{"a"\n: "x', 1).issues[0]).toMatchObject({ line: 2, what: 'a string that does not end on its line' })
     expect(readJson('['.repeat(5000), 1).issues[0].what).toMatch(/nested/)
+    expect(readJson('['.repeat(5000), 1).issues[0].tooDeep).toBe(true)
+    expect(readJson('{"a": True}', 1).issues[0].tooDeep).toBeUndefined()
   })
 })
 
