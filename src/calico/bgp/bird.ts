@@ -55,6 +55,7 @@ export interface BirdOptions {
 
 export class Bird implements SessionHost {
   readonly sessions: BgpSession[]
+  private readonly named = new Map<string, BgpSession>()
   readonly table: RouteTable
   readonly kernel: KernelSync
   readonly address: Ip
@@ -87,6 +88,7 @@ export class Bird implements SessionHost {
     this.table = new RouteTable((address) => own.has(address))
     this.kernel = new KernelSync({ policy: config.kernel, flavour, hasDevice: (name) => host.devices.some((device) => device.name === name) })
     this.sessions = config.peers.map((peer) => new BgpSession(peer, this))
+    for (const session of this.sessions) this.named.set(session.config.name, session)
   }
 
   get routerId(): Ip {
@@ -111,6 +113,10 @@ export class Bird implements SessionHost {
     })
     for (const session of this.sessions) session.start()
     this.scanTimer = this.timers.after(START_DELAY_NS, () => this.scan())
+  }
+
+  sessionNamed(protocol: string): BgpSession | undefined {
+    return this.named.get(protocol)
   }
 
   private peerAt(remote: Ip): PeerConfig | undefined {
@@ -316,6 +322,7 @@ export class Bird implements SessionHost {
     for (const session of gone) {
       session.disable(config.peers.some(({ name }) => name === session.config.name) ? 6 : 3)
       this.sessions.splice(this.sessions.indexOf(session), 1)
+      this.named.delete(session.config.name)
     }
     for (const route of before.statics)
       if (!config.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.removeStatic(route.prefix)
@@ -325,6 +332,7 @@ export class Bird implements SessionHost {
       if (this.sessions.some((session) => samePeer(peer, session.config))) continue
       const session = new BgpSession(peer, this)
       this.sessions.push(session)
+      this.named.set(peer.name, session)
       session.start()
     }
     if (changed) for (const session of this.sessions) if (session.phase === 'up' && !session.exportWaits) this.refeed(session)

@@ -20,7 +20,8 @@ export interface Exchange {
   readonly config: BirdConfig
   readonly routerId: Ip
   readonly table: RouteTable
-  readonly sessions: readonly BgpSession[]
+  /** By the protocol's name. */
+  sessionNamed(protocol: string): BgpSession | undefined
   readonly timers: { readonly nowNs: number }
   deviceTo(address: Ip): string | undefined
 }
@@ -90,12 +91,12 @@ function ownAttributes(session: BgpSession, route: BirdRoute): PathAttributes {
 
 function passedOn(bird: Exchange, session: BgpSession, route: BirdRoute, attributes: PathAttributes): PathAttributes | undefined {
   const { config } = session
-  const source = bird.sessions.find((other) => other.config.name === route.protocol)
+  const source = bird.sessionNamed(route.protocol)
   if (source === undefined) return undefined
-  if (config.clusterId !== undefined && (attributes.clusterList?.includes(config.clusterId) ?? false)) return undefined
-  if (stopsHere(attributes, session.internal)) return undefined
   const bothInternal = config.localAs === source.config.localAs && session.internal && source.internal
   if (bothInternal && !session.reflects && !source.reflects) return undefined
+  if (config.clusterId !== undefined && (attributes.clusterList?.includes(config.clusterId) ?? false)) return undefined
+  if (stopsHere(attributes, session.internal)) return undefined
   const path = session.internal ? attributes.asPath : prependAs(attributes.asPath, config.localAs)
   const med = attributes.med === undefined ? {} : { med: session.internal ? attributes.med : 0 }
   const passed: PathAttributes = { ...attributes, ...med, asPath: path, nextHop: nextHopFor(bird, { session, source }, route, attributes.nextHop) }
