@@ -49,6 +49,9 @@ const QUESTIONS: readonly Question[] = [
   ['flannel-firewall', 'web-0', 'api-0:9001', {}],
   ['underlay-mtu', 'client', 'server:80', { size: 1450 }],
   ['docker-only', 'pod-a', 'pod-b', {}],
+  ['calico-ipip', 'shop/web-0', 'batch/report-0', { level: 1 }],
+  ['calico-vxlan', 'shop/web-0', 'shop/api-0:8080', {}],
+  ['canal', 'tools/curl', 'shop/api-0:8080', {}],
 ]
 
 function exampleText(example: string): string {

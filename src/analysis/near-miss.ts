@@ -4,6 +4,7 @@
  */
 import type { FelixBook } from '../calico/felix/felix-book.js'
 import type { Match, PortRange } from '../dataplane/iptables.js'
+import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
 import type { PacketFacts } from './packet-facts.js'
 import { askedInTier, isDrop, isEndpointChain, markBit, passBit, ruleNumber, sectionsOf, tierStart, type EndpointSection } from './policy-verdict.js'
 import { commentsOf, type TriedRule } from './rule-walk.js'
@@ -94,7 +95,9 @@ function failedBlocks(rules: readonly TriedRule[]): readonly (readonly Match[])[
   const failed: Match[][] = []
   let open: TriedRule[] = []
   const close = (fails: boolean): void => {
-    if (open.length > 0 && fails) failed.push(open.flatMap(({ rule }) => distinctive(rule.matches)))
+    // an alternative that fails by its protocol alone says no more than the rule itself
+    const byProtocol = open.some(({ failing }) => distinctive(failing).length === 0)
+    if (open.length > 0 && fails && !byProtocol) failed.push(open.flatMap(({ rule }) => distinctive(rule.matches)))
     open = []
   }
   let bit = 0
@@ -133,7 +136,7 @@ function nearMiss(
   { policy, rule, reading }: { readonly policy?: string; readonly rule: number; readonly reading: Reading },
 ): NearMiss {
   const { facts, namer } = reading
-  const own = failing.matches.filter((match) => !failing.blocks.flat().includes(match))
+  const own = failing.matches.filter((match) => !failing.blocks.flat().includes(match) && !saidByProtocol(match, failing, facts))
   const failed = [...own.map((match) => termWords(match, facts, namer)), ...failing.blocks.map((block) => blockWords(block, facts, namer))]
   const { provenance } = main.rule
   return {
@@ -147,6 +150,13 @@ function nearMiss(
     failing: failing.matches,
     rule: main,
   }
+}
+
+/** A protocol without ports has none that fits: that the protocol is another says it. */
+function saidByProtocol(match: Match, { matches }: Failing, facts: PacketFacts | undefined): boolean {
+  if (facts === undefined || [PROTO_TCP, PROTO_UDP, PROTO_SCTP].includes(facts.proto)) return false
+  const ported = match.kind === 'multiport' || match.kind === 'destination-port' || match.kind === 'source-port'
+  return ported && matches.some(({ kind }) => kind === 'protocol')
 }
 
 /** Alternatives of one block in one sentence. */

@@ -12,7 +12,7 @@ import { pathRuns, stepNumbers, type Run, type Station } from './path-stations.j
 import { printable } from './text-style.js'
 import { changesOf, isLoss, placeOf } from './trace-text-hops.js'
 import type { TraceDocument } from './trace-document.js'
-import { decidingStep, mtuText, sizeText } from './trace-text-verdict.js'
+import { decidingStep, mtuText, nearPlace, sizeText } from './trace-text-verdict.js'
 
 const MARGIN = 24
 const HEADER = 64
@@ -112,10 +112,12 @@ function footerLines(document: TraceDocument): { text: string; fill: string }[] 
   const where = found === undefined ? '' : ` at step ${found.step.n}, ${placeOf(found.hop)}`
   const reason = result.kernelReason === undefined || result.kernelReason === '' ? '' : ` (${result.kernelReason})`
   const ttl = result.ttlAtArrival === undefined ? '' : ` with ttl ${result.ttlAtArrival}`
+  const near = loss ? result.near?.[0] : undefined
   const numbers = reply === null ? '' : stepNumbers(reply.hops.flatMap((hop) => hop.steps))
   const lines = [
     { text: loss ? `${document.disposition}${where}${reason}` : `${document.disposition}${ttl}`, fill: loss ? BAD : GOOD },
     { text: loss ? result.cause : '', fill: INK },
+    { text: near === undefined ? '' : `near: ${nearPlace(near)}: ${near.failed.map(({ text: words }) => words).join('; ')}`, fill: INK },
     { text: result.client === '' ? '' : `client: ${result.client}`, fill: INK },
     { text: reply === null ? '' : `reply: ${reply.disposition}${numbers === '' ? '' : `, steps ${numbers}`}`, fill: INK },
     { text: loss ? '' : sizeText(document), fill: FAINT },

@@ -135,10 +135,11 @@ function addArrow(items: Item[], arrows: Map<string, Arrow>, { key, from, to, st
 
 /** Kinds that a reader of the diagram wants to see; the others are in the text. How the leg ended is said at its end. */
 function noteOf(step: StepDocument, { disposition }: LegDocument): string | undefined {
-  const { kind, action, text, at, bytesAdded } = step
+  const { kind, action, text, at, bytesAdded, policy } = step
   const changes = changesOf(step).join(', ')
   if (kind === 'forward') return changes === '' ? undefined : changes
   if (kind === 'encap' || kind === 'decap' || kind === 'nat' || kind === 'agent') return text
+  if (action === 'ACCEPT' && policy?.some(({ reason }) => reason === 'rule' || reason === 'profile') === true) return text.replace(/^[A-Z]+: /, '')
   if (kind === 'icmp' || (kind === 'drop' && action !== disposition)) return `${action}: ${text}`
   if (kind === 'fragment') return `fragments for ${at?.device ?? 'the device'}`
   if (kind === 'defragment') return action === 'KEPT' ? undefined : text
