@@ -1,5 +1,7 @@
 /** The library: build a cluster from manifests, a network from the cluster, and ask it. The command line is one user of this. */
 export { formatProblem, hasErrors, type Problem } from './base/problem.js'
+export { classicEtcdTree, type EtcdPair } from './cluster/calico/classic-etcd-tree.js'
+export { readClassic } from './cluster/calico/read-classic.js'
 export { buildCluster, type Cluster, type ClusterResult } from './cluster/cluster.js'
 export { EXAMPLE_TEXT } from './cluster/example.js'
 export type { Input } from './cluster/manifest.js'

@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot'
 import { answerError, DEFAULT_ETCD_PREFIX, etcdPrefix, readAnswer, type EtcdApi, type EtcdTree } from '../base/etcd-tree.js'
+import { CALICO_ROOT } from './calico/classic-etcd.js'
 import { integerField } from './fields.js'
 import { linesAt } from './located.js'
 import type { KubernetesObject, SavedAnswer } from './manifest.js'
@@ -99,7 +100,8 @@ function readSnapshot(object: KubernetesObject, problems: ProblemList): Part | u
   return { api, ...(typeof prefix === 'string' ? { prefix } : {}), entries, file: object.file, line: object.line }
 }
 
-function readSavedAnswer({ shape, file, value, lines }: SavedAnswer, prefix: string, problems: ProblemList): Part[] {
+function readSavedAnswer(answer: SavedAnswer, prefix: string, problems: ProblemList): Part[] {
+  const { shape, file, value, lines } = answer
   const place = { file, line: lines.line }
   if (shape === 'error') {
     problems.error(place, '', `a saved answer of etcd that is an error: ${answerError(value)}`, 'Ask again; what etcd holds is not in it.')
@@ -116,7 +118,8 @@ function readSavedAnswer({ shape, file, value, lines }: SavedAnswer, prefix: str
       'a directory without its keys: it is empty, or the answer does not go into it',
       'Ask with ?recursive=true (etcdctl: ls --recursive).',
     )
-  if (tree.keys.length === 0 && faults.length === 0) {
+  const calico = calicoKeys(answer, prefix, problems)
+  if (tree.keys.length + calico.length === 0 && faults.length === 0) {
     const found = others === 0 ? 'the saved answer of etcd holds no key' : `none of the ${others} keys in this answer of etcd is under ${prefix}`
     problems.error(place, '', found, "Read flannel's: etcdctl get --prefix /coreos.com/network -w json. Another prefix is named with --etcd-prefix.")
     return []
@@ -128,8 +131,17 @@ function readSavedAnswer({ shape, file, value, lines }: SavedAnswer, prefix: str
       'the answer names leases, but not how long they run: their keys are taken to stay',
       '--etcd asks a server for it, and so does netsim show etcd --etcd URL -o json.',
     )
-  const entries = tree.keys.map(({ key, value, ttl, path }) => ({ key, value, ...(ttl === undefined ? {} : { ttl }), ...at(path) }))
+  const entries = [...tree.keys, ...calico].map(({ key, value, ttl, path }) => ({ key, value, ...(ttl === undefined ? {} : { ttl }), ...at(path) }))
   return [{ api: shape, entries, ...place }]
+}
+
+/** Calico's first data model lives beside flannel's keys, in the same etcd. */
+function calicoKeys({ shape, file, value, lines }: SavedAnswer, prefix: string, problems: ProblemList): EtcdTree['keys'] {
+  if (shape === 'error' || prefix === '/' || prefix === CALICO_ROOT) return []
+  const { tree, faults } = readAnswer(value, shape, CALICO_ROOT)
+  for (const { severity, path, key, what, fix } of faults)
+    if (key.startsWith(CALICO_ROOT)) problems[severity]({ file, line: linesAt(lines, path).line }, key, what, fix)
+  return tree.keys
 }
 
 /** flannel reads the v3 API since 0.18.0. */

@@ -142,7 +142,7 @@ const match = (protocol: fc.Arbitrary<string>): fc.Arbitrary<ClassicMatch> =>
     .map(([one, icmp]) => ({ ...one, ...(icmp.icmpType === undefined ? {} : icmp) }))
 const rule: fc.Arbitrary<ClassicRule> = fc
   .tuple(fc.constantFrom('allow', 'deny', 'next-tier', 'log'), match(fc.constantFrom('tcp', 'udp')), match(fc.constantFrom('icmp', '6')))
-  .map(([action, positive, not]) => ({ action, match: { protocol: 'tcp', ...positive }, not, ...PLACE }) as ClassicRule)
+  .map(([action, positive, not]) => ({ action, match: { protocol: 'tcp', ...positive }, not, ...PLACE }))
 
 describe('any rule', () => {
   it('text → rule → text', () => {
@@ -382,6 +382,36 @@ describe('keys of etcd', () => {
   ])('%s = %s', (key, value, expected) => {
     const { texts } = keys({ 'v1/Ready': 'true', [key]: value })
     expect(texts).toContainEqual(expect.stringContaining(expected))
+  })
+
+  it('as etcd answered, of the v2 API, beside what else it holds', () => {
+    const leaf = (key: string, value: string): object => ({ key, value, modifiedIndex: 7, createdIndex: 7 })
+    const answer = {
+      action: 'get',
+      node: {
+        dir: true,
+        nodes: [
+          { key: '/coreos.com', dir: true, nodes: [leaf('/coreos.com/network/config', '{"Network": "10.1.0.0/16"}')] },
+          {
+            key: '/calico',
+            dir: true,
+            nodes: [
+              leaf('/calico/v1/Ready', 'true'),
+              leaf('/calico/v1/policy/profile/WEB/tags', '["WEB"]'),
+              { key: '/calico/v1/policy/profile/DB/tags', value: 3 },
+            ],
+          },
+        ],
+      },
+    }
+    const { cluster, problems } = buildCluster([{ file: 'calico.json', text: JSON.stringify(answer, undefined, 1) }])
+    expect(cluster.etcd.map(({ key }) => key)).toEqual(['/coreos.com/network/config', '/calico/v1/Ready', '/calico/v1/policy/profile/WEB/tags'])
+    expect(problems.map((problem) => formatProblem(problem).split('\n')[0])).toContainEqual(
+      'calico.json:36: error: /calico/v1/policy/profile/DB/tags: the value is no text',
+    )
+    expect(cluster.cni).toBe('canal')
+    const model = readClassic(cluster.objects, cluster.etcd, new ProblemList())
+    expect(model?.profiles).toMatchObject([{ name: 'WEB', tags: ['WEB'], file: 'calico.json', line: 28 }])
   })
 
   it('Felix waits for Ready', () => {
