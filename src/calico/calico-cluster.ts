@@ -69,7 +69,7 @@ export function buildCalicoCluster(cluster: Cluster, { cni, hostLocal, links, se
     resources,
     pods: manifest.ipam === 'calico-ipam' ? pods : [],
     namespaces: cluster.namespaces,
-    wireguardNodes: new Set(cluster.nodes.flatMap(({ name }) => (usesWireguardAddress(felixSettings.get(name)) ? [name] : []))),
+    wireguardNodes: new Set(cluster.nodes.flatMap(({ name }) => (usesWireguardAddress(felixSettings.get(name), manifest.felix) ? [name] : []))),
     reclaimsEmptyBlocks: release.reclaimsEmptyBlocks,
     seed,
   })
@@ -157,9 +157,12 @@ function completed(
   return { ...read, ipPools, tiers: [...read.tiers, ...tiers] }
 }
 
-/** Felix encrypts pods' traffic; with the hosts' own it uses the node's address instead of one from a pool. */
-function usesWireguardAddress(settings: FelixSettings | undefined): boolean {
-  return settings?.wireguardEnabled === true && settings.wireguardHostEncryptionEnabled !== true
+/**
+ * With the hosts' own traffic encrypted the device has the node's address, and calico-node takes none from a pool. It learns of that from its
+ * environment alone (allocateip.go loadFelixEnvConfig): where a FelixConfiguration says so, it takes one all the same.
+ */
+function usesWireguardAddress(settings: FelixSettings | undefined, environment: FelixSettings): boolean {
+  return settings?.wireguardEnabled === true && environment.wireguardHostEncryptionEnabled !== true
 }
 
 interface EndpointSource {

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { formatIp } from '../../src/base/ip.js'
 import { printFdb } from '../../src/dataplane/bridge-fdb.js'
 import type { Dataplane } from '../../src/dataplane/dataplane.js'
 import { printNeighbours } from '../../src/dataplane/ip-neigh.js'
@@ -144,6 +145,20 @@ describe('VXLAN', () => {
     expect(members(host, 'cali40all-vxlan-net')).toHaveLength(1)
   })
 
+  it('CrossSubnet: within the subnet over the card, by Felix too; BIRD leaves VXLAN pools alone', () => {
+    const text = readFileSync(new URL('../../examples/calico-ipip-crosssubnet.yaml', import.meta.url), 'utf8')
+    const crossing = networkOf(text.replaceAll('ipipMode: CrossSubnet', 'vxlanMode: CrossSubnet'))
+    expect(crossing.bgp).toBeDefined()
+    expect(routes(dataplaneOf(crossing, 'a-1')).slice(1, 5)).toEqual([
+      'blackhole 10.244.1.0/26 proto 80',
+      `10.244.1.1 dev ${WEB_0} scope link metric 1024`,
+      '10.244.52.64/26 via 192.168.10.12 dev eth0 proto 80 onlink',
+      '10.244.242.64/26 via 10.244.242.64 dev vxlan.calico onlink mtu 1450',
+    ])
+    for (const to of ['shop/cache-0:6379', 'shop/api-0:8080'])
+      expect(answer(crossing, 'shop/web-0', to, { proto: 'tcp' }).outcome.reply?.disposition).toBe('DELIVERED')
+  })
+
   it('without BGP nobody listens on its port', () => {
     expect([network.bgp, host.sockets.filter(({ port }) => port === 179)]).toEqual([undefined, []])
   })
@@ -174,6 +189,22 @@ describe('WireGuard', () => {
     ).toEqual(['10.244.139.64/26 via 192.168.10.13 dev eth0 proto bird metric 1024', '10.244.247.0/26 via 192.168.10.12 dev eth0 proto bird metric 1024'])
     expect(host.sysctls['net.ipv4.conf.all.src_valid_mark']).toBe(1)
     expect(devices(dataplaneOf(network, 'node-3'))).toEqual(['loopback lo 65536', 'nic eth0 1500', 'veth 1500'])
+  })
+
+  it.each([
+    ['the environment', '10.244.84.128', { env: 'true' }],
+    ['a FelixConfiguration', '10.244.84.129', {}],
+  ])('with host encryption said in %s the first pod of node-1 has %s', (_where, first, { env }: { readonly env?: string }) => {
+    const plain = readFileSync(new URL('../../examples/calico-wireguard.yaml', import.meta.url), 'utf8')
+    const felix = '{apiVersion: projectcalico.org/v3, kind: FelixConfiguration, metadata: {name: default}, spec: {wireguardEnabled: true, wireguardHostEncryptionEnabled: true}}' // prettier-ignore
+    const container = '{name: calico-node, env: [{name: FELIX_WIREGUARDHOSTENCRYPTIONENABLED, value: "true"}, {name: CALICO_NETWORKING_BACKEND, value: bird}, {name: IP, value: autodetect}]}' // prettier-ignore
+    const daemonSet = `{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: calico-node, namespace: kube-system}, spec: {template: {spec: {containers: [${container}]}}}}`
+    const text = `${plain.replace(/kind: FelixConfiguration\nmetadata: \{name: default\}/, 'kind: FelixConfiguration\nmetadata: {name: node.none}')}---\n${felix}${env === undefined ? '' : `\n---\n${daemonSet}`}`
+    const encrypted = networkOf(text)
+    const device = dataplaneOf(encrypted, 'node-1').devices.find(({ kind }) => kind === 'wireguard')
+    expect(device?.addresses.map(({ address }) => formatIp(address))).toEqual([env === undefined ? '10.244.84.128' : '192.168.10.11'])
+    expect(encrypted.pods.map(({ address }) => formatIp(address))[0]).toBe(first)
+    expect(answer(encrypted, 'node/node-1', 'node/node-2').document.forward.frames.map(({ device: name }) => name)).toContain('wireguard.cali')
   })
 
   it('a pod with an address of a peer’s block is reached where it is', () => {

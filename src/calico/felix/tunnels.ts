@@ -217,7 +217,8 @@ function wireguardRule({ marks, wireguard }: FelixConfig): RoutingRuleSpec {
 function wireguardDevice(self: RouteNode, view: TunnelView, routes: readonly ClusterRoute[]): readonly DeviceSpec[] {
   const { wireguard, marks } = view.config
   if (self.wireguardPublicKey === undefined) return []
-  const addresses = self.wireguardAddress === undefined ? [] : [{ address: self.wireguardAddress, length: 32, scope: 'global' as const }]
+  const address = self.wireguardAddress ?? (wireguard.hostEncryption ? self.address?.address : undefined)
+  const addresses = address === undefined ? [] : [{ address, length: 32, scope: 'global' as const }]
   return [
     {
       kind: 'wireguard',
