@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Table } from '../../../src/dataplane/iptables.js'
+import type { Match, Rule, Table } from '../../../src/dataplane/iptables.js'
 import { HOOK_FORWARD, NF_ACCEPT, NF_DROP, TABLE_FILTER } from '../../../src/net/netfilter/netfilter.js'
-import { ROW_A, ROW_KIND, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../../../src/net/trace.js'
+import { ROW_A, ROW_KIND, ROW_MARK, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../../../src/net/trace.js'
 import { Packet } from '../../../src/wire/packet.js'
-import { evaluateNaively } from './naive.js'
+import { evaluateNaively, holds } from './naive.js'
 import { filterTable, packets } from './rulesets.js'
 import { hostOf, type Host } from './support.js'
 
@@ -94,6 +94,7 @@ describe('the traced way', () => {
           for (const row of rules.filter((one) => one[ROW_A + 3] === 0)) {
             const rule = traced.netfilter.ruleAt(TABLE_FILTER, row[ROW_A + 1], row[ROW_A + 2])
             expect(rule?.matches[row[ROW_A + 4]]).toBeDefined()
+            if (rule !== undefined && packet.fragmentOffset === 0) expect(told(rule, row, packet)).toEqual(naivelyFailing(rule, row, packet))
           }
         }
         expect(counters(traced, table)).toEqual(counters(plain, table))
@@ -102,3 +103,20 @@ describe('the traced way', () => {
     )
   })
 })
+
+/** Matches whose meaning hangs on the protocol: of another one they may fail or hold. */
+const OF_A_PROTOCOL = ['source-port', 'destination-port', 'multiport', 'module', 'tcp-flags', 'icmp-type']
+
+function comparable({ matches }: Rule, packet: Packet): (match: Match) => boolean {
+  const otherProtocol = matches.some((match) => match.kind === 'protocol' && match.invert !== true && match.proto !== packet.proto)
+  return ({ kind }) => !otherProtocol || !OF_A_PROTOCOL.includes(kind)
+}
+
+/** The matches that a row says have failed. */
+function told(rule: Rule, row: Int32Array, packet: Packet): readonly Match[] {
+  return rule.matches.filter((_, place) => ((row[ROW_A + 5] >>> place) & 1) !== 0).filter(comparable(rule, packet))
+}
+
+function naivelyFailing(rule: Rule, row: Int32Array, packet: Packet): readonly Match[] {
+  return rule.matches.filter((match) => !holds(match, rule, packet, row[ROW_MARK], DEVICES)).filter(comparable(rule, packet))
+}

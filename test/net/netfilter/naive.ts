@@ -52,7 +52,8 @@ export function evaluateNaively(table: Table, chainName: string, packet: Packet,
   return { verdict, mark, hits }
 }
 
-function holds(match: Match, rule: Rule, packet: Packet, mark: number, devices: { readonly in: string; readonly out: string }): boolean {
+/** One match of a rule. */
+export function holds(match: Match, rule: Rule, packet: Packet, mark: number, devices: { readonly in: string; readonly out: string }): boolean {
   const answer = ask(match, rule, packet, mark, devices)
   if (answer === undefined) return false
   return 'invert' in match && match.invert === true ? !answer : answer
