@@ -225,11 +225,9 @@ const RETURN_STRIDE = 5
 /** The chains of the groups that need one. Every fifth jump is free of a match, behind a look whether there is a verdict. */
 export function groupChains(tiers: readonly EndpointTier[], config: FelixConfig): readonly FelixChain[] {
   return (['ingress', 'egress'] as const).flatMap((direction) =>
-    tiers.flatMap((tier) =>
-      groupsOf(tier, direction)
-        .filter((group) => !isInlined(group, config))
-        .map((group) => ({ name: groupChain(group, direction, config.release), rules: groupRules(group, { tier: tier.name, direction }, config) })),
-    ),
+    [...new Map(tiers.flatMap((tier) => groupsOf(tier, direction).map((group) => [group, tier.name] as const)))]
+      .filter(([group]) => !isInlined(group, config))
+      .map(([group, tier]) => ({ name: groupChain(group, direction, config.release), rules: groupRules(group, { tier, direction }, config) })),
   )
 }
 

@@ -66,6 +66,7 @@ export class EndpointIndex {
   private readonly entries: readonly Entry[]
   private readonly services: ReadonlyMap<string, readonly ServiceEndpoints[]>
   private readonly members = new Map<string, readonly string[]>()
+  private readonly ipsets = new Map<string, IpSet>()
 
   constructor(objects: IndexedObjects) {
     const { profileLabels } = objects
@@ -92,13 +93,20 @@ export class EndpointIndex {
   membersOf(set: SetDefinition): readonly string[] {
     const known = this.members.get(set.id)
     if (known !== undefined) return known
-    const members = [...new Set(this.collect(set))].sort(compareElements)
+    const members = sortElements(this.collect(set))
     this.members.set(set.id, members)
     return members
   }
 
-  /** The set as the dataplane holds it. */
+  /** The set as the dataplane holds it; one object for all nodes. */
   ipset(set: SetDefinition, maxSize: number): IpSet {
+    const key = `${maxSize} ${set.id}`
+    const known = this.ipsets.get(key) ?? this.build(set, maxSize)
+    this.ipsets.set(key, known)
+    return known
+  }
+
+  private build(set: SetDefinition, maxSize: number): IpSet {
     const withPorts = set.kind === 'namedPort' || (set.kind === 'service' && set.withPorts)
     return felixIpset(set.id, withPorts ? 'hash:ip,port' : 'hash:net', this.membersOf(set), maxSize)
   }
@@ -142,21 +150,20 @@ function portMembers(entry: Entry, name: string, protocol: NamedPortProtocol): r
   return ports.flatMap((port) => entry.nets.map((net) => `${net},${protocolName(port.protocol)}:${port.port}`))
 }
 
-/** By address, then by what follows it. */
-function compareElements(a: string, b: string): number {
-  const [x, y] = [a, b].map((element) => parseIp(/^[^/,]*/.exec(element)?.[0] ?? ''))
-  if (x === undefined || y === undefined) return compareText(a, b)
-  return compareIp(x, y) || compareText(a, b)
+/** Each once, by address, then by what follows it. */
+function sortElements(elements: readonly string[]): readonly string[] {
+  const keyed = [...new Set(elements)].map((element) => ({ element, address: parseIp(/^[^/,]*/.exec(element)?.[0] ?? '') }))
+  keyed.sort((a, b) => (a.address === undefined || b.address === undefined ? 0 : compareIp(a.address, b.address)) || compareText(a.element, b.element))
+  return keyed.map(({ element }) => element)
 }
 
 /** As Felix creates its sets: room for `maxSize`, the kernel's own hash size. */
 export function felixIpset(id: string, type: 'hash:net' | 'hash:ip' | 'hash:ip,port', members: readonly string[], maxSize: number): IpSet {
-  const sorted = [...new Set(members)].sort(compareElements)
   return {
     name: ipsetName(4, id),
     type,
     options: `family inet hashsize 1024 maxelem ${maxSize}`,
-    members: sorted.map((element) => ({ element })),
+    members: sortElements(members).map((element) => ({ element })),
   }
 }
 

@@ -131,12 +131,25 @@ export function profileChain(name: string, direction: PolicyDirection): string {
 
 const GROUP_PREFIX = 'cali-gi-'
 
+interface NamedGroup {
+  readonly selector: string
+  readonly policies: readonly PolicyId[]
+}
+
+/** Endpoints by the thousand share a few groups. Only ever a shorter way to the same answer. */
+const groupNames = new WeakMap<NamedGroup, Map<string, string>>()
+
 /** The chain of a run of policies with one selector. */
-export function groupChain(
-  group: { readonly selector: string; readonly policies: readonly PolicyId[] },
-  direction: PolicyDirection,
-  release: CalicoProfile,
-): string {
+export function groupChain(group: NamedGroup, direction: PolicyDirection, release: CalicoProfile): string {
+  const names = groupNames.get(group) ?? new Map<string, string>()
+  groupNames.set(group, names)
+  const key = `${release.version} ${direction}`
+  const name = names.get(key) ?? hashedGroup(group, direction, release)
+  names.set(key, name)
+  return name
+}
+
+function hashedGroup(group: NamedGroup, direction: PolicyDirection, release: CalicoProfile): string {
   const lines = group.policies.map((id) => {
     if (release.groupIdByKind) return `{Name: ${id.name}, Namespace: ${id.namespace}, Kind: ${id.kind}}`
     return qualifiedName(releaseName(id, release))

@@ -40,6 +40,7 @@ type Declared = Pick<Tier, 'name' | 'order' | 'defaultAction'>
 export class PolicyResolver {
   /** In the order in which they are asked; those without a policy left out. */
   readonly tiers: readonly SortedTier[]
+  private readonly groups: Groups = new Map()
 
   constructor(
     policies: readonly BackendPolicy[],
@@ -56,15 +57,16 @@ export class PolicyResolver {
 
   /** @param labels with those inherited from profiles */
   resolve(labels: Labels): ResolvedTiers {
+    const { groups } = this
     const matched = this.tiers
       .map((tier) => ({ ...tier, policies: tier.policies.filter(({ selector }) => matchesCalicoSelector(selector, labels)) }))
       .filter(({ policies }) => policies.length > 0)
     const isNormal = ({ policy }: ActivePolicy): boolean => !policy.untracked && !policy.preDnat
     return {
-      normal: tiersOf(matched, isNormal),
-      untracked: tiersOf(matched, ({ policy }) => policy.untracked, { passing: true }),
-      preDnat: tiersOf(matched, ({ policy }) => policy.preDnat && !policy.untracked, { passing: true, ingressOnly: true }),
-      forward: tiersOf(matched, (active) => isNormal(active) && active.policy.applyOnForward),
+      normal: tiersOf(matched, isNormal, { groups }),
+      untracked: tiersOf(matched, ({ policy }) => policy.untracked, { groups, passing: true }),
+      preDnat: tiersOf(matched, ({ policy }) => policy.preDnat && !policy.untracked, { groups, passing: true, ingressOnly: true }),
+      forward: tiersOf(matched, (active) => isNormal(active) && active.policy.applyOnForward, { groups }),
       policies: matched.flatMap(({ policies }) => policies),
     }
   }
@@ -100,11 +102,15 @@ function comparePolicies(a: BackendPolicy, b: BackendPolicy, release: CalicoProf
 function tiersOf(
   matched: readonly SortedTier[],
   wanted: (policy: ActivePolicy) => boolean,
-  { passing = false, ingressOnly = false }: { readonly passing?: boolean; readonly ingressOnly?: boolean } = {},
+  { groups: known, passing = false, ingressOnly = false }: { readonly groups: Groups; readonly passing?: boolean; readonly ingressOnly?: boolean },
 ): readonly EndpointTier[] {
   return matched.flatMap((tier) => {
     const policies = tier.policies.filter(wanted)
-    const groups = (direction: PolicyDirection): readonly PolicyGroup[] => groupPolicies(policies.filter(({ policy }) => policy.types.includes(direction)))
+    const groups = (direction: PolicyDirection): readonly PolicyGroup[] =>
+      groupPolicies(
+        policies.filter(({ policy }) => policy.types.includes(direction)),
+        known,
+      )
     const ingress = groups('ingress')
     const egress = ingressOnly ? [] : groups('egress')
     if (ingress.length + egress.length === 0) return []
@@ -113,12 +119,20 @@ function tiersOf(
   })
 }
 
-function groupPolicies(policies: readonly ActivePolicy[]): readonly PolicyGroup[] {
+/** By selector and policies: endpoints with the same policies share their groups. */
+type Groups = Map<string, PolicyGroup>
+
+function groupPolicies(policies: readonly ActivePolicy[], known: Groups): readonly PolicyGroup[] {
   const groups: { selector: string; policies: ActivePolicy['policy']['id'][] }[] = []
   for (const { policy, selector } of policies) {
     const last = groups.at(-1)
     if (last !== undefined && last.selector === selector.text) last.policies.push(policy.id)
     else groups.push({ selector: selector.text, policies: [policy.id] })
   }
-  return groups
+  return groups.map((group) => {
+    const key = [group.selector, ...group.policies.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`)].join('\n')
+    const same = known.get(key) ?? group
+    known.set(key, same)
+    return same
+  })
 }
