@@ -23,14 +23,21 @@ export interface AppliedTier {
   readonly policies: readonly ClassicPolicy[]
 }
 
+interface Entry {
+  readonly endpoint: Endpoint
+  readonly labels: Labels
+}
+
 export class ClassicIndex {
-  private readonly endpoints: readonly Endpoint[]
+  private readonly entries: readonly Entry[]
+  /** Every node asks for the same sets. */
+  private readonly members = new Map<string, readonly string[]>()
   private readonly profiles: ReadonlyMap<string, ClassicProfile>
   private readonly policies: readonly { readonly policy: ClassicPolicy; readonly selector: Selector }[]
 
   constructor({ workloadEndpoints, hostEndpoints, profiles, policies, tiers }: ClassicModel) {
-    this.endpoints = [...workloadEndpoints, ...hostEndpoints]
     this.profiles = new Map(profiles.map((profile) => [profile.name, profile]))
+    this.entries = [...workloadEndpoints, ...hostEndpoints].map((endpoint) => ({ endpoint, labels: this.labelsOf(endpoint) }))
     const orders = new Map(tiers.map(({ name, order }): [ClassicTier['name'], number] => [name, order]))
     // a policy of a tier that is not there is never asked
     const known = policies.filter(({ tier }) => orders.has(tier))
@@ -46,12 +53,12 @@ export class ClassicIndex {
 
   /** Addresses of the endpoints of which some profile has the tag, as text, in their order. */
   taggedWith(tag: string): readonly string[] {
-    return this.addressesOf((endpoint) => endpoint.profiles.some((name) => this.profiles.get(name)?.tags.includes(tag) === true))
+    return this.addressesOf(`tag ${tag}`, ({ endpoint }) => endpoint.profiles.some((name) => this.profiles.get(name)?.tags.includes(tag) === true))
   }
 
   selectedBy(selector: string): readonly string[] {
     const wanted = readSelector(selector)
-    return this.addressesOf((endpoint) => matchesCalicoSelector(wanted, this.labelsOf(endpoint)))
+    return this.addressesOf(`selector ${wanted.text}`, ({ labels }) => matchesCalicoSelector(wanted, labels))
   }
 
   /** Tiers of which no policy selects the endpoint are not there for it. */
@@ -71,13 +78,18 @@ export class ClassicIndex {
   }
 
   /** Of a host endpoint the expected addresses alone count: those of its interface are not looked up. */
-  private addressesOf(isWanted: (endpoint: Endpoint) => boolean): readonly string[] {
+  private addressesOf(set: string, isWanted: (entry: Entry) => boolean): readonly string[] {
+    const known = this.members.get(set)
+    if (known !== undefined) return known
     const addresses = new Set<Ip>()
-    for (const endpoint of this.endpoints) {
-      if (!isWanted(endpoint)) continue
+    for (const entry of this.entries) {
+      if (!isWanted(entry)) continue
+      const { endpoint } = entry
       for (const address of 'ipNetworks' in endpoint ? endpoint.ipNetworks.map(({ base }) => base) : endpoint.expectedIPs) addresses.add(address)
     }
-    return [...addresses].sort(compareIp).map(formatIp)
+    const members = [...addresses].sort(compareIp).map(formatIp)
+    this.members.set(set, members)
+    return members
   }
 }
 
