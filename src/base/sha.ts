@@ -1,6 +1,6 @@
 /**
- * The hashes by which real agents name things: SHA-1 (veths, VTEP MACs), SHA-224 and SHA-256 (chains, rules, sets), SHA3-224 (policy groups).
- * Text or bytes → bytes → hex or URL-safe base64. FIPS 180-4 and 202; here because no floor above may reach for a runtime's own.
+ * The hashes by which real agents name things: SHA-1 (veths, VTEP MACs), SHA-224 and SHA-256 (chains, rules, sets), SHA-512 (chains of the
+ * CNI plugins), SHA3-224 (policy groups). Text or bytes → bytes → hex or URL-safe base64. FIPS 180-4 and 202; here because no floor above may reach for a runtime's own.
  */
 
 const UTF8 = new TextEncoder()
@@ -9,9 +9,9 @@ function bytesOf(input: string | Uint8Array): Uint8Array {
   return typeof input === 'string' ? UTF8.encode(input) : input
 }
 
-/** The message, 0x80, zeroes, and the length in bits in the last 8 bytes: whole blocks of 64. */
-function padded(message: Uint8Array): DataView {
-  const blocks = new Uint8Array(((message.length + 8) >> 6) * 64 + 64)
+/** The message, 0x80, zeroes, and the length in bits in the last bytes, an eighth of a block: whole blocks of 64 (SHA-512: 128) bytes. */
+function padded(message: Uint8Array, block = 64): DataView {
+  const blocks = new Uint8Array((Math.floor((message.length + block / 8) / block) + 1) * block)
   blocks.set(message)
   blocks[message.length] = 0x80
   const view = new DataView(blocks.buffer)
@@ -125,6 +125,98 @@ export function sha224(input: string | Uint8Array): Uint8Array {
 }
 
 const LANE = 0xffffffffffffffffn
+
+/**
+ * The first 64 bits of the fraction of a prime's root: the integer root of the prime shifted up, its whole part cut off (FIPS 180-4 section 4.2.3).
+ * Newton's step squares the precision of the runtime's root; what is left is at most a unit or two.
+ */
+function fraction64(prime: number, degree: 2 | 3): bigint {
+  const power = BigInt(degree)
+  const shifted = BigInt(prime) << (64n * power)
+  const near = BigInt(Math.floor((degree === 2 ? Math.sqrt(prime) : Math.cbrt(prime)) * 2 ** 48)) << 16n
+  let root = ((power - 1n) * near + shifted / near ** (power - 1n)) / power
+  while (root ** power > shifted) root--
+  while ((root + 1n) ** power <= shifted) root++
+  return root & LANE
+}
+
+/** Words of 64 bits as pairs: the high half, the low half. */
+function halves(words: readonly bigint[]): Int32Array {
+  return Int32Array.from(words.flatMap((word) => [Number(BigInt.asIntN(32, word >> 32n)), Number(BigInt.asIntN(32, word))]))
+}
+
+/** K and the first H of SHA-512; worked out at the first hash, which few runs need. */
+let constants512: { readonly k: Int32Array; readonly h: Int32Array } | undefined
+
+/** 64 bytes. In halves of 32 bits, as every pod of a cluster is named by it and BigInt is slow. */
+export function sha512(input: string | Uint8Array): Uint8Array {
+  constants512 ??= { k: halves(primes(80).map((prime) => fraction64(prime, 3))), h: halves(primes(8).map((prime) => fraction64(prime, 2))) }
+  const view = padded(bytesOf(input), 128)
+  const h = constants512.h.slice()
+  const w = new Int32Array(160)
+  for (let offset = 0; offset < view.byteLength; offset += 128) {
+    for (let t = 0; t < 32; t++) w[t] = view.getInt32(offset + t * 4)
+    for (let t = 32; t < 160; t += 2) schedule512(w, t)
+    compress512(h, w, constants512.k)
+  }
+  return wordsToBytes(h, 64)
+}
+
+/** The high half of a word turned right by n < 32; its low half is that of the halves swapped, and a turn by 32 + n swaps them once more. */
+function turned(high: number, low: number, n: number): number {
+  return (high >>> n) | (low << (32 - n))
+}
+
+/** What a sum of low halves carries over. */
+function carry(sum: number): number {
+  return Math.floor(sum / 0x100000000)
+}
+
+/** W[t] at the pair t, of the pairs before it. */
+function schedule512(w: Int32Array, t: number): void {
+  const high15 = w[t - 30]
+  const low15 = w[t - 29]
+  const high2 = w[t - 4]
+  const low2 = w[t - 3]
+  const s0 = turned(high15, low15, 1) ^ turned(high15, low15, 8) ^ (high15 >>> 7)
+  const s0Low = turned(low15, high15, 1) ^ turned(low15, high15, 8) ^ turned(low15, high15, 7)
+  const s1 = turned(high2, low2, 19) ^ turned(low2, high2, 29) ^ (high2 >>> 6)
+  const s1Low = turned(low2, high2, 19) ^ turned(high2, low2, 29) ^ turned(low2, high2, 6)
+  const low = (w[t - 31] >>> 0) + (s0Low >>> 0) + (w[t - 13] >>> 0) + (s1Low >>> 0)
+  w[t + 1] = low
+  w[t] = w[t - 32] + s0 + w[t - 14] + s1 + carry(low)
+}
+
+function compress512(h: Int32Array, w: Int32Array, k: Int32Array): void {
+  // a to h, each as a pair
+  const s = h.slice()
+  for (let t = 0; t < 160; t += 2) {
+    const e = s[8]
+    const eLow = s[9]
+    const sum1 = turned(e, eLow, 14) ^ turned(e, eLow, 18) ^ turned(eLow, e, 9)
+    const sum1Low = turned(eLow, e, 14) ^ turned(eLow, e, 18) ^ turned(e, eLow, 9)
+    const t1Low = (s[15] >>> 0) + (sum1Low >>> 0) + (((eLow & s[11]) ^ (~eLow & s[13])) >>> 0) + (k[t + 1] >>> 0) + (w[t + 1] >>> 0)
+    const t1 = (s[14] + sum1 + ((e & s[10]) ^ (~e & s[12])) + k[t] + w[t] + carry(t1Low)) | 0
+    const a = s[0]
+    const aLow = s[1]
+    const sum0 = turned(a, aLow, 28) ^ turned(aLow, a, 2) ^ turned(aLow, a, 7)
+    const sum0Low = turned(aLow, a, 28) ^ turned(a, aLow, 2) ^ turned(a, aLow, 7)
+    const t2Low = (sum0Low >>> 0) + (((aLow & s[3]) ^ (aLow & s[5]) ^ (s[3] & s[5])) >>> 0)
+    const t2 = (sum0 + ((a & s[2]) ^ (a & s[4]) ^ (s[2] & s[4])) + carry(t2Low)) | 0
+    s.copyWithin(2, 0, 14)
+    const eSum = (s[9] >>> 0) + (t1Low >>> 0)
+    s[9] = eSum
+    s[8] += t1 + carry(eSum)
+    const aSum = (t1Low >>> 0) + (t2Low >>> 0)
+    s[1] = aSum
+    s[0] = t1 + t2 + carry(aSum)
+  }
+  for (let i = 0; i < 16; i += 2) {
+    const low = (h[i + 1] >>> 0) + (s[i + 1] >>> 0)
+    h[i + 1] = low
+    h[i] += s[i] + carry(low)
+  }
+}
 
 /** The round constants, from the degree-8 LFSR of FIPS 202 section 3.2.5. */
 const KECCAK_ROUNDS: readonly bigint[] = (() => {

@@ -2,10 +2,10 @@
  * What flannel's CNI plugin delegates to: the bridge plugin (cni0, veth pairs, its masquerading) with host-local addresses. From a view to a
  * part of the node's Dataplane and one Dataplane per pod. Source: containernetworking plugins/main/bridge/bridge.go, pkg/ip, plugins/ipam/host-local.
  */
-import { createHash } from 'node:crypto'
 import { cidr } from '../base/cidr.js'
 import { ip } from '../base/ip.js'
 import { randomMac } from '../base/mac.js'
+import { hexOf, sha512 } from '../base/sha.js'
 import type { Provenance } from '../dataplane/dataplane.js'
 import type { ChainEdit, Match, Rule, Target } from '../dataplane/iptables.js'
 import { allocateRoundRobin } from './address-allocation.js'
@@ -82,8 +82,5 @@ function masqueradeEdits({ attachment, address }: AttachedPod, view: CniView): C
 
 /** utils.FormatChainName of the plugins. */
 export function chainNameOf(networkName: string, containerId: string): string {
-  return `CNI-${createHash('sha512')
-    .update(networkName + containerId)
-    .digest('hex')
-    .slice(0, CHAIN_HASH_DIGITS)}`
+  return `CNI-${hexOf(sha512(networkName + containerId).subarray(0, CHAIN_HASH_DIGITS / 2))}`
 }
