@@ -124,12 +124,16 @@ function runText(plan: BgpPlan): string {
   const { sessions, established, handshakes, messages, prefixes, bytes, kernelsAtRestNs } = runItem(plan)
   const { open, keepalive, update, endOfRib, withdraw, refresh, notification } = messages
   return [
-    `# ${sessions} sessions, ${established} established, after ${handshakes} TCP handshakes`,
-    `# ${open} OPEN, ${keepalive} KEEPALIVE, ${update} UPDATE with ${prefixes} prefixes, ${withdraw} withdrawals, ${endOfRib} End-of-RIB, ` +
+    `# ${counted(sessions, 'session')}, ${established} established, after ${counted(handshakes, 'TCP handshake')}`,
+    `# ${open} OPEN, ${keepalive} KEEPALIVE, ${update} UPDATE with ${counted(prefixes, 'prefix', 'es')}, ${counted(withdraw, 'withdrawal')}, ${endOfRib} End-of-RIB, ` +
       `${refresh} ROUTE-REFRESH, ${notification} NOTIFICATION: ${bytes} bytes of BGP`,
     `# the last kernel had its routes after ${(kernelsAtRestNs / 1e9).toFixed(2)} s`,
     '',
   ].join('\n')
+}
+
+function counted(count: number, word: string, plural = 's'): string {
+  return `${count} ${word}${count === 1 ? '' : plural}`
 }
 
 // ---- -o json

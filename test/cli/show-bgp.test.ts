@@ -98,7 +98,7 @@ BIRD v0.3.3+birdv1.6.8 ready.
       expect.stringMatching(/^n2 +Mesh_10_0_0_1 +10\.0\.0\.1 +64512 +iBGP +(Active|Idle|Connect) +<none> +0 +Socket: Connection refused$/),
       expect.stringMatching(/^n2 +Mesh_10_0_0_3 +10\.0\.0\.3 +64512 +iBGP passive +Established +00:00:02\.\d{3} +1 /),
     ])
-    expect(out).toContain('# 3 sessions, 1 established, after 1 TCP handshakes\n# 2 OPEN, 2 KEEPALIVE, 2 UPDATE with 2 prefixes')
+    expect(out).toContain('# 3 sessions, 1 established, after 1 TCP handshake\n# 2 OPEN, 2 KEEPALIVE, 2 UPDATE with 2 prefixes')
   })
 
   it.each([
