@@ -112,8 +112,8 @@ function inferCni({ etcd, manifest, objects, nodes }: SettingsInput): Cni {
     (object) =>
       CALICO_GROUPS.includes(groupOf(object.apiVersion)) ||
       isClassicKind(object.apiVersion, object.kind) ||
-      (object.kind === 'DaemonSet' && object.name === 'calico-node') ||
-      (object.kind === 'ConfigMap' && object.name === 'calico-config'),
+      (object.kind === 'DaemonSet' && (object.name === 'calico-node' || object.name === 'canal')) ||
+      (object.kind === 'ConfigMap' && (object.name === 'calico-config' || object.name === 'canal-config')),
   )
   if (calico || holdsClassicKeys(etcd.entries)) return flannel ? 'canal' : 'calico'
   return flannel ? 'flannel' : 'none'

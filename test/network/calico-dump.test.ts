@@ -267,6 +267,12 @@ describe('a cluster of Canal', () => {
     pod('b', 'n2', '10.244.1.9'),
   )
 
+  it("is Canal by its DaemonSet or its ConfigMap alone, before there is any object of Calico's", () => {
+    const nodes = [node('n1', '192.168.10.11', {}), node('n2', '192.168.10.12', {})].map((one, at) => ({ ...one, spec: { podCIDR: `10.244.${at}.0/24` } }))
+    const config = object('v1', 'ConfigMap', { name: 'canal-config', namespace: 'kube-system' }, { data: { 'net-conf.json': '{"Network": "10.244.0.0/16"}' } })
+    for (const one of [daemonSet('canal', { CALICO_NETWORKING_BACKEND: 'none', IP: '' }), config]) expect(dump(...nodes, one).cluster.cni).toBe('canal')
+  })
+
   it('is Canal, with the addresses that its pods have', () => {
     expect([found.cluster.cni, told(found)]).toEqual(['canal', []])
     expect(found.network.pods.map(({ address }) => formatIp(address))).toEqual(['10.244.0.7', '10.244.1.9'])
