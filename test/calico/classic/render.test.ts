@@ -178,3 +178,49 @@ it('the same pools and peers for IPAM and BIRD', () => {
     peers: [{ peerIP: ip('192.168.10.254'), asNumber: 65537 }],
   })
 })
+
+it('tiers and their policies go by order, then by name; what has no order comes last', () => {
+  const tier = (name: string, order: string): { readonly key: string; readonly value: string } => ({
+    key: `/calico/v1/policy/tier/${name}/metadata`,
+    value: order,
+  })
+  const policy = (name: string, order: string): { readonly key: string; readonly value: string } => ({
+    key: `/calico/v1/policy/tier/${name}`,
+    value: `{"selector": "all()"${order}, "inbound_rules": []}`,
+  })
+  const part = classic('', [
+    { key: '/calico/v1/Ready', value: 'true' },
+    { key: '/calico/v1/host/n1/workload/k8s/default.web/endpoint/eth0', value: '{"state": "active", "name": "cali0web", "ipv4_nets": []}' },
+    tier('a', '{}'),
+    tier('b', '{"order": 20}'),
+    tier('c', '{"order": 10}'),
+    policy('a/policy/1', ''),
+    policy('b/policy/4', ', "order": "default"'),
+    policy('b/policy/3', ''),
+    policy('b/policy/2', ', "order": 2'),
+    policy('b/policy/9', ', "order": 1.5'),
+    policy('c/policy/5', ', "order": 1'),
+  ]).part('n1')
+  expect(chain(part, 'felix-to-0web').flatMap((line) => /-j felix-p-(\S+)-i$/.exec(line)?.[1] ?? [])).toEqual(['c/5', 'b/9', 'b/2', 'b/3', 'b/4', 'a/1'])
+})
+
+it('a host’s interface has one endpoint: the first by name of those that name it or expect one of its addresses', () => {
+  const endpoint = (name: string, spec: string): string => `---\napiVersion: v1\nkind: hostEndpoint\nmetadata: {name: ${name}, node: n1}\nspec: ${spec}\n`
+  const text = [
+    endpoint('b', '{interfaceName: eth0, profiles: [B]}'),
+    endpoint('a', '{expectedIPs: [192.168.10.11, 10.9.0.1], profiles: [A]}'),
+    endpoint('gone', '{interfaceName: eth7, profiles: [G]}'),
+    endpoint('lost', '{expectedIPs: [10.8.0.1], profiles: [L]}'),
+  ].join('')
+  const interfaces = [
+    { name: 'eth0', addresses: [ip('192.168.10.11')] },
+    { name: 'eth1', addresses: [ip('10.9.0.1')] },
+    { name: 'cali0', addresses: [ip('10.8.0.1')] },
+  ]
+  const part = classic(text).part('n1', { interfaces })
+  expect(saved(part).flatMap((line) => /^-A (felix-from-\S+) -j (felix-p-\S+)$/.exec(line)?.slice(1).join(' ') ?? [])).toEqual([
+    'felix-from-eth0 felix-p-A-i',
+    'felix-from-eth1 felix-p-A-i',
+    'felix-from-eth7 felix-p-G-i',
+  ])
+})
