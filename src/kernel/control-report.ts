@@ -92,7 +92,8 @@ export function controlLines(control: ControlDocument): readonly string[] {
 
 function birdLine({ node, verdict, why, sessions, routes }: BirdNodeDocument): string {
   if (verdict === 'left-out') return `${node} bird: ${why}`
-  const up = `${sessions.established} of ${sessions.peers} sessions Established${sessions.established === sessions.predicted ? ' as predicted' : `, predicted ${sessions.predicted}`}`
+  const beside = sessions.established === sessions.predicted ? ' as predicted' : `, predicted ${sessions.predicted}`
+  const up = `${sessions.established} of ${sessions.peers} sessions Established${beside}`
   return `${node} bird: ${up} · ${routes.equal} of ${routes.predicted} kernel routes equal`
 }
 

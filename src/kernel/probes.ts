@@ -9,6 +9,7 @@ import type { Network } from '../network/network.js'
 import { isOutcome } from '../network/probe.js'
 import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
 import type { NodePlan } from '../network/nodes.js'
+import { policyQuestions } from './probes-policy.js'
 
 export type ProbeSet = 'all' | 'quick'
 
@@ -79,6 +80,7 @@ class Chooser {
       this.ask(from, to, { cold: true })
     }
     this.nodes()
+    this.policies()
     this.nobody()
     this.portsOfRules(pairs)
   }
@@ -176,6 +178,11 @@ class Chooser {
         if (far !== undefined) this.ask(self, `${far}:${OPEN_PORT}`, { proto })
       }
     })
+  }
+
+  /** Of each policy's rules, where there are any. */
+  private policies(): void {
+    for (const { source, destination, proto } of policyQuestions(this.network, this.base)) this.ask(source, destination, proto === undefined ? {} : { proto })
   }
 
   /** Addresses that nobody has: in a pod's own subnet, in another node's, in no lease, outside. */

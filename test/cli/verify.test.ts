@@ -28,8 +28,19 @@ describe('verify refuses', () => {
     expect(err).toContain(words)
   })
 
-  it('BIRD, as long as nothing here runs it', async () => {
-    expect(await netsim(['verify', '--with', 'bird'])).toMatchObject({ code: 4, out: '', err: expect.stringContaining('Calico is not modelled yet') })
+  it.each([
+    ['flannel-vxlan', 'only Calico runs BIRD'],
+    ['canal', 'the CNI is canal'],
+    ['calico-vxlan', 'nobody speaks BGP here'],
+  ])('a real BIRD of %s, which has none', async (name, words) => {
+    const text = readFileSync(new URL(`../../examples/${name}.yaml`, import.meta.url), 'utf8')
+    expect(await netsim(['verify', '--with', 'bird', '-f', '-'], { stdin: text })).toMatchObject({ code: 2, out: '', err: expect.stringContaining(words) })
+  })
+
+  it('both, each by its own reason', async () => {
+    const text = readFileSync(new URL('../../examples/docker-only.yaml', import.meta.url), 'utf8')
+    const { code, err } = await netsim(['verify', '--with', 'bird,etcd', '-f', '-'], { stdin: text })
+    expect([code, err.match(/^error: --with (\w+): /gm)]).toEqual([2, ['error: --with bird: ', 'error: --with etcd: ']])
   })
 
   it.each([

@@ -4,6 +4,8 @@
  */
 import { playWorld } from './play-world.js'
 import type { HostDraft, ProbeDraft, WorldDraft } from './random-world.js'
+import { CALICO_STEPS } from './shrink-calico.js'
+import { without } from './shrink-lists.js'
 
 type Step = (draft: WorldDraft) => readonly WorldDraft[]
 
@@ -39,14 +41,6 @@ async function sameDifference(draft: WorldDraft): Promise<(smaller: WorldDraft) 
   return async (smaller) => (await playWorld(smaller)).failures.some((failure) => natureOf(failure) === wanted)
 }
 
-/** Halves, then each one, left out. */
-function without<Item>(items: readonly Item[]): (readonly Item[])[] {
-  if (items.length === 0) return []
-  const half = items.length >> 1
-  const halves = items.length > 3 ? [items.slice(half), items.slice(0, half)] : []
-  return [...(items.length > 1 ? [[]] : []), ...halves, ...items.map((_, index) => items.filter((__, other) => other !== index))]
-}
-
 const hostLists = ['iptables', 'ip', 'sysctls', 'ipset'] as const
 
 const STEPS: readonly Step[] = [
@@ -64,6 +58,7 @@ const STEPS: readonly Step[] = [
         plainer(rule).map((one) => withHost(draft, index, { ...host, iptables: host.iptables.map((other, i) => (i === at ? one : other)) })),
       ),
     ),
+  ...CALICO_STEPS,
   (draft) => without(draft.router.iptables).map((iptables) => ({ ...draft, router: { ...draft.router, iptables } })),
   (draft) => without(draft.router.routes).map((routes) => ({ ...draft, router: { ...draft.router, routes } })),
   (draft) => draft.nodes.slice(1).map(({ name }) => withoutNode(draft, name)),
