@@ -161,6 +161,9 @@ function namespacePlan(dataplane: Dataplane, { name, plugged, options, indexes }
   }
 }
 
+/** Errors of every kind; without the mask each would still empty its peer's ration, from which ip_error pays (inet_peer_xrlim_allow). */
+const UNRATIONED: Readonly<Record<string, number>> = { 'net.ipv4.icmp_ratelimit': 0, 'net.ipv4.icmp_ratemask': 0 }
+
 /**
  * A new namespace copies the settings `all` and `default` of the machine (devconf_inherit_init_net), so every one is written; those of a
  * device begin as `default`'s once the device is there, but for lo, which is older. Forwarding comes before the rest of what the owner
@@ -168,12 +171,12 @@ function namespacePlan(dataplane: Dataplane, { name, plugged, options, indexes }
  */
 function settingsOf({ sysctls, devices }: Dataplane, options: LabOptions): Readonly<Record<'before' | 'after', string>> {
   const names = new Set(devices.filter(({ kind }) => kind !== 'loopback').map((device) => device.name))
-  const deviceOf = (key: string): string => /^net\.ipv4\.(?:conf|neigh)\.([^.]+)\./.exec(key)?.[1].replaceAll('/', '.') ?? ''
-  const taken = Object.entries(sysctls).filter(([key]) => options.icmpRateLimit === 'kernel' || key !== 'net.ipv4.icmp_ratelimit')
+  const deviceOf = (key: string): string => /^net\.ipv[46]\.(?:conf|neigh)\.([^.]+)\./.exec(key)?.[1].replaceAll('/', '.') ?? ''
+  const taken = Object.entries(sysctls).filter(([key]) => options.icmpRateLimit === 'kernel' || !(key in UNRATIONED))
   const own = taken.filter(([key]) => !names.has(deviceOf(key)))
   const isForwarding = ([key]: readonly [string, number]): boolean => key === 'net.ipv4.ip_forward' || key === 'net.ipv4.conf.all.forwarding'
   const defaults = Object.entries(defaultSysctls()).filter(([key]) => /^net\.ipv4\.conf\.(all|default)\./.test(key) && !/forwarding$/.test(key))
-  if (options.icmpRateLimit !== 'kernel') defaults.push(['net.ipv4.icmp_ratelimit', 0])
+  if (options.icmpRateLimit !== 'kernel') defaults.push(...Object.entries(UNRATIONED))
   const onLoopback = [...defaults, ...own].flatMap(([key, value]): [string, number][] => {
     const ofLoopback = key.replace(/^net\.ipv4\.conf\.default\./, 'net.ipv4.conf.lo.')
     return ofLoopback === key || ofLoopback in sysctls || /disable_(policy|xfrm)$/.test(key) ? [] : [[ofLoopback, value]]

@@ -19,16 +19,27 @@ interface Noted {
 /** One value of the kernel's stands for one of netsim's too: no two of netsim's fall together. */
 const INJECTIVE: readonly Chance[] = ['icmp-id', 'nat-port']
 
+/** More than a question's octets and a window. */
+const SIDE_SPAN = 1 << 17
+
 export class ChanceLedger {
   private readonly pairs = new Map<string, Noted>()
+  /** Of a TCP connection: whose number came first, then the other. */
+  private readonly sides: { readonly first: number; readonly difference: number }[] = []
   private readonly inverse = new Map<string, number>()
+  private readonly portsByPacket: boolean
+
+  /** @param portsByPacket packets of one flow may have different source ports of a tunnel */
+  constructor(portsByPacket = false) {
+    this.portsByPacket = portsByPacket
+  }
 
   /** Notes a pair. @returns what it contradicts, in words, or undefined */
   note(field: Field, predicted: number, captured: number, role: FrameRole): string | undefined {
     const chance = field.chance
     if (chance === undefined) return undefined
-    if (chance === 'tcp-sequence') return this.noteSequence(field, predicted, captured, role)
-    const key = `${chance} ${chance === 'vxlan-port' ? `${role.leg} ` : ''}${predicted}`
+    if (chance === 'tcp-sequence') return this.noteSequence(predicted, captured)
+    const key = `${chance} ${chance === 'vxlan-port' ? `${role.leg} ${this.portsByPacket ? role.packet : ''} ` : ''}${predicted}`
     const known = this.pairs.get(key)
     // 16 bits that each side draws anew for every packet: two packets of netsim's may have one by accident, and the kernel gives 0 to many
     const accident = chance === 'ip-id' && known !== undefined && known.packet !== role.packet && !field.name.includes('quote.')
@@ -47,17 +58,20 @@ export class ChanceLedger {
     return undefined
   }
 
-  /** Sequence numbers of one direction differ from netsim's by one number, the difference of the initial ones. */
-  private noteSequence(field: Field, predicted: number, captured: number, { leg, packet }: FrameRole): string | undefined {
-    const acknowledges = field.name.endsWith('acknowledgement')
-    const quotes = field.name.split('quote.').length - 1
-    const fromClient = ((leg === 'forward' ? 0 : 1) + (acknowledges ? 1 : 0) + quotes) % 2 === 0
-    const side = fromClient ? 'the client' : 'the server'
+  /**
+   * Sequence numbers of one side differ from netsim's by one number, the difference of the initial ones, wherever they show: as its own, as what
+   * the other acknowledges, in a quotation of either. Whose a number is netsim's says: those of one side lie together.
+   */
+  private noteSequence(predicted: number, captured: number): string | undefined {
     const difference = (predicted - captured) >>> 0
-    const known = this.pairs.get(`tcp-sequence ${side}`)
-    this.pairs.set(`tcp-sequence ${side}`, known ?? { kernel: difference, packet })
-    if (known === undefined || known.kernel === difference) return undefined
-    const step = (known.kernel - difference) | 0
-    return `is ${Math.abs(step)} too ${step > 0 ? 'high' : 'low'} for the numbers of ${side} so far`
+    const side = this.sides.find(({ first }) => Math.abs((predicted - first) | 0) < SIDE_SPAN)
+    if (side === undefined) {
+      if (this.sides.length === 2) return 'belongs to the numbers of neither side'
+      this.sides.push({ first: predicted, difference })
+      return undefined
+    }
+    if (side.difference === difference) return undefined
+    const step = (side.difference - difference) | 0
+    return `is ${Math.abs(step)} too ${step > 0 ? 'high' : 'low'} for the numbers of ${side === this.sides[0] ? 'the client' : 'the server'} so far`
   }
 }

@@ -73,6 +73,8 @@ export interface CompareOptions {
   readonly tunnelPorts?: ReadonlySet<number>
   /** A wrong checksum was asked for: both may be wrong. */
   readonly corrupt?: boolean
+  /** One packet of the connection is no socket's: tunnels choose another source port for it. */
+  readonly injected?: boolean
 }
 
 interface Pair {
@@ -251,14 +253,15 @@ function checksumDifference(a: Field, b: Field, corrupt: boolean): FieldDifferen
   const difference = { name: a.name, predicted: `${a.text} (${ours.soundness})`, captured: `${b.text} (${theirs.soundness})` }
   if (ours.soundness !== theirs.soundness) return difference
   if (ours.soundness === 'right' || ours.soundness === 'none') return undefined
-  if (ours.soundness === 'wrong' && !corrupt) return difference
+  // flanneld's proxy makes a wrong header of a TTL of 0: equally wrong is equal there
+  if (ours.soundness === 'wrong' && !corrupt && !a.name.endsWith('ip.checksum')) return difference
   // the very same: a checksum not made yet (CHECKSUM_PARTIAL) sums no word of chance
   return ours.settled === theirs.settled || a.value === b.value ? undefined : difference
 }
 
 /** Chance that does not stand for the same thing all along (rule 1). */
 function contradictions(pairs: readonly Pair[], options: CompareOptions): FrameDifference[] {
-  const ledger = new ChanceLedger()
+  const ledger = new ChanceLedger(options.injected === true)
   const found: FrameDifference[] = []
   for (const { predicted, captured, at } of pairs) {
     const [ours, theirs] = bothFields(predicted, captured, options)

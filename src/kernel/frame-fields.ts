@@ -199,7 +199,7 @@ class FieldReader {
   private udp(at: number, end: number, inside: Inside): void {
     const { bytes } = this
     const { prefix, pseudo, whole } = inside
-    const [sport, dport] = [read16(bytes, at), read16(bytes, at + 2)]
+    const dport = read16(bytes, at + 2)
     const tunnel = (dport === PORT_LINUX || dport === PORT_IANA || this.tunnelPorts.has(dport)) && end - at >= 16 && (bytes[at + 8] & 0x08) !== 0
     this.port(`${prefix}udp.sport`, at, tunnel ? 'vxlan-port' : undefined)
     this.port(`${prefix}udp.dport`, at + 2)
@@ -212,7 +212,7 @@ class FieldReader {
       this.word(`${prefix}vxlan.reserved`, at + 15, 1)
       return this.ethernet(at + 16, end, deeper(inside, 'inner.'))
     }
-    if (sport === PORT_FLANNEL_UDP && dport === PORT_FLANNEL_UDP && bytes[at + 8] >>> 4 === 4) return this.ip(at + 8, end, deeper(inside, 'inner.'))
+    if (isFlannelUdp(bytes, at, end)) return this.ip(at + 8, end, deeper(inside, 'inner.'))
     this.rest(`${prefix}payload`, at + 8, end)
   }
 
@@ -301,6 +301,13 @@ class FieldReader {
   private rest(name: string, from: number, to: number): void {
     if (to > from) this.add({ name, at: from, length: to - from, value: to - from, text: `${to - from} bytes` })
   }
+}
+
+/** Between two of its ports, or, where NAT has changed one, with an IP packet of that very length. */
+function isFlannelUdp(bytes: Uint8Array, at: number, end: number): boolean {
+  if (end - at < 9 || bytes[at + 8] >>> 4 !== 4) return false
+  const ports = [read16(bytes, at), read16(bytes, at + 2)].filter((port) => port === PORT_FLANNEL_UDP).length
+  return ports === 2 || (ports === 1 && end - at >= 28 && read16(bytes, at + 10) === read16(bytes, at + 4) - 8)
 }
 
 const HEXADECIMAL = /(eth\.type|ip\.version|ip\.tos|arp\.hardware|arp\.protocol|arp\.lengths|vxlan\.flags|vxlan\.policy|tcp\.data-offset)$/

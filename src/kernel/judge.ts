@@ -7,13 +7,20 @@ import type { PredictedDrop, Prediction, RuleTaken, TimedDrop } from './predicti
 import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, RulesDocument, RuleWords } from './verify-report.js'
 
 /** What of a sighting is judged; a test may give its own. Without `heard` nobody listened. */
-export type Judged = Pick<Sighting, 'frames' | 'error' | 'drops' | 'dropsWhy' | 'rules' | 'rulesWhy' | 'lost'> & Partial<Pick<Sighting, 'heard'>>
+export type Judged = Pick<Sighting, 'frames' | 'error' | 'drops' | 'dropsWhy' | 'rules' | 'rulesWhy' | 'lost'> & Partial<Pick<Sighting, 'heard' | 'injected'>>
 
 export function judge(name: string, prediction: Prediction, sighting: Judged): ProbeDocument {
   const { request, natPorts, tunnelPorts, concurrent, outcome } = prediction
   // the question's own packet may be wrong; whatever else is made, by either side, must be right
   const corrupt = request.packet !== undefined
-  const compared = compareFrames(prediction.frames, sighting.frames, { cold: request.cold, concurrent, natPorts, tunnelPorts, corrupt })
+  const compared = compareFrames(prediction.frames, sighting.frames, {
+    cold: request.cold,
+    concurrent,
+    natPorts,
+    tunnelPorts,
+    corrupt,
+    injected: sighting.injected === true,
+  })
   const drops = dropsOf(prediction.drops, sighting)
   const rules = rulesOf(prediction, sighting)
   const common = { ...headOf(name, prediction), error: sighting.error, disposition: outcome.disposition, drops, rules }

@@ -12,6 +12,7 @@ export interface SightingMessage {
   readonly rules: readonly (readonly [string, string])[] | null
   readonly rulesWhy: string
   readonly heard: readonly string[]
+  readonly injected: boolean
   readonly lost: number
 }
 
@@ -73,6 +74,7 @@ export function sightingOf(message: SightingMessage, symbols: KernelSymbols): Si
     rules: message.rules === null ? null : message.rules.flatMap(([netns, line]) => parseTraceLine(netns, line)),
     rulesWhy: message.rulesWhy,
     heard: message.heard,
+    injected: message.injected,
     lost: message.lost,
   }
 }

@@ -1,6 +1,6 @@
 /** A question to netsim → the same question to a laboratory: what the process at the source would give its socket. */
 import { encodeIp } from '../wire/frame.js'
-import { advertisedMss, initialWindow, WINDOW_SCALE } from '../net/tcp.js'
+import { advertisedMss, discoversPathMtu, initialWindow, WINDOW_SCALE } from '../net/tcp.js'
 import { ETHERTYPE_NONE, Packet, PROTO_TCP, TCP_OPTIONS_SYN, TCP_SYN } from '../wire/packet.js'
 import type { Network } from '../network/network.js'
 import type { Prediction } from './prediction.js'
@@ -83,7 +83,7 @@ function synOf(network: Network, { outcome, request }: Prediction, { from, targe
     tcpTsVal: TIMESTAMP,
   })
   const netns = network.netns(outcome.source.netns ?? '')
-  packet.dontFragment = request.df || netns?.ipNoPmtuDisc === 0 ? 1 : 0
+  packet.dontFragment = request.df || (netns !== undefined && discoversPathMtu(netns, packet) === 1) ? 1 : 0
   packet.tcpMss = netns === undefined ? 0 : advertisedMss(netns, packet)
   packet.tcpWindow = initialWindow(packet.tcpMss)
   return { bytes: encodeIp(packet), dontFragment: packet.dontFragment === 1, mtu: packet.tcpMss + TCP_HEADERS }

@@ -144,6 +144,8 @@ export interface Sighting {
   readonly rulesWhy: string
   /** Netns in which a socket took the datagram, or the reply to the echo, that was asked about. */
   readonly heard: readonly string[]
+  /** A segment longer than a client would send was put together by the lab: it has no socket's flow hash (sk_txhash). */
+  readonly injected: boolean
   /** Frames that a ring had no room for: more than 0 makes the sighting worthless. */
   readonly lost: number
 }

@@ -11,7 +11,10 @@ import { DEVICE_NIC, DEVICE_VETH, type Device } from '../net/device.js'
 import { answerTo } from '../net/l2-search.js'
 import { Neighbour } from '../net/neigh.js'
 import type { Netns } from '../net/netns.js'
+import { read16, read32 } from '../wire/bytes.js'
+import { ETHERTYPE_IPV4 } from '../wire/packet.js'
 import type { LabNetwork } from './lab-types.js'
+import type { Prediction } from './prediction.js'
 
 /** [netns, device, address, MAC, state as `ip neigh` has it] */
 type NeighbourEntry = readonly [string, string, string, string, string]
@@ -40,6 +43,20 @@ export function warmNeighbours({ world, specs }: LabNetwork, addresses: readonly
   const known = [...new Set(addresses)]
   return world.netns.flatMap((netns, index) => neighboursOf(netns, specs[index].dataplane, known))
 }
+
+/** Of whoever a question makes speak, spoofed or translated: somebody may answer for those too (proxy ARP). */
+export function addressesIn({ outcome, frames }: Pick<Prediction, 'outcome' | 'frames'>): readonly number[] {
+  const found = new Set([outcome.destination.address])
+  for (const { bytes, link } of frames) {
+    const at = link === 'ethernet' ? ETHERNET_HEADER : 0
+    if (link === 'ethernet' && read16(bytes, ETHERNET_HEADER - 2) !== ETHERTYPE_IPV4) continue
+    found.add(read32(bytes, at + 12))
+    found.add(read32(bytes, at + 16))
+  }
+  return [...found]
+}
+
+const ETHERNET_HEADER = 14
 
 export function coldState(): StateMessage {
   return { neighbours: [], stations: [] }

@@ -707,7 +707,8 @@ class Lab:
             # the end of its connection is no part of the next probe
             self.watch(0, [])
             self.traced([])
-        seen = {'frames': self.ordered(frames, start), 'error': error, 'lost': lost, 'heard': sorted(heard)}
+        seen = {'frames': self.ordered(frames, start), 'error': error, 'lost': lost, 'heard': sorted(heard),
+                'injected': client is not None and client.injected}
         return {**seen, 'drops': drops, 'dropsWhy': self.drops_why, 'rules': rules, 'rulesWhy': rules_why}
 
     def drain(self):
@@ -1091,6 +1092,7 @@ class Client:
 
     def __init__(self, s):
         self.socket, self.payload, self.lab, self.netns, self.deaf_at_end, self.error, self.echo_id = s, None, None, '', False, '', -1
+        self.injected = False
 
     def replied(self):
         """The reply to its echo came to it."""
@@ -1130,6 +1132,7 @@ class Client:
 
     def oversized(self, acknowledgement, header):
         deaf(self.socket)
+        self.injected = True
         segment = bytearray(acknowledgement[header:] + self.payload)
         segment[13] = ACK | PUSH
         segment[16:18] = b'\0\0'

@@ -14,6 +14,7 @@ import { KernelLab, labNetworkOf } from './lab.js'
 import { labLimit } from './lab-limits.js'
 import { labProbeOf } from './lab-question.js'
 import { Rations } from './lab-rest.js'
+import { addressesIn } from './lab-warm.js'
 import type { LabNetwork, NotBuilt } from './lab-types.js'
 import { judge, leftOut } from './judge.js'
 import { isPrediction, predict, type Prediction } from './prediction.js'
@@ -91,12 +92,12 @@ async function ask(
   if (prediction.outcome.disposition === 'INCOMPLETE') return leftOut(probe.name, prediction, 'netsim does not model what the packet meets')
   const limit = labLimit(network, prediction)
   if (limit !== undefined) return leftOut(probe.name, prediction, limit)
-  const rest = rations.before(prediction.frames, milliseconds())
+  const rest = rations.before(prediction, milliseconds())
   if (rest > 0) await scheduler.wait(rest)
   if (request.cold) await lab.cold()
-  else await lab.warm([prediction.outcome.destination.address])
+  else await lab.warm(addressesIn(prediction))
   const sighting = await lab.send(question)
-  rations.after(prediction.frames, milliseconds())
+  rations.after(prediction, milliseconds())
   return judge(probe.name, prediction, sighting)
 }
 

@@ -8,6 +8,7 @@ import { inetAddrType, isMulticast, RouteResult, RTN_LOCAL, RTN_UNICAST } from '
 import { routeInput } from './route-input.js'
 import { inetSelectAddr, routeOutput, sameSubnet } from './route-output.js'
 import { HEARD_ANSWER, HEARD_QUESTION, HEARD_TALK, neighbourUpdate, NUD_PROBE, type NeighTable, type Neighbour } from './neigh.js'
+import type { World } from './netns.js'
 import { PACKET_HOST } from './packet-type.js'
 import { STEP_ARP, STEP_ORIGINATE } from './trace.js'
 
@@ -66,8 +67,12 @@ export function arpReceive(packet: Packet, device: Device): void {
   }
   const verdict = packet.arpOperation === ARP_REQUEST ? arpVerdict(device, sender, target) : ARP_IGNORED
   if (verdict !== ARP_IGNORED) {
-    noteArp(packet, device, verdict)
     if (sender !== 0) learnSender(packet, device)
+    if (verdict === ARP_PROXIED && packet.packetType !== PACKET_HOST && device.proxyDelayNs > 0) {
+      answerLater(packet, device)
+      return
+    }
+    noteArp(packet, device, verdict)
     answer(packet, device)
     return
   }
@@ -83,6 +88,32 @@ export function arpReceive(packet: Packet, device: Device): void {
     )
   } else noteArp(packet, device, ARP_IGNORED)
   consumePacket(netns, packet)
+}
+
+/** pneigh_enqueue: whoever answers for another lets the other speak first. The row waits, and the question with it. */
+function answerLater(packet: Packet, device: Device): void {
+  const { world } = device.netns
+  world.live++
+  world.sim.schedule(device.proxyDelayNs, world.proxyTimer, world.inFlight.put(packet, device))
+}
+
+const ANSWER_IS_THERE = -1
+/** Until then the answer is on its way, which a question waits for too. */
+const ANSWER_NS = 1e6
+
+/** neigh_proxy_process. */
+export function proxyTimerFired(world: World, slot: number): void {
+  if (slot === ANSWER_IS_THERE) {
+    world.live--
+    return
+  }
+  const packet = world.inFlight.packetAt(slot)
+  const device = world.inFlight.deviceAt(slot)
+  world.inFlight.release(slot)
+  noteArp(packet, device, ARP_PROXIED)
+  answer(packet, device)
+  world.drain()
+  world.sim.schedule(ANSWER_NS, world.proxyTimer, ANSWER_IS_THERE)
 }
 
 /** Would this device answer who-has `target` tell `sender`? ARP_IGNORED, ARP_ANSWERED or ARP_PROXIED. Changes nothing. */

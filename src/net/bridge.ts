@@ -12,7 +12,8 @@ import type { Device } from './device.js'
 import { deliverToProtocol, deviceTransmit } from './device-io.js'
 import { DENIED, NEIGHBOR_FAILED, REASON_BRIDGE_INGRESS_STP_STATE, REASON_NONE, REASON_NO_TX_TARGET, TOO_BIG } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
-import { RTN_UNICAST } from './fib.js'
+import { MARTIAN_NONE, RTN_UNICAST } from './fib.js'
+import { refuseMartian } from './ip-input.js'
 import { ROUTE_RESULT, routeInput } from './route-input.js'
 import { fragmentPacket } from './ip-output.js'
 import { MacTable } from './mac-table.js'
@@ -174,6 +175,10 @@ function bridgeAfterDnat(packet: Packet, port: BridgePort): boolean {
   const device = port.bridge.device
   const result = ROUTE_RESULT
   const error = routeInput(device.netns, packet, device, result)
+  if (error !== 0 && result.martian !== MARTIAN_NONE) {
+    refuseMartian(packet, device, result)
+    return false
+  }
   if (error === 0 && result.type === RTN_UNICAST && result.device === device && device.netns.ipForward === 1) {
     const target = result.gateway === 0 ? packet.dst : result.gateway
     const neighbour = neighbourMac(device, target)

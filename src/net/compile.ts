@@ -24,6 +24,7 @@ import {
   SCOPES,
   type DeviceAddress,
 } from './device.js'
+import { proxyTimerFired } from './arp.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
 import { Ipip } from './ipip.js'
@@ -94,6 +95,7 @@ export function compileWorld(specs: readonly NetnsSpec[], segments: readonly Seg
   world.arrivalHandler = world.sim.register((slot) => frameArrived(world, slot))
   world.neighbourTimer = world.sim.register((argument) => neighbourTimerFired(world, argument))
   world.fragmentTimer = world.sim.register((index) => fragmentTimerFired(world, index))
+  world.proxyTimer = world.sim.register((slot) => proxyTimerFired(world, slot))
   world.wireguardTimer = world.sim.register((argument) => wireguardTimerFired(world, argument))
   for (const segment of segments) {
     world.segments.push(new Segment(world.segments.length, segment.name, segment.mtu, segment.latencyNs, segment.rateBps))
@@ -277,6 +279,7 @@ function compileVxlan(spec: Extract<DeviceSpec, { kind: 'vxlan' }>): Vxlan {
   vxlan.inheritTtl = spec.ttl === 'inherit' ? 1 : 0
   vxlan.ttl = spec.ttl === 'inherit' ? 0 : spec.ttl
   vxlan.tos = spec.tos === 'inherit' ? -1 : spec.tos
+  vxlan.udpChecksum = spec.udpChecksum ? 1 : 0
   vxlan.df = spec.df === 'set' ? 1 : spec.df === 'inherit' ? 2 : 0
   return vxlan
 }
@@ -304,6 +307,18 @@ function compileWireguard(spec: Extract<DeviceSpec, { kind: 'wireguard' }>, devi
   return wireguard
 }
 
+/** USER_HZ: what settings in jiffies are counted in. */
+const TICK_NS = 10e6
+
+/** net.ipv4.neigh.DEV.*, or of `default` in its place (neigh_parms_alloc copies it). */
+function neighbourSetting(sysctls: Readonly<Record<string, number>>, device: string, key: 'proxy_delay'): number {
+  const own = sysctls[`net.ipv4.neigh.${device}.${key}`] ?? sysctls[`net.ipv4.neigh.${device.replaceAll('.', '/')}.${key}`]
+  return own ?? sysctls[`net.ipv4.neigh.default.${key}`] ?? PROXY_DELAY
+}
+
+/** Ticks. */
+const PROXY_DELAY = 80
+
 /** Folds `all` and `default` into each device as the IN_DEV_* macros of include/linux/inetdevice.h do. */
 function compileSysctls(netns: Netns, dataplane: Dataplane): void {
   const sysctls = dataplane.sysctls
@@ -330,6 +345,7 @@ function compileSysctls(netns: Netns, dataplane: Dataplane): void {
     device.acceptLocal = or('accept_local', 0)
     device.proxyArp = or('proxy_arp', 0)
     device.proxyArpPvlan = or('proxy_arp_pvlan', 0)
+    device.proxyDelayNs = (neighbourSetting(sysctls, device.name, 'proxy_delay') * TICK_NS) / 2
     device.arpIgnore = max('arp_ignore')
     device.arpAnnounce = max('arp_announce')
     device.arpFilter = or('arp_filter', 0)

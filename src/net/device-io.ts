@@ -8,18 +8,7 @@ import { frameLength } from '../wire/frame.js'
 import { arpReceive } from './arp.js'
 import { bridgeReceive, bridgeTransmit } from './bridge.js'
 import { DEVICE_BRIDGE, DEVICE_IPIP, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_TUN, DEVICE_VETH, DEVICE_VXLAN, DEVICE_WIREGUARD, type Device } from './device.js'
-import {
-  NO_VTEP,
-  REASON_DEV_READY,
-  REASON_OTHERHOST,
-  REASON_PKT_TOO_BIG,
-  REASON_TUNNEL_TXINFO,
-  TOO_BIG,
-  NEIGHBOR_FAILED,
-  INCOMPLETE,
-  REASON_NONE,
-  CORRUPT,
-} from './disposition.js'
+import { NO_VTEP, REASON_DEV_READY, REASON_OTHERHOST, REASON_PKT_TOO_BIG, TOO_BIG, NEIGHBOR_FAILED, INCOMPLETE, REASON_NONE, CORRUPT } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { ipReceive } from './ip-input.js'
 import { ipipTransmit } from './ipip.js'
@@ -101,7 +90,7 @@ function tunTransmit(packet: Packet, device: Device): void {
   const tun = device.tun
   if (tun === null || tun.process === null) {
     device.txDropped++
-    dropPacket(device.netns, packet, NO_VTEP, REASON_TUNNEL_TXINFO, 'no process holds the TUN device open')
+    dropPacket(device.netns, packet, NO_VTEP, REASON_DEV_READY, 'no process holds the TUN device open')
     return
   }
   tun.process.receive(packet, device)

@@ -65,6 +65,8 @@ export class Device {
   acceptLocal = 0
   proxyArp = 0
   proxyArpPvlan = 0
+  /** How long it waits before it answers for somebody else: a kernel draws less than net.ipv4.neigh.DEV.proxy_delay, netsim takes the middle. */
+  proxyDelayNs = 0
   arpIgnore = 0
   arpAnnounce = 0
   arpFilter = 0

@@ -76,7 +76,7 @@ export const REASONS = [
   'TCP_CSUM',
   'ICMP_CSUM',
   'NEIGH_QUEUEFULL',
-  'TUNNEL_TXINFO',
+  'NO_TX_TARGET',
   'RECURSION_LIMIT',
   'DUP_FRAG',
   'FULL_RING',
@@ -85,7 +85,6 @@ export const REASONS = [
   'IP_TUNNEL_ECN',
   'TCP_FLAGS',
   'TCP_RESET',
-  'NO_TX_TARGET',
 ] as const
 
 export type ReasonWord = (typeof REASONS)[number]
@@ -117,7 +116,7 @@ export const REASON_UDP_CSUM = 23
 export const REASON_TCP_CSUM = 24
 export const REASON_ICMP_CSUM = 25
 export const REASON_NEIGH_QUEUEFULL = 26
-export const REASON_TUNNEL_TXINFO = 27
+export const REASON_NO_TX_TARGET = 27
 export const REASON_RECURSION_LIMIT = 28
 export const REASON_DUP_FRAG = 29
 export const REASON_FULL_RING = 30
@@ -126,4 +125,3 @@ export const REASON_PKT_TOO_SMALL = 32
 export const REASON_IP_TUNNEL_ECN = 33
 export const REASON_TCP_FLAGS = 34
 export const REASON_TCP_RESET = 35
-export const REASON_NO_TX_TARGET = 36

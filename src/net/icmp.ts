@@ -7,7 +7,7 @@ import { write32 } from '../wire/bytes.js'
 import { encodeIp } from '../wire/frame.js'
 import { ETHERTYPE_NONE, ipHeaderLength, IPV4_HEADER, PAYLOAD_BYTES, PAYLOAD_QUOTE, PROTO_ICMP, PROTO_IPIP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
-import { CORRUPT, REASON_ICMP_CSUM } from './disposition.js'
+import { CORRUPT, NO_SOCKET, REASON_ICMP_CSUM, REASON_NONE } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { inetAddrType, isMulticast, RouteResult, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from './fib.js'
 import { inetSelectAddr, outputMtu, routeOutputFrom } from './route-output.js'
@@ -19,7 +19,7 @@ import { PACKET_HOST } from './packet-type.js'
 import { scrubPacket } from './scrub.js'
 import { deliverToClient, deliverToKernel } from './socket.js'
 import { STEP_ICMP, STEP_ORIGINATE } from './trace.js'
-import { LEG_REPLY } from '../wire/packet.js'
+import { LEG_FORWARD, LEG_REPLY } from '../wire/packet.js'
 
 export const ICMP_ECHOREPLY = 0
 export const ICMP_DEST_UNREACH = 3
@@ -298,9 +298,18 @@ export function icmpReceive(packet: Packet, device: Device): void {
     else answer(packet, device, ICMP_TIMESTAMPREPLY)
     return
   }
+  if (packet.sport === ICMP_ECHOREPLY && !isAsked(netns, packet)) {
+    dropPacket(netns, packet, NO_SOCKET, REASON_NONE, 'the echo reply has another identifier than the request', packet.icmpId)
+    return
+  }
   if (packet.sport === ICMP_DEST_UNREACH && packet.dport === ICMP_FRAG_NEEDED) learnPathMtu(netns, packet)
   else if (packet.inner !== null && packet.inner.proto === PROTO_IPIP && packet.payloadKind === PAYLOAD_QUOTE) ipipError(netns, packet)
   deliverToClient(netns, packet)
+}
+
+/** ping_lookup: a reply is for whoever asked with its identifier; who asked something else hears of it all the same and knows better. */
+function isAsked({ sockets: { client } }: Netns, packet: Packet): boolean {
+  return client === null || client.proto !== PROTO_ICMP || packet.leg === LEG_FORWARD || packet.flooded !== 0 || packet.icmpId === client.port
 }
 
 /** ip_rt_update_pmtu: our own packets to that destination are to be no larger. */

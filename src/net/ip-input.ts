@@ -12,6 +12,7 @@ import {
   NEIGHBOR_FAILED,
   NO_ROUTE,
   NULL_ROUTED,
+  REASON_IP_CSUM,
   REASON_IP_INADDRERRORS,
   REASON_IP_INNOROUTES,
   REASON_IP_INVALID_DEST,
@@ -73,6 +74,10 @@ export function ipReceive(packet: Packet, device: Device): void {
     dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'the frame is for another MAC')
     return
   }
+  if (packet.headerFault !== 0) {
+    dropPacket(netns, packet, CORRUPT, REASON_IP_CSUM, 'wrong checksum of the IP header')
+    return
+  }
   if (packet.truncatedLength > 0 && packet.truncatedLength < packet.ipLength) {
     dropPacket(netns, packet, CORRUPT, REASON_PKT_TOO_SMALL, 'the datagram is shorter than its header says', packet.truncatedLength, packet.ipLength)
     return
@@ -119,14 +124,8 @@ function receiveFinish(packet: Packet, device: Device): void {
 /** No way on: martians vanish, the rest is answered when this host forwards (ip_error). */
 function refuseRoute(packet: Packet, device: Device, error: number, result: RouteResult): void {
   const netns = device.netns
-  if (result.martian === MARTIAN_RPFILTER) {
-    dropPacket(netns, packet, RPFILTER, REASON_IP_RPFILTER, 'reverse path filter: the way back is not this device', device.rpFilter)
-    return
-  }
   if (result.martian !== MARTIAN_NONE) {
-    const local = result.martian === MARTIAN_LOCAL_SOURCE
-    const reason = local ? REASON_IP_LOCAL_SOURCE : martianReason(packet, result.martian)
-    dropPacket(netns, packet, MARTIAN, reason, local ? 'its source is an address of this host (accept_local is 0)' : 'martian address')
+    refuseMartian(packet, device, result)
     return
   }
   noteRoute(netns, packet, result, ROUTE_IN)
@@ -141,6 +140,18 @@ function refuseRoute(packet: Packet, device: Device, error: number, result: Rout
   if (!nullRouted) dropPacket(netns, packet, NO_ROUTE, reason, 'no route to the destination')
   else if (result.type === RTN_UNREACHABLE) dropPacket(netns, packet, NULL_ROUTED, reason, 'an unreachable route')
   else dropPacket(netns, packet, NULL_ROUTED, reason, result.type === RTN_PROHIBIT ? 'a prohibit route' : 'a blackhole route')
+}
+
+/** What ip_route_input refuses outright; a bridge that asks for the route of what DNAT changed loses it there (br_nf_pre_routing_finish). */
+export function refuseMartian(packet: Packet, device: Device, { martian }: RouteResult): void {
+  const { netns } = device
+  if (martian === MARTIAN_RPFILTER) {
+    dropPacket(netns, packet, RPFILTER, REASON_IP_RPFILTER, 'reverse path filter: the way back is not this device', device.rpFilter)
+    return
+  }
+  const local = martian === MARTIAN_LOCAL_SOURCE
+  const reason = local ? REASON_IP_LOCAL_SOURCE : martianReason(packet, martian)
+  dropPacket(netns, packet, MARTIAN, reason, local ? 'its source is an address of this host (accept_local is 0)' : 'martian address')
 }
 
 /** ip_route_input_slow: 127.0.0.0/8 has a reason of its own. */

@@ -3,7 +3,7 @@
  * (veths, bridges, segments) and asking each host's own arpVerdict(). Run once per neighbour, then kept as REACHABLE.
  */
 import { DEVICE_BRIDGE, DEVICE_NIC, DEVICE_VETH, SCOPE_LINK, type Device } from './device.js'
-import { ARP_IGNORED, arpVerdict } from './arp.js'
+import { ARP_ANSWERED, ARP_PROXIED, arpVerdict } from './arp.js'
 import type { BridgePort } from './bridge.js'
 import { inetSelectAddr } from './route-output.js'
 import type { Neighbour } from './neigh.js'
@@ -13,14 +13,15 @@ export function answerTo(neighbour: Neighbour): boolean {
   const device = neighbour.device
   if (device.noArp === 1) return false
   const sender = inetSelectAddr(device, neighbour.address, SCOPE_LINK)
-  const answering = firstAnswering(device, sender, neighbour.address)
+  // who answers for another waits before he does (pneigh_enqueue)
+  const answering = firstAnswering(device, sender, neighbour.address, ARP_ANSWERED) ?? firstAnswering(device, sender, neighbour.address, ARP_PROXIED)
   if (answering === null) return false
   neighbour.macHigh = answering.macHigh
   neighbour.macLow = answering.macLow
   return true
 }
 
-function firstAnswering(from: Device, sender: number, target: number): Device | null {
+function firstAnswering(from: Device, sender: number, target: number, verdict: number): Device | null {
   const seen = new Set<Device>([from])
   const pending = farEnds(from, null)
   for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
@@ -28,18 +29,18 @@ function firstAnswering(from: Device, sender: number, target: number): Device | 
     seen.add(next)
     if (next.port !== null) {
       const bridge = next.port.bridge
-      if (!seen.has(bridge.device) && answers(bridge.device, sender, target)) return bridge.device
+      if (!seen.has(bridge.device) && answers(bridge.device, sender, target, verdict)) return bridge.device
       seen.add(bridge.device)
       for (const port of bridge.ports) if (port !== next.port) pending.push(...farEnds(port.device, null))
       continue
     }
-    if (answers(next, sender, target)) return next
+    if (answers(next, sender, target, verdict)) return next
   }
   return null
 }
 
-function answers(device: Device, sender: number, target: number): boolean {
-  return device.up === 1 && device.noArp === 0 && arpVerdict(device, sender, target) !== ARP_IGNORED
+function answers(device: Device, sender: number, target: number, verdict: number): boolean {
+  return device.up === 1 && device.noArp === 0 && arpVerdict(device, sender, target) === verdict
 }
 
 /** The devices at which a broadcast frame sent by this one arrives first. */

@@ -1,7 +1,7 @@
 // hot path
 /** NF_HOOK: runs one hook over a packet and sees to what the verdict asks for (REJECT answers, INCOMPLETE ends). */
 import { isFragment, PROTO_ICMP, PROTO_TCP, PROTO_UDP, TCP_RST, type Packet } from '../wire/packet.js'
-import { DEVICE_LOOPBACK, DEVICE_VXLAN, DEVICE_WIREGUARD, type Device } from './device.js'
+import { DEVICE_VXLAN, DEVICE_WIREGUARD, type Device } from './device.js'
 import { DENIED, INCOMPLETE, REASON_NETFILTER_DROP, REASON_NONE, REJECTED } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { icmpSend, ICMP_DEST_UNREACH } from './icmp.js'
@@ -44,12 +44,13 @@ function refuse(netns: Netns, hook: number, packet: Packet, inDevice: Device | n
  * nf_send_unreach, nf_send_reset: only a first fragment is answered, and only when its checksum holds (nf_ip_checksum). The first
  * of several fragments does not hold the whole that was summed, so without conntrack, which puts fragments together before, a
  * fragmented datagram is refused in silence. What a VXLAN device unwrapped carries the sum of its bytes (CHECKSUM_COMPLETE), which
- * is looked at in PREROUTING and INPUT alone; lo, own packets and what a WireGuard device decrypted are trusted.
+ * is looked at in PREROUTING and INPUT alone; what a WireGuard device decrypted is trusted. On lo and among own packets only those of
+ * a raw socket can be wrong, and nobody vouches for them (raw_send_hdrinc leaves CHECKSUM_NONE).
  */
 function answers(hook: number, packet: Packet, inDevice: Device | null): boolean {
   if (packet.fragmentOffset !== 0) return false
   if (packet.corrupt === 0 && !isFragment(packet)) return true
-  if (inDevice === null || inDevice.kind === DEVICE_LOOPBACK || inDevice.kind === DEVICE_WIREGUARD) return true
-  if (inDevice.kind === DEVICE_VXLAN && hook !== HOOK_PREROUTING && hook !== HOOK_INPUT) return true
+  if (inDevice !== null && inDevice.kind === DEVICE_WIREGUARD) return true
+  if (inDevice !== null && inDevice.kind === DEVICE_VXLAN && hook !== HOOK_PREROUTING && hook !== HOOK_INPUT) return true
   return packet.proto !== PROTO_UDP && packet.proto !== PROTO_TCP && packet.proto !== PROTO_ICMP
 }

@@ -101,6 +101,7 @@ export class World {
   arrivalHandler = 0
   neighbourTimer = 0
   fragmentTimer = 0
+  proxyTimer = 0
   wireguardTimer = 0
   readonly netns: Netns[] = []
   readonly devices: Device[] = []

@@ -3,7 +3,7 @@
  * A packet that a process has made whole, header included (a raw socket with IP_HDRINCL): any source, any flags, any protocol.
  * Source: net/ipv4/raw.c (raw_sendmsg, raw_send_hdrinc).
  */
-import { PROTO_RAW, type Packet } from '../wire/packet.js'
+import { PAYLOAD_RAW, PROTO_RAW, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { RouteResult } from './fib.js'
@@ -26,6 +26,7 @@ export function rawSend(packet: Packet, netns: Netns): number {
   packet.src = src === 0 ? result.source : src
   packet.tos = tos
   packet.proto = proto
+  if (src === 0) keepChecksum(packet, result.source)
   noteRoute(netns, packet, result, ROUTE_OUT)
   const device = result.device
   if (error !== 0 || device === null) {
@@ -39,4 +40,11 @@ export function rawSend(packet: Packet, netns: Netns): number {
   }
   localOut(packet, netns, device, result.gateway, outputMtu(netns, packet.dst, result))
   return SEND_OK
+}
+
+/** raw_send_hdrinc puts the source into the header; a transport checksum that was made without it stays as it was. */
+function keepChecksum(packet: Packet, source: number): void {
+  const summed = packet.proto === PROTO_TCP || packet.proto === PROTO_UDP
+  if (!summed || packet.payloadKind === PAYLOAD_RAW || packet.fragmentOffset !== 0) return
+  packet.corrupt = (packet.corrupt + (source >>> 16) + (source & 0xffff)) % 0xffff
 }

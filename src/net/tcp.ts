@@ -24,6 +24,7 @@ import {
   TCP_SYN,
   type Packet,
 } from '../wire/packet.js'
+import { checksumOf, pseudoHeaderSum } from '../wire/checksum.js'
 import type { Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
 import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_NONE, REASON_PKT_TOO_SMALL, REASON_TCP_CSUM, REASON_TCP_FLAGS, REASON_TCP_RESET } from './disposition.js'
@@ -71,12 +72,12 @@ export function scaledWindow(bytes: number): number {
  * ratio of payload to buffer from the segment, tcp_grow_window() grows by two segments where there is room, and tcp_select_window() never
  * takes back what was offered.
  */
-function windowAfterData(mss: number, length: number): number {
+function windowAfterData(mss: number, length: number, bufferSize: number): number {
   const offered = initialWindow(mss)
   let clamp = INITIAL_WINDOW > 2 * mss ? Math.max(2 * mss, INITIAL_WINDOW + 1 - mss) : INITIAL_WINDOW
   let threshold = Math.min(offered, clamp)
   let ratio = HALF
-  const truesize = BUFFER_OVERHEAD + length
+  const truesize = bufferSize > 0 ? bufferSize : BUFFER_OVERHEAD + length
   if (length > Math.min(mss, FIRST_SEGMENT)) {
     ratio = Math.max(1, Math.floor((length * 256) / truesize))
     const before = clamp
@@ -87,6 +88,13 @@ function windowAfterData(mss: number, length: number): number {
   const room = Math.min(clamp, space) - threshold
   if (length >= GROWING_SEGMENT && room > 0) threshold += Math.min(room, Math.max(2 * mss, 2 * length))
   return scaledWindow(Math.max(Math.min(space, threshold), offered - length))
+}
+
+/** ip_dont_fragment of a TCP socket: inet_create gives it IP_PMTUDISC_DONT or WANT, and a route whose MTU is locked wants nothing. */
+export function discoversPathMtu(netns: Netns, packet: Packet): number {
+  if (netns.ipNoPmtuDisc !== 0) return 0
+  const error = routeOutputFrom(netns, packet, null, SEGMENT_ROUTE)
+  return error === 0 && SEGMENT_ROUTE.mtuLocked === 1 && SEGMENT_ROUTE.mtu > 0 ? 0 : 1
 }
 
 /** net.ipv4.route.min_adv_mss: ipv4_default_advmss announces no less, however small the device. */
@@ -114,7 +122,7 @@ export function tcpReceive(packet: Packet, device: Device): void {
     dropPacket(netns, packet, CORRUPT, REASON_NONE, 'the TCP header says that it is longer than the packet')
     return
   }
-  if (packet.corrupt !== 0) {
+  if (packet.corrupt !== 0 || !isRawChecksumRight(packet)) {
     dropPacket(netns, packet, CORRUPT, REASON_TCP_CSUM, 'wrong TCP checksum')
     return
   }
@@ -148,6 +156,12 @@ function headerLength(packet: Packet): number {
   return bytes === null || bytes.length < MIN_HEADER ? 0 : (bytes[12] >>> 4) * 4
 }
 
+/** Of a segment that a row cannot say: by its bytes. */
+function isRawChecksumRight({ payloadKind, payloadBytes: bytes, src, dst }: Packet): boolean {
+  if (payloadKind !== PAYLOAD_RAW || bytes === null) return true
+  return checksumOf(bytes, 0, bytes.length, pseudoHeaderSum(src, dst, PROTO_TCP, bytes.length)) === 0
+}
+
 /** tcp_rcv_state_process in LISTEN: an acknowledgement of nothing is reset, what opens nothing is not answered at all. */
 function refuseStranger(netns: Netns, packet: Packet): void {
   const flags = packet.tcpFlags
@@ -169,8 +183,7 @@ function segmentTo(netns: Netns, packet: Packet): Packet {
   segment.sport = packet.dport
   segment.dport = packet.sport
   segment.ttl = netns.defaultTtl
-  // ip_dont_fragment: inet_create gives a socket IP_PMTUDISC_DONT
-  segment.dontFragment = netns.ipNoPmtuDisc === 0 ? 1 : 0
+  segment.dontFragment = discoversPathMtu(netns, segment)
   return segment
 }
 
@@ -237,6 +250,8 @@ function resetFor(netns: Netns, packet: Packet): Packet {
 function answerSyn(netns: Netns, packet: Packet): void {
   const segment = segmentTo(netns, packet)
   const prng = netns.world.prng
+  // ip_build_and_send_pkt: what every link carries gets no identification to be cut by
+  segment.dontFragment = 1
   segment.tcpFlags = TCP_SYN | TCP_ACK
   segment.tcpSeq = prng.nextInt32()
   segment.tcpAck = (packet.tcpSeq + 1) | 0
@@ -262,7 +277,7 @@ function answerData(netns: Netns, packet: Packet): void {
   segment.tcpSeq = packet.tcpAck
   segment.tcpAck = (packet.tcpSeq + packet.payloadLength) | 0
   segment.tcpOptions = TCP_OPTIONS_TIMESTAMP
-  segment.tcpWindow = windowAfterData(advertisedMss(netns, segment) - TIMESTAMP_ROOM, packet.payloadLength)
+  segment.tcpWindow = windowAfterData(advertisedMss(netns, segment) - TIMESTAMP_ROOM, packet.payloadLength, packet.bufferSize)
   segment.tcpTsVal = netns.world.prng.nextInt32()
   segment.tcpTsEcr = packet.tcpTsVal
   segment.payloadLength = netns.sockets.answerLength

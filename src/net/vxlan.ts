@@ -15,7 +15,7 @@ import {
   REASON_IP_TUNNEL_ECN,
   REASON_LOCAL_MAC,
   REASON_RECURSION_LIMIT,
-  REASON_TUNNEL_TXINFO,
+  REASON_IP_OUTNOROUTES,
   REASON_VXLAN_INVALID_HDR,
   REASON_VXLAN_NO_REMOTE,
   REASON_VXLAN_VNI_NOT_FOUND,
@@ -49,6 +49,8 @@ export class Vxlan {
   tos = 0
   /** 0 unset, 1 set, 2 as the inner packet. */
   df = 0
+  /** 0: the outer UDP header has none. */
+  udpChecksum = 1
   private readonly table = new MacTable()
   private readonly remotes: number[] = []
   private readonly ports: number[] = []
@@ -166,17 +168,18 @@ function encapsulate(inner: Packet, device: Device, remote: number, port: number
   outer.dontFragment = vxlan.df === 1 || (vxlan.df === 2 && inner.dontFragment === 1) ? 1 : 0
   const result = OUTER_ROUTE
   const error = routeOutputFrom(netns, outer, null, result)
+  // udp_tunnel_dst_lookup fails alike for want of a route, for one into itself and for a source that is not this host's
   if (error !== 0 || result.device === null || result.device === device) {
     device.txDropped++
     world.packets.release(outer)
-    dropPacket(netns, inner, result.device === device ? LOOP : NO_VTEP, REASON_TUNNEL_TXINFO, 'no route to the VTEP', remote)
+    dropPacket(netns, inner, result.device === device ? LOOP : NO_VTEP, REASON_IP_OUTNOROUTES, 'no route to the VTEP', remote)
     return
   }
   if (outer.src === 0) outer.src = result.source
   else if (inetAddrType(netns, outer.src, null) !== RTN_LOCAL) {
     device.txDropped++
     world.packets.release(outer)
-    dropPacket(netns, inner, NO_VTEP, REASON_TUNNEL_TXINFO, 'the local address of the VXLAN device is not an address of this host', vxlan.local)
+    dropPacket(netns, inner, NO_VTEP, REASON_IP_OUTNOROUTES, 'the local address of the VXLAN device is not an address of this host', vxlan.local)
     return
   }
   if (inner.etherType === ETHERTYPE_NONE) inner.etherType = ETHERTYPE_IPV4
@@ -196,8 +199,9 @@ function encapsulate(inner: Packet, device: Device, remote: number, port: number
     bypass(outer, device)
     return
   }
-  // udp_set_csum leaves the sum to the device
-  outer.partial = 1
+  // udp_set_csum leaves the sum to the device, or makes none (VXLAN_F_UDP_ZERO_CSUM_TX)
+  outer.partial = vxlan.udpChecksum
+  outer.unsummed = 1 - vxlan.udpChecksum
   ipLocalOut(outer, netns, null, 1)
 }
 

@@ -20,15 +20,14 @@ import type { ProxySpec } from '../flannel/backend.js'
 import { UdpProxy } from '../flannel/udp-proxy.js'
 
 /** One crossing into user space and back: a wake-up and two copies; a round figure for this machine class, no promise. */
-export const CROSSING_NS = 20_000
+const CROSSING_NS = 20_000
 
 const UDP_HEADER = 8
 const TTL_OFFSET = 8
 
-/** What the trace says of the proxy: `sent`, `written`, `answered`, `dropped`. */
+/** What the trace says of the proxy: `sent`, `written`. */
 export const PROXY_SENT = 1
-export const PROXY_WRITTEN = 2
-export const PROXY_ANSWERED = 3
+const PROXY_WRITTEN = 2
 
 export class UdpProcess implements UserSpace {
   private readonly netns: Netns

@@ -6,7 +6,7 @@
  */
 import { assert } from '../base/assert.js'
 import * as arp from './arp.js'
-import { write16, write32 } from './bytes.js'
+import { read16, write16, write32 } from './bytes.js'
 import { fold, pseudoHeaderSum, sumOf } from './checksum.js'
 import * as ethernet from './ethernet.js'
 import * as icmp from './icmp.js'
@@ -114,14 +114,21 @@ function writeIp(packet: Packet, bytes: Uint8Array, at: number): number {
   const there = ipBytesLength(packet)
   assert(there <= packet.ipLength && packet.ipLength >= header && packet.ipLength <= 0xffff, 'IP length, header length and bytes there do not fit')
   if (there >= header) {
-    ipv4.encode(packet, bytes, at)
-    // An IPv4 header with its checksum sums to zero (to 0xffff, the other zero): it adds nothing.
-    return writeIpPayload(packet, bytes, at + header, there - header)
+    const sum = writeHeader(packet, bytes, at)
+    return sum + writeIpPayload(packet, bytes, at + header, there - header)
   }
   const headerBytes = new Uint8Array(header)
-  ipv4.encode(packet, headerBytes, 0)
+  writeHeader(packet, headerBytes, 0)
   bytes.set(headerBytes.subarray(0, there), at)
   return sumOf(headerBytes, 0, there)
+}
+
+/** @returns what it sums to: zero (0xffff, the other zero, adds nothing) with a checksum that is right */
+function writeHeader(packet: Packet, bytes: Uint8Array, at: number): number {
+  ipv4.encode(packet, bytes, at)
+  const { headerFault } = packet
+  if (headerFault !== 0) write16(bytes, at + ipv4.CHECKSUM_AT, fold(read16(bytes, at + ipv4.CHECKSUM_AT) + headerFault))
+  return headerFault
 }
 
 /** The first `visible` bytes of what this packet carries of its whole IP payload. */
@@ -188,7 +195,8 @@ function writeUdp(packet: Packet, bytes: Uint8Array, at: number, length: number)
   const sum = sumOf(bytes, at, payloadAt) + writePayload(packet, bytes, payloadAt)
   // Zero would say that there is no checksum (RFC 768); the other zero of one's complement stands in for it.
   const pseudo = pseudoHeaderSum(packet.src, packet.dst, PROTO_UDP, length)
-  const checksum = packet.partial === 1 ? fold(pseudo + packet.corrupt) : checksumFor(packet, sum + pseudo) || 0xffff
+  const made = packet.partial === 1 ? fold(pseudo + packet.corrupt) : checksumFor(packet, sum + pseudo) || 0xffff
+  const checksum = packet.unsummed === 1 ? 0 : made
   write16(bytes, at + udp.CHECKSUM_AT, checksum)
   return fold(sum + checksum)
 }

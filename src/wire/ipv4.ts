@@ -5,11 +5,12 @@
  */
 import { formatIp } from '../base/ip.js'
 import { hexWord, read16, read32, write16, write32 } from './bytes.js'
-import { checksumOf, sumOf } from './checksum.js'
+import { checksumOf, fold, sumOf } from './checksum.js'
 import { IPV4_HEADER, PROTO_ICMP, PROTO_IPIP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from './packet.js'
 
 /** Without options. */
 export const LENGTH = IPV4_HEADER
+export const CHECKSUM_AT = 10
 
 type Row = 'src' | 'dst' | 'proto' | 'tos' | 'ttl' | 'ipId' | 'dontFragment' | 'moreFragments' | 'fragmentOffset' | 'ipLength' | 'ipOptions'
 
@@ -79,6 +80,12 @@ export function encode(fields: Fields, bytes: Uint8Array, offset: number): void 
 /** The right checksum of the header that stands in the bytes, whatever its own field holds. */
 export function headerChecksum(bytes: Uint8Array, offset: number, headerLength: number): number {
   return checksumOf(bytes, offset + 12, offset + headerLength, sumOf(bytes, offset, offset + 10))
+}
+
+/** By how much the checksum that stands there is wrong: one's complement; 0: it is right. */
+export function headerFaultOf(bytes: Uint8Array, offset: number, headerLength: number): number {
+  const fault = fold(read16(bytes, offset + CHECKSUM_AT) + (~headerChecksum(bytes, offset, headerLength) & 0xffff))
+  return fault === 0xffff ? 0 : fault
 }
 
 export function summary(fields: Fields): string {

@@ -98,6 +98,8 @@ export class Packet {
   ipLength = 0
   /** IP options as they stand between header and payload; null when there are none. Length is a multiple of 4, at most 40. */
   ipOptions: Uint8Array | null = null
+  /** By how much the header's own checksum is wrong: one's complement; 0: it is right. */
+  headerFault = 0
   /** Bytes that really are there, when a user-space process cut the datagram short; 0: all of ipLength. */
   truncatedLength = 0
 
@@ -121,6 +123,8 @@ export class Packet {
   corrupt = 0
   /** 1: the L4 checksum is not made yet, and its place holds the sum of the pseudo header, more by `corrupt` (CHECKSUM_PARTIAL): a quotation shows it. */
   partial = 0
+  /** 1: a UDP header without a checksum (zero), as a tunnel may be told to send it. */
+  unsummed = 0
 
   // Payload of the whole (unfragmented) packet
   payloadKind = PAYLOAD_PATTERN
@@ -162,6 +166,8 @@ export class Packet {
   fragMaxSize = 0
   /** Lengths of the IP payload of each fragment it was put together from, in order: re-fragmentation keeps the cuts (skb frag_list); null when it was whole. */
   fragmentSizes: Int32Array | null = null
+  /** Bytes of the buffer that a process' write into a TUN device took (skb->truesize); 0: that of a socket of this host. */
+  bufferSize = 0
   /** 1: a copy that a flood made: its loss is no news. 2 and more: no packet of the question, what a tunnel says for itself (a handshake). */
   flooded = 0
   /** PACKET_HOST 0, BROADCAST 1, MULTICAST 2, OTHERHOST 3. */
@@ -200,6 +206,7 @@ export class Packet {
     this.fragmentOffset = from.fragmentOffset
     this.ipLength = from.ipLength
     this.ipOptions = from.ipOptions
+    this.headerFault = from.headerFault
     this.truncatedLength = from.truncatedLength
     this.sport = from.sport
     this.dport = from.dport
@@ -216,6 +223,7 @@ export class Packet {
     this.tcpTsEcr = from.tcpTsEcr
     this.corrupt = from.corrupt
     this.partial = from.partial
+    this.unsummed = from.unsummed
     this.payloadKind = from.payloadKind
     this.payloadLength = from.payloadLength
     this.payloadOffset = from.payloadOffset
@@ -236,6 +244,7 @@ export class Packet {
     this.bridgedDnat = from.bridgedDnat
     this.fragMaxSize = from.fragMaxSize
     this.fragmentSizes = from.fragmentSizes
+    this.bufferSize = from.bufferSize
     this.flooded = from.flooded
     this.packetType = from.packetType
     this.rejectWith = from.rejectWith

@@ -61,10 +61,11 @@ class Summary {
   private frames = 0
   private differ = 0
   private readonly unplayed = new Map<string, number>()
+  private again = 0
   private readonly seeds: number[] = []
   private readonly started = performance.now()
 
-  add({ seed, probes, frames, failures, unplayed }: WorldResult): void {
+  add({ seed, probes, frames, failures, unplayed, again }: WorldResult): void {
     this.worlds++
     this.probes += probes
     this.frames += frames
@@ -74,6 +75,8 @@ class Summary {
       this.seeds.push(seed)
     }
     for (const failure of failures) console.log(failure)
+    this.again += again.length
+    for (const one of again) console.log(`equal when played again: ${one}`)
     if (this.worlds % 50 === 0) console.error(this.line())
   }
 
@@ -84,6 +87,7 @@ class Summary {
   }
 
   end(): void {
+    if (this.again > 0) console.log(`${this.again} probes were equal only when played again, alone`)
     for (const [why, count] of this.unplayed) console.log(`not played: ${count} x ${why}`)
     console.log(this.line())
     process.exitCode = this.differ > 0 ? 1 : 0

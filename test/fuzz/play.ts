@@ -4,6 +4,7 @@
  *   WorldDraft ─▶ manifestOf ─▶ Network ─┬▶ prediction ┐
  *                                        └▶ KernelLab ──┴▶ judge ─▶ Difference
  */
+import { scheduler } from 'node:timers/promises'
 import { formatProblem, hasErrors, type Problem } from '../../src/base/problem.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
 import { printIptablesSave } from '../../src/dataplane/iptables-save.js'
@@ -11,7 +12,9 @@ import { printIpsets } from '../../src/dataplane/ipset-save.js'
 import { judge } from '../../src/kernel/judge.js'
 import { KernelLab, labNetworkOf } from '../../src/kernel/lab.js'
 import { labLimit } from '../../src/kernel/lab-limits.js'
+import { Rations } from '../../src/kernel/lab-rest.js'
 import { labProbeOf } from '../../src/kernel/lab-question.js'
+import { addressesIn } from '../../src/kernel/lab-warm.js'
 import type { LabNetwork, LabProbe } from '../../src/kernel/lab-types.js'
 import { isPrediction, predict, type Prediction } from '../../src/kernel/prediction.js'
 import type { ProbeDocument } from '../../src/kernel/verify-report.js'
@@ -39,9 +42,10 @@ export async function play(draft: WorldDraft, options: { readonly prefix: string
   try {
     const probes: ProbeDocument[] = []
     const unplayed: string[] = []
-    const spent: Spent = { redirects: new Set(), unreachables: new Map() }
+    await hastenProxies(built.network, lab)
+    const rations = new Rations()
     for (const [index, probe] of draft.probes.entries()) {
-      const document = await playProbe(built.network, lab, { probe, index, spent })
+      const document = await playProbe(built.network, lab, { probe, index, rations })
       if (typeof document === 'string') unplayed.push(document)
       else probes.push(document)
     }
@@ -65,13 +69,25 @@ export function inHaste(network: LabNetwork): LabNetwork {
     const neighbours = arp.flatMap((device) => [
       [`net.ipv4.neigh.${device}.retrans_time_ms`, NEIGHBOUR_MS / HASTE] as const,
       [`net.ipv4.neigh.${device}.delay_first_probe_time`, 1] as const,
-      // netsim's proxies answer at once, a kernel's when up to so many ticks have passed
-      [`net.ipv4.neigh.${device}.proxy_delay`, 0] as const,
     ])
     return { ...spec, dataplane: { ...spec.dataplane, sysctls: { ...sysctls, ...Object.fromEntries(neighbours), 'net.ipv4.ipfrag_time': FRAGMENT_SECONDS } } }
   })
   return { ...network, specs }
 }
+
+/** Whoever answers for others does so at the next tick: after the others, and of several in the order in which they were asked, as netsim has it. */
+export async function hastenProxies({ specs }: Network, lab: KernelLab): Promise<void> {
+  for (const { dataplane } of specs) {
+    const { netns, sysctls, neighbours, devices } = dataplane
+    const proxies = neighbours.some(({ proxy }) => proxy === true) || Object.keys(sysctls).some((key) => /proxy_arp(_pvlan)?$/.test(key) && sysctls[key] !== 0)
+    if (!proxies) continue
+    const lines = devices.filter(({ kind }) => kind !== 'tun').map(({ name }) => `ip ntable change name arp_cache dev ${name} proxy_delay ${TICK_MS}`)
+    await lab.run(netns, ['sh', '-c', lines.join('\n')])
+  }
+}
+
+/** Of a kernel with HZ=250. */
+const TICK_MS = 4
 
 /** The kernel's timers are late by some ticks. */
 function hastenedNs(durationNs: number): number {
@@ -84,52 +100,32 @@ const MOST_EXTRA_FRAMES = 50
 interface Numbered {
   readonly probe: ProbeDraft
   readonly index: number
-  readonly spent: Spent
+  readonly rations: Rations
 }
 
-/** What each netns has used of the kernel's rations since the world was made: the laboratory cannot give it back. */
-interface Spent {
-  /** ip_rt_send_redirect: the second comes later than the first. */
-  readonly redirects: Set<string>
-  /** ip_error: five unreachables in a row. */
-  readonly unreachables: Map<string, number>
-}
-
-const UNREACHABLES = 5
-
-/** Why the rations do not suffice, or nothing. */
-function rationing({ document, drops }: Prediction, { redirects, unreachables }: Spent): string {
-  const unreachable = new Map(unreachables)
-  for (const { netns, reason } of drops) if (reason === 'IP_INNOROUTES') unreachable.set(netns, (unreachable.get(netns) ?? 0) + 1)
-  if ([...unreachable.values()].some((count) => count > UNREACHABLES)) return 'errors are rationed'
-  for (const { netns, steps } of [...document.forward.hops, ...(document.reply?.hops ?? [])]) {
-    for (const { kind, action, text } of steps) {
-      if (kind !== 'icmp') continue
-      if (action === 'RATE_LIMITED') return 'errors are rationed'
-      if (!text.startsWith('redirect')) continue
-      if (redirects.has(netns)) return 'redirects are rationed'
-      redirects.add(netns)
-    }
-  }
-  for (const [netns, count] of unreachable) unreachables.set(netns, count)
-  return ''
+/** netsim rations errors that the laboratory does not. */
+function isRationed({ document }: Prediction): boolean {
+  const hops = [...document.forward.hops, ...(document.reply?.hops ?? [])]
+  return hops.some(({ steps }) => steps.some(({ kind, action }) => kind === 'icmp' && action === 'RATE_LIMITED'))
 }
 
 /** A word: why it was not played. */
-async function playProbe(network: Network, lab: KernelLab, { probe, index, spent }: Numbered): Promise<ProbeDocument | string> {
+async function playProbe(network: Network, lab: KernelLab, { probe, index, rations }: Numbered): Promise<ProbeDocument | string> {
   const prediction = predict(network, requestOf(probe))
   if (!isPrediction(prediction)) return prediction.map(formatProblem).join('; ')
   if (prediction.outcome.disposition === 'INCOMPLETE') return `INCOMPLETE: ${prediction.document.forward.hops.at(-1)?.steps.at(-1)?.text ?? ''}`
-  const rationed = rationing(prediction, spent)
-  if (rationed !== '') return rationed
+  if (isRationed(prediction)) return 'errors are rationed'
   const question = questionOf(network, probe, prediction)
   if (question === undefined) return 'no process sends this'
   const limit = labLimit(network, prediction)
   if (limit !== undefined) return limit.replace(/^.*?: /, '')
   await forget(network, lab)
+  const rest = rations.before(prediction, performance.now())
+  if (rest > 0) await scheduler.wait(rest)
   if (prediction.request.cold) await lab.cold()
-  else await lab.warm([prediction.outcome.destination.address])
+  else await lab.warm(addressesIn(prediction))
   const sighting = await lab.send(question)
+  rations.after(prediction, performance.now())
   // of a storm that netsim does not predict the beginning says enough
   const frames = sighting.frames.slice(0, 2 * prediction.frames.length + MOST_EXTRA_FRAMES)
   return judge(`${index}: ${JSON.stringify(probe)}`, prediction, { ...sighting, frames })

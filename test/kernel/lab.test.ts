@@ -295,7 +295,7 @@ describe('messages', () => {
       trace: false,
       bytes: 'AQID',
     })
-    const told = { error: '', dropsWhy: '', rules: null, rulesWhy: 'not asked for', heard: [], lost: 0 }
+    const told = { error: '', dropsWhy: '', rules: null, rulesWhy: 'not asked for', heard: [], injected: false, lost: 0 }
     const { frames, drops } = sightingOf(
       { ...told, frames: [['n1', 'eth0', 1, 70, 1, 'AQID']], drops: [['NETFILTER_DROP', '0000000000000000', 1, 50]] },
       new KernelSymbols(),

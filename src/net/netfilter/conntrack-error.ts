@@ -25,7 +25,8 @@ import { CHECKSUM_AT as SCTP_CHECKSUM_AT, crc32c, LENGTH as SCTP_LENGTH } from '
 const HIGHEST_ICMP_TYPE = 18
 const TCP_URG = 0x20
 const PROTO_GRE = 47
-const GRE_HEADER = 4
+/** Up to the call id of PPTP's header. */
+const GRE_LEAST = 8
 const GRE_VERSION_PPTP = 1
 const GRE_PROTOCOL_PPP = 0x880b
 /** Of the flags that are looked at: PSH, ECE and CWR may always stand beside. */
@@ -60,9 +61,9 @@ export function conntrackError(packet: Packet, summed: number): number {
   return proto === PROTO_ICMP && packet.sport > HIGHEST_ICMP_TYPE ? 1 : 0
 }
 
-/** gre_pkt_to_tuple: of the version that PPTP uses only PPP has a tuple; version 0 is tracked as a protocol without ports. */
+/** gre_pkt_to_tuple: of the version that PPTP uses only PPP has a tuple; version 0, and what is too short, is tracked as a protocol without ports. */
 function isStrangeGre(packet: Packet): number {
-  if (packet.ipLength - ipHeaderLength(packet) < GRE_HEADER || packet.fragmentOffset !== 0) return 0
+  if (packet.ipLength - ipHeaderLength(packet) < GRE_LEAST || packet.fragmentOffset !== 0) return 0
   return (payloadByte(packet, 1) & 7) === GRE_VERSION_PPTP && ((payloadByte(packet, 2) << 8) | payloadByte(packet, 3)) !== GRE_PROTOCOL_PPP ? 1 : 0
 }
 
@@ -99,12 +100,26 @@ function wrongSum(packet: Packet, bytes: Uint8Array, summed: number): number {
   return sum === 0xffff || sum === 0x1fffe ? 0 : 1
 }
 
-const CHUNK_DATA = 0
-const CHUNK_SACK = 3
-const CHUNK_ABORT = 6
-const CHUNK_HIGHEST = 14
+/** Types of chunks (enum sctp_cid). */
+const CHUNK_INIT = 1
+const CHUNK_INIT_ACK = 2
+const CHUNK_HEARTBEAT = 4
+const CHUNK_HEARTBEAT_ACK = 5
+const CHUNK_SHUTDOWN = 7
+const CHUNK_SHUTDOWN_ACK = 8
+const CHUNK_ERROR = 9
+const CHUNK_COOKIE_ECHO = 10
+/** sctp_new_state has a state for them, and they may come out of the blue (RFC 9260 8.4): not DATA and SACK, not ABORT, COOKIE ACK, SHUTDOWN COMPLETE. */
+const NOT_TAGGED: readonly number[] = [CHUNK_INIT, CHUNK_COOKIE_ECHO]
+const ANY_TAG: readonly number[] = [CHUNK_HEARTBEAT, CHUNK_HEARTBEAT_ACK, CHUNK_SHUTDOWN_ACK]
+const BEGINNINGS: readonly number[] = [...NOT_TAGGED, ...ANY_TAG, CHUNK_INIT_ACK, CHUNK_SHUTDOWN, CHUNK_ERROR]
+/** struct sctp_inithdr: the tag, window, streams and first number of an INIT or INIT ACK. */
+const INIT_HEADER = 16
 
-/** Cold. The CRC, then the chunks as do_basic_checks and sctp_new have them: what a connection cannot begin with is INVALID. */
+/**
+ * Cold. The CRC, then the chunks as do_basic_checks, sctp_new and nf_conntrack_sctp_packet have them: what a connection cannot begin with is
+ * INVALID, and so is a tag on what nobody has been told a tag for.
+ */
 function sctpError(bytes: Uint8Array, summed: number): number {
   if (bytes.length < SCTP_LENGTH) return 1
   if (summed === 1) {
@@ -114,11 +129,18 @@ function sctpError(bytes: Uint8Array, summed: number): number {
     if (view.getInt32(SCTP_CHECKSUM_AT) !== crc32c(zeroed, 0, zeroed.length)) return 1
   }
   if (bytes.length < SCTP_LENGTH + 4) return 1
+  const tagged = bytes.subarray(4, 8).some((byte) => byte !== 0)
+  let [alone, anyTag] = [false, false]
   for (let at = SCTP_LENGTH; at + 4 <= bytes.length;) {
     const type = bytes[at]
     const length = (bytes[at + 2] << 8) | bytes[at + 3]
-    if (length === 0 || type === CHUNK_DATA || type === CHUNK_SACK || type === CHUNK_ABORT || type > CHUNK_HIGHEST) return 1
+    const isInit = type === CHUNK_INIT || type === CHUNK_INIT_ACK
+    if (length === 0 || !BEGINNINGS.includes(type) || (tagged && NOT_TAGGED.includes(type))) return 1
+    if (at > SCTP_LENGTH && (alone || isInit || type === CHUNK_COOKIE_ECHO)) return 1
+    if (isInit && at + 4 + INIT_HEADER > bytes.length) return 1
+    alone ||= isInit
+    anyTag ||= ANY_TAG.includes(type)
     at += (length + 3) & ~3
   }
-  return 0
+  return tagged && !anyTag ? 1 : 0
 }

@@ -8,6 +8,7 @@
  *   INPUT, POSTROUTING       source           a reply's source there undoes the destination translation
  */
 import type { Prng } from '../../base/prng.js'
+import { fold } from '../../wire/checksum.js'
 import { PAYLOAD_RAW, ipHeaderLength, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
 import type { Netns } from '../netns.js'
 import { STEP_NAT } from '../trace.js'
@@ -263,6 +264,7 @@ function manipPacket(netns: Netns, conntrack: Conntrack, packet: Packet, manip: 
     packet.dst = newAddress
   }
   setPort(packet, manip, ports)
+  if (packet.payloadKind === PAYLOAD_RAW) rewriteRaw(packet, difference(newAddress, oldAddress))
   note(netns, packet, manip, oldAddress, newAddress, oldPort)
 }
 
@@ -276,7 +278,7 @@ function manipError(netns: Netns, conntrack: Conntrack, packet: Packet, manip: n
     if (manip === MANIP_SRC) quoted.dst = rows[other + E_DST]
     else quoted.src = rows[other]
     setPort(quoted, 1 - manip, rows[other + E_PORTS])
-    if (quoted.payloadKind === PAYLOAD_RAW && (sport !== quoted.sport || dport !== quoted.dport)) rewritePorts(quoted)
+    if (quoted.payloadKind === PAYLOAD_RAW) rewriteRaw(quoted, difference(quoted.src, src) + difference(quoted.dst, dst))
     if (quoted.partial === 1) shiftPartial(quoted, difference(src, quoted.src) + difference(dst, quoted.dst), sport - quoted.sport + dport - quoted.dport)
   }
   const oldAddress = manip === MANIP_SRC ? packet.src : packet.dst
@@ -286,12 +288,36 @@ function manipError(netns: Netns, conntrack: Conntrack, packet: Packet, manip: n
   note(netns, packet, manip, oldAddress, newAddress, 0)
 }
 
-/** Cold. Of a quoted header that is cut short the bytes themselves: the ports, no checksum among what was quoted. */
-function rewritePorts(quoted: Packet): void {
-  if (quoted.payloadBytes === null || quoted.payloadBytes.length < 8) return
-  const bytes = quoted.payloadBytes.slice()
-  new DataView(bytes.buffer).setUint32(0, ((quoted.sport << 16) | quoted.dport) >>> 0)
-  quoted.payloadBytes = bytes
+/** Where the checksum stands, and from where on the header has one that is known to be whole (tcp_manip_pkt leaves that of a cut one alone). */
+const TCP_CHECKSUM = 16
+const TCP_HEADER = 20
+const UDP_CHECKSUM = 6
+const ICMP_CHECKSUM = 2
+const ICMP_ID = 4
+const L4_LEAST = 8
+
+/**
+ * Cold. Of an L4 header that a row cannot say, or that a quotation cut short, the bytes themselves: ports or identifier, and the checksum as
+ * much wrong as it was (tcp_manip_pkt, __udp_manip_pkt, icmp_manip_pkt). `addresses`: by how much their halves have grown.
+ */
+function rewriteRaw(packet: Packet, addresses: number): void {
+  const { proto, payloadBytes, payloadOffset } = packet
+  if (payloadBytes === null || payloadOffset !== 0 || payloadBytes.length < L4_LEAST) return
+  const bytes = payloadBytes.slice()
+  const view = new DataView(bytes.buffer)
+  const isIcmp = proto === PROTO_ICMP
+  const before = isIcmp ? view.getUint16(ICMP_ID) : view.getUint16(0) + view.getUint16(2)
+  if (isIcmp) view.setUint16(ICMP_ID, packet.icmpId)
+  else if (proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_SCTP) view.setUint32(0, ((packet.sport << 16) | packet.dport) >>> 0)
+  const after = isIcmp ? packet.icmpId : view.getUint16(0) + view.getUint16(2)
+  const at = isIcmp ? ICMP_CHECKSUM : proto === PROTO_UDP ? UDP_CHECKSUM : proto === PROTO_TCP && bytes.length >= TCP_HEADER ? TCP_CHECKSUM : -1
+  // RFC 768: zero is no checksum
+  if (at >= 0 && (proto !== PROTO_UDP || view.getUint16(at) !== 0)) {
+    const grown = (((after - before + (isIcmp ? 0 : addresses)) % 0xffff) + 0xffff) % 0xffff
+    const sum = ~fold((~view.getUint16(at) & 0xffff) + grown) & 0xffff
+    view.setUint16(at, proto === PROTO_UDP && sum === 0 ? 0xffff : sum)
+  }
+  packet.payloadBytes = bytes
 }
 
 /** Of the sums of two addresses' halves. */
