@@ -105,10 +105,8 @@ export interface CalicoInput {
 export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInput, problems: ProblemList): CalicoResources {
   const own = ownObjects(objects, problems)
   nameStaged(objects, problems)
-  const read = <Resource extends { readonly name: string }>(
-    kinds: readonly string[],
-    reader: (object: KubernetesObject, problems: ProblemList) => Resource | undefined,
-  ): Resource[] => byName(own.filter(({ kind }) => kinds.includes(kind)).flatMap((object) => reader(object, problems) ?? []))
+  const read = <Resource extends { readonly name: string }>(kinds: readonly string[], reader: Reader<Resource>): Resource[] =>
+    byName(own.filter(({ kind }) => kinds.includes(kind)).flatMap((object) => reader(object, problems) ?? []))
   const ipPools = read(['IPPool'], readIpPool)
   checkPoolOverlap(ipPools, problems)
   const [config] = own.filter(({ kind }) => kind === 'IPAMConfig' || kind === 'IPAMConfiguration').flatMap((object) => readIpamConfig(object, problems) ?? [])
@@ -132,17 +130,28 @@ export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInpu
     hostEndpoints: read(['HostEndpoint'], readHostEndpoint),
     workloadEndpoints: read(['WorkloadEndpoint'], readWorkloadEndpoint),
     tiers: read(['Tier'], readTier),
-    policies: read(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
+    policies: read(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], sound(readCalicoPolicy)),
     kubernetesPolicies: byName(
       [...kubernetesPolicies, ...own.filter(({ kind }) => kind === 'StagedKubernetesNetworkPolicy')].flatMap(
-        (object) => readKubernetesPolicy(object, problems) ?? [],
+        (object) => sound(readKubernetesPolicy)(object, problems) ?? [],
       ),
     ),
     clusterNetworkPolicies: byName(readClusterPolicies(objects, problems)),
     networkSets: read(['NetworkSet'], readNetworkSet),
     globalNetworkSets: read(['GlobalNetworkSet'], readNetworkSet),
-    profiles: read(['Profile'], readProfile),
+    profiles: read(['Profile'], sound(readProfile)),
   })
+}
+
+type Reader<Resource> = (object: KubernetesObject, problems: ProblemList) => Resource | undefined
+
+/** Without what an API would have refused: it was reported, and nobody writes its rules. */
+function sound<Resource>(reader: Reader<Resource>): Reader<Resource> {
+  return (object, problems) => {
+    const before = problems.problems.length
+    const resource = reader(object, problems)
+    return problems.problems.slice(before).some(({ severity }) => severity === 'error') ? undefined : resource
+  }
 }
 
 /** Of the policy API's three kinds v3.32 knows the last (libcalico-go/lib/backend/k8s/client.go); the others were of releases before it. */
@@ -150,7 +159,7 @@ function readClusterPolicies(objects: readonly KubernetesObject[], problems: Pro
   const found = objects.filter(({ apiVersion }) => groupOf(apiVersion) === CLUSTER_POLICY_GROUP)
   for (const object of found.filter(({ kind }) => kind === 'AdminNetworkPolicy' || kind === 'BaselineAdminNetworkPolicy'))
     problems.warning(object, object.label, `${object.kind} has no effect: Calico 3.32 reads ClusterNetworkPolicy in its stead`, 'Write a ClusterNetworkPolicy.')
-  return found.filter(({ kind }) => kind === 'ClusterNetworkPolicy').flatMap((object) => readClusterNetworkPolicy(object, problems) ?? [])
+  return found.filter(({ kind }) => kind === 'ClusterNetworkPolicy').flatMap((object) => sound(readClusterNetworkPolicy)(object, problems) ?? [])
 }
 
 /** Calico's own, each once; kinds that it does not have are named. */

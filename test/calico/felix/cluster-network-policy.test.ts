@@ -7,6 +7,10 @@ import { clusterNetworkPolicy } from '../../../src/calico/felix/cluster-network-
 import type { BackendRule } from '../../../src/calico/felix/backend-policy.js'
 import { policyChains } from '../../../src/calico/felix/policy-chains.js'
 import { RuleScanner } from '../../../src/calico/felix/rule-scanner.js'
+import { formatProblem } from '../../../src/base/problem.js'
+import { readClusterNetworkPolicy } from '../../../src/cluster/calico/read-cluster-network-policy.js'
+import { readManifests } from '../../../src/cluster/manifest.js'
+import { ProblemList } from '../../../src/cluster/problem-list.js'
 import { world } from '../kit.js'
 import { felixConfig } from './kit.js'
 import { manifest } from './manifest.js'
@@ -15,8 +19,11 @@ const cnp = (spec: string, name = 'test.policy'): string =>
   `apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: ${name}}\nspec: ${spec}\n---\n`
 /** Whatever the reader has against it. */
 const converted = (spec: string) => {
-  const { resources, texts } = world(cnp(spec))
-  return { policy: clusterNetworkPolicy(resources.clusterNetworkPolicies[0]), texts: texts.map((text) => text.split('\n')[0]) }
+  const list = new ProblemList()
+  const { objects } = readManifests([{ file: 't.yaml', text: cnp(spec) }], list)
+  const read = readClusterNetworkPolicy(objects[0], list)
+  if (read === undefined) throw new Error(list.problems.map(formatProblem).join())
+  return { policy: clusterNetworkPolicy(read), texts: list.problems.map((problem) => formatProblem(problem).split('\n')[0]) }
 }
 const words = (rules: readonly BackendRule[]): string[] =>
   rules.map(({ action, protocol, source, destination }) =>
