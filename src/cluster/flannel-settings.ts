@@ -4,6 +4,7 @@
  */
 import { parseCidr, type Cidr } from '../base/cidr.js'
 import { configMapSchema, daemonSetSchema } from './kubernetes-schemas.js'
+import { readEnvironment } from './environment.js'
 import { readJson } from './json-text.js'
 import { isObject } from './located.js'
 import type { KubernetesObject } from './manifest.js'
@@ -31,11 +32,11 @@ export interface FlannelManifest {
 const CONFIG_MAPS: readonly string[] = ['kube-flannel-cfg', 'canal-config']
 const NAMESPACES: readonly string[] = ['kube-flannel', 'kube-system']
 
-export function isFlannelConfigMap(object: KubernetesObject): boolean {
+function isFlannelConfigMap(object: KubernetesObject): boolean {
   return object.kind === 'ConfigMap' && NAMESPACES.includes(object.namespace) && CONFIG_MAPS.includes(object.name)
 }
 
-export function isFlannelDaemonSet(object: KubernetesObject): boolean {
+function isFlannelDaemonSet(object: KubernetesObject): boolean {
   return object.kind === 'DaemonSet' && /^(kube-flannel(-ds.*)?|canal)$/.test(object.name)
 }
 
@@ -49,7 +50,7 @@ export function readFlannelManifest(objects: readonly KubernetesObject[], proble
   const daemonSets = objects.filter(isFlannelDaemonSet)
   return {
     ...(configMap === undefined ? {} : readConfigMap(configMap, problems)),
-    ...(daemonSets.length === 0 ? {} : readDaemonSet(daemonSets[0], problems)),
+    ...(daemonSets.length === 0 ? {} : readDaemonSet(daemonSets[0], objects, problems)),
     present: configMap !== undefined || daemonSets.length > 0,
   }
 }
@@ -83,7 +84,11 @@ function readConfigText(text: string, key: string, object: KubernetesObject, pro
   return { text, ...object.at('data', key) }
 }
 
-function readDaemonSet(object: KubernetesObject, problems: ProblemList): Omit<FlannelManifest, 'present' | 'netConf' | 'cniConf'> {
+function readDaemonSet(
+  object: KubernetesObject,
+  objects: readonly KubernetesObject[],
+  problems: ProblemList,
+): Omit<FlannelManifest, 'present' | 'netConf' | 'cniConf'> {
   const value = check(daemonSetSchema(), object, problems, 'hint')
   const containers = value?.spec?.template?.spec?.containers ?? []
   const index = Math.max(
@@ -100,6 +105,11 @@ function readDaemonSet(object: KubernetesObject, problems: ProblemList): Omit<Fl
     // `--iface eth1` takes the next word; a flag that is a truth value never does
     const next = match[1].startsWith('iface') || match[1] === 'public-ip' ? words[at + 1] : undefined
     flags.set(match[1], match[2] ?? next ?? 'true')
+  }
+  // what the command line does not say (flagutil.SetFlagsFromEnv)
+  for (const [name, word] of Object.entries(readEnvironment(container, objects))) {
+    const flag = /^FLANNELD_(.+)$/.exec(name)?.[1].toLowerCase().replaceAll('_', '-')
+    if (flag !== undefined && word !== '' && !flags.has(flag)) flags.set(flag, word)
   }
   for (const flag of ['iface-regex', 'iface-can-reach', 'public-ip']) {
     if (flags.has(flag))

@@ -273,6 +273,17 @@ describe('a cluster of Canal', () => {
     for (const one of [daemonSet('canal', { CALICO_NETWORKING_BACKEND: 'none', IP: '' }), config]) expect(dump(...nodes, one).cluster.cni).toBe('canal')
   })
 
+  it('flanneld takes the card that canal-config names, but not what its command line says otherwise', () => {
+    const env = ['iface', 'ip_masq'].map((flag) => ({ name: `FLANNELD_${flag.toUpperCase()}`, valueFrom: { configMapKeyRef: { name: 'canal-config', key: flag } } })) // prettier-ignore
+    const spec = { template: { spec: { containers: [{ ...FLANNELD, env }] } } }
+    const config = (iface: string): Json =>
+      object('v1', 'ConfigMap', { name: 'canal-config', namespace: 'kube-system' }, { data: { iface, ip_masq: 'false', 'net-conf.json': '{"Network": "10.244.0.0/16"}' } }) // prettier-ignore
+    const flannelOf = (iface: string): unknown =>
+      dump({ ...node('n1', '192.168.10.11', {}), spec: { podCIDR: '10.244.0.0/24' } }, config(iface), object('apps/v1', 'DaemonSet', { name: 'canal', namespace: 'kube-system' }, { spec })).cluster.flannel // prettier-ignore
+    expect(flannelOf('ens4')).toMatchObject({ iface: 'ens4', ipMasq: true })
+    expect(flannelOf('')).not.toHaveProperty('iface')
+  })
+
   it('is Canal, with the addresses that its pods have', () => {
     expect([found.cluster.cni, told(found)]).toEqual(['canal', []])
     expect(found.network.pods.map(({ address }) => formatIp(address))).toEqual(['10.244.0.7', '10.244.1.9'])

@@ -6,6 +6,7 @@
  */
 import { overlaps, parseCidr, type Cidr } from '../../base/cidr.js'
 import { ip } from '../../base/ip.js'
+import { readEnvironment } from '../environment.js'
 import { isObject, type JsonObject, type JsonValue } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { Place, ProblemList } from '../problem-list.js'
@@ -107,23 +108,6 @@ function itemsAt(value: JsonValue, path: readonly string[]): readonly JsonValue[
   let at: JsonValue | undefined = value
   for (const key of path) at = isObject(at) ? at[key] : undefined
   return Array.isArray(at) ? (at as readonly JsonValue[]) : []
-}
-
-/** Values from ConfigMaps are looked up; what comes from elsewhere (a field of the pod, a Secret) is left out. */
-function readEnvironment(container: JsonObject, configMaps: readonly KubernetesObject[]): Record<string, string> {
-  const environment: Record<string, string> = {}
-  for (const entry of itemsAt(container, ['env'])) {
-    if (!isObject(entry) || typeof entry.name !== 'string') continue
-    const reference = isObject(entry.valueFrom) ? entry.valueFrom.configMapKeyRef : undefined
-    const value = isObject(reference) ? lookUp(reference, configMaps) : (entry.value ?? '')
-    if (typeof value === 'string' && !('valueFrom' in entry && !isObject(reference))) environment[entry.name] = value
-  }
-  return environment
-}
-
-function lookUp(reference: JsonObject, configMaps: readonly KubernetesObject[]): JsonValue | undefined {
-  const data = configMaps.find(({ name }) => name === reference.name)?.value.data
-  return isObject(data) && typeof reference.key === 'string' ? data[reference.key] : undefined
 }
 
 interface CniConfig {
