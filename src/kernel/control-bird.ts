@@ -18,13 +18,9 @@ import { TIMERS } from '../calico/bgp/config.js'
 import { BIRD_2 } from '../calico/bgp/flavour.js'
 import type { RouteSpec } from '../dataplane/dataplane.js'
 import { printRoute } from '../dataplane/ip-route.js'
-import { compileWorld } from '../net/compile.js'
-import { bgpPaths } from '../network/bgp-path.js'
-import type { BuildOptions } from '../network/network.js'
-import { Network } from '../network/network.js'
+import type { BuildOptions, Network } from '../network/network.js'
 import type { BirdDocument, BirdNodeDocument } from './control-report.js'
 import type { KernelLab } from './lab.js'
-import { labNetworkOf } from './lab.js'
 import type { NotBuilt } from './lab-types.js'
 
 /** Debian's package of each. */
@@ -189,22 +185,11 @@ function isUp(state: string | undefined): boolean {
   return state === UP
 }
 
-/** The daemons of a network, run until they rest as BIRD 2 would, over the network as it is without BIRD's routes. */
-function asSecondBird(network: Network, seed: number): ReadonlyMap<string, Bird> {
-  const birds = [...(network.bgp?.world.birds ?? [])]
-  const { segments } = labNetworkOf(network)
-  const specs = network.specs.map((spec) => {
-    const routes = spec.dataplane.routes.filter(({ protocol }) => protocol !== 'bird')
-    return { ...spec, dataplane: { ...spec.dataplane, routes } }
-  })
-  const { cluster, nodes, flannel, calico } = network
-  const bare = new Network({ cluster, nodes, flannel, calico, bgp: undefined, specs, world: compileWorld(specs, segments, seed) })
-  const paths = bgpPaths(
-    bare,
-    birds.map(([, { config }]) => config),
-  )
-  const world = new BgpWorld({ flavour: BIRD_2, seed, path: paths.find })
-  for (const [, bird] of birds) world.add(bird.config, bird.host)
+/** The daemons of a network, run until they rest as BIRD 2 would, over the ways that the network's own had. */
+function asSecondBird({ bgp }: Network, seed: number): ReadonlyMap<string, Bird> {
+  if (bgp === undefined) return new Map()
+  const world = new BgpWorld({ flavour: BIRD_2, seed, path: bgp.path })
+  for (const { config, host } of bgp.world.birds.values()) world.add(config, host)
   world.settle()
   return world.birds
 }

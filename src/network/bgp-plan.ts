@@ -10,6 +10,7 @@ import type { BirdConfig } from '../calico/bgp/config.js'
 import { birdConfigs } from '../calico/bgp/confd.js'
 import { fabricConfig, type FabricPeer } from '../calico/bgp/fabric.js'
 import { CALICO_BIRD } from '../calico/bgp/flavour.js'
+import type { PathFinder } from '../calico/bgp/tcp.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Router } from '../cluster/underlay.js'
 import type { RouteSpec } from '../dataplane/dataplane.js'
@@ -27,6 +28,8 @@ export interface BgpPlan {
   /** What BIRD has in the kernel, by netns. */
   readonly routes: ReadonlyMap<string, readonly RouteSpec[]>
   readonly problems: readonly Problem[]
+  /** Which segments of BGP get through. */
+  readonly path: PathFinder
   /** Sessions that are up, each end counted. */
   readonly established: number
   /** Some session is down, and routers learn routes: these may be what it waits for. */
@@ -60,6 +63,7 @@ export function planBgp(network: Network, calico: CalicoPlan, seed: number): Bgp
   const established = sessions.filter(({ phase }) => phase === 'up').length
   return {
     world,
+    path: paths.find,
     established,
     mayGoOn: established < sessions.length && fabric.length > 0,
     routes: new Map([...world.birds].map(([name, bird]) => [name, bird.kernelRoutes()])),
