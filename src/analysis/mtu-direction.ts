@@ -110,7 +110,7 @@ function withPadding(limit: LimitDocument, largest: number): string {
   return `${limit.arithmetic}; padded to 16 bytes: ${largest}`
 }
 
-export function verdictOf({ outcome }: BandDocument): MtuVerdict {
+function verdictOf({ outcome }: BandDocument): MtuVerdict {
   if (outcome === 'EMSGSIZE') return 'TOLD'
   return outcome === 'LOST' ? 'BLACKHOLE' : outcome
 }

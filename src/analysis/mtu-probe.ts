@@ -136,6 +136,6 @@ function wasSent(trace: Trace, packet: number): boolean {
   return false
 }
 
-export function pathMtusOf(network: Network): LearnedPathMtu[] {
+function pathMtusOf(network: Network): LearnedPathMtu[] {
   return network.world.netns.flatMap((netns) => [...netns.fib.pathMtus].map(([destination, mtu]) => ({ netns: netns.name, destination, mtu })))
 }

@@ -7,7 +7,7 @@ import type { Disposition } from '../net/disposition.js'
 import type { Network } from '../network/network.js'
 import { isOutcome, type TraceOutcome } from '../network/probe.js'
 import type { TraceRequest } from '../network/request.js'
-import type { DirectionDocument, MtuReport, MtuVerdict } from './mtu-document.js'
+import type { MtuReport, MtuVerdict } from './mtu-document.js'
 import { clientText, fixesOf, underlayDocument } from './mtu-advice.js'
 import { measure, unreachable, worse, type Asking, type Measured } from './mtu-direction.js'
 import type { Way } from './mtu-probe.js'
@@ -123,9 +123,4 @@ function frame({ document, request }: Asked, verdict: MtuVerdict): Frame {
     warnings: document.warnings,
     notModelled: document.notModelled,
   }
-}
-
-/** Both ways that were asked. */
-export function directionsOf({ forward, reverse }: MtuReport): DirectionDocument[] {
-  return reverse === null ? [forward] : [forward, reverse]
 }

@@ -76,7 +76,7 @@ function limitLines(page: Page, { limit, largest }: DirectionDocument): string[]
   return keyLines(page, 'limit', { text: limitText(limit) })
 }
 
-export function limitText(limit: LimitDocument): string {
+function limitText(limit: LimitDocument): string {
   const route = limit.kind === 'route' ? ' (of the route)' : ''
   if (limit.mtu === 0) return `${placeText(limit.place)}: ${limit.text ?? ''}${fileText(limit.provenance)}`
   const sum = limit.arithmetic === `${limit.mtu}` ? '' : `; ${limit.arithmetic}`

@@ -98,7 +98,7 @@ export class Rows {
  * The tunnels that are around the packet when the row is written, outermost last. Fragments come one after the other: what leaves by a
  * card takes its tunnels along, and the next one starts where its netns started.
  */
-export function tunnelsAt(rows: Rows, fate: Fate, row: number): readonly Tunnel[] {
+function tunnelsAt(rows: Rows, fate: Fate, row: number): readonly Tunnel[] {
   const around = new Map<Netns, readonly Tunnel[]>()
   let onTheWire: readonly Tunnel[] = []
   for (let i = fate.origin; i < row; i++) {
@@ -169,7 +169,7 @@ export function limitOf(rows: Rows, fate: Fate): LimitDocument | null {
   return limitAt(rows, fate, { row, ...(out < 0 ? {} : { device: rows.device(out) }), mtu })
 }
 
-export function firstRow(rows: Rows, fate: Fate, kind: number): number {
+function firstRow(rows: Rows, fate: Fate, kind: number): number {
   for (let i = Math.max(0, fate.origin); i < rows.count; i++) if (rows.packet(i) === fate.packet && rows.kind(i) === kind) return i
   return -1
 }

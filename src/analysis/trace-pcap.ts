@@ -135,7 +135,7 @@ function ending(leg: LegDocument, frames: readonly LegFrame[]): number {
 }
 
 /** `step 12: filter FORWARD: #1  -s 10.1.0.0/16 -j ACCEPT: ACCEPT`. */
-export function stepText({ n, kind, at, text, action }: StepDocument): string {
+function stepText({ n, kind, at, text, action }: StepDocument): string {
   return `step ${n}: ${kind === 'table' && at?.table !== undefined ? at.table : kind} ${text}: ${action}`
 }
 

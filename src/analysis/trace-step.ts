@@ -24,7 +24,7 @@ import { CONNTRACK_WORDS, ruleDocument, VERDICTS } from './trace-rules.js'
 import type { StepDocument } from './trace-document.js'
 
 /** The row of a step with what is needed to name its numbers. */
-export interface Row {
+interface Row {
   readonly network: Network
   readonly netns: Netns
   readonly action: number

@@ -18,9 +18,9 @@ import type { ClusterPod } from '../cluster/pod.js'
 import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
 
 /** Of the host's end of every pod's veth pair. */
-export const HOST_MAC: Mac = 0xeeeeeeeeeeee
+const HOST_MAC: Mac = 0xeeeeeeeeeeee
 /** The gateway of every pod, and of nobody. */
-export const GATEWAY: Ip = ip('169.254.1.1')
+const GATEWAY: Ip = ip('169.254.1.1')
 const DEFAULT_PREFIX = 'cali'
 const CNI_PLUGIN = 'calico CNI'
 const FELIX = 'felix'

@@ -19,7 +19,7 @@ export interface Candidate {
   readonly about: string
 }
 
-export interface Completed {
+interface Completed {
   readonly candidates: readonly Candidate[]
   readonly directive: number
 }
@@ -28,7 +28,7 @@ const NOTHING: Completed = { candidates: [], directive: NO_FILES }
 const FILE_NAMES: Completed = { candidates: [], directive: FILES }
 
 /** What the finished words say. */
-export interface Line {
+interface Line {
   readonly program: Command
   readonly command: Command
   readonly positionals: readonly string[]
@@ -142,7 +142,7 @@ function optionNamed(command: Command, name: string): Option | undefined {
 }
 
 /** Reads the finished words as commander will. */
-export function readLine(program: Command, words: readonly string[]): Line {
+function readLine(program: Command, words: readonly string[]): Line {
   const reader = new LineReader(program)
   for (const word of words) reader.take(word)
   return reader

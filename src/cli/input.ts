@@ -11,7 +11,7 @@ import type { Input } from '../cluster/manifest.js'
 import { readStream, type Io } from './io.js'
 
 export const LARGEST_INPUT = 64 * 1024 * 1024
-export const DEFAULT_FILE = 'netsim.yaml'
+const DEFAULT_FILE = 'netsim.yaml'
 export const EXAMPLE_NAME = 'built-in example'
 const MANIFEST = /\.(yaml|yml|json)$/
 

@@ -6,9 +6,9 @@ import { UsageError } from './exit.js'
 /** Of the whole cluster. */
 export const CLUSTER_KINDS = ['nodes', 'pods', 'leases', 'etcd'] as const
 /** Of one netns: what `ip`, `bridge`, iptables and ipset say there. */
-export const NETNS_KIND_NAMES = ['routes', 'rules', 'neigh', 'fdb', 'addr', 'iptables', 'ipset', 'sysctls', 'sockets'] as const
+const NETNS_KIND_NAMES = ['routes', 'rules', 'neigh', 'fdb', 'addr', 'iptables', 'ipset', 'sysctls', 'sockets'] as const
 /** What packets leave behind. */
-export const RUNTIME_KINDS = ['conntrack'] as const
+const RUNTIME_KINDS = ['conntrack'] as const
 /** What BIRD says, and what Calico's IPAM and CNI plugin keep. */
 export const BGP_KINDS = ['bgp', 'bird', 'sessions'] as const
 export const IPAM_KINDS = ['ipam', 'blocks', 'ippools', 'workloadendpoints'] as const

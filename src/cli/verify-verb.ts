@@ -80,7 +80,7 @@ export function addVerify(program: Command, name: string, { io, status }: Runnin
 }
 
 /** Ends in pairs → questions. @throws UsageError */
-export function questionsOf(ends: readonly string[], flags: VerifyFlags): readonly TraceRequest[] {
+function questionsOf(ends: readonly string[], flags: VerifyFlags): readonly TraceRequest[] {
   const { namespace, proto, sport, size, df, ttl, cold, listen, seed } = flags
   if (ends.length % 2 !== 0) throw new UsageError(`${ends[ends.length - 1]} has no partner: questions are pairs of SRC and DST[:PORT]`)
   if (ends.length === 0 && (proto !== undefined || size !== undefined || df || cold || listen || ttl !== DEFAULT_REQUEST.ttl)) {

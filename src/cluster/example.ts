@@ -2,8 +2,6 @@
  * The cluster that netsim takes when it is given none: examples/flannel-udp.yaml, word for word (a test holds the two together), because
  * nothing here may read files and the command has to work from its package alone.
  */
-export const EXAMPLE_FILE = 'examples/flannel-udp.yaml'
-
 export const EXAMPLE_TEXT = `# Two hosts, plain docker on each, flannel's udp backend between them: the classic picture.
 #
 #   host-a 192.168.0.100                        host-b 192.168.0.200

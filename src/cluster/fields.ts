@@ -111,8 +111,8 @@ export function integerField(minimum: number, maximum: number): v.GenericSchema<
   )
 }
 
-export const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
-export const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
+const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
 
 /** RFC 1123: a label of at most 63, or labels and dots of at most 253. */
 export function nameFault(name: string, form: 'label' | 'subdomain'): { readonly what: string; readonly fix: string } | undefined {

@@ -32,12 +32,6 @@ export interface Fault {
 export const SELECTOR_OPERATORS: readonly string[] = ['In', 'NotIn', 'Exists', 'DoesNotExist']
 export const NODE_OPERATORS: readonly string[] = [...SELECTOR_OPERATORS, 'Gt', 'Lt']
 
-/** An absent selector matches nothing, an empty one everything. */
-export function matchesSelector(selector: LabelSelector | undefined, labels: Labels): boolean {
-  if (selector === undefined) return false
-  return matchesLabels(selector.matchLabels ?? {}, labels) && (selector.matchExpressions ?? []).every((requirement) => matchesRequirement(requirement, labels))
-}
-
 export function matchesLabels(wanted: Labels, labels: Labels): boolean {
   return Object.entries(wanted).every(([key, value]) => valueOf(labels, key) === value)
 }

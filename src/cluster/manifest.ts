@@ -65,7 +65,7 @@ export class KubernetesObject implements Place {
   }
 }
 
-export function objectLabel(kind: string, namespace: string, name: string): string {
+function objectLabel(kind: string, namespace: string, name: string): string {
   return namespace === '' ? `${kind}/${name}` : `${kind}/${namespace}/${name}`
 }
 

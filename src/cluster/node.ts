@@ -48,7 +48,7 @@ export interface ClusterNode extends Place {
 export type NodeReading = Omit<ClusterNode, 'prefixLength' | 'segment' | 'mtu' | 'podCIDRAssumed'> & { readonly prefixLength?: number; readonly mtu?: number }
 
 export const ADDRESS_ANNOTATION = 'netsim/address'
-export const MTU_ANNOTATION = 'netsim/mtu'
+const MTU_ANNOTATION = 'netsim/mtu'
 const CALICO_ADDRESS_ANNOTATION = 'projectcalico.org/IPv4Address'
 const FLANNEL_PREFIX = 'flannel.alpha.coreos.com/'
 

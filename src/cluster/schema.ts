@@ -83,7 +83,7 @@ function choicesOf(issue: v.BaseIssue<unknown>): string[] {
 }
 
 /** `spec.containers[0].ports`, `metadata.labels["a.b/c"]`. */
-export function formatPath(path: Path): string {
+function formatPath(path: Path): string {
   const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : /^[A-Za-z0-9_-]+$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`)).join('')
   return text === '' ? 'the object' : text.replace(/^\./, '')
 }

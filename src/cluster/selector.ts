@@ -66,11 +66,6 @@ export function matchesCalicoSelector(selector: Selector, labels: Labels): boole
   return matches(selector.root, labels)
 }
 
-/** A label can be written without quotes in a selector. */
-export function isSelectorLabel(text: string): boolean {
-  return text.length <= MAX_LABEL_LENGTH && /^[A-Za-z0-9_./-]+$/.test(text)
-}
-
 function matches(node: SelectorNode, labels: Labels): boolean {
   switch (node.kind) {
     case 'all':

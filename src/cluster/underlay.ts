@@ -49,9 +49,9 @@ export interface Underlay {
 
 export const DEFAULT_MTU = 1500
 /** ns */
-export const DEFAULT_LATENCY = 50_000
+const DEFAULT_LATENCY = 50_000
 /** bit/s */
-export const DEFAULT_RATE = 10_000_000_000
+const DEFAULT_RATE = 10_000_000_000
 const DEFAULT_PREFIX_LENGTH = 24
 const IMPLICIT_ROUTER = 'router'
 
@@ -74,7 +74,7 @@ export function buildUnderlay(document: NetworkDocument | undefined, nodes: read
 }
 
 /** The segment that an address belongs to. */
-export function segmentOf(segments: readonly Segment[], address: Ip): Segment | undefined {
+function segmentOf(segments: readonly Segment[], address: Ip): Segment | undefined {
   return segments.find((segment) => contains(segment.cidr, address))
 }
 

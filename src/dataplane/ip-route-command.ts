@@ -14,7 +14,7 @@ export interface RouteCommandOptions extends CommandOptions {
   readonly devices?: readonly DeviceSpec[]
 }
 
-export const ROUTE_COMMANDS = ['add', 'change', 'chg', 'replace', 'prepend', 'append', 'delete'] as const
+const ROUTE_COMMANDS = ['add', 'change', 'chg', 'replace', 'prepend', 'append', 'delete'] as const
 type RouteCommand = (typeof ROUTE_COMMANDS)[number]
 
 /** With or without the leading `ip route`. After an error the list is as it was. */

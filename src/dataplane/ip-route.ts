@@ -8,7 +8,7 @@ import type { Problem } from '../base/problem.js'
 import type { NexthopSpec, RouteSpec, RouteType } from './dataplane.js'
 import { hex, parseInteger, Report, Words, type Place } from './text.js'
 
-export const ROUTE_TYPES: readonly RouteType[] = ['unicast', 'local', 'broadcast', 'multicast', 'blackhole', 'unreachable', 'prohibit', 'throw']
+const ROUTE_TYPES: readonly RouteType[] = ['unicast', 'local', 'broadcast', 'multicast', 'blackhole', 'unreachable', 'prohibit', 'throw']
 
 /** IPV4_MIN_MTU. */
 const LEAST_MTU = 68

@@ -11,7 +11,7 @@ import { parseNetwork } from './iptables-option.js'
 import { formatProtocol, parsePort, parseProtocol } from './protocols.js'
 import { breaksLine, linesOf, Report, splitWords, type Place } from './text.js'
 
-export const IPSET_TYPES: readonly IpSetType[] = [
+const IPSET_TYPES: readonly IpSetType[] = [
   'hash:ip',
   'hash:net',
   'hash:ip,port',
@@ -235,7 +235,7 @@ class SetEditor {
 const EXPAND_MAX = 65536
 
 /** The elements as `ipset save` prints them (several for a range), or what is wrong as text. Elements of types not modelled stay as they are. */
-export function canonicalElements(text: string, type: string, options: string): readonly string[] | string {
+function canonicalElements(text: string, type: string, options: string): readonly string[] | string {
   if (options.split(' ').includes('inet6')) return [text]
   switch (type) {
     case 'list:set':

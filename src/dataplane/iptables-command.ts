@@ -61,23 +61,6 @@ export function applyIptablesCommand(
   return { state: { tables }, problems: report.problems }
 }
 
-/** Applies command after command; the state of one is what the next finds. */
-export function applyIptablesCommands(
-  state: IptablesState,
-  texts: readonly string[],
-  place: Place,
-  options: CommandOptions = {},
-): { readonly state: IptablesState; readonly problems: readonly Problem[] } {
-  const problems: Problem[] = []
-  let current = state
-  for (const text of texts) {
-    const result = applyIptablesCommand(current, text, place, options)
-    current = result.state
-    problems.push(...result.problems)
-  }
-  return { state: current, problems }
-}
-
 /** A table as the kernel makes it when it is first used. */
 export function emptyTable(name: TableName): Table {
   return { name, chains: BUILTIN_CHAINS[name].map((chain) => ({ name: chain, policy: 'ACCEPT', rules: [] })) }

@@ -154,7 +154,7 @@ export function printMatches(matches: readonly Match[]): string {
 }
 
 /** `10.0.0.1-10.0.0.9:80-90`, each part where it is. */
-export function formatNatRange(to: NatRange): string {
+function formatNatRange(to: NatRange): string {
   const address = to.first === undefined ? '' : formatIp(to.first) + (to.last === undefined || to.last === to.first ? '' : `-${formatIp(to.last)}`)
   return to.ports === undefined ? address : `${address}:${formatPortRange(to.ports, '-')}`
 }
@@ -171,7 +171,7 @@ function toPorts(ports: PortRange | undefined): string | undefined {
 }
 
 /** The words of the target, `-j` or `-g` included. */
-export function printTarget(target: Target): string {
+function printTarget(target: Target): string {
   return cases(target)
     .returnType<string>()
     .with({ kind: P.union('ACCEPT', 'DROP', 'RETURN', 'NOTRACK', 'TRACE') }, (t) => `-j ${t.kind}`)

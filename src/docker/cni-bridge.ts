@@ -12,7 +12,7 @@ import { allocateRoundRobin } from './address-allocation.js'
 import { netnsOf, objectOf, subnetOf, type AttachedPod, type CniView, type RuntimePart } from './attachment.js'
 import { attachPods, bridgeStream, connectedRoute, interfaceAddress, viaGateway } from './veth.js'
 
-export const CNI_BRIDGE = 'cni0'
+const CNI_BRIDGE = 'cni0'
 const BRIDGE_PLUGIN = 'bridge plugin'
 /** `name` of kube-flannel's configuration list. */
 const NETWORK_NAME = 'cbr0'

@@ -10,7 +10,7 @@ import type { DockerView, RuntimePart } from './attachment.js'
 import { renderDirectAccess, renderDockerRules } from './docker-rules.js'
 import { attachPods, bridgeStream, connectedRoute, interfaceAddress, viaGateway } from './veth.js'
 
-export const DOCKER_BRIDGE = 'docker0'
+const DOCKER_BRIDGE = 'docker0'
 const DOCKER = 'docker'
 /** Of a bridge without ports; with ports it follows the smallest. */
 const BRIDGE_MTU = 1500

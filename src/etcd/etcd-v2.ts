@@ -10,13 +10,13 @@ const NS_PER_SECOND = 1e9
 /** Events that a v2 server remembers. */
 const HISTORY_LENGTH = 1000
 
-export const KEY_NOT_FOUND = 100
-export const COMPARE_FAILED = 101
-export const NOT_A_FILE = 102
-export const NOT_A_DIRECTORY = 104
+const KEY_NOT_FOUND = 100
+const COMPARE_FAILED = 101
+const NOT_A_FILE = 102
+const NOT_A_DIRECTORY = 104
 export const NODE_EXISTS = 105
-export const ROOT_IS_READ_ONLY = 107
-export const DIRECTORY_NOT_EMPTY = 108
+const ROOT_IS_READ_ONLY = 107
+const DIRECTORY_NOT_EMPTY = 108
 export const EVENT_INDEX_CLEARED = 401
 
 const MESSAGES: Readonly<Record<number, string>> = {

@@ -9,7 +9,7 @@ import { backendSource, EMPTY_PART, fromLease, remoteLeases, type Backend, type 
 import { GoFields } from './go-json.js'
 
 /** The outer IPv4 header. */
-export const IPIP_OVERHEAD = 20
+const IPIP_OVERHEAD = 20
 const DEVICE = 'flannel.ipip'
 
 export const ipipBackend: Backend = {

@@ -10,9 +10,9 @@ import { GoFields } from './go-json.js'
 import { sameSubnet } from './subnet-allocation.js'
 import { atLeast } from './version.js'
 
-export const UDP_BACKEND_PORT = 8285
+const UDP_BACKEND_PORT = 8285
 /** IPv4 and UDP header. */
-export const UDP_OVERHEAD = 28
+const UDP_OVERHEAD = 28
 export const UDP_HANDLER = 'flanneld udp'
 /** The first free name of the pattern flannel%d. */
 const DEVICE = 'flannel0'

@@ -25,13 +25,13 @@ import type { Lease } from './lease.js'
 import { atLeast } from './version.js'
 
 /** Linux's default, not the 4789 of RFC 7348. */
-export const VXLAN_DEFAULT_PORT = 8472
+const VXLAN_DEFAULT_PORT = 8472
 /** IPv4, UDP, VXLAN and inner Ethernet header. */
-export const VXLAN_OVERHEAD = 50
+const VXLAN_OVERHEAD = 50
 
 export const vxlanBackend: Backend = { type: 'vxlan', attributes: vxlanAttributes, render: renderVxlan }
 
-export interface VxlanOptions {
+interface VxlanOptions {
   readonly vni: number
   readonly port: number
   readonly gbp: boolean
@@ -42,7 +42,7 @@ export interface VxlanOptions {
 }
 
 /** Options that a version does not know are passed over, as Go does with fields that a struct lacks. */
-export function parseVxlanOptions(view: Pick<FlannelView, 'version' | 'config' | 'externalInterface'>): {
+function parseVxlanOptions(view: Pick<FlannelView, 'version' | 'config' | 'externalInterface'>): {
   readonly options: VxlanOptions
   readonly problems: readonly Problem[]
 } {
@@ -65,7 +65,7 @@ export function parseVxlanOptions(view: Pick<FlannelView, 'version' | 'config' |
 }
 
 /** The MAC of the node's own flannel.N: pinned, kept by the kernel, published, or drawn; the same each time. */
-export function vtepMac(view: RegistrationView & { readonly ownLease?: Lease }): Mac {
+function vtepMac(view: RegistrationView & { readonly ownLease?: Lease }): Mac {
   const published = view.ownLease === undefined ? undefined : publishedMac(view.ownLease)
   return view.pinnedMac ?? view.existingDevice?.mac ?? published ?? randomMac(new Prng(view.seed ^ hashText(`${view.nodeName} VtepMAC`)))
 }

@@ -26,15 +26,15 @@ import { leaseObject, type Lease, type LeaseAttributes } from './lease.js'
 import { atLeast } from './version.js'
 
 /** What flannel takes off the MTU: 32 of WireGuard, 8 of UDP, and 40 for an outer IPv6 header, also where it is IPv4. */
-export const WIREGUARD_OVERHEAD = 80
-export const WIREGUARD_DEFAULT_PORT = 51820
+const WIREGUARD_OVERHEAD = 80
+const WIREGUARD_DEFAULT_PORT = 51820
 const DEVICE = 'flannel-wg'
 /** ETH_DATA_LEN less the same 80 (drivers/net/wireguard/device.c wg_setup). */
 const KERNEL_DEFAULT_MTU = 1420
 
 export const wireguardBackend: Backend = { type: 'wireguard', attributes: wireguardAttributes, render: renderWireguard }
 
-export interface WireguardOptions {
+interface WireguardOptions {
   readonly port: number
   /** Of the underlay, as configured. */
   readonly mtu: number
@@ -42,7 +42,7 @@ export interface WireguardOptions {
 }
 
 /** Options that a version does not know are passed over. `Mode` and `PSK` are checked; over IPv4 all nodes having the same, neither changes what is sent. */
-export function parseWireguardOptions(view: Pick<FlannelView, 'version' | 'config' | 'externalInterface'>): {
+function parseWireguardOptions(view: Pick<FlannelView, 'version' | 'config' | 'externalInterface'>): {
   readonly options: WireguardOptions
   readonly problems: readonly Problem[]
 } {
@@ -68,7 +68,7 @@ function checkMode(fields: GoFields): void {
 }
 
 /** The node's own public key: as published, or drawn; the same each time. */
-export function wireguardKey(view: RegistrationView & { readonly ownLease?: Lease }): string {
+function wireguardKey(view: RegistrationView & { readonly ownLease?: Lease }): string {
   const published = view.ownLease === undefined ? undefined : publishedPeer(view.ownLease)?.publicKey
   if (published !== undefined && isWireguardKey(published)) return published
   return randomWireguardKey(new Prng(view.seed ^ hashText(`${view.nodeName} wireguard key`)))

@@ -10,7 +10,7 @@ import type { Lease } from './lease.js'
 import { atLeast } from './version.js'
 
 /** How many free subnets are collected, lowest first, before one is drawn. */
-export const CANDIDATE_LIMIT = 100
+const CANDIDATE_LIMIT = 100
 
 export interface AllocationInput {
   /** In the order of their keys. */
@@ -84,7 +84,7 @@ export function freeSubnets(taken: readonly Cidr[], config: FlannelConfig, limit
   return free
 }
 
-export function fitsConfig(config: FlannelConfig, subnet: Cidr): boolean {
+function fitsConfig(config: FlannelConfig, subnet: Cidr): boolean {
   return compareIp(subnet.base, config.subnetMin) >= 0 && compareIp(subnet.base, config.subnetMax) <= 0 && subnet.length === config.subnetLength
 }
 

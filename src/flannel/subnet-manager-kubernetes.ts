@@ -163,7 +163,7 @@ export function leaseAnnotations(attributes: LeaseAttributes, existing: Readonly
   }
 }
 
-export function isManaged(node: FlannelNode): boolean {
+function isManaged(node: FlannelNode): boolean {
   return node.annotations[MANAGED] === 'true'
 }
 
@@ -193,7 +193,7 @@ export function leaseOfNode(node: FlannelNode): { readonly lease?: Lease; readon
 }
 
 /** The IPv4 prefix of podCIDRs (one of each family at most), or what is wrong. */
-export function podCidrOf(node: FlannelNode): Cidr | string {
+function podCidrOf(node: FlannelNode): Cidr | string {
   if (node.podCidrs.length === 0 || node.podCidrs[0] === '') return `node "${node.name}" pod cidr not assigned`
   if (node.podCidrs.length > 2) return `node "${node.name}" pod cidrs should be IPv4/IPv6 only or dualstack`
   for (const text of node.podCidrs) {

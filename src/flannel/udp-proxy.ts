@@ -6,7 +6,6 @@
 import { contains, type Cidr } from '../base/cidr.js'
 import { formatIp, type Ip } from '../base/ip.js'
 import { PROTO_ICMP } from '../wire/packet.js'
-import type { LeaseEvent } from './lease.js'
 
 const IP_HEADER_LENGTH = 20
 const ICMP_HEADER_LENGTH = 8
@@ -156,14 +155,6 @@ export class UdpProxy {
   private word(offset: number): number {
     const { buffer } = this
     return (buffer[offset] << 24) | (buffer[offset + 1] << 16) | (buffer[offset + 2] << 8) | buffer[offset + 3]
-  }
-}
-
-/** What flanneld tells its proxy for a batch of lease events; the port is flanneld's own. */
-export function applyLeaseEvents(proxy: UdpProxy, events: readonly LeaseEvent[], port: number): void {
-  for (const { kind, lease } of events) {
-    if (kind === 'added') proxy.setRoute(lease.subnet, lease.attributes.publicIp, port)
-    else proxy.deleteRoute(lease.subnet)
   }
 }
 

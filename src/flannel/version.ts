@@ -3,7 +3,7 @@ import { assert } from '../base/assert.js'
 import type { Problem } from '../base/problem.js'
 
 /** The newest release whose behaviour is known here. */
-export const NEWEST_KNOWN_VERSION = '0.28.9'
+const NEWEST_KNOWN_VERSION = '0.28.9'
 
 interface Version {
   readonly parts: readonly [number, number, number]

@@ -257,7 +257,7 @@ function leftOut(node: string, why: string): EtcdNodeDocument {
 }
 
 /** Both by name. */
-export function compareKeys(predicted: readonly Key[], read: readonly Key[]): { readonly equal: number; readonly differences: readonly string[] } {
+function compareKeys(predicted: readonly Key[], read: readonly Key[]): { readonly equal: number; readonly differences: readonly string[] } {
   const left = new Map(read.map(({ key, value }) => [key, value]))
   const differences: string[] = []
   for (const { key, value } of predicted) {

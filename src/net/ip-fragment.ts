@@ -12,11 +12,8 @@ import type { Netns, World } from './netns.js'
 import { routeInput } from './route-input.js'
 import { STEP_DEFRAGMENT } from './trace.js'
 
-/** enum ip_defrag_users: datagrams of different users never mix. */
+/** Of enum ip_defrag_users, as those of connection tracking in netfilter/netfilter.ts: datagrams of different users never mix. */
 export const DEFRAG_LOCAL_DELIVER = 0
-export const DEFRAG_CONNTRACK_IN = 1
-export const DEFRAG_CONNTRACK_OUT = 2
-export const DEFRAG_CONNTRACK_BRIDGE_IN = 3
 
 /** net.ipv4.ipfrag_time. */
 const FRAGMENT_TIME_NS = 30e9

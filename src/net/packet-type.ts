@@ -4,8 +4,8 @@ import { ETHERTYPE_NONE, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 
 export const PACKET_HOST = 0
-export const PACKET_BROADCAST = 1
-export const PACKET_MULTICAST = 2
+const PACKET_BROADCAST = 1
+const PACKET_MULTICAST = 2
 export const PACKET_OTHERHOST = 3
 /** Handed over within the host: for us, whatever its MAC says. */
 export const PACKET_LOOPBACK = 5

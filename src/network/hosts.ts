@@ -14,7 +14,7 @@ import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec, type 
 import { fabricRoutes, type FabricPlan } from './cloud.js'
 import { iptablesTool, ipTool } from './host-commands.js'
 
-export const LOOPBACK_DEVICE: DeviceSpec = {
+const LOOPBACK_DEVICE: DeviceSpec = {
   kind: 'loopback',
   name: 'lo',
   mtu: 65536,
@@ -40,7 +40,7 @@ const KERNEL = { by: 'kernel' } as const
 const OWNER = { by: 'owner of the host' } as const
 
 /** A pinned MAC, or one drawn for this very device, so that another device more changes none. */
-export function macFor(cluster: Cluster, key: string, seed: number): Mac {
+function macFor(cluster: Cluster, key: string, seed: number): Mac {
   return cluster.pins.macs.get(key) ?? randomMac(new Prng(seed ^ hashText(key)))
 }
 

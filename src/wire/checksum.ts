@@ -39,8 +39,3 @@ export function checksumOf(bytes: Uint8Array, start: number, end: number, initia
 export function updateChecksum(checksum: number, oldWord: number, newWord: number): number {
   return ~fold((~checksum & 0xffff) + (~oldWord & 0xffff) + (newWord & 0xffff)) & 0xffff
 }
-
-/** The same for a 32-bit word, such as an address. */
-export function updateChecksum32(checksum: number, oldWord: number, newWord: number): number {
-  return updateChecksum(updateChecksum(checksum, oldWord >>> 16, newWord >>> 16), oldWord, newWord)
-}

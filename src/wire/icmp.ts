@@ -22,10 +22,6 @@ export const ICMP_TIME_EXCEEDED = 11
 export const ICMP_PARAMETER_PROBLEM = 12
 export const ICMP_TIMESTAMP_REPLY = 14
 
-export const ICMP_NET_UNREACHABLE = 0
-export const ICMP_HOST_UNREACHABLE = 1
-export const ICMP_PROTOCOL_UNREACHABLE = 2
-export const ICMP_PORT_UNREACHABLE = 3
 export const ICMP_FRAG_NEEDED = 4
 
 export interface Fields extends Readonly<Pick<Packet, 'sport' | 'dport' | 'icmpId' | 'icmpSequence'>> {}

@@ -24,14 +24,14 @@ export interface Overhead {
 }
 
 /** Transport data message of WireGuard: type, receiver and counter before the packet, the Poly1305 tag behind it. */
-export const WIREGUARD_HEADER = wireguard.DATA_HEADER
-export const WIREGUARD_TAG = wireguard.DATA_TAG
+const WIREGUARD_HEADER = wireguard.DATA_HEADER
+const WIREGUARD_TAG = wireguard.DATA_TAG
 
 /** RFC 8200 §3: WireGuard interfaces reserve room for an IPv6 underlay whatever the underlay is. */
-export const IPV6_HEADER = 40
+const IPV6_HEADER = 40
 
 /** What flannel and Calico take off the underlay's MTU for WireGuard is a fixed number; the bytes on the wire vary with the padding. */
-export const WIREGUARD_RESERVED = IPV6_HEADER + udp.LENGTH + WIREGUARD_HEADER + WIREGUARD_TAG
+const WIREGUARD_RESERVED = IPV6_HEADER + udp.LENGTH + WIREGUARD_HEADER + WIREGUARD_TAG
 
 const IP: OverheadPart = { name: 'outer IPv4', bytes: ipv4.LENGTH }
 const UDP: OverheadPart = { name: 'outer UDP', bytes: udp.LENGTH }

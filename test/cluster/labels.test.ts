@@ -2,30 +2,36 @@ import { describe, expect, it } from 'vitest'
 import {
   labelFault,
   matchesNodeTerms,
+  matchesLabels,
   matchesRequirement,
-  matchesSelector,
   NODE_OPERATORS,
   requirementFaults,
   SELECTOR_OPERATORS,
+  type Labels,
 } from '../../src/cluster/labels.js'
 
 const labels = { app: 'web', tier: '2' }
 
 describe('selectors', () => {
   it.each([
-    [undefined, false],
     [{}, true],
-    [{ matchLabels: { app: 'web' } }, true],
-    [{ matchLabels: { app: 'web', tier: '3' } }, false],
-    [{ matchExpressions: [{ key: 'app', operator: 'In', values: ['api', 'web'] }] }, true],
-    [{ matchExpressions: [{ key: 'zone', operator: 'NotIn', values: ['a'] }] }, true],
-    [{ matchExpressions: [{ key: 'app', operator: 'NotIn', values: ['web'] }] }, false],
-    [{ matchExpressions: [{ key: 'zone', operator: 'Exists' }] }, false],
-    [{ matchExpressions: [{ key: 'zone', operator: 'DoesNotExist' }] }, true],
-    [{ matchExpressions: [{ key: 'constructor', operator: 'Exists' }] }, false],
-    [{ matchLabels: { app: 'web' }, matchExpressions: [{ key: 'tier', operator: 'In', values: ['1'] }] }, false],
-  ])('%j', (selector, matches) => {
-    expect(matchesSelector(selector, labels)).toBe(matches)
+    [{ app: 'web' }, true],
+    [{ app: 'web', tier: '3' }, false],
+    [{ zone: 'a' }, false],
+  ])('labels %j', (wanted: Labels, matches) => {
+    expect(matchesLabels(wanted, labels)).toBe(matches)
+  })
+
+  it.each([
+    [{ key: 'app', operator: 'In', values: ['api', 'web'] }, true],
+    [{ key: 'tier', operator: 'In', values: ['1'] }, false],
+    [{ key: 'zone', operator: 'NotIn', values: ['a'] }, true],
+    [{ key: 'app', operator: 'NotIn', values: ['web'] }, false],
+    [{ key: 'zone', operator: 'Exists' }, false],
+    [{ key: 'zone', operator: 'DoesNotExist' }, true],
+    [{ key: 'constructor', operator: 'Exists' }, false],
+  ])('requirement %j', (requirement, matches) => {
+    expect(matchesRequirement(requirement, labels)).toBe(matches)
   })
 
   it('compares whole numbers with Gt and Lt, and nothing else', () => {

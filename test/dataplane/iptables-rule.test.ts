@@ -1,7 +1,7 @@
 /** Rules as the real iptables took and printed them (iptables-vectors.json was recorded, not written), and as kube-proxy, docker and Felix write them. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { applyIptablesCommand, applyIptablesCommands, emptyTable } from '../../src/dataplane/iptables-command.js'
+import { applyIptablesCommand, emptyTable } from '../../src/dataplane/iptables-command.js'
 import { parseIptablesSave, printIptablesSave } from '../../src/dataplane/iptables-save.js'
 import type { IptablesState } from '../../src/dataplane/iptables.js'
 
@@ -12,6 +12,18 @@ const vectors = JSON.parse(readFileSync(new URL('iptables-vectors.json', import.
 const place = { file: 'rules', line: 7 }
 const START: IptablesState = {
   tables: [{ ...emptyTable('filter'), chains: [...emptyTable('filter').chains, { name: 'UC', rules: [] }] }],
+}
+
+/** Command after command; the state of one is what the next finds, and none is refused. */
+function applyAll(commands: readonly string[]): IptablesState {
+  return commands.reduce<IptablesState>(
+    (before, command) => {
+      const { state, problems } = applyIptablesCommand(before, command, place)
+      expect(problems).toEqual([])
+      return state
+    },
+    { tables: [] },
+  )
 }
 
 function ruleLines(state: IptablesState): string[] {
@@ -107,7 +119,7 @@ describe('agents’ own spellings (kube-proxy, docker, Felix) become iptables-sa
     ['-t nat -A KUBE-SVC-X --jump MARK --set-mark 0/0x1b0000', '-A KUBE-SVC-X -j MARK --set-xmark 0x0/0x1b0000'],
     ['-t nat -A KUBE-SVC-X --jump LOG --log-prefix "calico-packet: " --log-level 5', '-A KUBE-SVC-X -j LOG --log-prefix "calico-packet: " --log-level 5'],
   ]
-  const start = applyIptablesCommands({ tables: [] }, ['-t nat -N KUBE-MARK-MASQ', '-t nat -N KUBE-SVC-X', '-t nat -N KUBE-SEP-X'], place).state
+  const start = applyAll(['-t nat -N KUBE-MARK-MASQ', '-t nat -N KUBE-SVC-X', '-t nat -N KUBE-SEP-X'])
 
   it.each(cases)('%s', (command, printed) => {
     const { state, problems } = applyIptablesCommand(start, command, place)
@@ -117,11 +129,7 @@ describe('agents’ own spellings (kube-proxy, docker, Felix) become iptables-sa
 })
 
 describe('commands', () => {
-  const run = (...commands: string[]): IptablesState => {
-    const { state, problems } = applyIptablesCommands({ tables: [] }, commands, place)
-    expect(problems).toEqual([])
-    return state
-  }
+  const run = (...commands: string[]): IptablesState => applyAll(commands)
 
   it('insert at a number, delete by number and by rule, replace, rename, zero', () => {
     const state = run(

@@ -11,7 +11,7 @@ import type { LeaseEvent } from '../../src/flannel/lease.js'
 import type { SubnetManager } from '../../src/flannel/subnet-manager.js'
 import { EtcdSubnetManager } from '../../src/flannel/subnet-manager-etcd.js'
 import { KubernetesSubnetManager, NodeRegistry } from '../../src/flannel/subnet-manager-kubernetes.js'
-import { applyLeaseEvents, UdpProxy } from '../../src/flannel/udp-proxy.js'
+import { UdpProxy } from '../../src/flannel/udp-proxy.js'
 import { Simulation } from '../../src/sim/simulation.js'
 import { hostUnderlay } from './fixtures.js'
 
@@ -221,7 +221,11 @@ describe('FlanneldProcess', () => {
   it("the proxy's table follows the events", () => {
     const cluster = new Cluster('0.11.0', { Network: '10.1.0.0/16' })
     const proxy = new UdpProxy(0, 1472)
-    const host = cluster.boot(1, { onView: (_view, events) => applyLeaseEvents(proxy, events, 8285) })
+    const follow = ({ kind, lease }: LeaseEvent): void => {
+      if (kind === 'added') proxy.setRoute(lease.subnet, lease.attributes.publicIp, 8285)
+      else proxy.deleteRoute(lease.subnet)
+    }
+    const host = cluster.boot(1, { onView: (_view, events) => events.forEach(follow) })
     const other = cluster.boot(2, { drawSeed: 5 })
     cluster.run(HOUR)
     expect(proxy.routes.map((route) => formatIp(route.nextHop))).toEqual(['192.168.0.2'])

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checksumOf, fold, pseudoHeaderSum, sumOf, updateChecksum, updateChecksum32 } from '../../src/wire/checksum.js'
+import { checksumOf, fold, pseudoHeaderSum, sumOf, updateChecksum } from '../../src/wire/checksum.js'
 import { hex } from './support.js'
 
 describe('the Internet checksum', () => {
@@ -62,11 +62,9 @@ describe('the incremental update', () => {
         bytes[0] = 0x45
         const at = 4 * (1 + (place % (bytes.length / 4 - 1)))
         const view = new DataView(bytes.buffer, bytes.byteOffset)
-        const before = { checksum: checksumOf(bytes, 0, bytes.length), word: view.getUint16(at), long: view.getUint32(at) }
+        const before = { checksum: checksumOf(bytes, 0, bytes.length), word: view.getUint16(at) }
         view.setUint16(at, value & 0xffff)
         expect(updateChecksum(before.checksum, before.word, value & 0xffff)).toBe(checksumOf(bytes, 0, bytes.length))
-        view.setUint32(at, value)
-        expect(updateChecksum32(before.checksum, before.long, value)).toBe(checksumOf(bytes, 0, bytes.length))
       }),
     )
   })

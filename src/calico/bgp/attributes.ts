@@ -8,8 +8,7 @@ import type { Ip } from '../../base/ip.js'
 import { read16, read32 } from '../../wire/bytes.js'
 
 export const ORIGIN_IGP = 0
-export const ORIGIN_EGP = 1
-export const ORIGIN_INCOMPLETE = 2
+const ORIGIN_INCOMPLETE = 2
 
 export interface AsPathSegment {
   readonly set: boolean

@@ -3,7 +3,7 @@ import { BEFORE_OPEN, encodeMessage, type BgpMessage, type NotificationMessage, 
 import type { TcpSocket } from './tcp.js'
 import type { Timer } from './timers.js'
 
-export const CONNECTION_STATES = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'] as const
+const CONNECTION_STATES = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'] as const
 export type ConnectionState = (typeof CONNECTION_STATES)[number]
 
 export function stateOrder(state: ConnectionState): number {

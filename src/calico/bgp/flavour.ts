@@ -44,5 +44,3 @@ export const BIRD_2: BirdFlavour = {
   sortsClusterList: false,
   withdrawsPeersOwn: true,
 }
-
-export const FLAVOURS: readonly BirdFlavour[] = [CALICO_BIRD, BIRD_1, BIRD_2]

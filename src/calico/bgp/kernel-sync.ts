@@ -27,7 +27,7 @@ export interface KernelView {
 }
 
 /** What the kernel should hold for a prefix; undefined: nothing of BIRD's. */
-export function kernelRouteOf(net: Net, view: KernelView): RouteSpec | undefined {
+function kernelRouteOf(net: Net, view: KernelView): RouteSpec | undefined {
   const best = net.routes.at(0)
   if (best === undefined || best.kind === 'kernel') return undefined
   if (best.destination.kind === 'device' && !view.flavour.deviceRoutes) return undefined

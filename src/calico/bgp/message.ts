@@ -9,8 +9,8 @@ import type { Ip } from '../../base/ip.js'
 import { read16, read32, write16, write32 } from '../../wire/bytes.js'
 import { decodeAttributes, encodeAttributes, type PathAttributes } from './attributes.js'
 
-export const HEADER_LENGTH = 19
-export const MAX_LENGTH = 4096
+const HEADER_LENGTH = 19
+const MAX_LENGTH = 4096
 const VERSION = 4
 const AS_TRANS = 23456
 const AFI_IPV4 = 1

@@ -39,7 +39,7 @@ export function bgpSettings(configurations: readonly BGPConfiguration[]): BgpSet
   return { ...(cluster === undefined ? {} : { cluster }), ofNode: new Map(ofNode) }
 }
 
-export function clusterAs(settings: BgpSettings): number {
+function clusterAs(settings: BgpSettings): number {
   return settings.cluster?.asNumber ?? DEFAULT_AS
 }
 

@@ -80,7 +80,7 @@ const KNOWN = [
 type Known = (typeof KNOWN)[number]
 
 /** What calico/node's felix.cfg says; a file wins over etcd. */
-export const CALICO_NODE_FILE: Readonly<Partial<Record<Known, string>>> = { MetadataAddr: 'none' }
+const CALICO_NODE_FILE: Readonly<Partial<Record<Known, string>>> = { MetadataAddr: 'none' }
 
 export interface ClassicConfigSources {
   readonly host: ClassicSettings

@@ -21,7 +21,7 @@ export interface ClassicChain {
   readonly provenance?: Provenance
 }
 
-export const BY_FELIX: Provenance = { by: 'felix' }
+const BY_FELIX: Provenance = { by: 'felix' }
 
 export function fragments(words: readonly string[], provenance?: Provenance): readonly Fragment[] {
   return words.map((text) => ({ words: text, ...(provenance === undefined ? {} : { provenance }) }))

@@ -66,8 +66,8 @@ export interface FelixConfig {
 }
 
 const CLUSTER_PORTS: readonly FailsafePort[] = [179, 2379, 2380, 5473, 6443, 6666, 6667].map((port) => ({ protocol: 'tcp', port }))
-export const DEFAULT_FAILSAFE_INBOUND: readonly FailsafePort[] = [{ protocol: 'tcp', port: 22 }, { protocol: 'udp', port: 68 }, ...CLUSTER_PORTS]
-export const DEFAULT_FAILSAFE_OUTBOUND: readonly FailsafePort[] = [{ protocol: 'udp', port: 53 }, { protocol: 'udp', port: 67 }, ...CLUSTER_PORTS]
+const DEFAULT_FAILSAFE_INBOUND: readonly FailsafePort[] = [{ protocol: 'tcp', port: 22 }, { protocol: 'udp', port: 68 }, ...CLUSTER_PORTS]
+const DEFAULT_FAILSAFE_OUTBOUND: readonly FailsafePort[] = [{ protocol: 'udp', port: 53 }, { protocol: 'udp', port: 67 }, ...CLUSTER_PORTS]
 
 /** What the node's surroundings say, beside the settings. */
 export interface FelixSurroundings {

@@ -3,7 +3,7 @@
  * felix/labelindex/{label_inheritance_index,named_port_index}.go and felix/serviceindex/serviceindex.go.
  */
 import { compareIp, formatIp, parseIp } from '../../base/ip.js'
-import { formatCidr, parseCidr } from '../../base/cidr.js'
+import { formatCidr } from '../../base/cidr.js'
 import type { HostEndpoint, WorkloadEndpoint } from '../../cluster/calico/endpoint.js'
 import type { NetworkSet } from '../../cluster/calico/network-set.js'
 import type { CalicoProtocol, EndpointPort } from '../../cluster/calico/resource.js'
@@ -165,10 +165,4 @@ export function felixIpset(id: string, type: 'hash:net' | 'hash:ip' | 'hash:ip,p
     options: `family inet hashsize 1024 maxelem ${maxSize}`,
     members: sortElements(members).map((element) => ({ element })),
   }
-}
-
-/** A prefix's text as `ipset save` has it; undefined: no IPv4 prefix. */
-export function ipv4Element(text: string): string | undefined {
-  const parsed = parseCidr(text)
-  return typeof parsed === 'string' ? undefined : parsed.length === 32 ? formatIp(parsed.base) : formatCidr(parsed)
 }

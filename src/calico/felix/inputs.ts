@@ -11,7 +11,7 @@ import type { Labels } from '../../cluster/labels.js'
 import { isObject, type JsonObject, type JsonValue } from '../../cluster/located.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
 import type { CalicoProfile } from '../version.js'
-import { poolTypeOf, type RouteInputs, type RouteNode } from './cluster-routes.js'
+import type { RouteInputs, RouteNode } from './cluster-routes.js'
 import type { ServiceEndpoints } from './endpoint-index.js'
 import type { PolicyInputs } from './felix.js'
 
@@ -72,7 +72,7 @@ function sliceEndpoints({ namespace, value }: KubernetesObject): readonly Servic
   ]
 }
 
-export function routeNode(node: CalicoNode): RouteNode {
+function routeNode(node: CalicoNode): RouteNode {
   const { name, bgpAddress, ipipTunnelAddress, vxlanTunnelAddress, vxlanTunnelMac, wireguardAddress, wireguardPublicKey } = node
   return {
     name,
@@ -96,10 +96,4 @@ export function routeInputs(
     blocks: allocated.blocks,
     workloads: workloadEndpoints.flatMap(({ ipNetworks, node }) => ipNetworks.map(({ base }): { address: Ip; node: string } => ({ address: base, node }))),
   }
-}
-
-/** For FelixSurroundings: which encapsulations some pool asks for. */
-export function poolsUse({ ipPools }: Pick<CalicoResources, 'ipPools'>): { readonly ipip: boolean; readonly vxlan: boolean } {
-  const types = ipPools.map(poolTypeOf)
-  return { ipip: types.includes('ipip'), vxlan: types.includes('vxlan') }
 }

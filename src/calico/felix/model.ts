@@ -40,18 +40,6 @@ export interface FelixRuleSide {
   readonly ipPortSets: readonly string[]
 }
 
-export const ANY_SIDE: FelixRuleSide = {
-  nets: [],
-  notNets: [],
-  sets: [],
-  notSets: [],
-  ports: [],
-  notPorts: [],
-  namedPorts: [],
-  notNamedPorts: [],
-  ipPortSets: [],
-}
-
 export interface FelixPolicy {
   readonly id: PolicyId
   readonly tier: string

@@ -147,11 +147,11 @@ function split(ports: readonly CalicoPort[]): { readonly numbers: readonly PortP
   }
 }
 
-export function selectorSet(selector: Selector): SetDefinition {
+function selectorSet(selector: Selector): SetDefinition {
   return { kind: 'selector', id: uniqueId('s', selector.text), selector }
 }
 
-export function namedPortSet(set: { readonly selector: Selector; readonly port: string; readonly protocol: NamedPortProtocol }): SetDefinition {
+function namedPortSet(set: { readonly selector: Selector; readonly port: string; readonly protocol: NamedPortProtocol }): SetDefinition {
   const { selector, port, protocol } = set
   return { kind: 'namedPort', id: uniqueId('n', `${uniqueId('s', selector.text)},${protocol},${port}`), selector, port, protocol }
 }

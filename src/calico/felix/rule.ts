@@ -117,7 +117,7 @@ function commentText(text: string): string {
 }
 
 /** The rule as Felix appends it to `chain`; `id` stands where its first comment does. */
-export function ruleText(chain: string, rule: FelixRule, id: string): string {
+function ruleText(chain: string, rule: FelixRule, id: string): string {
   const comments = (rule.comments ?? []).map((text) => `-m comment --comment "${commentText(text)}"`)
   return ['-A', chain, id, ...comments, ...(rule.match ?? []), rule.action ?? ''].filter((fragment) => fragment !== '').join(' ')
 }
@@ -131,7 +131,7 @@ export function chainIds(chain: FelixChain): readonly string[] {
 }
 
 /** What iptables-restore is given: each rule with its ID as first comment. `printAs` where rules are hashed under another name (appends). */
-export function chainLines(chain: FelixChain, printAs: string = chain.name): readonly string[] {
+function chainLines(chain: FelixChain, printAs: string = chain.name): readonly string[] {
   const ids = chainIds(chain)
   return chain.rules.map((rule, i) => ruleText(printAs, rule, `-m comment --comment "cali:${ids[i]}"`))
 }

@@ -15,8 +15,8 @@ import { clusterRoutes, type ClusterRoute, type RouteInputs, type RouteNode } fr
 import type { FelixConfig } from './config.js'
 import { vtepMac } from './names.js'
 
-export const VXLAN_DEVICE = 'vxlan.calico'
-export const IPIP_DEVICE = 'tunl0'
+const VXLAN_DEVICE = 'vxlan.calico'
+const IPIP_DEVICE = 'tunl0'
 /** RTPROT_BOOT: what DeviceRouteProtocol is where nobody changed it. */
 const BOOT = 3
 /** For routes that a device does not tell apart from others' (felix/dataplane/dataplanedefs). */

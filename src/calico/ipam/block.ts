@@ -128,7 +128,7 @@ export class Block {
 }
 
 /** `host:n1` → the owner; undefined for a block without affinity. */
-export function ownerOf(affinity: string | undefined): Owner | undefined {
+function ownerOf(affinity: string | undefined): Owner | undefined {
   const match = /^(host|virtual):(.+)$/.exec(affinity ?? '')
   return match === null ? undefined : { type: match[1] as AffinityType, host: match[2] }
 }

@@ -155,7 +155,7 @@ export interface ClassicModel {
 }
 
 /** What calicoctl writes where nobody says otherwise (pycalico DEFAULT_AS_NUM). */
-export const CLASSIC_AS_NUMBER = 64511
+const CLASSIC_AS_NUMBER = 64511
 export const CLASSIC_TIER = 'default'
 
 export const EMPTY_CLASSIC: ClassicModel = {

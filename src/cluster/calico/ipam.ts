@@ -3,7 +3,6 @@
  * ipam_handle}.go and lib/apis/crd.projectcalico.org/v1.
  */
 import type { Cidr } from '../../base/cidr.js'
-import type { Ip } from '../../base/ip.js'
 import type { CalicoResource } from './resource.js'
 
 export type AffinityState = 'confirmed' | 'pending' | 'pendingDeletion'
@@ -49,9 +48,3 @@ export interface IPAMConfig {
 }
 
 export const DEFAULT_IPAM_CONFIG: IPAMConfig = { strictAffinity: false, autoAllocateBlocks: true, maxBlocksPerHost: 0 }
-
-/** What an address was given for, for reports. */
-export interface BlockAddress {
-  readonly address: Ip
-  readonly attribute: AllocationAttribute
-}

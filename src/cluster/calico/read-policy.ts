@@ -44,8 +44,8 @@ const rule = () =>
     metadata: optional(v.looseObject({ annotations: textMap() })),
   })
 
-export type RuleSpec = InferOutput<ReturnType<typeof rule>>
-export type EntitySpec = NonNullable<InferOutput<ReturnType<typeof entityRule>>>
+type RuleSpec = InferOutput<ReturnType<typeof rule>>
+type EntitySpec = NonNullable<InferOutput<ReturnType<typeof entityRule>>>
 
 const policySchema = lazily(() =>
   resourceSchema({

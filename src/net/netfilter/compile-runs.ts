@@ -17,9 +17,9 @@ import {
 import type { ClassifierField, ClassifierRun } from './classify.js'
 
 /** Below it the interpreter is as fast. */
-export const RUN_MIN = 32
+const RUN_MIN = 32
 /** Vectors grow with the square of it. */
-export const RUN_MAX = 1024
+const RUN_MAX = 1024
 
 /** Values from first to last, both included. */
 type Range = readonly [first: number, last: number]

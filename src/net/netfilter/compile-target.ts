@@ -43,7 +43,7 @@ import type { CompiledChain, RuleCompiler } from './compile.js'
 import { CLAMP_TO_PMTU, TTL_DEC, TTL_INC, TTL_SET } from './target.js'
 
 /** packet.rejectWith of each --reject-with. */
-export const REJECT_TYPES: Readonly<Record<RejectType, number>> = {
+const REJECT_TYPES: Readonly<Record<RejectType, number>> = {
   'icmp-net-unreachable': REJECT_NET_UNREACHABLE,
   'icmp-host-unreachable': REJECT_HOST_UNREACHABLE,
   'icmp-proto-unreachable': REJECT_PROTO_UNREACHABLE,

@@ -7,7 +7,6 @@
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../wire/packet.js'
 
 export const TCP_STATES = ['NONE', 'SYN_SENT', 'SYN_RECV', 'ESTABLISHED', 'FIN_WAIT', 'CLOSE_WAIT', 'LAST_ACK', 'TIME_WAIT', 'CLOSE', 'SYN_SENT2'] as const
-export const TCP_STATE_NONE = 0
 export const TCP_STATE_SYN_SENT = 1
 export const TCP_STATE_SYN_RECV = 2
 export const TCP_STATE_ESTABLISHED = 3
@@ -19,12 +18,12 @@ export const TCP_STATE_INVALID = 10
 /** The segment passes and moves nothing. */
 export const TCP_STATE_IGNORE = 11
 
-export const TCP_SEGMENT_SYN = 0
-export const TCP_SEGMENT_SYNACK = 1
-export const TCP_SEGMENT_FIN = 2
-export const TCP_SEGMENT_ACK = 3
+const TCP_SEGMENT_SYN = 0
+const TCP_SEGMENT_SYNACK = 1
+const TCP_SEGMENT_FIN = 2
+const TCP_SEGMENT_ACK = 3
 export const TCP_SEGMENT_RST = 4
-export const TCP_SEGMENT_NONE = 5
+const TCP_SEGMENT_NONE = 5
 
 /** What a segment is to the state machine: RST before SYN before FIN before ACK. */
 export function tcpSegmentKind(flags: number): number {

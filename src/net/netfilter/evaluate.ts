@@ -223,7 +223,7 @@ function failingBits(nf: Netfilter, at: number, packet: Packet): number {
 }
 
 /** One rule's matches; nf.failedMatch says which one failed. */
-export function matchRule(nf: Netfilter, at: number, packet: Packet): number {
+function matchRule(nf: Netfilter, at: number, packet: Packet): number {
   const code = nf.rules
   const wanted = code[at + R_PROTO]
   const flags = code[at + R_FLAGS]

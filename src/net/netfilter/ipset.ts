@@ -18,7 +18,7 @@ import { MATCHED, NO_MATCH, NOT_MODELLED } from './bytecode.js'
 
 export const SET_UNKNOWN = 0
 export const SET_IP = 1
-export const SET_NET = 2
+const SET_NET = 2
 export const SET_IP_PORT = 3
 export const SET_NET_PORT = 4
 export const SET_NET_IFACE = 5

@@ -70,9 +70,9 @@ export {
   TABLE_SECURITY,
 } from './bytecode.js'
 
-export const DEFRAG_CONNTRACK_IN = 1
-export const DEFRAG_CONNTRACK_OUT = 2
-export const DEFRAG_CONNTRACK_BRIDGE_IN = 3
+const DEFRAG_CONNTRACK_IN = 1
+const DEFRAG_CONNTRACK_OUT = 2
+const DEFRAG_CONNTRACK_BRIDGE_IN = 3
 
 const TABLES = 5
 const HOOKS = 5

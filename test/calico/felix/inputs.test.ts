@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { CALICO_3_32 } from '../../../src/calico/version.js'
 import { compilePolicies } from '../../../src/calico/felix/felix.js'
 import { workloadLabels } from '../../../src/calico/felix/endpoint-index.js'
-import { policyInputs, poolsUse, routeInputs } from '../../../src/calico/felix/inputs.js'
+import { policyInputs, routeInputs } from '../../../src/calico/felix/inputs.js'
 import { serviceSet } from '../../../src/calico/felix/rule-scanner.js'
 import { readManifests } from '../../../src/cluster/manifest.js'
 import { ProblemList } from '../../../src/cluster/problem-list.js'
@@ -59,7 +59,6 @@ describe('objects of the cluster', () => {
 
   it('routes', () => {
     const resources = { ...cluster.resources, ipPools: [pool('10.0.0.0/16', { vxlanMode: 'Always' })] }
-    expect(poolsUse(resources)).toEqual({ ipip: false, vxlan: true })
     const inputs = routeInputs({ ...cluster, resources }, { blocks: [{ cidr: net('10.0.0.0/26'), node: 'n1' }], nodes: [] })
     expect(inputs.workloads).toEqual([{ address: net('10.0.0.8/32').base, node: 'n1' }])
   })

@@ -1,9 +1,23 @@
 /** What the tests of Felix share: configurations, and chains as text. */
 import type { FelixSettings } from '../../../src/cluster/calico/felix-configuration.js'
 import { resolveFelixConfig, type FelixConfig, type FelixSurroundings } from '../../../src/calico/felix/config.js'
+import type { FelixRuleSide } from '../../../src/calico/felix/model.js'
 import { chainIds, type FelixChain, type FelixRule } from '../../../src/calico/felix/rule.js'
 import { CALICO_3_32, type CalicoProfile } from '../../../src/calico/version.js'
 import { ip } from '../../../src/base/ip.js'
+
+/** A rule's side that asks for nothing. */
+export const ANY_SIDE: FelixRuleSide = {
+  nets: [],
+  notNets: [],
+  sets: [],
+  notSets: [],
+  ports: [],
+  notPorts: [],
+  namedPorts: [],
+  notNamedPorts: [],
+  ipPortSets: [],
+}
 
 /** What upstream's dump of iptables was taken with. */
 export const RELEASE_3_30: CalicoProfile = {

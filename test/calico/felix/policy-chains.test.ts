@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest'
 import type { FelixConfig } from '../../../src/calico/felix/config.js'
 import { endpointMarkChains, hostDispatchChains, workloadDispatchChains } from '../../../src/calico/felix/dispatch.js'
 import { EndpointMarks } from '../../../src/calico/felix/marks.js'
-import { ANY_SIDE, type FelixPolicyRule, type FelixRuleSide } from '../../../src/calico/felix/model.js'
+import type { FelixPolicyRule, FelixRuleSide } from '../../../src/calico/felix/model.js'
 import { renderRule } from '../../../src/calico/felix/policy-chains.js'
 import { splitPorts } from '../../../src/calico/felix/port-split.js'
 import { act, type Family } from '../../../src/calico/felix/rule.js'
-import { chainNamed, felixConfig, textOf } from './kit.js'
+import { ANY_SIDE, chainNamed, felixConfig, textOf } from './kit.js'
 
 const BASE = felixConfig()
 /** Marks as upstream's test has them. */

@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest'
 import type { FelixConfig } from '../../../src/calico/felix/config.js'
 import { workloadDispatchChains } from '../../../src/calico/felix/dispatch.js'
 import { workloadChains } from '../../../src/calico/felix/endpoint-chains.js'
-import { ANY_SIDE, type FelixPolicyRule } from '../../../src/calico/felix/model.js'
+import type { FelixPolicyRule } from '../../../src/calico/felix/model.js'
 import { policyChains, profileChains } from '../../../src/calico/felix/policy-chains.js'
 import { act, chainIds } from '../../../src/calico/felix/rule.js'
 import { forwardAppends, staticFilterChains } from '../../../src/calico/felix/static-filter.js'
 import { natOutgoingChain, staticMangleChains, staticNatChains, staticRawChains } from '../../../src/calico/felix/static-tables.js'
-import { dumpConfig, idsOf, ipipConfig } from './kit.js'
+import { ANY_SIDE, dumpConfig, idsOf, ipipConfig } from './kit.js'
 
 const hook = (chain: string, target: string): string => chainIds({ name: chain, rules: [{ action: act.jump(target) }] }).join()
 const appends = (config: FelixConfig): string => chainIds({ name: 'FORWARD*appends*', rules: forwardAppends(config) }).join(', ')
