@@ -2,7 +2,7 @@
  * A packet that a table dropped → the rules that would have let it pass and nearly did, nearest first, each with the terms that failed. Read off
  * the rules that were tried: what of each rule failed is what the kernel's own matches said of the packet.
  */
-import type { FelixBook } from '../calico/felix/felix-book.js'
+import type { PolicyBook } from '../calico/policy-book.js'
 import type { Match, PortRange } from '../dataplane/iptables.js'
 import { PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
 import type { PacketFacts } from './packet-facts.js'
@@ -12,12 +12,12 @@ import { addressWords, portList, termWords, type Namer } from './term-words.js'
 import type { AskedPolicyDocument, NearMissDocument, TermDocument } from './trace-document.js'
 
 /** Who is read, and in whose words. */
-export interface Reading {
+interface Reading {
   /** Of the table that dropped, all that were tried. */
   readonly tried: readonly TriedRule[]
   readonly facts: PacketFacts | undefined
   readonly namer: Namer
-  readonly book: FelixBook | undefined
+  readonly book: PolicyBook | undefined
 }
 
 /** A near rule with the matches behind its words: what a suggestion is made of. */
@@ -30,8 +30,6 @@ export interface NearMiss {
 export interface Nearness {
   readonly policies: readonly AskedPolicyDocument[]
   readonly near: readonly NearMiss[]
-  /** Where an endpoint's policy decided. */
-  readonly section?: EndpointSection
 }
 
 export function nearnessOf(reading: Reading): Nearness {
@@ -40,13 +38,13 @@ export function nearnessOf(reading: Reading): Nearness {
   if (book !== undefined && last !== undefined && 'rules' in last) {
     const asked = askedInTier(last, book)
     const policies = asked.map(({ label, tier, direction, selector, rules, provenance }) => ({ policy: label, tier, direction, selector, rules, provenance }))
-    return { policies, near: policyMisses(last, book, reading), section: last }
+    return { policies, near: policyMisses(last, book, reading) }
   }
   return { policies: [], near: plainMisses(reading) }
 }
 
 /** Rules of one policy or profile that iptables rules were made of: those with one provenance stand together. */
-function ruleGroups(rules: readonly TriedRule[], book: FelixBook): readonly (readonly TriedRule[])[] {
+function ruleGroups(rules: readonly TriedRule[], book: PolicyBook): readonly (readonly TriedRule[])[] {
   const groups: TriedRule[][] = []
   for (const one of rules) {
     if (one.rule.provenance === undefined || !(book.policies.has(one.chain) || book.profiles.has(one.chain))) continue
@@ -57,15 +55,18 @@ function ruleGroups(rules: readonly TriedRule[], book: FelixBook): readonly (rea
   return groups
 }
 
-function policyMisses(section: EndpointSection, book: FelixBook, reading: Reading): readonly NearMiss[] {
+function policyMisses(section: EndpointSection, book: PolicyBook, reading: Reading): readonly NearMiss[] {
   const rules = section.rules.slice(tierStart(section))
   const accept = section.rules.filter(
-    ({ rule, chain }) => isEndpointChain(chain) && commentsOf(rule).some((text) => /^Return if (policy|profile) accepted$/.test(text)),
+    ({ rule, chain }) =>
+      isEndpointChain(chain) && commentsOf(rule).some((text) => /^(Return if (policy|profile) accepted|Profile accepted packet)$/.test(text)),
   )
   const bits = [accept.length === 0 ? undefined : markBit(accept[0].rule), passBit(section)].filter((bit) => bit !== undefined)
   const misses = ruleGroups(rules, book).flatMap((group): NearMiss[] => {
-    const main = group.find(({ rule: { target } }) => target?.kind === 'MARK' && bits.includes(target.value))
-    if (main === undefined || main.matched) return []
+    // one rule, or several of which each asks for a part of the ports
+    const mains = group.filter(({ rule: { target } }) => target?.kind === 'MARK' && bits.includes(target.value))
+    const main = mains.toSorted((a, b) => a.failing.length - b.failing.length).at(0)
+    if (main === undefined || mains.some(({ matched }) => matched)) return []
     const failing = failingOf(group, main)
     if (failing.matches.length === 0) return []
     const policy = book.policies.get(main.chain)?.label ?? `profile ${book.profiles.get(main.chain)?.name ?? ''}`

@@ -64,8 +64,12 @@ const ADVICE: Readonly<Partial<Record<PolicyReason, string>>> = {
 export function dropFixes(drop: PolicyDrop): readonly string[] {
   const { verdict, nearness } = drop
   if (verdict.reason === 'rule' || verdict.reason === 'profile') return [denyFix(verdict)]
+  const nearest = nearness.near.at(0)
+  if (verdict.reason === 'no-profile' && nearest !== undefined) {
+    const mended = ruleFix(nearest, drop)
+    if (mended !== undefined) return [mended]
+  }
   if (verdict.reason !== 'tier-end') return [ADVICE[verdict.reason] ?? `raise the limit: ${verdict.text}`]
-  const nearest = nearness.near.find(({ document }) => document.policy !== undefined && document.policy.startsWith('profile ') === false)
   const amended = nearest === undefined ? undefined : ruleFix(nearest, drop)
   if (amended !== undefined) return [amended]
   const policy = nearness.policies.find((candidate) => candidate.policy === nearest?.document.policy) ?? nearness.policies.at(0)
@@ -113,7 +117,7 @@ function ruleFix({ document, failing }: NearMiss, drop: PolicyDrop): string | un
       const peer = kubernetes ? (part === 'source' ? 'from' : 'to') : part
       if (failing.some(isExcluded)) return `take ${addressWords(namer, address)} out of what ${peer} of ${rule} excludes`
       const set = failing.find((match): match is Extract<Match, { kind: 'set' }> => match.kind === 'set')
-      const labels = set === undefined ? undefined : namer.calico?.book()?.wanted(set.set, address)
+      const labels = set === undefined ? undefined : namer.calico?.book().wanted(set.set, address)
       const add = kubernetes ? `add ${addressWords(namer, address)} to ${peer} of ${rule}` : `let ${peer} of ${rule} take in ${addressWords(namer, address)}`
       return labels === undefined ? add : `${add}, or label ${nameOf(namer, address)} ${labels.join(', ')}`
     }

@@ -5,7 +5,7 @@
  *   cali-FORWARD ─▶ cali-fw-… [ ─▶ cali-po-… ─▶ cali-pro-… ]   one section: egress of the source
  *                ─▶ cali-tw-… [ ─▶ cali-pi-… ─▶ cali-pri-… ]   one section: ingress of the destination
  */
-import type { FelixBook, PolicyChain } from '../calico/felix/felix-book.js'
+import type { PolicyBook, PolicyChain } from '../calico/policy-book.js'
 import type { Match, Rule } from '../dataplane/iptables.js'
 import { printMatches } from '../dataplane/iptables-print.js'
 import type { PolicyReason, PolicyVerdictDocument } from './trace-document.js'
@@ -18,24 +18,25 @@ export interface EndpointSection {
   readonly rules: readonly TriedRule[]
 }
 
-const DIRECTIONS = { tw: 'ingress', fw: 'egress', th: 'egress', fh: 'ingress', thfw: 'egress', fhfw: 'ingress' } as const
-const ENDPOINT_CHAIN = /^cali-(tw|fw|th|fh|thfw|fhfw)-/
+const DIRECTIONS: Readonly<Record<string, 'ingress' | 'egress'>> = { tw: 'ingress', fw: 'egress', th: 'egress', fh: 'ingress', thfw: 'egress', fhfw: 'ingress' }
+/** Of today's Felix, and of Felix 1.4, where `to` and `from` are seen from the interface, be it a workload's or the host's. */
+const ENDPOINT_CHAIN = /^(?:cali-(tw|fw|th|fh|thfw|fhfw)|felix-(to|from))-/
 const GROUP_CHAIN = /^cali-g[io]-/
-const FAILSAFE_CHAIN = /^cali-failsafe-/
+const FAILSAFE_CHAIN = /^(?:cali-failsafe|felix-FAILSAFE)-/
 
 export function isEndpointChain(chain: string): boolean {
   return ENDPOINT_CHAIN.test(chain)
 }
 
 /** Sections and rules of no endpoint, in the order of the walk. */
-export function sectionsOf(tried: readonly TriedRule[], book: FelixBook): readonly (EndpointSection | TriedRule)[] {
+export function sectionsOf(tried: readonly TriedRule[], book: PolicyBook): readonly (EndpointSection | TriedRule)[] {
   const found: (TriedRule | { chain: string; direction: 'ingress' | 'egress'; rules: TriedRule[] })[] = []
   const isNested = (chain: string): boolean => book.policies.has(chain) || book.profiles.has(chain) || GROUP_CHAIN.test(chain) || FAILSAFE_CHAIN.test(chain)
   let open: { chain: string; direction: 'ingress' | 'egress'; rules: TriedRule[] } | undefined
   for (const one of tried) {
-    const endpoint = ENDPOINT_CHAIN.exec(one.chain)?.[1] as keyof typeof DIRECTIONS | undefined
-    if (endpoint !== undefined && open?.chain !== one.chain) found.push((open = { chain: one.chain, direction: DIRECTIONS[endpoint], rules: [] }))
-    if (open !== undefined && (endpoint !== undefined || isNested(one.chain))) open.rules.push(one)
+    const direction = directionOf(one)
+    if (direction !== undefined && open?.chain !== one.chain) found.push((open = { chain: one.chain, direction, rules: [] }))
+    if (open !== undefined && (direction !== undefined || isNested(one.chain))) open.rules.push(one)
     else {
       open = undefined
       found.push(one)
@@ -44,13 +45,22 @@ export function sectionsOf(tried: readonly TriedRule[], book: FelixBook): readon
   return found
 }
 
+/** What a chain of an endpoint lets through; undefined of other chains. */
+function directionOf({ chain, rule }: TriedRule): 'ingress' | 'egress' | undefined {
+  const found = ENDPOINT_CHAIN.exec(chain)
+  if (found === null) return undefined
+  if (found[1] !== undefined) return DIRECTIONS[found[1]]
+  const isHost = rule.provenance?.object?.startsWith('hostEndpoint/') === true
+  return (found[2] === 'to') === isHost ? 'egress' : 'ingress'
+}
+
 /** In the order of the walk; the last is the table's own where that is a drop. */
-export function policyVerdicts(tried: readonly TriedRule[], book: FelixBook): readonly PolicyVerdictDocument[] {
+export function policyVerdicts(tried: readonly TriedRule[], book: PolicyBook): readonly PolicyVerdictDocument[] {
   return sectionsOf(tried, book).flatMap((part) => ('rules' in part ? sectionVerdict(part, book) : staticVerdict(part)) ?? [])
 }
 
 /** The end of one endpoint's chains; undefined where they leave it to the chains behind them. */
-function sectionVerdict(section: EndpointSection, book: FelixBook): PolicyVerdictDocument | undefined {
+function sectionVerdict(section: EndpointSection, book: PolicyBook): PolicyVerdictDocument | undefined {
   const matched = section.rules.filter((one) => one.matched)
   const last = matched.at(-1)
   if (last === undefined) return undefined
@@ -72,7 +82,7 @@ function sectionVerdict(section: EndpointSection, book: FelixBook): PolicyVerdic
 function allowedBy(
   last: TriedRule,
   accept: number,
-  { section, book }: { readonly section: EndpointSection; readonly book: FelixBook },
+  { section, book }: { readonly section: EndpointSection; readonly book: PolicyBook },
 ): PolicyVerdictDocument | undefined {
   const matched = section.rules.filter((one) => one.matched)
   const decider = matched.findLast(({ rule: { target } }) => target?.kind === 'MARK' && (target.value & accept) !== 0)
@@ -101,13 +111,13 @@ function tiersOf(asked: readonly PolicyChain[]): string {
 }
 
 /** Policies that were asked in the section, each once. */
-export function askedChains({ rules }: EndpointSection, book: FelixBook): readonly PolicyChain[] {
+function askedChains({ rules }: EndpointSection, book: PolicyBook): readonly PolicyChain[] {
   const names = rules.flatMap(({ matched, rule: { target } }) => (matched && (target?.kind === 'jump' || target?.kind === 'goto') ? [target.chain] : []))
   return [...new Set(names)].flatMap((name) => book.policies.get(name) ?? [])
 }
 
 /** Rules that passed the packet on to the next tier. */
-function passesOf(section: EndpointSection, book: FelixBook): readonly string[] {
+function passesOf(section: EndpointSection, book: PolicyBook): readonly string[] {
   const pass = passBit(section)
   return section.rules.flatMap(({ chain, rule, matched }) => {
     const policy = book.policies.get(chain)
@@ -145,9 +155,9 @@ function ruleVerdict(
   })
 }
 
-const TIER_END = /^(?:End of tier (.*)\. )?(?:Drop|Reject) if no policies passed packet$/
+const TIER_END = /^(?:End of tier (.*)\. )?(?:Drop|Reject) if no (?:policies passed packet|policy in tier passed)$/
 
-function deniedBy(last: TriedRule, section: EndpointSection, book: FelixBook): PolicyVerdictDocument {
+function deniedBy(last: TriedRule, section: EndpointSection, book: PolicyBook): PolicyVerdictDocument {
   const policy = book.policies.get(last.chain)
   if (policy !== undefined) return ruleVerdict('Deny', last, { section, policy, passes: [] })
   const profile = book.profiles.get(last.chain)
@@ -166,20 +176,22 @@ function deniedBy(last: TriedRule, section: EndpointSection, book: FelixBook): P
     const who = asked.length === 1 ? `${asked[0].label} does not allow it` : `none of its ${asked.length} policies allows it`
     return denied('tier-end', `end of tier ${tier}, ${who}`, { tier })
   }
-  if (comment.endsWith('if no profiles matched')) return denied('no-profile', `no policy${asksNone(section, book)} and no profile allows it`)
+  if (comment.endsWith('if no profiles matched') || comment.startsWith('Packet did not match any profile '))
+    return denied('no-profile', `no policy${asksNone(section, book)} and no profile allows it`)
   if (/encapped packets originating in workloads$/.test(comment))
     return denied('encapsulated', `${/VXLAN/.test(comment) ? 'VXLAN' : 'IP in IP'} packets that a workload makes are dropped`)
+  if (comment === 'Incorrect source MAC') return denied('spoofed', "anti-spoofing: the source MAC is not the workload's own")
   if (comment === 'Endpoint admin disabled') return denied('disabled', 'the endpoint is administratively down')
   if (stateOf(last.rule)?.includes('INVALID') === true) return denied('invalid', 'conntrack finds the packet INVALID')
   return denied('limit', comment === '' ? 'a limit of the endpoint is exceeded' : comment)
 }
 
-function asksNone(section: EndpointSection, book: FelixBook): string {
+function asksNone(section: EndpointSection, book: PolicyBook): string {
   return askedChains(section, book).length === 0 ? ' selects it' : ' decides'
 }
 
 /** Those asked since the last tier began. */
-export function askedInTier(section: EndpointSection, book: FelixBook): readonly PolicyChain[] {
+export function askedInTier(section: EndpointSection, book: PolicyBook): readonly PolicyChain[] {
   return askedChains({ ...section, rules: section.rules.slice(tierStart(section)) }, book)
 }
 
@@ -233,7 +245,7 @@ function said(section: EndpointSection | undefined, at: TriedRule, { words, deci
 
 /** `default/db`, `host endpoint n1-eth0`. */
 export function endpointWords(object: string): string {
-  return object.replace(/^Pod\//, '').replace(/^HostEndpoint\//, 'host endpoint ')
+  return object.replace(/^Pod\//, '').replace(/^[Hh]ostEndpoint\//, 'host endpoint ')
 }
 
 export function isDrop({ target }: Rule): boolean {
@@ -258,7 +270,7 @@ export function ruleNumber({ provenance }: Rule): number | undefined {
 }
 
 /** ` (policies.yaml:12)`. */
-export function placeWords({ provenance }: Pick<Rule, 'provenance'>): string {
+function placeWords({ provenance }: Pick<Rule, 'provenance'>): string {
   return provenance?.file === undefined ? '' : ` (${provenance.file}:${provenance.line ?? 0})`
 }
 

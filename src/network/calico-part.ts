@@ -4,7 +4,7 @@ import type { Problem } from '../base/problem.js'
 import { randomWireguardKey } from '../base/wireguard-key.js'
 import { bgpSettings, listenOf } from '../calico/bgp/peerings.js'
 import type { CalicoCluster } from '../calico/calico-cluster.js'
-import type { FelixBook } from '../calico/felix/felix-book.js'
+import type { PolicyBook } from '../calico/policy-book.js'
 import type { HostInterface } from '../calico/felix/host-endpoints.js'
 import type { CalicoNode } from '../cluster/calico/calico-node.js'
 import type { ClusterNode } from '../cluster/node.js'
@@ -24,8 +24,8 @@ export interface CalicoPlan {
   readonly cluster: CalicoCluster
   /** Nodes with the addresses that IPAM and the key maker gave them. */
   readonly nodes: readonly CalicoNode[]
-  /** What Felix's names stand for; made when it is first asked for. The classic Felix has none: its rules say all themselves. */
-  readonly book: () => FelixBook | undefined
+  /** What Felix's names stand for; made when it is first asked for. */
+  readonly book: () => PolicyBook
   /** What etcd holds of the classic model; of Calico v3 netsim has no such view. */
   readonly etcdKeys: readonly { readonly key: string; readonly value: string }[]
   /** Settings that Felix acts on and netsim does not, each once. */

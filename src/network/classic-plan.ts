@@ -6,6 +6,7 @@ import { randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import type { CalicoCluster } from '../calico/calico-cluster.js'
+import { ClassicBook } from '../calico/classic/classic-book.js'
 import { classicConfig, renderClassic, type ClassicCluster } from '../calico/classic/classic.js'
 import { buildClassicCluster, classicPodAddresses, endpointOf, sharedBgp, sharedEndpoint, sharedPools } from '../calico/classic/cluster.js'
 import { ipipDevice } from '../calico/felix/tunnels.js'
@@ -58,12 +59,21 @@ export function planClassic(cluster: Cluster, hosts: readonly CalicoHost[], seed
   reportHomeless(model, pods, problems)
   const found: Problem[] = [...problems.problems, ...shared.problems]
   const parts = new Map<string, CalicoPart>()
+  let book: ClassicBook | undefined
   for (const host of hosts) {
     const { part, problems: ofNode } = nodePart({ cluster, host, calico, classic, nodes, seed })
     parts.set(host.node.name, part)
     found.push(...ofNode.filter(({ what, object }) => !found.some((other) => other.what === what && other.object === object)))
   }
-  return { cluster: calico, nodes, book: () => undefined, etcdKeys: classicEtcdTree(classic.model), unmodelled: [], parts, problems: found }
+  return {
+    cluster: calico,
+    nodes,
+    book: () => (book ??= new ClassicBook(classic.model)),
+    etcdKeys: classicEtcdTree(classic.model),
+    unmodelled: [],
+    parts,
+    problems: found,
+  }
 }
 
 interface SharedInput {

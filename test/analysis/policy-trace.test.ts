@@ -401,4 +401,50 @@ describe('rules of any hand', () => {
     ])
     expect(why.near?.[0].provenance?.by).toBe('owner of the host')
   })
+
+  it('reads a packet that NAT has changed, and one that no card has seen yet', () => {
+    const words = (...rules: string[]): string => `iptables:\n${rules.map((rule) => `        - ${rule}\n`).join('')}`
+    const changed = firewall.replace(
+      /iptables:\n(?: +- .*\n)+/,
+      words(
+        '-t nat -A PREROUTING -p tcp --dport 9000 -j DNAT --to-destination 10.244.2.2:9443',
+        '-N ALLOWED',
+        '-A ALLOWED -p tcp --dport 443 -j ACCEPT',
+        '-A ALLOWED -j DROP',
+        '-I FORWARD -j ALLOWED',
+      ),
+    )
+    const natted = answer(networkOf(changed.replace('"Type": "vxlan"', '"Type": "host-gw"')), 'web-0', 'api-0:9000').document
+    expect(natted.result.near?.[0]?.failed.map(({ text: said }) => said)).toEqual(['port 9443 is not 443'])
+    const local = firewall.replace(/iptables:\n(?: +- .*\n)+/, words('-P OUTPUT DROP', '-A OUTPUT -p tcp --dport 443 -d 192.168.10.0/24 -j ACCEPT'))
+    expect(answer(networkOf(local), 'node/node-2', 'node/node-1:80').document.result.near?.[0]?.failed.map(({ text: said }) => said)).toEqual([
+      'port 80 is not 443',
+    ])
+  })
+})
+
+describe('the classic model', () => {
+  const classic = readFileSync(new URL('../../examples/calico-classic.yaml', import.meta.url), 'utf8')
+
+  it('a profile lets in by a tag', () => {
+    const { document } = answer(networkOf(classic), 'web-1', 'db-1:3306')
+    expect(verdictsOf(document).find(({ direction }) => direction === 'ingress')).toMatchObject({
+      verdict: 'Allow',
+      reason: 'profile',
+      endpoint: 'Pod/default/db-1',
+      policy: 'profile DB',
+      rule: 2,
+    })
+  })
+
+  it('no rule of the profile lets it in: the tags that it asks for', () => {
+    const { document } = answer(networkOf(classic), 'ops-1', 'db-1:3306')
+    expect(verdictsOf(document).at(-1)).toMatchObject({ verdict: 'Deny', reason: 'no-profile', direction: 'ingress', endpoint: 'Pod/default/db-1' })
+    const source = /^source [\d.]+ \(default\/ops-1\) is not in tag (\w+) \[set felix-v4-\1\]: it has the tag OPS$/
+    expect(document.result.near?.map(({ policy, rule, failed }) => [policy, rule, source.exec(failed[0].text)?.[1]])).toEqual([
+      ['profile DB', 1, 'DB'],
+      ['profile DB', 2, 'DB_ACCESS'],
+    ])
+    expect(document.result.fixes[0]).toMatch(/^let source of ingress rule 1 of profile DB \(test\.yaml:\d+\) take in /)
+  })
 })

@@ -3,34 +3,15 @@
  * what the names were made from, so that rules can be told in the words of whoever wrote the policy.
  */
 import type { Ip } from '../../base/ip.js'
-import type { PolicyDirection } from '../../cluster/calico/policy.js'
 import type { Labels } from '../../cluster/labels.js'
 import type { Selector } from '../../cluster/selector.js'
-import type { Provenance } from '../../dataplane/dataplane.js'
 import type { CalicoCluster } from '../calico-cluster.js'
+import type { PolicyBook, PolicyChain, ProfileChain } from '../policy-book.js'
 import { inheritedLabels } from './endpoint-index.js'
 import type { FelixPolicies } from './felix.js'
 import { ipsetName, isStaged, policyChain, profileChain, qualifiedName, SET, type PolicyId } from './names.js'
 import type { SetDefinition } from './rule-scanner.js'
 import { mismatchWords, selectorWords, wantedLabels } from './selector-words.js'
-
-export interface PolicyChain {
-  readonly id: PolicyId
-  /** `NetworkPolicy default/db`; with `Calico` before it where Kubernetes has a kind of that name too. */
-  readonly label: string
-  readonly tier: string
-  readonly direction: PolicyDirection
-  /** Whom it applies to: `app == 'db' in namespace default`. */
-  readonly selector: string
-  /** How many rules it has in that direction. */
-  readonly rules: number
-  readonly provenance: Provenance
-}
-
-export interface ProfileChain {
-  readonly name: string
-  readonly direction: PolicyDirection
-}
 
 /** Sets that are there whatever the policies are. */
 const STATIC_SETS: Readonly<Record<string, string>> = {
@@ -42,8 +23,7 @@ const STATIC_SETS: Readonly<Record<string, string>> = {
   'all-ipam-pools': 'the IP pools',
 }
 
-export class FelixBook {
-  /** By name of the chain. */
+export class FelixBook implements PolicyBook {
   readonly policies = new Map<string, PolicyChain>()
   readonly profiles = new Map<string, ProfileChain>()
   private readonly sets = new Map<string, SetDefinition>()
@@ -58,7 +38,6 @@ export class FelixBook {
         for (const { policy, selector } of tier.policies) {
           if (isStaged(policy.id)) continue
           this.policies.set(policyChain(policy.id, direction, { release, tier: tier.name }), {
-            id: policy.id,
             label: policyLabel(policy.id),
             tier: tier.name,
             direction,
@@ -77,7 +56,6 @@ export class FelixBook {
     for (const endpoint of hosts) for (const address of endpoint.expectedIPs) know(address, endpoint)
   }
 
-  /** What is in the set, in the words of the policy that asks for it; undefined: no set of Felix's. */
   setWords(name: string): string | undefined {
     const set = this.sets.get(name)
     if (set === undefined) return STATIC_SETS[name.replace(/^cali40/, '')]
@@ -91,7 +69,6 @@ export class FelixBook {
     }
   }
 
-  /** Why an address is not in the set, by the labels of its endpoint: `has app=api`. */
   mismatch(name: string, address: Ip): readonly string[] {
     const selector = this.selectorOf(name)
     const labels = this.labels.get(address)
@@ -99,7 +76,6 @@ export class FelixBook {
     return labels === undefined ? ['is the address of no endpoint'] : mismatchWords(selector, labels)
   }
 
-  /** Labels that would put its endpoint into the set, `app=web`; undefined where that cannot be said so simply. */
   wanted(name: string, address: Ip): readonly string[] | undefined {
     const selector = this.selectorOf(name)
     const labels = this.labels.get(address)
