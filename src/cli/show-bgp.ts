@@ -125,8 +125,8 @@ function runText(plan: BgpPlan): string {
   const { open, keepalive, update, endOfRib, withdraw, refresh, notification } = messages
   return [
     `# ${counted(sessions, 'session')}, ${established} established, after ${counted(handshakes, 'TCP handshake')}`,
-    `# ${open} OPEN, ${keepalive} KEEPALIVE, ${update} UPDATE with ${counted(prefixes, 'prefix', 'es')}, ${counted(withdraw, 'withdrawal')}, ${endOfRib} End-of-RIB, ` +
-      `${refresh} ROUTE-REFRESH, ${notification} NOTIFICATION: ${bytes} bytes of BGP`,
+    `# ${open} OPEN, ${keepalive} KEEPALIVE, ${update} UPDATE with ${counted(prefixes, 'prefix', 'es')}, ${counted(withdraw, 'withdrawal')}, ` +
+      `${endOfRib} End-of-RIB, ${refresh} ROUTE-REFRESH, ${notification} NOTIFICATION: ${bytes} bytes of BGP`,
     `# the last kernel had its routes after ${(kernelsAtRestNs / 1e9).toFixed(2)} s`,
     '',
   ].join('\n')

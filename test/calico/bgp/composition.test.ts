@@ -46,9 +46,9 @@ describe('a mesh of three', () => {
     expect(birdRoutes(network, 'n1')).toEqual(['10.244.3.0/26 via 10.0.0.3 dev eth0 proto bird metric 1024', 'blackhole 10.244.1.0/26 proto bird'])
     expect(birdRoutes(network, 'n2')).toEqual(['blackhole 10.244.2.0/26 proto bird'])
     expect(problems).toHaveLength(2)
-    expect(problems[0]).toMatch(
-      /^test\.yaml:1: warning: Node\/n1: the BGP session n1 to n2 does not come up: the SYN of 10\.0\.0\.2 to 10\.0\.0\.1 port 179 is lost at n2: filter\/OUTPUT #1 drops it: -p tcp -m tcp --dport 179 -j DROP \(owner of the host test\.yaml:\d+\)/,
-    )
+    expect(problems[0]).toContain('test.yaml:1: warning: Node/n1: the BGP session n1 to n2 does not come up: ')
+    expect(problems[0]).toContain('the SYN of 10.0.0.2 to 10.0.0.1 port 179 is lost at n2: filter/OUTPUT #1 drops it: -p tcp -m tcp --dport 179 -j DROP')
+    expect(problems[0]).toMatch(/ \(owner of the host test\.yaml:\d+\)\n/)
     expect(problems[1]).toMatch(/n2 to n3 does not come up: the SYN of 10\.0\.0\.3 to 10\.0\.0\.2 port 179 is lost at n2: filter\/INPUT #1/)
   })
 
