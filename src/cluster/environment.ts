@@ -3,9 +3,10 @@ import { isObject, type JsonObject, type JsonValue } from './located.js'
 import type { KubernetesObject } from './manifest.js'
 
 /** What comes from elsewhere (a field of the pod, a Secret) is left out. */
-export function readEnvironment(container: { readonly env?: unknown }, objects: readonly KubernetesObject[]): Record<string, string> {
+export function readEnvironment(container: object, objects: readonly KubernetesObject[]): Record<string, string> {
   const environment: Record<string, string> = {}
-  for (const entry of Array.isArray(container.env) ? (container.env as readonly JsonValue[]) : []) {
+  const entries: unknown = 'env' in container ? container.env : undefined
+  for (const entry of Array.isArray(entries) ? (entries as readonly JsonValue[]) : []) {
     if (!isObject(entry) || typeof entry.name !== 'string') continue
     const reference = isObject(entry.valueFrom) ? entry.valueFrom.configMapKeyRef : undefined
     const value = isObject(reference) ? lookUp(reference, objects) : (entry.value ?? '')

@@ -20,7 +20,8 @@ const pool = (modes: string): string =>
   `{apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: pool}, spec: {cidr: 10.244.0.0/16, natOutgoing: true${modes}}}`
 const cni = (name: string): string => `{apiVersion: netsim/v1, kind: Network, metadata: {name: default}, spec: {cni: ${name}, kubeProxy: {mode: none}}}`
 const netConf = (name: string): string =>
-  `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}, namespace: kube-system}, data: {net-conf.json: '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'}}`
+  `{apiVersion: v1, kind: ConfigMap, metadata: {name: ${name}, namespace: kube-system}, ` +
+  `data: {net-conf.json: '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}'}}`
 const WIREGUARD = '{apiVersion: projectcalico.org/v3, kind: FelixConfiguration, metadata: {name: default}, spec: {wireguardEnabled: true}}'
 
 const WORLDS: readonly World[] = [
@@ -34,10 +35,12 @@ const WORLDS: readonly World[] = [
 
 const NODES = ['node-1', 'node-2'].map(
   (name, at) =>
-    `{apiVersion: v1, kind: Node, metadata: {name: ${name}}, spec: {podCIDR: 10.244.${at + 1}.0/24}, status: {addresses: [{type: InternalIP, address: 192.168.10.1${at + 1}}]}}`,
+    `{apiVersion: v1, kind: Node, metadata: {name: ${name}}, spec: {podCIDR: 10.244.${at + 1}.0/24}, ` +
+    `status: {addresses: [{type: InternalIP, address: 192.168.10.1${at + 1}}]}}`,
 )
 const POLICY =
-  '{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: nobody}, spec: {podSelector: {matchLabels: {app: guarded}}, policyTypes: [Ingress]}}'
+  '{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: nobody}, ' +
+  'spec: {podSelector: {matchLabels: {app: guarded}}, policyTypes: [Ingress]}}'
 
 function pod(name: string, node: string, annotations = ''): string {
   return `{apiVersion: v1, kind: Pod, metadata: {name: ${name}, labels: {app: ${name}}${annotations}}, spec: {nodeName: ${node}}}`

@@ -17,13 +17,19 @@ function object(apiVersion: string, kind: string, metadata: Json, rest: Json): J
 const crd = (kind: string, name: string, spec: Json): Json => object('crd.projectcalico.org/v1', kind, { name, generation: 1 }, { spec })
 
 function node(name: string, address: string, annotations: Json): Json {
-  const status = { addresses: [{ type: 'InternalIP', address }, { type: 'Hostname', address: name }], nodeInfo: { kubeletVersion: 'v1.34.1' } } // prettier-ignore
+  const status = {
+    addresses: [
+      { type: 'InternalIP', address },
+      { type: 'Hostname', address: name },
+    ],
+    nodeInfo: { kubeletVersion: 'v1.34.1' },
+  }
   return object('v1', 'Node', { name, annotations: { 'volumes.kubernetes.io/controller-managed-attach-detach': 'true', ...annotations } }, { spec: {}, status })
 }
 
 function pod(name: string, nodeName: string, podIP: string): Json {
   const containers = [{ name: 'c', image: 'nginx', ports: [{ containerPort: 80, protocol: 'TCP' }] }]
-  const annotations = { 'cni.projectcalico.org/podIP': `${podIP}/32`, 'cni.projectcalico.org/podIPs': `${podIP}/32`, 'cni.projectcalico.org/containerID': 'ab' } // prettier-ignore
+  const annotations = { 'cni.projectcalico.org/podIP': `${podIP}/32`, 'cni.projectcalico.org/podIPs': `${podIP}/32`, 'cni.projectcalico.org/containerID': 'ab' }
   const status = { phase: 'Running', podIP, podIPs: [{ ip: podIP }] }
   return object('v1', 'Pod', { name, namespace: 'default', annotations }, { spec: { nodeName, serviceAccountName: 'default', containers }, status })
 }
@@ -32,7 +38,17 @@ function pod(name: string, nodeName: string, podIP: string): Json {
 function block(cidr: string, owner: string, allocations: readonly (number | null)[], attributes: readonly Json[]): Json {
   const unallocated = allocations.flatMap((one, ordinal) => (one === null ? [ordinal] : []))
   const sequenceNumberForAllocation = {}
-  const spec = { cidr, affinity: `host:${owner}`, allocations, unallocated, attributes, strictAffinity: false, deleted: false, sequenceNumber: 7, sequenceNumberForAllocation } // prettier-ignore
+  const spec = {
+    cidr,
+    affinity: `host:${owner}`,
+    allocations,
+    unallocated,
+    attributes,
+    strictAffinity: false,
+    deleted: false,
+    sequenceNumber: 7,
+    sequenceNumberForAllocation,
+  }
   return crd('IPAMBlock', cidr.replaceAll(/[./]/g, '-'), spec)
 }
 
@@ -69,7 +85,9 @@ function dump(...items: readonly Json[]): Built {
 const told = ({ problems }: Built): string[] => problems.map(formatProblem)
 
 function routesOf({ network }: Built, name: string): string[] {
-  return printRoutes(network.dataplanes.get(name)?.routes ?? []).split('\n').map((line) => line.trim()) // prettier-ignore
+  return printRoutes(network.dataplanes.get(name)?.routes ?? [])
+    .split('\n')
+    .map((line) => line.trim())
 }
 
 const IPIP_POOL = crd('IPPool', 'default-ipv4-ippool', {
@@ -100,7 +118,13 @@ describe("a cluster of Calico's manifest", () => {
     block('10.9.0.40/30', 'n2', [null, 0, 1, 2], [tunnel('ipip', 'n2'), held('e', 'n2'), held('d', 'n1')]),
     crd('IPAMConfig', 'default', { strictAffinity: false, autoAllocateBlocks: true, maxBlocksPerHost: 0 }),
     crd('ClusterInformation', 'default', { calicoVersion: 'v3.32.1', clusterType: 'k8s,bgp,kubeadm', datastoreReady: true }),
-    ...[['a', 'n1', '10.9.0.21'], ['b', 'n1', '10.9.0.22'], ['c', 'n1', '10.9.0.23'], ['d', 'n1', '10.9.0.43'], ['e', 'n2', '10.9.0.42']].map(([name, at, ip]) => pod(name, at, ip)), // prettier-ignore
+    ...[
+      ['a', 'n1', '10.9.0.21'],
+      ['b', 'n1', '10.9.0.22'],
+      ['c', 'n1', '10.9.0.23'],
+      ['d', 'n1', '10.9.0.43'],
+      ['e', 'n2', '10.9.0.42'],
+    ].map(([name, at, ip]) => pod(name, at, ip)),
   )
 
   it('is Calico with IPIP, without a Problem', () => {
@@ -131,10 +155,16 @@ describe("a cluster of Calico's manifest", () => {
     const full = [20, 24, 28].map((base) => ({ cidr: `10.9.0.${base}/30`, owner: base === 20 ? 'n1' : 'n2' }))
     const pool = crd('IPPool', 'small', { cidr: '10.9.0.20/30', blockSize: 30, ipipMode: 'Never', vxlanMode: 'Never' })
     const standing = block(full[0].cidr, 'n1', [0, 1, 2, null], [held('a', 'n1'), held('b', 'n1'), held('c', 'n1')])
-    const pods = [['a', '10.9.0.20'], ['b', '10.9.0.21'], ['c', '10.9.0.22']].map(([name, ip]) => pod(name, 'n1', ip)) // prettier-ignore
+    const pods = [
+      ['a', '10.9.0.20'],
+      ['b', '10.9.0.21'],
+      ['c', '10.9.0.22'],
+    ].map(([name, ip]) => pod(name, 'n1', ip))
     const nodes = [node('n1', '192.168.10.11', {}), node('n2', '192.168.10.12', {})]
     const late = dump(...nodes, pool, standing, affinity('n1', '10.9.0.20/30'), ...pods, pod('late', 'n2', ''), pod('later', 'n2', ''))
-    expect(late.network.pods.filter(({ pod: { node: at } }) => at === 'n2').map(({ pod: { name }, address }) => `${name} ${formatIp(address)}`)).toEqual(['late 10.9.0.23']) // prettier-ignore
+    expect(late.network.pods.filter(({ pod: { node: at } }) => at === 'n2').map(({ pod: { name }, address }) => `${name} ${formatIp(address)}`)).toEqual([
+      'late 10.9.0.23',
+    ])
     expect(told(late).filter((line) => line.includes('no address for it'))).toEqual([expect.stringContaining('Pod/default/later') as string])
   })
 })
@@ -161,7 +191,12 @@ describe('a cluster of the operator', () => {
   const pods = [pod('a', 'n1', ''), pod('b', 'n2', '')]
   const installation = (calicoNetwork: Json | undefined, more: Json = {}): Json => {
     const status = { computed: {}, conditions: [], mtu: 1450, variant: 'Calico' }
-    return object('operator.tigera.io/v1', 'Installation', { name: 'default' }, { spec: { variant: 'Calico', registry: 'quay.io/', ...(calicoNetwork === undefined ? {} : { calicoNetwork }), ...more }, status }) // prettier-ignore
+    return object(
+      'operator.tigera.io/v1',
+      'Installation',
+      { name: 'default' },
+      { spec: { variant: 'Calico', registry: 'quay.io/', ...(calicoNetwork === undefined ? {} : { calicoNetwork }), ...more }, status },
+    )
   }
   const pool = (encapsulation: string, more: Json = {}): Json => ({
     cidr: '10.48.0.0/16',
@@ -253,7 +288,12 @@ describe('a cluster of Canal', () => {
   const found = dump(
     { ...node('n1', '192.168.10.11', flannel('5e:1d:0c:a6:31:01')), spec: { podCIDR: '10.244.0.0/24' } },
     { ...node('n2', '192.168.10.12', flannel('5e:1d:0c:a6:31:02')), spec: { podCIDR: '10.244.1.0/24' } },
-    object('v1', 'ConfigMap', { name: 'canal-config', namespace: 'kube-system' }, { data: { veth_mtu: '0', 'net-conf.json': '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}' } }), // prettier-ignore
+    object(
+      'v1',
+      'ConfigMap',
+      { name: 'canal-config', namespace: 'kube-system' },
+      { data: { veth_mtu: '0', 'net-conf.json': '{"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}' } },
+    ),
     daemonSet('canal', { CALICO_NETWORKING_BACKEND: 'none', USE_POD_CIDR: 'true', FELIX_DEFAULTENDPOINTTOHOSTACTION: 'ACCEPT', IP: '' }),
     crd('IPPool', 'default-ipv4-ippool', {
       cidr: '10.244.0.0/16',
@@ -274,12 +314,24 @@ describe('a cluster of Canal', () => {
   })
 
   it('flanneld takes the card that canal-config names, but not what its command line says otherwise', () => {
-    const env = ['iface', 'ip_masq'].map((flag) => ({ name: `FLANNELD_${flag.toUpperCase()}`, valueFrom: { configMapKeyRef: { name: 'canal-config', key: flag } } })) // prettier-ignore
+    const env = ['iface', 'ip_masq'].map((flag) => ({
+      name: `FLANNELD_${flag.toUpperCase()}`,
+      valueFrom: { configMapKeyRef: { name: 'canal-config', key: flag } },
+    }))
     const spec = { template: { spec: { containers: [{ ...FLANNELD, env }] } } }
     const config = (iface: string): Json =>
-      object('v1', 'ConfigMap', { name: 'canal-config', namespace: 'kube-system' }, { data: { iface, ip_masq: 'false', 'net-conf.json': '{"Network": "10.244.0.0/16"}' } }) // prettier-ignore
+      object(
+        'v1',
+        'ConfigMap',
+        { name: 'canal-config', namespace: 'kube-system' },
+        { data: { iface, ip_masq: 'false', 'net-conf.json': '{"Network": "10.244.0.0/16"}' } },
+      )
     const flannelOf = (iface: string): unknown =>
-      dump({ ...node('n1', '192.168.10.11', {}), spec: { podCIDR: '10.244.0.0/24' } }, config(iface), object('apps/v1', 'DaemonSet', { name: 'canal', namespace: 'kube-system' }, { spec })).cluster.flannel // prettier-ignore
+      dump(
+        { ...node('n1', '192.168.10.11', {}), spec: { podCIDR: '10.244.0.0/24' } },
+        config(iface),
+        object('apps/v1', 'DaemonSet', { name: 'canal', namespace: 'kube-system' }, { spec }),
+      ).cluster.flannel
     expect(flannelOf('ens4')).toMatchObject({ iface: 'ens4', ipMasq: true })
     expect(flannelOf('')).not.toHaveProperty('iface')
   })

@@ -26,8 +26,18 @@ function dataplaneOf(network: Network, netns: string): Dataplane {
   return found
 }
 
-const lines = (text: string): string[] => text.split('\n').map((line) => line.trim()).filter((line) => line !== '') // prettier-ignore
-const routes = (dataplane: Dataplane, table = 'main'): string[] => lines(printRoutes(dataplane.routes.filter((route) => (route.table ?? 'main') === table), { table })) // prettier-ignore
+const lines = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+const routes = (dataplane: Dataplane, table = 'main'): string[] =>
+  lines(
+    printRoutes(
+      dataplane.routes.filter((route) => (route.table ?? 'main') === table),
+      { table },
+    ),
+  )
 const devices = (dataplane: Dataplane): string[] => dataplane.devices.map(({ kind, name, mtu }) => `${kind} ${kind === 'veth' ? '' : `${name} `}${mtu}`)
 const members = (dataplane: Dataplane, set: string): readonly unknown[] | undefined => dataplane.ipsets.find(({ name }) => name === set)?.members
 
@@ -81,7 +91,11 @@ describe('no encapsulation', () => {
 
   it('reflectors have every route, and no block', () => {
     const host = dataplaneOf(load('calico-reflectors'), 'rr-1')
-    expect(routes(host).filter((line) => line.includes('bird')).map((line) => line.split(' ')[2])).toEqual(['192.168.10.11', '192.168.10.13', '192.168.10.12']) // prettier-ignore
+    expect(
+      routes(host)
+        .filter((line) => line.includes('bird'))
+        .map((line) => line.split(' ')[2]),
+    ).toEqual(['192.168.10.11', '192.168.10.13', '192.168.10.12'])
   })
 })
 
@@ -120,7 +134,12 @@ describe('IPIP', () => {
 
   it("CrossSubnet: each rack's addresses come from its own pool", () => {
     const { pods } = load('calico-ipip-crosssubnet')
-    expect(pods.map(({ pod, address }) => [pod.node?.slice(0, 1), (address >>> 15) & 1])).toEqual([['a', 0], ['a', 0], ['b', 1], ['b', 1]]) // prettier-ignore
+    expect(pods.map(({ pod, address }) => [pod.node?.slice(0, 1), (address >>> 15) & 1])).toEqual([
+      ['a', 0],
+      ['a', 0],
+      ['b', 1],
+      ['b', 1],
+    ])
   })
 })
 
@@ -195,11 +214,15 @@ describe('WireGuard', () => {
     ['the environment', '10.244.84.128', { env: 'true' }],
     ['a FelixConfiguration', '10.244.84.129', {}],
   ])('with host encryption said in %s the first pod of node-1 has %s', (_where, first, { env }: { readonly env?: string }) => {
+    const felix = 'kind: FelixConfiguration\nmetadata: {name: default}\nspec: {wireguardEnabled: true'
+    const daemonSet = [
+      '{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: calico-node, namespace: kube-system}, spec: {template: {spec: {containers: [',
+      '{name: calico-node, env: [{name: FELIX_WIREGUARDHOSTENCRYPTIONENABLED, value: "true"}, {name: CALICO_NETWORKING_BACKEND, value: bird},',
+      '{name: IP, value: autodetect}]}]}}}}',
+    ].join(' ')
     const plain = readFileSync(new URL('../../examples/calico-wireguard.yaml', import.meta.url), 'utf8')
-    const felix = '{apiVersion: projectcalico.org/v3, kind: FelixConfiguration, metadata: {name: default}, spec: {wireguardEnabled: true, wireguardHostEncryptionEnabled: true}}' // prettier-ignore
-    const container = '{name: calico-node, env: [{name: FELIX_WIREGUARDHOSTENCRYPTIONENABLED, value: "true"}, {name: CALICO_NETWORKING_BACKEND, value: bird}, {name: IP, value: autodetect}]}' // prettier-ignore
-    const daemonSet = `{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: calico-node, namespace: kube-system}, spec: {template: {spec: {containers: [${container}]}}}}`
-    const text = `${plain.replace(/kind: FelixConfiguration\nmetadata: \{name: default\}/, 'kind: FelixConfiguration\nmetadata: {name: node.none}')}---\n${felix}${env === undefined ? '' : `\n---\n${daemonSet}`}`
+    const said = plain.replace(felix, `${felix}, wireguardHostEncryptionEnabled: true`)
+    const text = env === undefined ? said : `${said}---\n${daemonSet}`
     const encrypted = networkOf(text)
     const device = dataplaneOf(encrypted, 'node-1').devices.find(({ kind }) => kind === 'wireguard')
     expect(device?.addresses.map(({ address }) => formatIp(address))).toEqual([env === undefined ? '10.244.84.128' : '192.168.10.11'])
@@ -209,10 +232,16 @@ describe('WireGuard', () => {
 
   it('a pod with an address of a peer’s block is reached where it is', () => {
     const text = readFileSync(new URL('../../examples/calico-wireguard.yaml', import.meta.url), 'utf8')
-    const moved = networkOf(text.replace('{name: shell, namespace: ops,', `{name: shell, namespace: ops, annotations: {cni.projectcalico.org/ipAddrs: '["10.244.247.9"]'},`)) // prettier-ignore
+    const moved = networkOf(
+      text.replace('{name: shell, namespace: ops,', `{name: shell, namespace: ops, annotations: {cni.projectcalico.org/ipAddrs: '["10.244.247.9"]'},`),
+    )
     expect(routes(dataplaneOf(moved, 'node-2'), '1')).toContain('throw 10.244.247.9')
     expect(answer(moved, 'shop/web-0', 'ops/shell').outcome.reply?.disposition).toBe('DELIVERED')
-    const encrypted = networkOf(text.replace('{name: shell, namespace: ops,', `{name: shell, namespace: ops, annotations: {cni.projectcalico.org/ipAddrs: '["10.244.247.9"]'},`).replace('nodeName: node-3', 'nodeName: node-1')) // prettier-ignore
+    const encrypted = networkOf(
+      text
+        .replace('{name: shell, namespace: ops,', `{name: shell, namespace: ops, annotations: {cni.projectcalico.org/ipAddrs: '["10.244.247.9"]'},`)
+        .replace('nodeName: node-3', 'nodeName: node-1'),
+    )
     expect(routes(dataplaneOf(encrypted, 'node-1'), '1')).toContain('throw 10.244.247.9')
     expect(answer(encrypted, 'shop/api-0', 'ops/shell').outcome.reply?.disposition).toBe('DELIVERED')
   })

@@ -26,7 +26,11 @@ function run(command: string, input = ''): { status: number | null; stdout: stri
   return { status, stdout, stderr }
 }
 
-const body = (text: string): string[] => text.split('\n').filter((line) => /^[-*:]/.test(line)).map((line) => line.replace(/ \[\d+:\d+\]$/, '')) // prettier-ignore
+const body = (text: string): string[] =>
+  text
+    .split('\n')
+    .filter((line) => /^[-*:]/.test(line))
+    .map((line) => line.replace(/ \[\d+:\d+\]$/, ''))
 const TABLES = ['mangle', 'raw', 'filter', 'nat']
 const SUCCESS = { status: 0, stdout: '', stderr: '' }
 
