@@ -188,7 +188,7 @@ function fieldsDiffer(
 }
 
 /** The fields, of equal name and place, that have to be equal and are not. */
-export function differingFields(
+function differingFields(
   predicted: PredictedFrame,
   captured: SeenFrame,
   options: Pick<CompareOptions, 'natPorts' | 'tunnelPorts' | 'corrupt'>,

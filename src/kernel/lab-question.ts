@@ -52,7 +52,7 @@ export function labProbeOf(network: Network, prediction: Prediction, options: { 
 const PATIENCE = 1.15
 
 /** From the first frame to the last; what ends later without a frame need not be waited for. */
-export function framesEndNs({ frames }: Prediction): number {
+function framesEndNs({ frames }: Prediction): number {
   return frames.length === 0 ? 0 : Math.round((frames[frames.length - 1].timeNs - frames[0].timeNs) * PATIENCE)
 }
 

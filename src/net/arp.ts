@@ -12,12 +12,12 @@ import type { World } from './netns.js'
 import { PACKET_HOST } from './packet-type.js'
 import { STEP_ARP, STEP_ORIGINATE } from './trace.js'
 
-export const ARP_REQUEST = 1
-export const ARP_REPLY = 2
+const ARP_REQUEST = 1
+const ARP_REPLY = 2
 
-export const ARP_IGNORED = 0
+const ARP_IGNORED = 0
 export const ARP_ANSWERED = 1
-export const ARP_LEARNED = 2
+const ARP_LEARNED = 2
 export const ARP_PROXIED = 3
 
 const ARP_ROUTE = new RouteResult()

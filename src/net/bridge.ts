@@ -27,7 +27,6 @@ export const BRIDGE_UP = 1
 export const BRIDGE_FORWARD = 2
 export const BRIDGE_FLOOD = 3
 export const BRIDGE_SAME_PORT = 4
-export const BRIDGE_NO_PORT = 5
 export const BRIDGE_OUT = 6
 
 const FORWARDABLE_SLACK = 14 + 4

@@ -87,8 +87,6 @@ export const REASONS = [
   'TCP_RESET',
 ] as const
 
-export type ReasonWord = (typeof REASONS)[number]
-
 export const REASON_NONE = 0
 export const REASON_NETFILTER_DROP = 1
 export const REASON_IP_INNOROUTES = 2

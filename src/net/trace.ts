@@ -33,7 +33,6 @@ export const STEP_KINDS = [
   'drop',
   'handshake',
 ] as const
-export type StepKind = (typeof STEP_KINDS)[number]
 
 /** A packet is made. a: STEP_ORIGINATE_* why. */
 export const STEP_ORIGINATE = 0

@@ -63,13 +63,6 @@ export function isReply(state: number): number {
   return state === CT_ESTABLISHED_REPLY || state === CT_RELATED_REPLY ? 1 : 0
 }
 
-/** The packet leaves this netns or becomes another (a veth, a tunnel): its connection is this one's no more (nf_reset_ct). */
-export function resetConntrack(packet: Packet): void {
-  packet.conntrack = -1
-  packet.conntrackState = CT_INVALID
-  packet.notrack = 0
-}
-
 /** Destination unreachable, source quench, redirect, time exceeded, parameter problem. */
 export function isIcmpError(type: number): boolean {
   return type === 3 || type === 4 || type === 5 || type === 11 || type === 12

@@ -11,10 +11,10 @@ import {
   CT_UNTRACKED,
   IPS_ASSURED,
   IPS_SEEN_REPLY,
-  resetConntrack,
 } from '../../../src/net/netfilter/conntrack-tuple.js'
 import type { Conntrack } from '../../../src/net/netfilter/conntrack.js'
 import { NF_ACCEPT, NF_DROP } from '../../../src/net/netfilter/netfilter.js'
+import { scrubPacket } from '../../../src/net/scrub.js'
 import { PAYLOAD_RAW, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type Packet } from '../../../src/wire/packet.js'
 import { answer, forward, host, icmpError, packet, route, send, table, type Host, type PacketSpec } from './support.js'
 
@@ -152,14 +152,16 @@ describe('the table', () => {
     expect([conntrackOf(at).count, conntrackOf(at).capacity <= capacity * 2]).toEqual([0, true])
   })
 
-  it('does not look a packet up again that has a connection, and looks it up anew after a reset', () => {
+  it('does not look a packet up again that has a connection, and looks it up anew once it has left the stack', () => {
     const at = host(TRACKING)
     const passing = pass(at, packet())
     const { conntrack } = passing
     pass(at, passing)
     expect([passing.conntrack, passing.conntrackState]).toEqual([conntrack, CT_NEW])
-    resetConntrack(passing)
-    expect(passing.conntrack).toBe(-1)
+    scrubPacket(passing)
+    expect([passing.conntrack, passing.conntrackState]).toEqual([-1, CT_INVALID])
+    pass(at, passing)
+    expect([passing.conntrack, passing.conntrackState, conntrackOf(at).count]).toEqual([conntrack, CT_NEW, 1])
   })
 
   it('leaves an untracked packet alone', () => {
