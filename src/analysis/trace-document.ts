@@ -2,6 +2,7 @@
  * The versioned JSON of a trace (DESIGN.md 5.3): what `-o json` prints, what the text is drawn from, what tools rely on.
  * Integers of the walk have become the field's words here.
  */
+import type { DeviceKind } from '../net/device.js'
 import type { Disposition } from '../net/disposition.js'
 
 export interface TraceDocument {
@@ -232,8 +233,6 @@ export interface DeviceDocument {
   /** Of a device with Ethernet. */
   readonly mac?: string
 }
-
-export type DeviceKind = 'loopback' | 'nic' | 'veth' | 'bridge' | 'tun' | 'vxlan' | 'ipip' | 'wireguard' | 'dummy'
 
 export interface ResultDocument {
   readonly disposition: Disposition

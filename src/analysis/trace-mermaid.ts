@@ -3,9 +3,10 @@
  * came through, arrows for frames from one to the next, notes for what changed the packet, a cross where it was lost. Fragments and the
  * rounds of a loop share an arrow (×N), so that the diagram stays one that people can read.
  */
+import type { DeviceKind } from '../net/device.js'
 import { printable } from './text-style.js'
 import { changesOf, isLoss } from './trace-text-hops.js'
-import type { DeviceKind, HopDocument, LegDocument, StepDocument, TraceDocument } from './trace-document.js'
+import type { HopDocument, LegDocument, StepDocument, TraceDocument } from './trace-document.js'
 
 const TUNNELS: readonly DeviceKind[] = ['tun', 'vxlan', 'ipip', 'wireguard']
 

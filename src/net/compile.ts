@@ -10,20 +10,7 @@ import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
 import { Bridge, BridgePort } from './bridge.js'
 import { compileFib } from './compile-fib.js'
 import { connectBacklog } from './device-io.js'
-import {
-  Device,
-  DEVICE_BRIDGE,
-  DEVICE_DUMMY,
-  DEVICE_IPIP,
-  DEVICE_LOOPBACK,
-  DEVICE_NIC,
-  DEVICE_TUN,
-  DEVICE_VETH,
-  DEVICE_VXLAN,
-  DEVICE_WIREGUARD,
-  SCOPES,
-  type DeviceAddress,
-} from './device.js'
+import { Device, DEVICE_KINDS, DEVICE_WIREGUARD, SCOPES, type DeviceAddress } from './device.js'
 import { proxyTimerFired } from './arp.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
@@ -63,18 +50,6 @@ export interface NetnsSpec {
   readonly role: number
   /** A cloud's fabric (ip-forward.ts). */
   readonly fabric?: boolean
-}
-
-const KINDS: Readonly<Record<DeviceSpec['kind'], number>> = {
-  loopback: DEVICE_LOOPBACK,
-  nic: DEVICE_NIC,
-  veth: DEVICE_VETH,
-  bridge: DEVICE_BRIDGE,
-  tun: DEVICE_TUN,
-  vxlan: DEVICE_VXLAN,
-  ipip: DEVICE_IPIP,
-  wireguard: DEVICE_WIREGUARD,
-  dummy: DEVICE_DUMMY,
 }
 
 const NEIGHBOUR_STATES = {
@@ -175,7 +150,7 @@ function compileDevices(netns: Netns, dataplane: Dataplane): void {
   const world = netns.world
   const specs = dataplane.devices.some((device) => device.kind === 'loopback') ? dataplane.devices : [LOOPBACK, ...dataplane.devices]
   for (const spec of specs) {
-    const device = new Device(netns, world.devices.length, spec.name, KINDS[spec.kind], spec.mtu)
+    const device = new Device(netns, world.devices.length, spec.name, DEVICE_KINDS.indexOf(spec.kind), spec.mtu)
     world.devices.push(device)
     netns.devices.push(device)
     device.ifindex = netns.devices.length

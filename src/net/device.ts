@@ -21,11 +21,15 @@ export const DEVICE_IPIP = 6
 export const DEVICE_WIREGUARD = 7
 export const DEVICE_DUMMY = 8
 
+/** The words for them, in specs and in documents; the index is DEVICE_*. */
+export const DEVICE_KINDS = ['loopback', 'nic', 'veth', 'bridge', 'tun', 'vxlan', 'ipip', 'wireguard', 'dummy'] as const
+export type DeviceKind = (typeof DEVICE_KINDS)[number]
+
 export const SCOPE_GLOBAL = 0
-export const SCOPE_SITE = 200
+const SCOPE_SITE = 200
 export const SCOPE_LINK = 253
 export const SCOPE_HOST = 254
-export const SCOPE_NOWHERE = 255
+const SCOPE_NOWHERE = 255
 
 /** The words of `ip` for them. */
 export const SCOPES = { global: SCOPE_GLOBAL, site: SCOPE_SITE, link: SCOPE_LINK, host: SCOPE_HOST, nowhere: SCOPE_NOWHERE } as const
