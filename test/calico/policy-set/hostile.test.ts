@@ -189,7 +189,31 @@ const SOUND = readdirSync(FOLDER)
   .join('\n---\n')
 
 /** Values in the place of values, and names in the place of names. */
-const NASTY = ['null', '[]', '{}', '""', '-1', '65536', '1e999', '.nan', 'true', '"\u0000"', '10.0.0.0/99', '::/0', 'all()', '!', '((', 'global()', "a == 'b", 'constructor', '__proto__', '"\u{1f642}"', '99999999999999999999', '"90:80"', '[[[[[['] // prettier-ignore
+const NASTY = [
+  'null',
+  '[]',
+  '{}',
+  '""',
+  '-1',
+  '65536',
+  '1e999',
+  '.nan',
+  'true',
+  '"\u0000"',
+  '10.0.0.0/99',
+  '::/0',
+  'all()',
+  '!',
+  '((',
+  'global()',
+  "a == 'b",
+  'constructor',
+  '__proto__',
+  '"\u{1f642}"',
+  '99999999999999999999',
+  '"90:80"',
+  '[[[[[[',
+]
 
 describe('the policy set with faults in it', () => {
   it('never a crash or a hang, every Problem with its line', { timeout: 120_000 }, async () => {
