@@ -26,14 +26,8 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const { network } = loaded
-  const inapplicable = flags.with.flatMap((name) => {
-    const why = COMPANIONS[name].inapplicable(network)
-    return why === undefined ? [] : [`--with ${name}: ${why}\n    Leave ${name} out.\n`]
-  })
-  if (inapplicable.length > 0) {
-    for (const text of inapplicable) await io.err(`error: ${text}`)
-    return EXIT_USAGE
-  }
+  const companions = await applicable(flags.with, network, io)
+  if (companions === undefined) return EXIT_USAGE
   const given = asked.map((request) => ({ name: probeName(request), request }))
   const refused = refusals(network, given)
   if (refused.length > 0) return refuse(refused, io)
@@ -43,13 +37,13 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
     const machine = await checkKernel(
       labNetworkOf(network),
       prefix,
-      Object.assign({}, ...flags.with.map((name) => COMPANIONS[name].tools)) as Record<string, string>,
+      Object.assign({}, ...companions.map((name) => COMPANIONS[name].tools)) as Record<string, string>,
     )
     if (machine.missing.length > 0) {
       await tell(machine.missing, io)
       return EXIT_UNKNOWN
     }
-    return await verifyOn(machine, loaded, { probes, prefix, flags, io })
+    return await verifyOn(machine, loaded, { probes, prefix, flags, io, companions })
   } catch (error) {
     if (!(error instanceof LabError)) throw error
     await io.err(`error: ${safe(error.what)}${error.fix === '' ? '' : `\n    ${safe(error.fix)}`}\n`)
@@ -70,14 +64,26 @@ const COMPANIONS: Readonly<Record<Companion, CompanionVerb>> = {
   bird: { tools: BIRD_TOOLS, inapplicable: noBird, check: checkBird },
 }
 
-/** One after the other, each of them once. */
+/** Those that the network has, each once: of several that are named the others are left out, and named. undefined: it has none of them. */
+async function applicable(names: readonly Companion[], network: Network, io: Io): Promise<readonly Companion[] | undefined> {
+  const reasons = new Map(names.map((name) => [name, COMPANIONS[name].inapplicable(network)]))
+  const found = [...reasons].flatMap(([name, why]) => (why === undefined ? [name] : []))
+  const nothing = reasons.size > 0 && found.length === 0
+  for (const [name, why] of reasons) {
+    if (why === undefined) continue
+    await io.err(nothing ? `error: --with ${name}: ${why}\n    Leave ${name} out.\n` : `note: --with ${name} is left out: ${why}\n`)
+  }
+  return nothing ? undefined : found
+}
+
+/** One after the other. */
 async function controlsOf(
   network: Network,
   lab: KernelLab,
   { names, build }: { readonly names: readonly Companion[]; readonly build: EtcdCheckOptions },
 ): Promise<readonly ControlDocument[]> {
   const documents: ControlDocument[] = []
-  for (const name of new Set(names)) documents.push(await COMPANIONS[name].check(network, lab, build))
+  for (const name of names) documents.push(await COMPANIONS[name].check(network, lab, build))
   return documents
 }
 
@@ -86,9 +92,10 @@ interface Run {
   readonly prefix: string
   readonly flags: VerifyFlags
   readonly io: Io
+  readonly companions: readonly Companion[]
 }
 
-async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { probes, prefix, flags, io }: Run): Promise<number> {
+async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { probes, prefix, flags, io, companions }: Run): Promise<number> {
   let printed = false
   const finish = async (verified: Verified): Promise<VerificationDocument> => {
     const context = {
@@ -113,7 +120,7 @@ async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { pro
     rules: flags.rules,
     ...(flags.iptables === undefined ? {} : { iptables: flags.iptables }),
     ...progress,
-    control: (lab) => controlsOf(network, lab, { names: flags.with, build }),
+    control: (lab) => controlsOf(network, lab, { names: companions, build }),
     ...(flags.keep
       ? {
           keep: async (lab, sofar) => (

@@ -78,6 +78,21 @@ async function withBird(network: Network, built?: LabNetwork): Promise<Verified 
 const sessions = ({ nodes }: BirdDocument): unknown =>
   nodes.map(({ node, sessions: { established, predicted, peers } }) => [node, established, predicted, peers])
 
+interface Running {
+  readonly pid: string
+  readonly parent: string
+  readonly args: string
+}
+
+function processes(): readonly Running[] {
+  return spawnSync('ps', ['-eo', 'pid,ppid,args'], { encoding: 'utf8' })
+    .stdout.split('\n')
+    .map((row) => row.trim().split(/\s+/))
+    .map(([pid, parent, ...args]) => ({ pid, parent, args: args.join(' ') }))
+}
+
+const birds = (): readonly Running[] => processes().filter(({ args }) => args.startsWith('bird -f -c /run/netsim-bird/'))
+
 describe('where there is no BIRD', () => {
   it('is said', () => {
     expect(noBird(example('flannel-vxlan'))).toContain('the CNI is flannel')
@@ -150,11 +165,36 @@ describe.skipIf(lacksBird.length > 0)('real BIRDs in the network that was built'
     LONG_MS,
   )
 
+  it(
+    'interrupted while they run: they end with the helper process',
+    async () => {
+      const own = (): readonly string[] => birds().flatMap(({ pid, parent }) => (parent === String(helper()) ? [pid] : []))
+      let lab: KernelLab | undefined
+      const helper = (): number => Number(lab?.enter('node-1')[2] ?? -1)
+      const checking = verifyNetwork(mesh, {
+        probes: [],
+        prefix: PREFIX,
+        rules: false,
+        control: async (one) => {
+          lab = one
+          return [await checkBird(mesh, one, { seed: 1 })]
+        },
+      }).then(
+        () => 'went on',
+        () => 'ended',
+      )
+      await expect.poll(own, { timeout: 60_000 }).toHaveLength(3)
+      const daemons = own()
+      process.kill(helper(), 'SIGKILL')
+      expect(await checking).toBe('ended')
+      await expect.poll(() => birds().filter(({ pid }) => daemons.includes(pid)), { timeout: 10_000 }).toEqual([])
+    },
+    LONG_MS,
+  )
+
   it('leaves no process behind', () => {
-    const rows = spawnSync('ps', ['-eo', 'pid,ppid,args'], { encoding: 'utf8' }).stdout.split('\n')
-    const words = rows.map((row) => row.trim().split(/\s+/))
     // somebody else's laboratory has daemons of its own
-    const others = new Set(rows.flatMap((row, at) => (row.includes('porter.py') && !row.includes(PREFIX) ? [words[at][0]] : [])))
-    expect(words.filter(([, parent, ...args]) => args.join(' ').startsWith('bird -f -c /run/netsim-bird/') && !others.has(parent))).toEqual([])
+    const others = new Set(processes().flatMap(({ pid, args }) => (args.includes('porter.py') && !args.includes(PREFIX) ? [pid] : [])))
+    expect(birds().filter(({ parent }) => !others.has(parent))).toEqual([])
   })
 })
