@@ -27,8 +27,8 @@ import {
 } from '../net/trace.js'
 import { DEVICE_IPIP } from '../net/device.js'
 import type { Network } from '../network/network.js'
-import type { TraceOutcome } from '../network/probe.js'
-import { PROTO_ICMP, PROTO_IPIP, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
+import { PROTOCOL_NUMBERS, type TraceOutcome } from '../network/probe.js'
+import { PROTO_IPIP, PROTO_UDP } from '../wire/packet.js'
 
 /** Ports of an ICMP packet are its type and code. */
 export interface PacketFacts {
@@ -110,14 +110,12 @@ function firstStep({ world: { trace } }: Network, id: number): number {
   return -1
 }
 
-const PROTOCOLS = { tcp: PROTO_TCP, udp: PROTO_UDP, icmp: PROTO_ICMP, sctp: PROTO_SCTP } as const
-
 /** What nobody has seen yet: the asked packet itself, or the answer to it. Of an ICMP error and of a tunnel's own messages nothing is known. */
 function madeAddresses({ world: { trace } }: Network, outcome: TraceOutcome, step: number): Addresses | undefined {
   const [kind, action, src, dst] = [ROW_KIND, ROW_KIND + 1, ROW_A, ROW_A + 1].map((offset) => trace.steps[step * STEP_STRIDE + offset])
   if (kind !== STEP_ORIGINATE) return undefined
   const { request, proto, dport } = outcome
-  const common = { src: src === 0 ? outcome.source.address : src, dst, proto: PROTOCOLS[proto] }
+  const common = { src: src === 0 ? outcome.source.address : src, dst, proto: PROTOCOL_NUMBERS[proto] }
   const echo = proto === 'icmp'
   if (action === 0) return { ...common, ...(echo ? { sport: ICMP_ECHO, dport: 0 } : { sport: request.sport, dport }) }
   // behind DNAT the answer's port is not the one that was asked for

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander'
 import { nearestName } from '../cluster/nearest-name.js'
 import { parseDuration } from '../cluster/units.js'
 import { DISPOSITIONS, type Disposition } from '../net/disposition.js'
-import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
+import { DEFAULT_REQUEST, PROTOCOLS, type Protocol, type TraceRequest } from '../network/request.js'
 import type { EtcdFlags } from './etcd-flags.js'
 import { choosing, choosingSeveral } from './choices.js'
 import { UsageError } from './exit.js'
@@ -14,20 +14,24 @@ export const TRACE_FORMATS = ['text', 'wide', 'json', 'jsonl', 'minimal', 'merma
 export const STATE_FORMATS = ['text', 'json'] as const
 export type OutputFormat = (typeof TRACE_FORMATS)[number]
 
-/** As commander hands them over. */
-export interface TraceFlags extends EtcdFlags {
-  readonly filename: readonly string[]
-  readonly recursive: boolean
+/** How a question is asked (question-flags.ts), as commander hands it over. */
+export interface QuestionFlags {
   readonly namespace: string
-  readonly proto?: 'tcp' | 'udp' | 'icmp' | 'sctp'
+  readonly proto?: Protocol
   readonly sport: number
   readonly size?: number
   readonly df: boolean
   readonly ttl: number
   readonly cold: boolean
   readonly listen: boolean
-  readonly at: number
   readonly seed: number
+}
+
+/** As commander hands them over. */
+export interface TraceFlags extends EtcdFlags, QuestionFlags {
+  readonly filename: readonly string[]
+  readonly recursive: boolean
+  readonly at: number
   readonly output: OutputFormat
   readonly verbose: number
   readonly expect: readonly Disposition[]
@@ -51,21 +55,23 @@ export function requestOf(source: string, destination: string, flags: TraceFlags
     ['DST', destination],
   ])
     if (value.trim() === '') throw new UsageError(`${name} is empty`)
+  return { ...questionFields(flags), source, destination, atNs: flags.at, level: flags.verbose > 0 ? 1 : 0 }
+}
+
+/** All of a request but its ends. */
+export function questionFields(flags: QuestionFlags): Omit<TraceRequest, 'source' | 'destination'> {
+  const { namespace, proto, sport, size, df, ttl, cold, listen, seed } = flags
   return {
     ...DEFAULT_REQUEST,
-    source,
-    destination,
-    namespace: flags.namespace,
+    namespace,
+    sport,
+    df,
+    ttl,
+    cold,
+    listen,
+    seed,
     ...(proto === undefined ? {} : { proto }),
-    sport: flags.sport,
     ...(size === undefined ? {} : { size }),
-    df: flags.df,
-    ttl: flags.ttl,
-    cold: flags.cold,
-    listen: flags.listen,
-    seed: flags.seed,
-    atNs: flags.at,
-    level: flags.verbose > 0 ? 1 : 0,
   }
 }
 
@@ -93,9 +99,7 @@ export function moment(text: string): number {
   return ns
 }
 
-const PROTOCOLS = ['tcp', 'udp', 'icmp', 'sctp'] as const
-
-export const protocol = choosing(PROTOCOLS, (text): (typeof PROTOCOLS)[number] => {
+export const protocol = choosing(PROTOCOLS, (text): Protocol => {
   const found = PROTOCOLS.find((name) => name === text.toLowerCase())
   if (found === undefined) throw new InvalidArgumentError(`It must be one of ${PROTOCOLS.join(', ')}.${didYouMean(text, PROTOCOLS)}`)
   return found

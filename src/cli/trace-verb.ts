@@ -1,8 +1,15 @@
 /** `netsim trace` on the command line: its arguments and flags. What it does comes with trace-command.ts, when it is called. */
 import { Option, type Command } from 'commander'
 import { DEFAULT_REQUEST } from '../network/request.js'
-import { colorWhen, dispositions, integer, moment, outputFormat, protocol, requestOf, TRACE_FORMATS, type TraceFlags } from './trace-options.js'
+import { addQuestionOptions, type QuestionHelp } from './question-flags.js'
+import { colorWhen, dispositions, moment, outputFormat, requestOf, TRACE_FORMATS, type TraceFlags } from './trace-options.js'
 import { addInputOptions, type Running } from './verb.js'
+
+const QUESTION_HELP: QuestionHelp = {
+  proto: 'tcp, udp, icmp or sctp (tcp with a port, icmp without)',
+  size: 'length of the IP packet, headers included; tcp: of a segment after the handshake',
+  note: '',
+}
 
 /** The value of a flag that counts. */
 function oneMore(_: string, before: number): number {
@@ -18,15 +25,8 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .argument('<DST[:PORT]>', 'the same; without a port an ICMP echo is sent, with one a TCP connection is begun')
     .addHelpText('before', traceExamples(name))
     .showHelpAfterError(`See '${name} trace --help'.`)
-  addInputOptions(command)
-    .addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
-    .addOption(new Option('--proto <NAME>', 'tcp, udp, icmp or sctp (tcp with a port, icmp without)').argParser(protocol))
-    .addOption(new Option('--sport <PORT>', 'source port').argParser(integer(1, 65535)).default(DEFAULT_REQUEST.sport))
-    .addOption(new Option('--size <BYTES>', 'length of the IP packet, headers included; tcp: of a segment after the handshake').argParser(integer(20, 65535)))
-    .option('--df', "set don't-fragment", false)
-    .addOption(new Option('--ttl <N>', 'time to live').argParser(integer(1, 255)).default(DEFAULT_REQUEST.ttl))
-    .option('--cold', 'no neighbour and no bridge port is known yet', false)
-    .option('--listen', 'take the port as open', false)
+  addInputOptions(command).addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
+  addQuestionOptions(command, QUESTION_HELP)
     .addOption(new Option('--at <TIME>', 'ask at this time after the start: 30s, 12h, 2d').argParser(moment).default(DEFAULT_REQUEST.atNs, '0s'))
     .addOption(new Option('--expect <DISPOSITION,…>', 'exit 0 when it ends so, else 1: DELIVERED, DENIED, …').argParser(dispositions).default([], 'none'))
     .addOption(new Option('-v, --verbose', 'every rule tried; -vv: and the headers; -vvv: and the bytes').argParser(oneMore).default(0, 'what decided'))

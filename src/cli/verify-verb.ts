@@ -4,7 +4,8 @@ import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
 import { UsageError } from './exit.js'
 import type { InputOptions } from './load-network.js'
 import type { ColorWhen } from './terminal.js'
-import { colorWhen, integer, outputFormat, protocol } from './trace-options.js'
+import { addQuestionOptions, type QuestionHelp } from './question-flags.js'
+import { colorWhen, outputFormat, questionFields, type QuestionFlags } from './trace-options.js'
 import { addInputOptions, type Running } from './verb.js'
 
 const VERIFY_FORMATS = ['text', 'json', 'junit'] as const
@@ -14,17 +15,9 @@ const COMPANIONS = ['etcd', 'bird'] as const
 export type Companion = (typeof COMPANIONS)[number]
 
 /** As commander hands them over. */
-export interface VerifyFlags extends InputOptions {
-  readonly namespace: string
+export interface VerifyFlags extends InputOptions, QuestionFlags {
   readonly output: (typeof VERIFY_FORMATS)[number]
   readonly probes: (typeof PROBE_SETS)[number]
-  readonly proto?: 'tcp' | 'udp' | 'icmp' | 'sctp'
-  readonly sport: number
-  readonly size?: number
-  readonly df: boolean
-  readonly ttl: number
-  readonly cold: boolean
-  readonly listen: boolean
   readonly iptables?: (typeof FLAVOURS)[number]
   readonly rules: boolean
   readonly keep: boolean
@@ -32,6 +25,12 @@ export interface VerifyFlags extends InputOptions {
   readonly verbose: number
   readonly color: ColorWhen | false
   readonly ascii: boolean
+}
+
+const QUESTION_HELP: QuestionHelp = {
+  proto: 'tcp, udp or icmp, for the questions given (tcp with a port, icmp without)',
+  size: 'length of the IP packet, for the questions given',
+  note: ', for the questions given',
 }
 
 export function addVerify(program: Command, name: string, { io, status }: Running): void {
@@ -49,13 +48,7 @@ export function addVerify(program: Command, name: string, { io, status }: Runnin
   addInputOptions(command)
     .addOption(new Option('-o, --output <FORMAT>', VERIFY_FORMATS.join(', ')).argParser(outputFormat(VERIFY_FORMATS)).default('text'))
     .addOption(new Option('--probes <SET>', 'the covering set: all, or quick').argParser(oneOf(PROBE_SETS)).default('all'))
-    .addOption(new Option('--proto <NAME>', 'tcp, udp or icmp, for the questions given (tcp with a port, icmp without)').argParser(protocol))
-    .addOption(new Option('--sport <PORT>', 'source port').argParser(integer(1, 65535)).default(DEFAULT_REQUEST.sport))
-    .addOption(new Option('--size <BYTES>', 'length of the IP packet, for the questions given').argParser(integer(20, 65535)))
-    .option('--df', "set don't-fragment, for the questions given", false)
-    .addOption(new Option('--ttl <N>', 'time to live, for the questions given').argParser(integer(1, 255)).default(DEFAULT_REQUEST.ttl))
-    .option('--cold', 'no neighbour and no bridge port is known yet, for the questions given', false)
-    .option('--listen', 'take the port as open, for the questions given', false)
+  addQuestionOptions(command, QUESTION_HELP)
     .addOption(new Option('--iptables <FLAVOUR>', "nft or legacy (the machine's own choice)").argParser(oneOf(FLAVOURS)))
     .option('--no-rules', 'do not ask the kernel which rules it took: faster')
     .option('--keep', 'leave it all standing for a look around, until Ctrl-C', false)
@@ -81,23 +74,12 @@ export function addVerify(program: Command, name: string, { io, status }: Runnin
 
 /** Ends in pairs → questions. @throws UsageError */
 function questionsOf(ends: readonly string[], flags: VerifyFlags): readonly TraceRequest[] {
-  const { namespace, proto, sport, size, df, ttl, cold, listen, seed } = flags
+  const { proto, size, df, ttl, cold, listen } = flags
   if (ends.length % 2 !== 0) throw new UsageError(`${ends[ends.length - 1]} has no partner: questions are pairs of SRC and DST[:PORT]`)
   if (ends.length === 0 && (proto !== undefined || size !== undefined || df || cold || listen || ttl !== DEFAULT_REQUEST.ttl)) {
     throw new UsageError('--proto, --size, --df, --ttl, --cold and --listen belong to a question: name SRC and DST[:PORT]')
   }
-  const common = {
-    ...DEFAULT_REQUEST,
-    namespace,
-    sport,
-    df,
-    ttl,
-    cold,
-    listen,
-    seed,
-    ...(proto === undefined ? {} : { proto }),
-    ...(size === undefined ? {} : { size }),
-  }
+  const common = questionFields(flags)
   const requests: TraceRequest[] = []
   for (let i = 0; i < ends.length; i += 2) requests.push({ ...common, source: ends[i], destination: ends[i + 1] })
   return requests

@@ -36,10 +36,10 @@ import { advertisedMss, discoversPathMtu, initialWindow, scaledWindow, WINDOW_SC
 import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
 import { NOT_MODELLED, REQUEST, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
-import type { TraceRequest } from './request.js'
+import { PROTOCOLS, type Protocol, type TraceRequest } from './request.js'
 
-const PROTOCOLS = { icmp: PROTO_ICMP, tcp: PROTO_TCP, udp: PROTO_UDP, sctp: PROTO_SCTP } as const
-const PROTOCOL_NAMES = ['icmp', 'tcp', 'udp', 'sctp'] as const
+/** As the IP header has them. */
+export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: PROTO_TCP, udp: PROTO_UDP, icmp: PROTO_ICMP, sctp: PROTO_SCTP }
 /** ping's 56 bytes of data. */
 const ECHO_LENGTH = 84
 /** A UDP question without --size: 32 bytes of data. */
@@ -63,7 +63,7 @@ export interface TraceOutcome {
   readonly request: TraceRequest
   readonly source: Endpoint
   readonly destination: Endpoint
-  readonly proto: keyof typeof PROTOCOLS
+  readonly proto: Protocol
   /** IP length of what was asked about. */
   readonly size: number
   readonly dport: number
@@ -99,7 +99,7 @@ interface Question {
   readonly source: Endpoint
   readonly destination: Endpoint
   readonly netns: Netns
-  readonly proto: keyof typeof PROTOCOLS
+  readonly proto: Protocol
   readonly dport: number
   readonly size: number
   /** Sent as it stands, by a raw socket. */
@@ -125,7 +125,7 @@ function readRaw(network: Network, request: TraceRequest, bytes: Uint8Array): Qu
   }
   const destination = resolveEndpoint(network, formatIp(packet.dst), request.namespace)
   if ('severity' in destination) return [destination]
-  const proto = PROTOCOL_NAMES.find((name) => PROTOCOLS[name] === packet.proto) ?? 'icmp'
+  const proto = PROTOCOLS.find((name) => PROTOCOL_NUMBERS[name] === packet.proto) ?? 'icmp'
   return { request, source, destination, netns, proto, dport: packet.dport, size: packet.ipLength, packet }
 }
 
@@ -167,7 +167,7 @@ function ask(network: Network, question: Question): TraceOutcome {
   world.trace.level = request.level
   if ((request.listen || question.destination.listens === true) && question.destination.netns !== undefined) {
     const spec = request.listen ? SPEC_ASSUMED : SPEC_UNDECLARED
-    network.netns(question.destination.netns)?.sockets.open(PROTOCOLS[question.proto], question.dport, spec)
+    network.netns(question.destination.netns)?.sockets.open(PROTOCOL_NUMBERS[question.proto], question.dport, spec)
   }
   for (const learned of request.pathMtus ?? []) network.netns(learned.netns)?.fib.pathMtus.set(learned.destination, learned.mtu)
   if (request.answerSize !== undefined && question.destination.netns !== undefined) {
@@ -201,7 +201,7 @@ class Client {
   constructor(question: Question) {
     this.question = question
     this.netns = question.netns
-    this.proto = PROTOCOLS[question.proto]
+    this.proto = PROTOCOL_NUMBERS[question.proto]
     this.port = question.request.sport
   }
 
@@ -261,7 +261,7 @@ class Client {
     packet.id = world.newPacketId()
     packet.leg = LEG_FORWARD
     packet.etherType = ETHERTYPE_NONE
-    packet.proto = PROTOCOLS[proto]
+    packet.proto = PROTOCOL_NUMBERS[proto]
     // ip_route_output_key_hash_rcu: whoever asks 0.0.0.0 asks himself
     packet.dst = destination.address === 0 ? INADDR_LOOPBACK : destination.address
     // a host's process is bound to nothing: its kernel picks the source; and everybody's does for 127.0.0.0/8

@@ -1,3 +1,7 @@
+/** What a packet that is asked about can carry. */
+export const PROTOCOLS = ['tcp', 'udp', 'icmp', 'sctp'] as const
+export type Protocol = (typeof PROTOCOLS)[number]
+
 /** What `netsim trace` asks of a network, in the contract's terms (DESIGN.md 5.1). Names are resolved by the network. */
 export interface TraceRequest {
   /** As written: `ns/pod`, `pod/NAME`, `svc/NAME`, `node/NAME`, `host/NAME`, a bare pod name, an address. */
@@ -7,7 +11,7 @@ export interface TraceRequest {
   /** Namespace of bare names. */
   readonly namespace: string
   /** Absent: tcp with a port, icmp without. */
-  readonly proto?: 'tcp' | 'udp' | 'icmp' | 'sctp'
+  readonly proto?: Protocol
   readonly sport: number
   /** Length of the IP packet, headers included; absent: 84 (icmp), the SYN (tcp), 28 + 32 (udp). */
   readonly size?: number
