@@ -7,6 +7,7 @@ import type { Disposition } from '../net/disposition.js'
 import type { Network } from '../network/network.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'
 import { DEVICE_NIC } from '../net/device.js'
+import { FOREIGN_DESTINATION, FOREIGN_SOURCE } from '../net/link.js'
 import { NETNS_ROUTER } from '../net/netns.js'
 import { DEFAULT_REQUEST } from '../network/request.js'
 import { FRAME_STRIDE } from '../net/trace.js'
@@ -28,6 +29,8 @@ interface Parts {
 
 const UNKNOWN: readonly Disposition[] = ['INCOMPLETE', 'AMBIGUOUS']
 const NS_PER_MS = 1e6
+/** The kernel's words where a VXLAN device finds no VTEP; the other tunnels have none for it, and no FDB either. */
+const LOST_BY_VXLAN: readonly (string | undefined)[] = ['VXLAN_NO_REMOTE', 'VXLAN_VNI_NOT_FOUND', 'VXLAN_INVALID_HDR', 'IP_OUTNOROUTES']
 
 export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts): ResultDocument {
   const losing = losingLeg(outcome)
@@ -149,7 +152,7 @@ function fixesOf(
   return match(outcome.disposition)
     .returnType<string[]>()
     .with('DENIED', 'REJECTED', () => [
-      step?.text.startsWith('source/destination check') === true
+      step?.text === FOREIGN_SOURCE || step?.text === FOREIGN_DESTINATION
         ? 'switch the check off for that node (sourceDestinationCheck: false in spec.hosts), or take a backend with a tunnel'
         : step?.at?.rule === undefined
           ? 'let it pass before the policy of the chain drops it'
@@ -161,9 +164,9 @@ function fixesOf(
         : ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'],
     )
     .with('NO_VTEP', () => [
-      /\b(peer|IPIP)\b/.test(step?.text ?? '')
-        ? 'compare netsim show routes and netsim show addr with netsim show leases'
-        : 'compare netsim show fdb and netsim show neigh with netsim show leases',
+      LOST_BY_VXLAN.includes(step?.kernelReason)
+        ? 'compare netsim show fdb and netsim show neigh with netsim show leases'
+        : 'compare netsim show routes and netsim show addr with netsim show leases',
     ])
     .with('NEIGHBOR_FAILED', () => ['nobody has the address on that segment: is the host up, the lease stale, the pod gone?'])
     .with('TOO_BIG', 'BLACKHOLE', () =>

@@ -19,8 +19,9 @@ import { STEP_LINK } from './trace.js'
 /** A segment's MTU is that of IP packets; its frames are untagged. */
 const ETHERNET_HEADER = 14
 
-const FOREIGN_SOURCE = 'source/destination check of the ENI/instance: the packet is from an address that its card does not have'
-const FOREIGN_DESTINATION = 'source/destination check of the ENI/instance: the packet is for an address that the card it goes to does not have'
+/** The words of such a loss. */
+export const FOREIGN_SOURCE = 'source/destination check of the ENI/instance: the packet is from an address that its card does not have'
+export const FOREIGN_DESTINATION = 'source/destination check of the ENI/instance: the packet is for an address that the card it goes to does not have'
 
 export class Segment {
   readonly index: number
