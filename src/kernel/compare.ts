@@ -206,10 +206,16 @@ function differingFields(
       })
       break
     }
+    // a checksum that was not made yet when it was quoted bears the port that NAT drew, which is back to what it was (inet_proto_csum_replace)
+    if (options.natPorts !== undefined && options.natPorts.size > 0 && bothUnknown(a, b)) continue
     const difference = fieldDifference(a, b, { ours: predicted.bytes, theirs: captured.bytes, corrupt: options.corrupt === true })
     if (difference !== undefined) found.push(difference)
   }
   return found
+}
+
+function bothUnknown(a: Field, b: Field): boolean {
+  return /quote\.(tcp|udp)\.checksum$/.test(a.name) && a.checksum?.soundness === 'unknown' && b.checksum?.soundness === 'unknown'
 }
 
 /** A port that NAT drew in netsim's frame is one in the kernel's, whatever its number. */

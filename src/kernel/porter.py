@@ -1119,16 +1119,21 @@ class Client:
             self.socket.send(self.payload)
             return
         end = time.monotonic() + 0.5
-        port = struct.pack('!H', self.socket.getsockname()[1])
         while time.monotonic() < end:
             for namespace in self.lab.captured:
                 frames.extend(namespace.take())
-            for namespace, (_, _, _, _, data, _) in reversed(frames):
+            # what NAT made of it, where it went out at once
+            for namespace, (_, _, kind, _, data, _) in reversed(frames):
                 header = 14 + (data[14] & 15) * 4 if len(data) > 54 else 0
                 ours = namespace.netns == self.netns and header and data[12:14] == b'\x08\x00' and data[23] == 6
-                if ours and data[header:header + 2] == port and data[header + 13] == ACK:
-                    return self.oversized(data[14:14 + struct.unpack_from('!H', data, 16)[0]], header - 14)
+                if ours and kind == PACKET_OUTGOING and data[header + 13] == ACK:
+                    return self.oversized(self.as_sent(data[14:14 + struct.unpack_from('!H', data, 16)[0]], header - 14), header - 14)
             time.sleep(0.001)
+
+    def as_sent(self, packet, header):
+        (source, sport), (destination, dport) = self.socket.getsockname(), self.socket.getpeername()
+        ends = socket.inet_aton(source) + socket.inet_aton(destination)
+        return packet[:12] + ends + packet[20:header] + struct.pack('!HH', sport, dport) + packet[header + 4:]
 
     def oversized(self, acknowledgement, header):
         deaf(self.socket)

@@ -8,7 +8,7 @@ import { HOOK_NAMES, TABLE_WORDS } from '../analysis/trace-step.js'
 import type { Problem } from '../base/problem.js'
 import { printRule } from '../dataplane/iptables-print.js'
 import { DISPOSITIONS, REASONS, type Disposition } from '../net/disposition.js'
-import { DIRECTION_TX, END_STRIDE, FRAME_STRIDE, ROW_A, ROW_KIND, ROW_NETNS, STEP_NAT, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
+import { DIRECTION_TX, END_STRIDE, FRAME_STRIDE, ROW_A, ROW_KIND, ROW_NETNS, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
 import { NETNS_ROUTER } from '../net/netns.js'
 import type { Network } from '../network/network.js'
 import { isOutcome, type TraceOutcome } from '../network/probe.js'
@@ -164,27 +164,9 @@ function tunnelPortsOf({ world: { trace } }: Network): ReadonlySet<number> {
   return ports
 }
 
-/** Ports that a rewriting chose, where a rule of the netns bids it choose at random. */
-function natPortsOf(network: Network): ReadonlySet<number> {
-  const { trace, netns } = network.world
-  const ports = new Set<number>()
-  for (let i = 0; i < trace.stepCount; i++) {
-    const at = i * STEP_STRIDE
-    if (trace.steps[at + ROW_KIND] !== STEP_NAT) continue
-    const [before, after] = [trace.steps[at + ROW_A + 3], trace.steps[at + ROW_A + 4]]
-    const { name } = netns[trace.steps[at + ROW_NETNS]]
-    if (before !== after && drawsPorts(network, name)) ports.add(trace.steps[at + ROW_A] === 0 ? after : before)
-  }
-  return ports
-}
-
-function drawsPorts(network: Network, name: string): boolean {
-  const tables = network.dataplanes.get(name)?.iptables.tables ?? []
-  return tables.some(({ chains }) =>
-    chains.some(({ rules }) =>
-      rules.some(({ target }) => target !== undefined && (('random' in target && target.random) || ('randomFully' in target && target.randomFully))),
-    ),
-  )
+/** Ports that NAT drew, by a rule's wish or because its own was taken. */
+function natPortsOf({ world }: Network): ReadonlySet<number> {
+  return new Set(world.netns.flatMap(({ conntrack }) => conntrack?.drawnPorts ?? []))
 }
 
 /** A packet shows again after another one did, or parts of one are on their way side by side. */

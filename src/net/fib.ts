@@ -9,11 +9,10 @@ import { RouteTable, type Route, type RoutingRule } from './fib-table.js'
 import { flowHash } from './flow-hash.js'
 import type { Netns } from './netns.js'
 
-export const RTN_UNSPEC = 0
+const RTN_UNSPEC = 0
 export const RTN_UNICAST = 1
 export const RTN_LOCAL = 2
 export const RTN_BROADCAST = 3
-export const RTN_ANYCAST = 4
 export const RTN_MULTICAST = 5
 export const RTN_BLACKHOLE = 6
 export const RTN_UNREACHABLE = 7
@@ -285,4 +284,9 @@ export function inetAddrType(netns: Netns, address: number, device: Device | nul
     if (device === null || routes[i].device === device) return routes[i].type >= RTN_BLACKHOLE ? RTN_UNICAST : routes[i].type
   }
   return RTN_UNICAST
+}
+
+/** rt_type of a packet that came up to this host: 0.0.0.0 comes over lo alone, with the route to the host itself that it left with. */
+export function arrivedType(netns: Netns, destination: number): number {
+  return isZeronet(destination) ? RTN_LOCAL : inetAddrType(netns, destination, null)
 }

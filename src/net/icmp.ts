@@ -9,7 +9,7 @@ import { ETHERTYPE_NONE, ipHeaderLength, IPV4_HEADER, PAYLOAD_BYTES, PAYLOAD_QUO
 import type { Device } from './device.js'
 import { CORRUPT, NO_SOCKET, REASON_ICMP_CSUM, REASON_NONE } from './disposition.js'
 import { dropPacket } from './drop.js'
-import { inetAddrType, isMulticast, RouteResult, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from './fib.js'
+import { arrivedType, isMulticast, RouteResult, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from './fib.js'
 import { inetSelectAddr, outputMtu, routeOutputFrom } from './route-output.js'
 import { SCOPE_LINK } from './device.js'
 import { ipLocalOut } from './ip-output.js'
@@ -256,14 +256,14 @@ function mayReport(netns: Netns, offender: Packet): boolean {
   if (offender.packetType !== PACKET_HOST) return false
   if (offender.fragmentOffset !== 0) return false
   if (offender.proto === PROTO_ICMP && isError(offender.sport)) return false
-  const to = inetAddrType(netns, offender.dst, null)
+  const to = arrivedType(netns, offender.dst)
   if (to === RTN_BROADCAST || to === RTN_MULTICAST) return false
   return offender.src !== 0 && offender.src !== -1 && !isMulticast(offender.src)
 }
 
 /** From the address the offender was sent to, when it is ours; else from the one that the route to its sender prefers (0: chosen there). */
 function sourceOf(netns: Netns, offender: Packet): number {
-  if (inetAddrType(netns, offender.dst, null) === RTN_LOCAL) return offender.dst
+  if (arrivedType(netns, offender.dst) === RTN_LOCAL) return offender.dst
   // what a bridge shows to FORWARD has no route of its own that it came in by (rt_is_input_route of bridge_parent_rtable)
   if (netns.icmpErrorsUseInboundIfaddr === 1 && offender.inDevice >= 0 && offender.bridgeNfDone === 0) {
     return inetSelectAddr(netns.world.devices[offender.inDevice], offender.src, SCOPE_LINK)
@@ -284,7 +284,7 @@ export function icmpReceive(packet: Packet, device: Device): void {
     return
   }
   if (packet.sport === ICMP_ECHO) {
-    const broadcast = packet.packetType !== PACKET_HOST || inetAddrType(netns, packet.dst, null) !== RTN_LOCAL
+    const broadcast = packet.packetType !== PACKET_HOST || arrivedType(netns, packet.dst) !== RTN_LOCAL
     if (netns.icmpEchoIgnoreAll === 1 || (broadcast && netns.icmpEchoIgnoreBroadcasts === 1)) {
       deliverToKernel(netns, packet)
       return
@@ -293,7 +293,7 @@ export function icmpReceive(packet: Packet, device: Device): void {
     return
   }
   if (packet.sport === ICMP_TIMESTAMP) {
-    const ignored = netns.icmpEchoIgnoreBroadcasts === 1 && (packet.packetType !== PACKET_HOST || inetAddrType(netns, packet.dst, null) !== RTN_LOCAL)
+    const ignored = netns.icmpEchoIgnoreBroadcasts === 1 && (packet.packetType !== PACKET_HOST || arrivedType(netns, packet.dst) !== RTN_LOCAL)
     if (ignored || packet.payloadLength < 4) deliverToKernel(netns, packet)
     else answer(packet, device, ICMP_TIMESTAMPREPLY)
     return
@@ -330,7 +330,7 @@ function answer(packet: Packet, device: Device, type: number): void {
   reply.leg = LEG_REPLY
   reply.flooded = 0
   const to = reply.src
-  reply.src = inetAddrType(netns, reply.dst, null) === RTN_LOCAL ? reply.dst : inetSelectAddr(device, to, SCOPE_LINK)
+  reply.src = arrivedType(netns, reply.dst) === RTN_LOCAL ? reply.dst : inetSelectAddr(device, to, SCOPE_LINK)
   reply.dst = to
   reply.sport = type
   if (type === ICMP_TIMESTAMPREPLY) fillTimes(reply, world.sim.nowNs)

@@ -6,7 +6,7 @@
 import type { Packet } from '../wire/packet.js'
 import { arpSolicit } from './arp.js'
 import type { Device } from './device.js'
-import { NEIGHBOR_FAILED, REASON_NEIGH_FAILED, REASON_NEIGH_QUEUEFULL } from './disposition.js'
+import { NEIGHBOR_FAILED, REASON_NEIGH_FAILED, REASON_NEIGH_QUEUEFULL, REASON_NONE } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { icmpSend, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH } from './icmp.js'
 import { sendToNeighbour } from './ip-output.js'
@@ -200,11 +200,23 @@ function fail(neighbour: Neighbour): void {
   const queue = neighbour.queue
   neighbour.queue = null
   if (queue === null) return
-  for (let i = 0; i < queue.length; i++) {
-    icmpSend(netns, queue[i], ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
-    dropPacket(netns, queue[i], NEIGHBOR_FAILED, REASON_NEIGH_FAILED, 'nobody answered three ARP requests', neighbour.address, neighbour.device.index)
+  let told = 0
+  for (; told < queue.length && neighbour.state === NUD_FAILED; told++) {
+    icmpSend(netns, queue[told], ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
+    dropPacket(netns, queue[told], NEIGHBOR_FAILED, REASON_NEIGH_FAILED, 'nobody answered three ARP requests', neighbour.address, neighbour.device.index)
   }
+  // a report that goes to the very neighbour asks for it anew, and is lost with all that waited (__skb_queue_purge)
+  purge(neighbour, queue, told)
+  const reports = neighbour.queue
+  neighbour.queue = null
+  if (reports !== null) purge(neighbour, reports, 0)
   netns.world.drain()
+}
+
+function purge({ device }: Neighbour, packets: readonly Packet[], from: number): void {
+  for (let i = from; i < packets.length; i++) {
+    dropPacket(device.netns, packets[i], NEIGHBOR_FAILED, REASON_NONE, 'nobody answered three ARP requests, and what waited is given up')
+  }
 }
 
 /** What is heard of a neighbour: that it answered us, that it asked us, or something said to all (arp_process). */

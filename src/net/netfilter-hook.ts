@@ -1,6 +1,8 @@
 // hot path
 /** NF_HOOK: runs one hook over a packet and sees to what the verdict asks for (REJECT answers, INCOMPLETE ends). */
-import { isFragment, PROTO_ICMP, PROTO_TCP, PROTO_UDP, TCP_RST, type Packet } from '../wire/packet.js'
+import { sumOf } from '../wire/checksum.js'
+import { encodeIp } from '../wire/frame.js'
+import { ipHeaderLength, isFragment, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, PROTO_UDPLITE, TCP_RST, type Packet } from '../wire/packet.js'
 import { DEVICE_VXLAN, DEVICE_WIREGUARD, type Device } from './device.js'
 import { DENIED, INCOMPLETE, REASON_NETFILTER_DROP, REASON_NONE, REJECTED } from './disposition.js'
 import { dropPacket } from './drop.js'
@@ -49,8 +51,34 @@ function refuse(netns: Netns, hook: number, packet: Packet, inDevice: Device | n
  */
 function answers(hook: number, packet: Packet, inDevice: Device | null): boolean {
   if (packet.fragmentOffset !== 0) return false
-  if (packet.corrupt === 0 && !isFragment(packet)) return true
+  const plain = isSummedPlainly(packet.proto)
+  if (packet.corrupt === 0 && !isFragment(packet) && !plain) return true
   if (inDevice !== null && inDevice.kind === DEVICE_WIREGUARD) return true
   if (inDevice !== null && inDevice.kind === DEVICE_VXLAN && hook !== HOOK_PREROUTING && hook !== HOOK_INPUT) return true
+  if (plain) return sumsToZero(packet)
   return packet.proto !== PROTO_UDP && packet.proto !== PROTO_TCP && packet.proto !== PROTO_ICMP
+}
+
+/** nf_reject_verify_csum: whatever protocol it is, but for those that are known to be summed otherwise or not at all (DCCP, GRE, ESP, AH, SCTP, UDP-Lite). */
+function isSummedPlainly(proto: number): boolean {
+  switch (proto) {
+    case PROTO_TCP:
+    case PROTO_UDP:
+    case PROTO_ICMP:
+    case PROTO_SCTP:
+    case PROTO_UDPLITE:
+    case 33:
+    case 47:
+    case 50:
+    case 51:
+      return false
+    default:
+      return true
+  }
+}
+
+/** Cold. The payload as it would sum with a checksum of RFC 1071 in it, as that of IGMP does. */
+function sumsToZero(packet: Packet): boolean {
+  const bytes = encodeIp(packet)
+  return sumOf(bytes, ipHeaderLength(packet), bytes.length) === 0xffff
 }

@@ -29,7 +29,7 @@ import type { Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
 import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_NONE, REASON_PKT_TOO_SMALL, REASON_TCP_CSUM, REASON_TCP_FLAGS, REASON_TCP_RESET } from './disposition.js'
 import { dropPacket } from './drop.js'
-import { inetAddrType, isMulticast, RouteResult, RTN_LOCAL } from './fib.js'
+import { arrivedType, isMulticast, RouteResult, RTN_LOCAL } from './fib.js'
 import { outputMtu, routeOutputFrom } from './route-output.js'
 import { ipLocalOut } from './ip-output.js'
 import type { Netns } from './netns.js'
@@ -201,7 +201,7 @@ function register(netns: Netns, segment: Packet): void {
 
 /** tcp_v4_send_reset: in nobody's name but the host's own. */
 export function sendReset(netns: Netns, packet: Packet): void {
-  if (inetAddrType(netns, packet.dst, null) !== RTN_LOCAL) return
+  if (arrivedType(netns, packet.dst) !== RTN_LOCAL) return
   const segment = resetFor(netns, packet)
   // __ip_make_skb: a socket's multicast TTL
   if (isMulticast(segment.dst)) segment.ttl = 1

@@ -6,7 +6,7 @@ import type { Device } from './device.js'
 import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_NONE, REASON_PKT_TOO_SMALL, REASON_UDP_CSUM } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { icmpSend, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from './icmp.js'
-import { inetAddrType, RouteResult, RTN_LOCAL } from './fib.js'
+import { arrivedType, RouteResult, RTN_LOCAL } from './fib.js'
 import { outputMtu, routeOutputFrom } from './route-output.js'
 import { ipLocalOut } from './ip-output.js'
 import type { Netns } from './netns.js'
@@ -48,7 +48,7 @@ export function udpReceive(packet: Packet, device: Device): void {
   if (listener < 0) {
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0)
     // __udp4_lib_mcast_deliver gives no reason
-    const reason = inetAddrType(netns, packet.dst, null) === RTN_LOCAL ? REASON_NO_SOCKET : REASON_NONE
+    const reason = arrivedType(netns, packet.dst) === RTN_LOCAL ? REASON_NO_SOCKET : REASON_NONE
     dropPacket(netns, packet, NO_SOCKET, reason, 'nothing listens on the UDP port', packet.dport)
     return
   }

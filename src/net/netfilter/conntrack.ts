@@ -73,6 +73,8 @@ export class Conntrack extends ConntrackTable {
   private readonly timeouts: ConntrackTimeouts
   /** net.netfilter.nf_conntrack_checksum. */
   private readonly checksums: number
+  /** Ports that NAT drew (get_random_u16), of the question. */
+  readonly drawnPorts: number[] = []
 
   constructor(netns: Netns) {
     super(netns)

@@ -207,13 +207,16 @@ function choosePort(conntrack: Conntrack, slot: number, manip: number, prng: Prn
     min = port < 512 ? 1 : port < 1024 ? 600 : 1024
     size = port < 512 ? 511 : port < 1024 ? 424 : 64_512
   }
-  let offset = (range.flags & NAT_RANDOM_ALL) !== 0 || manip !== MANIP_DST ? prng.below(65_536) : 0
+  const drawn = (range.flags & NAT_RANDOM_ALL) !== 0 || manip !== MANIP_DST
+  let offset = drawn ? prng.below(65_536) : 0
   let attempts = size < MAX_ATTEMPTS ? size : MAX_ATTEMPTS
   for (;;) {
     for (let i = 0; i < attempts; i++, offset++) {
       const port = min + ((offset & 0xffff) % size)
       tuplePorts = high ? (tuplePorts & 0xffff) | (port << 16) : (tuplePorts & 0xffff0000) | port
-      if (!tupleUsed(conntrack, slot, proto)) return
+      if (tupleUsed(conntrack, slot, proto)) continue
+      if (drawn && size > 1 && !icmp) conntrack.drawnPorts.push(port)
+      return
     }
     if (attempts >= size || attempts < 16) return
     attempts = attempts >> 1
