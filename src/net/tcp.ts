@@ -80,9 +80,10 @@ function windowAfterData(mss: number, length: number, bufferSize: number): numbe
   const truesize = bufferSize > 0 ? bufferSize : BUFFER_OVERHEAD + length
   if (length > Math.min(mss, FIRST_SEGMENT)) {
     ratio = Math.max(1, Math.floor((length * 256) / truesize))
+    // a ratio that is what it was moves nothing
     const before = clamp
-    clamp = (RECEIVE_BUFFER * ratio) >>> 8
-    threshold = clamp < before ? Math.min(threshold, clamp) : Math.max(threshold, Math.min(offered, clamp))
+    if (ratio !== HALF) clamp = (RECEIVE_BUFFER * ratio) >>> 8
+    if (ratio !== HALF) threshold = clamp < before ? Math.min(threshold, clamp) : Math.max(threshold, Math.min(offered, clamp))
   }
   const space = ((RECEIVE_BUFFER - truesize) * ratio) >>> 8
   const room = Math.min(clamp, space) - threshold
