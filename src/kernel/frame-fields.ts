@@ -9,6 +9,7 @@ import { hexWord, read16, read32 } from '../wire/bytes.js'
 import { checksumOf, pseudoHeaderSum, updateChecksum } from '../wire/checksum.js'
 import { PORT_FLANNEL_UDP } from '../wire/frame-decode.js'
 import { ICMP_TIMESTAMP_REPLY, isError } from '../wire/icmp.js'
+import { headerFaultOf } from '../wire/ipv4.js'
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, PROTO_ICMP, PROTO_IPIP, PROTO_TCP, PROTO_UDP, TCP_ACK, TCP_SYN } from '../wire/packet.js'
 import { PORT_IANA, PORT_LINUX } from '../wire/vxlan.js'
 
@@ -303,11 +304,12 @@ class FieldReader {
   }
 }
 
-/** Between two of its ports, or, where NAT has changed one, with an IP packet of that very length. */
+/** Between two of its ports, or, where NAT has changed them, with an IP packet of that very length and a sound header. */
 function isFlannelUdp(bytes: Uint8Array, at: number, end: number): boolean {
   if (end - at < 9 || bytes[at + 8] >>> 4 !== 4) return false
-  const ports = [read16(bytes, at), read16(bytes, at + 2)].filter((port) => port === PORT_FLANNEL_UDP).length
-  return ports === 2 || (ports === 1 && end - at >= 28 && read16(bytes, at + 10) === read16(bytes, at + 4) - 8)
+  if (read16(bytes, at) === PORT_FLANNEL_UDP && read16(bytes, at + 2) === PORT_FLANNEL_UDP) return true
+  const header = (bytes[at + 8] & 15) * 4
+  return header >= 20 && end - at >= 8 + header && read16(bytes, at + 10) === read16(bytes, at + 4) - 8 && headerFaultOf(bytes, at + 8, header) === 0
 }
 
 const HEXADECIMAL = /(eth\.type|ip\.version|ip\.tos|arp\.hardware|arp\.protocol|arp\.lengths|vxlan\.flags|vxlan\.policy|tcp\.data-offset)$/
