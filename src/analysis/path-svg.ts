@@ -121,7 +121,7 @@ function footerLines(document: TraceDocument): { text: string; fill: string }[] 
     { text: result.client === '' ? '' : `client: ${result.client}`, fill: INK },
     { text: reply === null ? '' : `reply: ${reply.disposition}${numbers === '' ? '' : `, steps ${numbers}`}`, fill: INK },
     { text: loss ? '' : sizeText(document), fill: FAINT },
-    { text: mtu === null || loss ? '' : mtuText(mtu, metadata.backend), fill: FAINT },
+    { text: mtu === null || loss ? '' : mtuText(mtu, metadata.backend, { underlay: result.wireFrame !== undefined }), fill: FAINT },
   ]
   return lines.filter((line) => line.text !== '').map((line) => ({ ...line, text: cut(line.text, 150) }))
 }

@@ -1,6 +1,7 @@
 /** The MTU arithmetic of a question: what the sender's card carries, what the underlay carries, what the overlay adds, what is left for TCP. */
-import { FRAME_STRIDE, ROW_A, ROW_KIND, ROW_LEG, ROW_NETNS, STEP_AGENT, STEP_ENCAP, STEP_SEND, STEP_STRIDE } from '../net/trace.js'
-import { DEVICE_LOOPBACK, DEVICE_NIC } from '../net/device.js'
+import { FRAME_STRIDE, ROW_A, ROW_KIND, ROW_LEG, ROW_NETNS, ROW_PACKET, STEP_AGENT, STEP_ENCAP, STEP_ROUTE, STEP_SEND, STEP_STRIDE } from '../net/trace.js'
+import { DEVICE_LOOPBACK, DEVICE_NIC, type Device } from '../net/device.js'
+import type { World } from '../net/netns.js'
 import type { Network } from '../network/network.js'
 import type { TraceOutcome } from '../network/probe.js'
 import { largestInside, overheadOf, type Encapsulation } from '../wire/overhead.js'
@@ -39,6 +40,15 @@ export function mtuOf(network: Network, outcome: TraceOutcome): MtuDocument | nu
         limitedBy = `${device.netns.name} ${device.name}`
       }
       if (device.kind === DEVICE_NIC) tunnel = 'none'
+    } else if (i === outcome.forward.step && outcome.forward.kernelReason === 'PKT_TOO_BIG') {
+      // what refused it stands on the way too, and nothing was sent by it
+      const refused = trace.steps[at + ROW_A + 4]
+      const netns = trace.steps[at + ROW_NETNS]
+      if (inner === 0 && netns === network.netns(outcome.source.netns ?? '')?.index) inner = refused
+      if (largestInside(tunnel, refused) < path) {
+        path = largestInside(tunnel, refused)
+        limitedBy = `${network.world.netns[netns].name} ${routedTo(network.world, i)?.name ?? ''}`.trim()
+      }
     }
   }
   for (let i = 0; i < trace.frameCount; i++) {
@@ -50,6 +60,14 @@ export function mtuOf(network: Network, outcome: TraceOutcome): MtuDocument | nu
   }
   if (inner === 0 || path === Infinity) return null
   return { inner, outer: outer === 0 ? inner : outer, overhead: overheadOf(widest).bytes, path, mss: path - TCP_AND_IP, limitedBy }
+}
+
+/** Where the packet of a row was routed to, last before it. */
+function routedTo({ trace: { steps }, devices }: World, row: number): Device | undefined {
+  const packet = steps[row * STEP_STRIDE + ROW_PACKET]
+  for (let at = (row - 1) * STEP_STRIDE; at >= 0; at -= STEP_STRIDE)
+    if (steps[at + ROW_KIND] === STEP_ROUTE && steps[at + ROW_PACKET] === packet) return devices[steps[at + ROW_A + 3]]
+  return undefined
 }
 
 /** The most that an encapsulation of the forward leg added to a packet, WireGuard's padding of that packet included. */

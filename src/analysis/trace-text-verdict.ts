@@ -23,7 +23,7 @@ export function verdictLines(page: Page): string[] {
   entry('client', result.client)
   if (sizesMatter(document)) {
     entry('size', sizeText(document))
-    entry('mtu', document.mtu === null ? '' : mtuText(document.mtu, document.metadata.backend))
+    entry('mtu', document.mtu === null ? '' : mtuText(document.mtu, document.metadata.backend, { underlay: result.wireFrame !== undefined }))
   }
   for (const warning of document.warnings) entry('warning', warning, 'yellow')
   for (const missing of document.notModelled) entry('unmodelled', missing, 'yellow')
@@ -167,11 +167,11 @@ export function sizeText({ request, result }: TraceDocument): string {
 
 const IP_AND_TCP = 40
 
-/** `1500 underlay - 20 IP - 8 UDP = 1472 inside; TCP MSS 1472 - 40 = 1432`. */
-export function mtuText(mtu: MtuDocument, backend: string): string {
+/** `1500 underlay - 20 IP - 8 UDP = 1472 inside; TCP MSS 1472 - 40 = 1432`; without an underlay where none of its cards was sent by. */
+export function mtuText(mtu: MtuDocument, backend: string, { underlay }: { readonly underlay: boolean } = { underlay: true }): string {
   const parts = overheadParts(mtu.overhead, backend)
   const room = mtu.outer - mtu.overhead
-  const inside = parts === '' ? `${mtu.outer} underlay, nothing added` : `${mtu.outer} underlay${parts} = ${room} inside`
+  const inside = parts === '' ? `${mtu.outer} ${underlay ? 'underlay' : 'at the sender'}, nothing added` : `${mtu.outer} underlay${parts} = ${room} inside`
   const device = mtu.inner === room ? '' : `; the sender's device has mtu ${mtu.inner}${mtu.inner > room ? `, ${mtu.inner - room} too many` : ''}`
   const path = mtu.path === room && mtu.limitedBy === '' ? '' : mtu.path === room ? '' : `; path ${mtu.path}, limited by ${mtu.limitedBy}`
   return `${inside}${device}${path}; TCP MSS ${mtu.mss + IP_AND_TCP} - ${IP_AND_TCP} = ${mtu.mss}`

@@ -170,7 +170,7 @@ function fixesOf(
     ])
     .with('NEIGHBOR_FAILED', () => ['nobody has the address on that segment: is the host up, the lease stale, the pod gone?'])
     .with('TOO_BIG', 'BLACKHOLE', () =>
-      mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss}), or lower the pods' MTU to ${mtu.path}`],
+      mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss})${mtu.inner > mtu.path ? `, or lower the pods' MTU to ${mtu.path}` : ''}`],
     )
     .with('RPFILTER', () => ['set net.ipv4.conf.*.rp_filter to 2 (loose) or 0 on that host, or mend the way back'])
     .with('NO_SOCKET', () => ['nothing listens there: correct the port, or ask with --listen'])

@@ -42,7 +42,7 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
   let book: FelixBook | undefined
   for (const host of hosts) {
     const part = planNodePart({ cluster, host, calico, nodes, policies, routes, seed })
-    if ('severity' in part) problems.push(part)
+    if ('severity' in part) problems.push(...[part].filter(({ what }) => !problems.some((other) => other.what === what)))
     else {
       parts.set(host.node.name, part.part)
       for (const setting of part.unmodelled) unmodelled.add(setting)

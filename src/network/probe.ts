@@ -321,7 +321,7 @@ const NO_END: LegOutcome = { disposition: 'INCOMPLETE', step: -1, kernelReason: 
 function weigh(network: Network, question: Question, { client, storm }: Run): TraceOutcome {
   const answerDue = question.packet === undefined && (question.proto === 'icmp' || question.proto === 'tcp')
   let forward = storm ? { ...NO_END, disposition: 'LOOP' as const } : forwardOutcome(network, client.packetId)
-  const came = replyOutcome(network)
+  const came = replyOutcome(network, question.netns)
   if (forward.disposition === 'TOO_BIG' && !senderTold(network, question, forward, client)) forward = { ...forward, disposition: DISPOSITIONS[BLACKHOLE] }
   if (forward.disposition === 'DELIVERED' && tookNamesake(network, question, forward)) forward = { ...forward, disposition: DISPOSITIONS[AMBIGUOUS] }
   const reply = came ?? null
@@ -366,14 +366,16 @@ function forwardOutcome(network: Network, packetId: number): LegOutcome {
   return outcome
 }
 
-function replyOutcome(network: Network): LegOutcome | undefined {
+/** What came back, weighed by the asker: an ICMP error about a lost answer is delivered to whoever answered, and tells nothing of the answer. */
+function replyOutcome(network: Network, asker: Netns): LegOutcome | undefined {
   const { trace } = network.world
+  const arrived = ({ disposition, netns }: LegOutcome): boolean => disposition === 'DELIVERED' && netns === asker.index
   let outcome: LegOutcome | undefined
   for (let i = 0; i < trace.endCount; i++) {
     const at = i * END_STRIDE
     if (trace.ends[at] !== LEG_REPLY) continue
     const next = legOutcome(network, at)
-    if (outcome === undefined || outcome.disposition !== 'DELIVERED' || next.disposition === 'DELIVERED') outcome = next
+    if (outcome === undefined || arrived(next) || (!arrived(outcome) && next.disposition !== 'DELIVERED')) outcome = next
   }
   if (outcome !== undefined) return outcome
   for (let i = 0; i < trace.stepCount; i++) if (trace.steps[i * STEP_STRIDE + ROW_LEG] === LEG_REPLY) return NO_END

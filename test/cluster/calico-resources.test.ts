@@ -483,6 +483,26 @@ describe('Felix', () => {
       'error: FelixConfiguration/default: ipipMTU is "big"',
     ])
   })
+
+  it('what iptables or the kernel would not take is an error too', () => {
+    const wrong = [
+      'vxlanPort: 99999',
+      'vxlanVNI: 16777216',
+      'wireguardListeningPort: -1',
+      `logPrefix: 'a"b'`,
+      'logActionRateLimit: often',
+      'interfacePrefix: calico',
+      'wireguardInterfaceName: wireguard.calico0',
+      'iptablesNATOutgoingInterfaceFilter: wireguard.calico0',
+    ]
+    for (const setting of wrong) {
+      const [name] = setting.split(':')
+      expect(faults(calico('FelixConfiguration', 'default', `{${setting}}`))[0]).toMatch(new RegExp(`^error: FelixConfiguration/default: ${name} is `))
+    }
+    expect(
+      faults(calico('FelixConfiguration', 'default', '{vxlanPort: 65535, vxlanVNI: 16777215, interfacePrefix: "tap,cali", logActionRateLimit: 10/minute}')),
+    ).toEqual([])
+  })
 })
 
 describe('whatever is written', () => {

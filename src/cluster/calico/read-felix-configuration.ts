@@ -13,7 +13,24 @@ import { parseGoDuration, parseNet, parsePort, ResourceReader, textMap } from '.
 import type { CalicoPort } from './resource.js'
 
 type SettingName = keyof FelixSettings
-type SettingKind = 'boolean' | 'number' | 'text' | 'address' | 'seconds' | 'ports' | 'port range' | 'proto ports' | 'nets' | 'ranges' | readonly string[]
+type SettingKind =
+  | 'boolean'
+  | 'number'
+  | 'port'
+  | 'vni'
+  | 'text'
+  | 'address'
+  | 'seconds'
+  | 'ports'
+  | 'port range'
+  | 'proto ports'
+  | 'nets'
+  | 'ranges'
+  | RegExp
+  | readonly string[]
+
+/** Of 15 characters at most, as the kernel's are (config_params.go IfaceParamRegexp). */
+const INTERFACE = /^[a-zA-Z0-9:._+-]{1,15}$/
 
 const KINDS: Readonly<Record<SettingName, SettingKind>> = {
   allowIPIPPacketsFromWorkloads: 'boolean',
@@ -32,7 +49,8 @@ const KINDS: Readonly<Record<SettingName, SettingKind>> = {
   flowLogsGoldmaneServer: 'text',
   flowLogsLocalReporter: ['Enabled', 'Disabled'],
   interfaceExclude: 'text',
-  interfacePrefix: 'text',
+  // a pod's interface is the first one and 11 digits; of the others iptables makes `NAME+`
+  interfacePrefix: /^[a-zA-Z0-9_-]{1,4}(,[a-zA-Z0-9_-]{1,14})*$/,
   ipForwarding: ['Enabled', 'Disabled'],
   ipipEnabled: 'boolean',
   ipipMTU: 'number',
@@ -41,15 +59,15 @@ const KINDS: Readonly<Record<SettingName, SettingKind>> = {
   iptablesFilterDenyAction: ['DROP', 'REJECT'],
   iptablesMangleAllowAction: ['ACCEPT', 'RETURN'],
   iptablesMarkMask: 'number',
-  iptablesNATOutgoingInterfaceFilter: 'text',
+  iptablesNATOutgoingInterfaceFilter: INTERFACE,
   ipv4ElevatedRoutePriority: 'number',
   ipv4NormalRoutePriority: 'number',
   ipv6Support: 'boolean',
   istioAmbientMode: ['Enabled', 'Disabled'],
   kubeNodePortRanges: 'ports',
-  logActionRateLimit: 'text',
+  logActionRateLimit: /^[1-9]\d{0,3}\/(second|minute|hour|day)$/,
   logActionRateLimitBurst: 'number',
-  logPrefix: 'text',
+  logPrefix: /^[^"\\\n]*$/,
   maxIpsetSize: 'number',
   mtuIfacePattern: 'text',
   natOutgoingAddress: 'address',
@@ -64,13 +82,13 @@ const KINDS: Readonly<Record<SettingName, SettingKind>> = {
   serviceLoopPrevention: ['Drop', 'Reject', 'Disabled'],
   vxlanEnabled: 'boolean',
   vxlanMTU: 'number',
-  vxlanPort: 'number',
-  vxlanVNI: 'number',
+  vxlanPort: 'port',
+  vxlanVNI: 'vni',
   wireguardEnabled: 'boolean',
   wireguardHostEncryptionEnabled: 'boolean',
-  wireguardInterfaceName: 'text',
+  wireguardInterfaceName: INTERFACE,
   wireguardKeepAlive: 'seconds',
-  wireguardListeningPort: 'number',
+  wireguardListeningPort: 'port',
   wireguardMTU: 'number',
   wireguardRoutingRulePriority: 'number',
   workloadSourceSpoofing: ['Any', 'Disabled'],
@@ -100,7 +118,8 @@ export function readFelixConfiguration(object: KubernetesObject, problems: Probl
 }
 
 function report(name: string, written: JsonValue, { kind, path, reader }: { kind: SettingKind; path: Path; reader: ResourceReader }): void {
-  const due = typeof kind === 'string' ? kind : kind.join(', ')
+  const numbers: Readonly<Record<string, string>> = { port: 'a number up to 65535', vni: 'a number up to 16777215' }
+  const due = kind instanceof RegExp ? `text that matches ${kind.source}` : typeof kind === 'string' ? (numbers[kind] ?? kind) : kind.join(', ')
   reader.error(path, `${name} is ${JSON.stringify(written)}`, `Due is: ${due}.`)
 }
 
@@ -136,14 +155,19 @@ export function felixSettingsOf(configurations: readonly FelixConfiguration[], n
 }
 
 function readSetting(value: JsonValue, kind: SettingKind): unknown {
+  if (kind instanceof RegExp) return textOf(value, kind)
   if (typeof kind !== 'string') return kind.find((word) => typeof value === 'string' && word.toLowerCase() === value.toLowerCase())
   switch (kind) {
     case 'boolean':
       return booleanOf(value)
     case 'number':
       return numberOf(value)
+    case 'port':
+      return numberOf(value, 65535)
+    case 'vni':
+      return numberOf(value, 0xffffff)
     case 'text':
-      return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : undefined
+      return textOf(value, /^/)
     case 'address': {
       const net = typeof value === 'string' ? parseNet(value) : undefined
       return net?.family === 4 && net.cidr.length === 32 ? net.cidr.base : undefined
@@ -167,6 +191,11 @@ function readSetting(value: JsonValue, kind: SettingKind): unknown {
   }
 }
 
+function textOf(value: JsonValue, due: RegExp): string | undefined {
+  const text = typeof value === 'number' ? String(value) : value
+  return typeof text === 'string' && due.test(text) ? text : undefined
+}
+
 function booleanOf(value: JsonValue): boolean | undefined {
   if (typeof value === 'boolean') return value
   if (typeof value !== 'string') return undefined
@@ -174,9 +203,9 @@ function booleanOf(value: JsonValue): boolean | undefined {
   return ['false', '0', 'no', 'n', 'f'].includes(value.toLowerCase()) ? false : undefined
 }
 
-function numberOf(value: JsonValue): number | undefined {
-  if (typeof value === 'number') return Number.isInteger(value) ? value : undefined
-  return typeof value === 'string' && /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(value) ? Number(value) : undefined
+function numberOf(value: JsonValue, largest = Number.MAX_SAFE_INTEGER): number | undefined {
+  const number = typeof value === 'string' && /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(value) ? Number(value) : value
+  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= largest ? number : undefined
 }
 
 function portOf(value: JsonValue): CalicoPort | undefined {
