@@ -36,7 +36,9 @@ export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, any
   noteRoute(netns, packet, result, ROUTE_OUT)
   if (error !== 0 || result.device === null) {
     // what a host answers with is made once there is a route for it: no packet, no reason (icmp_reply, ip_send_unicast_reply, inet_csk_route_req)
-    const reason = packet.leg === LEG_REPLY && packet.payloadKind !== PAYLOAD_INNER ? REASON_NONE : REASON_IP_OUTNOROUTES
+    // nor is there one of a process that is told (flanneld's sendto)
+    const ofProcess = packet.payloadKind === PAYLOAD_INNER && packet.vni < 0
+    const reason = ofProcess || (packet.leg === LEG_REPLY && packet.payloadKind !== PAYLOAD_INNER) ? REASON_NONE : REASON_IP_OUTNOROUTES
     if (result.route !== null) dropPacket(netns, packet, NULL_ROUTED, reason, 'a route refuses the destination')
     else dropPacket(netns, packet, NO_ROUTE, reason, 'no route to the destination (the call fails, nothing is sent)')
     return SEND_NO_ROUTE
