@@ -16,7 +16,7 @@ const IMPURE = [
 const NODE_GLOBALS = { console: 'readonly', process: 'readonly', URL: 'readonly' }
 
 export default defineConfig(
-  { ignores: ['dist/', 'dist-bench/', 'coverage/', 'test/recordings/'] },
+  { ignores: ['dist/', 'dist-bench/', 'dist-fuzz/', 'coverage/', 'test/recordings/'] },
   js.configs.recommended,
   {
     rules: {

@@ -1,6 +1,7 @@
 /**
  * The hashes by which real agents name things: SHA-1 (veths, VTEP MACs), SHA-224 and SHA-256 (chains, rules, sets), SHA-512 (chains of the
- * CNI plugins), SHA3-224 (policy groups). Text or bytes → bytes → hex or URL-safe base64. FIPS 180-4 and 202; here because no floor above may reach for a runtime's own.
+ * CNI plugins), SHA3-224 (policy groups). Text or bytes → bytes → hex or URL-safe base64. FIPS 180-4 and 202; here because no floor above may
+ * reach for a runtime's own.
  */
 
 const UTF8 = new TextEncoder()

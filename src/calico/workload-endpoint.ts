@@ -7,7 +7,7 @@
  */
 import { cidr, type Cidr } from '../base/cidr.js'
 import { ip, parseIp, type Ip } from '../base/ip.js'
-import { parseMac, randomMac, ZERO_MAC, type Mac } from '../base/mac.js'
+import { parseMac, randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
 import { hexOf, sha1 } from '../base/sha.js'
 import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
@@ -15,7 +15,7 @@ import type { EndpointPort } from '../cluster/calico/resource.js'
 import { parseNet, parseProtocol } from '../cluster/calico/resource-reader.js'
 import { isObject, type JsonValue } from '../cluster/located.js'
 import type { ClusterPod } from '../cluster/pod.js'
-import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
+import { EMPTY_DATAPLANE, LOOPBACK, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
 
 /** Of the host's end of every pod's veth pair. */
 const HOST_MAC: Mac = 0xeeeeeeeeeeee
@@ -194,16 +194,6 @@ function hostSysctls({ endpoint, defaultRpFilter, ipv6 }: WorkloadView): Record<
     [`net.ipv6.conf.${name}.accept_ra`]: 0,
     ...(ipv6 ? { [`net.ipv6.conf.${name}.proxy_ndp`]: 1, [`net.ipv6.conf.${name}.forwarding`]: 1 } : {}),
   }
-}
-
-const LOOPBACK: DeviceSpec = {
-  kind: 'loopback',
-  name: 'lo',
-  mtu: 65536,
-  mac: ZERO_MAC,
-  up: true,
-  addresses: [{ address: ip('127.0.0.1'), length: 8, scope: 'host' }],
-  provenance: { by: 'kernel' },
 }
 
 function podDataplane(view: WorkloadView, { netns, object }: { readonly netns: string; readonly object: string }): Dataplane {

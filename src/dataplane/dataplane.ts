@@ -7,8 +7,8 @@
  *                             text of ip, bridge, iptables-save, ipset save (both ways)
  */
 import type { Cidr } from '../base/cidr.js'
-import type { Ip } from '../base/ip.js'
-import type { Mac } from '../base/mac.js'
+import { ip, type Ip } from '../base/ip.js'
+import { ZERO_MAC, type Mac } from '../base/mac.js'
 import type { IptablesState } from './iptables.js'
 import type { IpSet } from './ipset.js'
 
@@ -230,6 +230,17 @@ export interface SocketSpec {
   /** Answers? `open`: TCP completes the handshake, UDP swallows. A named handler is composed in (`flanneld udp`). */
   readonly handler: 'open' | string
   readonly provenance?: Provenance
+}
+
+/** lo, as the kernel makes it with the netns. */
+export const LOOPBACK: DeviceSpec = {
+  kind: 'loopback',
+  name: 'lo',
+  mtu: 65536,
+  mac: ZERO_MAC,
+  up: true,
+  addresses: [{ address: ip('127.0.0.1'), length: 8, scope: 'host' }],
+  provenance: { by: 'kernel' },
 }
 
 export const EMPTY_DATAPLANE: Omit<Dataplane, 'netns'> = {

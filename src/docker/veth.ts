@@ -3,10 +3,10 @@
  * comes from a stream of the pod's own, so that one pod more changes nothing for the others.
  */
 import { broadcastOf, cidr, type Cidr } from '../base/cidr.js'
-import { ip, type Ip } from '../base/ip.js'
-import { randomMac, ZERO_MAC, type Mac } from '../base/mac.js'
+import type { Ip } from '../base/ip.js'
+import { randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
-import { EMPTY_DATAPLANE, type AddressSpec, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
+import { EMPTY_DATAPLANE, LOOPBACK, type AddressSpec, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
 import { netnsOf, objectOf, subnetOf, type AttachedPod, type BridgeView, type PodAttachment } from './attachment.js'
 
 const HEX = '0123456789abcdef'
@@ -26,16 +26,6 @@ export interface VethStyle {
   /** Routes beside the connected one, in the order of the table. */
   readonly routes: readonly RouteSpec[]
   readonly sysctls: Readonly<Record<string, number>>
-}
-
-const LOOPBACK: DeviceSpec = {
-  kind: 'loopback',
-  name: 'lo',
-  mtu: 65536,
-  mac: ZERO_MAC,
-  up: true,
-  addresses: [{ address: ip('127.0.0.1'), length: 8, scope: 'host' }],
-  provenance: { by: 'kernel' },
 }
 
 /** With the broadcast address that docker's and the plugins' netlink library fills in where there is room for one. */

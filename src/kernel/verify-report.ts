@@ -7,8 +7,7 @@ import type { DifferenceKind, FieldDifference } from './compare.js'
 import type { ControlCounts, ControlDocument } from './control-report.js'
 
 /** `equal`: everything asked was the same. `differs`: something was not. `incomplete`: nothing differed, and parts could not be built or asked here. */
-const VERDICTS = ['equal', 'differs', 'incomplete'] as const
-export type Verdict = (typeof VERDICTS)[number]
+export type Verdict = 'equal' | 'differs' | 'incomplete'
 
 export interface VerificationDocument {
   readonly apiVersion: 'netsim/v1'

@@ -6,7 +6,7 @@
 import { maskOf } from '../base/cidr.js'
 import { macHigh, macLow } from '../base/mac.js'
 import { unreachable } from '../base/assert.js'
-import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
+import { LOOPBACK, type Dataplane, type DeviceSpec } from '../dataplane/dataplane.js'
 import { Bridge, BridgePort } from './bridge.js'
 import { compileFib } from './compile-fib.js'
 import { connectBacklog } from './device-io.js'
@@ -163,15 +163,6 @@ function compileDevices(netns: Netns, dataplane: Dataplane): void {
     if (spec.kind === 'loopback') netns.loopback = device
     else if (device.ethernet === 1) device.neighbours = new NeighTable(device)
   }
-}
-
-const LOOPBACK: DeviceSpec = {
-  kind: 'loopback',
-  name: 'lo',
-  mtu: 65536,
-  mac: 0,
-  up: true,
-  addresses: [{ address: 0x7f000001, length: 8, scope: 'host' }],
 }
 
 function compileAddresses(spec: DeviceSpec): DeviceAddress[] {

@@ -10,18 +10,9 @@ import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { Router } from '../cluster/underlay.js'
-import { EMPTY_DATAPLANE, type Dataplane, type DeviceSpec, type RouteSpec, type SocketSpec } from '../dataplane/dataplane.js'
+import { EMPTY_DATAPLANE, LOOPBACK, type Dataplane, type DeviceSpec, type RouteSpec, type SocketSpec } from '../dataplane/dataplane.js'
 import { fabricRoutes, type FabricPlan } from './cloud.js'
 import { iptablesTool, ipTool } from './host-commands.js'
-
-const LOOPBACK_DEVICE: DeviceSpec = {
-  kind: 'loopback',
-  name: 'lo',
-  mtu: 65536,
-  mac: 0,
-  up: true,
-  addresses: [{ address: 0x7f000001, length: 8, scope: 'host' }],
-}
 
 /** Who speaks BGP listens. */
 export const BIRD_SOCKET: SocketSpec = { proto: 'tcp', address: 0, port: 179, handler: 'open', provenance: { by: 'BIRD' } }
@@ -73,7 +64,7 @@ export function bareHost(cluster: Cluster, node: ClusterNode, seed: number): Dat
     provenance: KERNEL,
   }
   const gateway: RouteSpec[] = segment === undefined ? [] : [{ destination: ANYWHERE, type: 'unicast', via: segment.router, device: name, provenance: OWNER }]
-  return { ...EMPTY_DATAPLANE, netns: node.name, devices: [LOOPBACK_DEVICE, card], routes: [...gateway, connected], sysctls: HOST_SYSCTLS }
+  return { ...EMPTY_DATAPLANE, netns: node.name, devices: [LOOPBACK, card], routes: [...gateway, connected], sysctls: HOST_SYSCTLS }
 }
 
 export function routerName(router: Router): string {
@@ -93,7 +84,7 @@ export function routerDataplane(
   seed: number,
   fabric?: FabricPlan,
 ): { readonly dataplane: Dataplane; readonly problems: readonly Problem[] } {
-  const devices: DeviceSpec[] = [LOOPBACK_DEVICE]
+  const devices: DeviceSpec[] = [LOOPBACK]
   const routes: RouteSpec[] = []
   router.interfaces.forEach((one, index) => {
     const name = `eth${index}`

@@ -178,8 +178,6 @@ export class Packet {
   depth = 0
   /** Cache key of the flow hash that encapsulation and multipath use, 0 when not yet computed. */
   flowHash = 0
-  /** Where the walk of the packet hands over to the trace: index of the trace's own record of it, -1 without. */
-  traceSlot = -1
 
   /** Copies every field but leaves `inner` shared: the caller says whether to copy that too. */
   copyFrom(from: Packet): this {
@@ -250,7 +248,6 @@ export class Packet {
     this.rejectWith = from.rejectWith
     this.depth = from.depth
     this.flowHash = from.flowHash
-    this.traceSlot = from.traceSlot
     return this
   }
 }

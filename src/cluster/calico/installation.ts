@@ -85,8 +85,8 @@ export function readInstallation(objects: readonly KubernetesObject[], problems:
   const reader = new ResourceReader(object, problems)
   const value = reader.check(schema())
   if (value === undefined) return undefined
-  const spec = value.spec ?? ({})
-  const network = spec.calicoNetwork ?? ({})
+  const spec = value.spec ?? {}
+  const network = spec.calicoNetwork ?? {}
   nameUnmodelled(spec, network, reader)
   const ipam = spec.cni?.ipam?.type === 'HostLocal' ? 'host-local' : 'calico-ipam'
   const onEks = spec.kubernetesProvider === 'EKS'
