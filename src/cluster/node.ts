@@ -63,6 +63,14 @@ export function readNode(object: KubernetesObject, problems: ProblemList): NodeR
   checkLabels(labels, object, problems)
   const address = readAddress(value.status?.addresses ?? [], annotations, object, problems)
   if (address === undefined) return undefined
+  // the kubelet puts the label there (nodestatus)
+  if (labels['kubernetes.io/os'] === 'windows')
+    problems.warning(
+      object.at('metadata', 'labels', 'kubernetes.io/os'),
+      object.label,
+      'the node runs Windows: shown is what Linux does',
+      'netsim knows the network of Linux nodes.',
+    )
   const mtu = readMtu(annotations, object, problems)
   const podCIDR = readPodCidr(value.spec?.podCIDR ?? undefined, value.spec?.podCIDRs ?? [], object, problems)
   const flannel = readFlannelAnnotations(annotations, object)

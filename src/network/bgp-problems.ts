@@ -120,7 +120,11 @@ function mismatch(name: string, { config }: BgpSession, other: string, back: Bgp
     { at: other, wants: back.config.remoteAs, who: name, is: config.localAs },
   ].find(({ wants, is }) => wants !== is)
   if (wrong === undefined) return undefined
-  return { why: `${wrong.at} expects AS ${wrong.wants} of ${wrong.who}, which has AS ${wrong.is}`, fix: 'Make asNumber the one that the other side has.' }
+  // confd's processMeshPeers gives a peer without an AS of its own the reader's
+  const fix = config.name.startsWith('Mesh_')
+    ? 'In the mesh a node that says no AS number is taken to have that of its peer: give all of them one (projectcalico.org/ASNumber), or none.'
+    : 'Make asNumber the one that the other side has.'
+  return { why: `${wrong.at} expects AS ${wrong.wants} of ${wrong.who}, which has AS ${wrong.is}`, fix }
 }
 
 interface Ends {

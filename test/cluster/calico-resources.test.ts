@@ -20,6 +20,14 @@ function faults(text: string): string[] {
   return world(text).texts.map((line) => line.split('\n')[0].replace(/^t\.yaml:\d+: /, ''))
 }
 
+describe('what Calico takes without a word', () => {
+  it('a pool that has addresses of nodes', () => {
+    const objects = node('n1', '192.168.10.11') + node('n2', '192.168.10.12') + calico('IPPool', 'p', '{cidr: 192.168.0.0/16}')
+    expect(faults(objects)).toEqual(['warning: IPPool/p: 192.168.0.0/16 contains 192.168.10.11 of node n1 (and of 1 more)'])
+    expect(faults(node('n1', '192.168.10.11') + calico('IPPool', 'p', '{cidr: 192.168.128.0/17}'))).toEqual([])
+  })
+})
+
 describe('values that Calico writes as text or number', () => {
   it.each([
     ['10.1.2.3/8', '10.0.0.0/8'],

@@ -245,7 +245,7 @@ describe("calicoctl's resources", () => {
   it('are told from Kubernetes’ own by the small letter', () => {
     const { cluster, texts } = build(
       'apiVersion: v1\nkind: Node\nmetadata: {name: n1}\nstatus: {addresses: [{type: InternalIP, address: 192.168.0.1}]}\n---\n' +
-        'apiVersion: v1\nkind: node\nmetadata: {name: n1}\nspec: {bgp: {ipv4Address: 192.168.0.1}}\n',
+        'apiVersion: v1\nkind: node\nmetadata: {name: n1}\nspec: {bgp: {ipv4Address: 192.168.0.1/24}}\n',
     )
     expect(texts).toEqual([])
     expect(cluster.nodes.map(({ name }) => name)).toEqual(['n1'])

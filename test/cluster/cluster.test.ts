@@ -28,6 +28,11 @@ describe('what is wrong between objects', () => {
     ['two nodes with one address', N1 + node('n2', '192.168.10.11'), 'error: Node/n2: node n1 (t.yaml:4) has the address 192.168.10.11 too'],
     ['a node without an address', 'apiVersion: v1\nkind: Node\nmetadata: {name: n1}', 'error: Node/n1: the node has no IPv4 InternalIP'],
     ['a node with an IPv6 address only', node('n1', '"fd00::1"'), 'error: Node/n1: the node has no IPv4 InternalIP'],
+    [
+      'a node that runs Windows',
+      node('n1', '192.168.10.11').replace('{name: n1', '{labels: {kubernetes.io/os: windows}, name: n1'),
+      'warning: Node/n1: the node runs Windows: shown is what Linux does',
+    ],
     ['a leading zero', node('n1', '192.168.010.1'), '"192.168.010.1" is no IPv4 address'],
     [
       'a node in no segment',

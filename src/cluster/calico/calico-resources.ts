@@ -23,7 +23,16 @@ import { readCalicoNodes } from './read-calico-node.js'
 import { readClusterNetworkPolicy } from './read-cluster-network-policy.js'
 import { readHostEndpoint, readNetworkSet, readWorkloadEndpoint } from './read-endpoint.js'
 import { readFelixConfiguration } from './read-felix-configuration.js'
-import { checkPoolOverlap, readBlockAffinity, readIpamBlock, readIpamConfig, readIpamHandle, readIpPool, readIpReservation } from './read-ip-pool.js'
+import {
+  checkPoolOverlap,
+  checkPoolsAgainstNodes,
+  readBlockAffinity,
+  readIpamBlock,
+  readIpamConfig,
+  readIpamHandle,
+  readIpPool,
+  readIpReservation,
+} from './read-ip-pool.js'
 import { readKubernetesPolicy } from './read-kubernetes-policy.js'
 import { readCalicoPolicy, readProfile, readTier } from './read-policy.js'
 
@@ -109,6 +118,7 @@ export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInpu
     byName(own.filter(({ kind }) => kinds.includes(kind)).flatMap((object) => reader(object, problems) ?? []))
   const ipPools = read(['IPPool'], readIpPool)
   checkPoolOverlap(ipPools, problems)
+  checkPoolsAgainstNodes(ipPools, nodes, problems)
   const [config] = own.filter(({ kind }) => kind === 'IPAMConfig' || kind === 'IPAMConfiguration').flatMap((object) => readIpamConfig(object, problems) ?? [])
   const kubernetesPolicies = objects.filter(({ kind, apiVersion }) => kind === 'NetworkPolicy' && !CALICO_GROUPS.includes(groupOf(apiVersion)))
   return deepFreeze({

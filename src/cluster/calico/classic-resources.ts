@@ -312,7 +312,8 @@ export function readClassicNode(object: KubernetesObject, problems: ProblemList)
   const value = reader.check(nodeSchema())
   if (value === undefined) return undefined
   const bgp = value.spec?.bgp
-  const address = reader.address(bgp?.ipv4Address, ['spec', 'bgp', 'ipv4Address'])
+  // `10.244.0.1/24`, as Calico 2.6 documents the node resource, or the address alone
+  const address = reader.address(bgp?.ipv4Address?.replace(/\/([12]?\d|3[0-2])$/, ''), ['spec', 'bgp', 'ipv4Address'])
   const number = reader.asNumber(bgp?.asNumber, ['spec', 'bgp', 'asNumber'])
   return { name: value.metadata.name, ...given({ address, asNumber: number }), ...reader.place }
 }

@@ -3,11 +3,12 @@
  * (convertIpPoolFromStorage) fills them in.
  */
 import * as v from 'valibot'
-import { formatCidr, overlaps, parseCidr, type Cidr } from '../../base/cidr.js'
-import { isIpv6Text } from '../../base/ip.js'
+import { contains, formatCidr, overlaps, parseCidr, type Cidr } from '../../base/cidr.js'
+import { formatIp, isIpv6Text } from '../../base/ip.js'
 import { cidrFault } from '../fields.js'
 import type { Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
+import type { ClusterNode } from '../node.js'
 import type { ProblemList } from '../problem-list.js'
 import type { IPPool, IPReservation, PoolUse } from './ip-pool.js'
 import type { AffinityState, AllocationAttribute, BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle } from './ipam.js'
@@ -87,6 +88,21 @@ export function checkPoolOverlap(pools: readonly IPPool[], problems: ProblemList
         `${formatCidr(pool.cidr)} overlaps ${formatCidr(other.cidr)} of IPPool ${other.name}`,
         'Make the pools disjoint.',
       )
+  }
+}
+
+/** Calico refuses it nowhere: calico-node keeps its own default pool off its cards, and takes every other as it stands. */
+export function checkPoolsAgainstNodes(pools: readonly IPPool[], nodes: readonly ClusterNode[], problems: ProblemList): void {
+  for (const pool of pools) {
+    const [first, ...others] = nodes.filter(({ address }) => contains(pool.cidr, address))
+    if (first === undefined) continue
+    const more = others.length === 0 ? '' : ` (and of ${others.length} more)`
+    problems.warning(
+      pool,
+      `IPPool/${pool.name}`,
+      `${formatCidr(pool.cidr)} contains ${formatIp(first.address)} of node ${first.name}${more}`,
+      "A pod may get a host's address, and what pods send to those nodes is not masqueraded: give the pool a prefix of its own.",
+    )
   }
 }
 

@@ -151,6 +151,13 @@ describe('peers', () => {
     underlay: { segments: [{ name: 's0', cidr: '10.0.0.0/24', router: '10.0.0.254' }], routers: [{ name: 'tor', segments: ['s0'], asn: 65001, ...more }] },
   })
 
+  it('an AS number at one node of a mesh: the others are taken to have it too, by that node alone', () => {
+    const text = bgpManifest({ nodes: 2 }).replace(/("name":"n2",.*?"annotations":\{)/, '$1"projectcalico.org/ASNumber":"64999",')
+    expect(text).toContain('64999')
+    const problems = buildText(text).problems.map(formatProblem).join()
+    expect(problems).toMatch(/n2 expects AS 64999 of n1, which has AS 64512\n +In the mesh .* give all of them one/)
+  })
+
   it('a router of another AS than the BGPPeer says', () => {
     const { problems } = built({ nodes: 2, network: tor(), objects: [peer('tor', { peerIP: '10.0.0.254', asNumber: 65002 })] })
     expect(problems.join()).toMatch(/n1 expects AS 65002 of router\/tor, which has AS 65001/)
