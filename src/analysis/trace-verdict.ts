@@ -1,6 +1,6 @@
 /** The last block of a trace: the verdict's cause in a sentence, what the client sees, what would mend it, what to ask next. */
 import { match } from 'ts-pattern'
-import { formatIp } from '../base/ip.js'
+import { formatIp, type Ip } from '../base/ip.js'
 import { PROTO_ICMP, PROTO_TCP, TCP_RST } from '../wire/packet.js'
 import { ICMP_ECHOREPLY } from '../net/icmp.js'
 import type { Disposition } from '../net/disposition.js'
@@ -14,6 +14,7 @@ import { FRAME_STRIDE } from '../net/trace.js'
 import { frameLength } from '../wire/frame.js'
 import { LEG_FORWARD } from '../wire/packet.js'
 import { dropCause, dropFixes } from './policy-advice.js'
+import { noRouteAdvice, nullRouteAdvice } from './pool-advice.js'
 import { losingLeg, type RuleDrop } from './rule-drop.js'
 import { icmpWords } from './trace-step.js'
 import type { LegDocument, MtuDocument, ResultDocument, StepDocument } from './trace-document.js'
@@ -52,7 +53,13 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
         : causeOf(outcome, step, drop),
     client: clientOf(outcome),
     ...nearOf(drop),
-    fixes: fixesOf(outcome, step, { drop, mtu: parts.mtu, outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER }),
+    fixes: fixesOf(outcome, step, {
+      drop,
+      mtu: parts.mtu,
+      outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER,
+      noRoute: noRouteAdvice(network, lostAddress(outcome, losing), netns),
+      nullRoute: nullRouteAdvice(network, lostAddress(outcome, losing)),
+    }),
     next: nextOf(outcome),
     ...(outcome.forward.disposition === 'DELIVERED' && ttl !== undefined ? { ttlAtArrival: ttl } : {}),
     overhead: wireFrame === 0 ? (parts.mtu?.overhead ?? 0) : bytesAdded(network),
@@ -142,11 +149,21 @@ function clientOf(outcome: TraceOutcome): string {
   return 'no echo reply: 100 % packet loss'
 }
 
-function fixesOf(
-  outcome: TraceOutcome,
-  step: StepDocument | undefined,
-  { mtu, outside, drop }: { readonly mtu: MtuDocument | null; readonly outside: boolean; readonly drop: RuleDrop | undefined },
-): string[] {
+interface FixParts {
+  readonly mtu: MtuDocument | null
+  /** It ended at a router of the underlay. */
+  readonly outside: boolean
+  readonly drop: RuleDrop | undefined
+  readonly noRoute: string | undefined
+  readonly nullRoute: string | undefined
+}
+
+/** Where the losing leg was going. */
+function lostAddress({ forward, source, destination }: TraceOutcome, losing: LegOutcome): Ip {
+  return losing === forward ? destination.address : source.address
+}
+
+function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, { mtu, outside, drop, noRoute, nullRoute }: FixParts): string[] {
   if (drop?.policy !== undefined) return [...dropFixes(drop.policy)]
   const place = step?.provenance?.file === undefined ? '' : ` (${step.provenance.file}:${step.provenance.line ?? 0})`
   return match(outcome.disposition)
@@ -159,9 +176,11 @@ function fixesOf(
           : `change rule ${step.at.rule} of ${step.at.table ?? ''}/${step.at.chain ?? ''}${place}, or let the packet pass before it`,
     ])
     .with('NO_ROUTE', () =>
-      outside
-        ? ['the router knows its segments and nothing else: tell it more in spec.underlay.routers of the Network document']
-        : ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'],
+      noRoute !== undefined
+        ? [noRoute]
+        : outside
+          ? ['the router knows its segments and nothing else: tell it more in spec.underlay.routers of the Network document']
+          : ['the subnet has no lease, or the route is missing: netsim show leases, netsim show routes'],
     )
     .with('NO_VTEP', () => [
       LOST_BY_VXLAN.includes(step?.kernelReason)
@@ -173,22 +192,10 @@ function fixesOf(
       mtu === null ? [] : [`send no more than ${mtu.path} bytes (TCP MSS ${mtu.mss})${mtu.inner > mtu.path ? `, or lower the pods' MTU to ${mtu.path}` : ''}`],
     )
     .with('RPFILTER', () => ['set net.ipv4.conf.*.rp_filter to 2 (loose) or 0 on that host, or mend the way back'])
+    .with('NULL_ROUTED', () => (nullRoute === undefined ? [] : [nullRoute]))
     .with('NO_SOCKET', () => ['nothing listens there: correct the port, or ask with --listen'])
     .with('MARTIAN', () => ['an address of the host itself came in from outside: look for a duplicate address or a wrong NAT'])
-    .with(
-      'DELIVERED',
-      'REPLY_LOST',
-      'EXITED',
-      'NULL_ROUTED',
-      'TTL_EXCEEDED',
-      'LOOP',
-      'NO_ENDPOINT',
-      'CORRUPT',
-      'AGENT_DROPPED',
-      'AMBIGUOUS',
-      'INCOMPLETE',
-      () => [],
-    )
+    .with('DELIVERED', 'REPLY_LOST', 'EXITED', 'TTL_EXCEEDED', 'LOOP', 'NO_ENDPOINT', 'CORRUPT', 'AGENT_DROPPED', 'AMBIGUOUS', 'INCOMPLETE', () => [])
     .exhaustive()
 }
 

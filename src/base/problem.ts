@@ -23,10 +23,10 @@ function onOneLine(text: string): string {
 }
 
 export function formatProblem(problem: Problem): string {
-  const place = problem.line > 0 ? `${problem.file}:${problem.line}` : problem.file
+  const place = problem.file === '' ? '' : problem.line > 0 ? `${problem.file}:${problem.line}: ` : `${problem.file}: `
   const object = problem.object === '' ? '' : ` ${onOneLine(problem.object)}:`
   const fix = problem.fix === '' ? '' : `\n    ${problem.fix}`
-  return `${place}: ${problem.severity}:${object} ${onOneLine(problem.what)}${fix}`
+  return `${place}${problem.severity}:${object} ${onOneLine(problem.what)}${fix}`
 }
 
 export function hasErrors(problems: readonly Problem[]): boolean {

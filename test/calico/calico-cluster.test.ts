@@ -15,7 +15,9 @@ describe("Calico's view of a cluster", () => {
   it('of nodes and pods alone: the default pool of calico.yaml, IPIP, tunnels, endpoints', () => {
     const { cluster } = world(NODES + pod('a', 'node1') + pod('b', 'node2'))
     const found = buildCalicoCluster(cluster, { cni: 'calico', links: LINKS, seed: 1 })
-    expect(found.problems).toEqual([])
+    expect(found.problems.map(({ severity, what }) => `${severity}: ${what}`)).toEqual([
+      'warning: no IPPool is in the input: taken is what calico-node makes at its first start, 192.168.0.0/16',
+    ])
     expect(found.resources.ipPools.map((one) => `${one.name} ${formatCidr(one.cidr)} ${one.ipipMode}`)).toEqual(['default-ipv4-ippool 192.168.0.0/16 Always'])
     expect(found.resources.tiers.map(({ name }) => name)).toEqual(['kube-admin', 'default', 'kube-baseline'])
     expect(found.poolsUse).toEqual({ ipip: true, vxlan: false })
@@ -52,7 +54,10 @@ describe("Calico's view of a cluster", () => {
     })
     const { cluster } = world(NODES + network + account + endpoint + pod('a', 'node1', { address: '192.168.1.1' }))
     const found = buildCalicoCluster(cluster, { cni: 'calico', links: LINKS, seed: 1 })
-    expect(found.problems.map(({ what }) => what)).toEqual(['Calico 3.20 is taken to behave as 3.32.1'])
+    expect(found.problems.map(({ what }) => what)).toEqual([
+      'Calico 3.20 is taken to behave as 3.32.1',
+      'no IPPool is in the input: taken is what calico-node makes at its first start, 192.168.0.0/16',
+    ])
     expect(found.serviceAccounts).toEqual([{ namespace: 'default', name: 'robot', labels: { role: 'dev' } }])
     expect(found.endpoints.get('node1')?.map(({ interfaceName }) => interfaceName)).toEqual(['cali1'])
   })

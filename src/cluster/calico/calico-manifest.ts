@@ -4,7 +4,7 @@
  * calico.yaml or canal.yaml. Source: calico manifests/{calico,canal}.yaml, node/pkg/lifecycle/startup/startup.go (configureIPPools),
  * cni-plugin/pkg/types.
  */
-import { overlaps, parseCidr, type Cidr } from '../../base/cidr.js'
+import { formatCidr, overlaps, parseCidr, type Cidr } from '../../base/cidr.js'
 import { ip } from '../../base/ip.js'
 import { readEnvironment } from '../environment.js'
 import { isObject, type JsonObject, type JsonValue } from '../located.js'
@@ -204,11 +204,19 @@ export function defaultIpPool({ manifest, pools, clusterCIDR, hostNetworks, obje
     return undefined
   }
   const size = Number(environment.CALICO_IPV4POOL_BLOCK_SIZE || 26)
+  const cidr = asked ?? freeDefault(hostNetworks)
+  if (asked === undefined && manifest.ipam === 'calico-ipam')
+    problems.warning(
+      manifest,
+      'IPPool',
+      `no IPPool is in the input: taken is what calico-node makes at its first start, ${formatCidr(cidr)}`,
+      "Give the cluster's own (kubectl get ippools -o yaml), or CALICO_IPV4POOL_CIDR, or clusterCIDR of the Network document.",
+    )
   return {
     ...DEFAULT_POOL,
     file: manifest.file,
     line: manifest.line,
-    cidr: asked ?? freeDefault(hostNetworks),
+    cidr,
     ipipMode: modeOf(environment.CALICO_IPV4POOL_IPIP),
     vxlanMode: modeOf(environment.CALICO_IPV4POOL_VXLAN),
     natOutgoing: (environment.CALICO_IPV4POOL_NAT_OUTGOING ?? 'true').toLowerCase() !== 'false',
