@@ -52,9 +52,9 @@ describe('what a socket took', () => {
     expect(hearingDifference(udp, ['default/pod-a'])).toBeUndefined()
   })
 
-  it('an ICMP error that comes back is no echo reply', () => {
+  it('an echo reply that is lost on its way back is not heard', () => {
     const alloc = predicted(network('flannel-alloc'), ['forgotten', 'client'])
-    expect(alloc.outcome.disposition).toBe('DELIVERED')
+    expect(alloc.outcome.disposition).toBe('REPLY_LOST')
     expect(hearingDifference(alloc, [])).toBeUndefined()
     expect(hearingDifference(alloc, ['default/forgotten'])).toMatchObject({ kind: 'extra' })
   })

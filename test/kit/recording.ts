@@ -45,6 +45,8 @@ export interface Recording {
     readonly nodes: readonly { readonly name: string; readonly ip: string; readonly setup?: readonly string[] }[]
     readonly ip_masq?: boolean
     readonly underlay_mtu?: number
+    /** Calico in place of flannel. */
+    readonly calico?: { readonly mode: 'none'; readonly pool: string; readonly blocks: Readonly<Record<string, string>> }
   }
   readonly pods: Readonly<Record<string, { readonly node: string; readonly ip: string; readonly mac: string }>>
   readonly etcd: Readonly<Record<string, string>>
@@ -84,12 +86,13 @@ function pins(recording: Recording): { readonly macs: Record<string, string>; re
   const devices: Record<string, string> = {}
   for (const [name, pod] of Object.entries(recording.pods)) {
     macs[`default/${name}/eth0`] = pod.mac
-    devices[`default/${name}/eth0`] = `veth-${name}`
+    if (recording.scenario.calico === undefined) devices[`default/${name}/eth0`] = `veth-${name}`
   }
   for (const [ns, state] of Object.entries(recording.state)) {
     if (ns in recording.pods) continue
     for (const { ifname, address } of linksOf(state)) {
-      if (ifname === 'lo' || address?.split(':').length !== 6) continue
+      // Calico's end of every pod's veth has one MAC
+      if (ifname === 'lo' || ifname.startsWith('cali') || address?.split(':').length !== 6) continue
       if (ns !== WIRE) macs[`${ns}/${ifname}`] = address
       else if (ifname.startsWith('br-')) macs[`${ifname.slice(3)}/router`] = address
     }
@@ -114,7 +117,7 @@ export function manifestOf(recording: Recording): string {
   const nodes = scenario.nodes.map(({ name, ip }) => ({
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name },
+    metadata: { name, ...(scenario.calico === undefined ? {} : { annotations: { 'projectcalico.org/IPv4Address': ip } }) },
     status: { addresses: [{ type: 'InternalIP', address: ip.split('/')[0] }] },
   }))
   const pods = Object.entries(recording.pods).map(([name, { node, ip }]) => ({
@@ -124,26 +127,43 @@ export function manifestOf(recording: Recording): string {
     spec: { nodeName: node, containers: [{ name: 'c', image: 'x', ports: [{ containerPort: 1 }] }] },
     status: { podIP: ip, phase: 'Running' },
   }))
+  return [...nodes, ...pods, ...networkOf(recording)].map((document) => JSON.stringify(document)).join('\n---\n')
+}
+
+function networkOf(recording: Recording): readonly object[] {
+  const { scenario } = recording
+  const common = {
+    kubeProxy: { mode: 'none' },
+    underlay: { segments: Object.entries(scenario.segments).map(([name, text]) => segmentOf(recording, name, text)) },
+    pins: pins(recording),
+  }
+  const network = (spec: object): object => ({ apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' }, spec: { ...spec, ...common } })
+  if (scenario.calico !== undefined) return [...calicoObjects(scenario.calico), network({ cni: 'calico', datastore: 'kubernetes' })]
   const hosts = scenario.nodes
     .filter(({ setup }) => setup !== undefined)
     .map(({ name, setup }) => ({ node: name, iptables: setup?.map((line) => line.replace(/^iptables /, '')) }))
-  const network = {
-    apiVersion: 'netsim/v1',
-    kind: 'Network',
-    metadata: { name: 'default' },
-    spec: {
+  return [
+    network({
       cni: 'flannel',
       datastore: 'etcd',
       runtime: { name: 'docker', iptables: false },
       etcd: recording.etcd,
       flannel: { ipMasq: scenario.ip_masq ?? true, version: '0.11.0', iface: 'eth0' },
-      kubeProxy: { mode: 'none' },
-      underlay: { segments: Object.entries(scenario.segments).map(([name, text]) => segmentOf(recording, name, text)) },
       hosts,
-      pins: pins(recording),
-    },
-  }
-  return [...nodes, ...pods, network].map((document) => JSON.stringify(document)).join('\n---\n')
+    }),
+  ]
+}
+
+/** As a dump of the cluster has them: the pool, who has which block, the full mesh. */
+function calicoObjects({ pool, blocks }: NonNullable<Recording['scenario']['calico']>): readonly object[] {
+  const object = (kind: string, name: string, spec: object): object => ({ apiVersion: 'crd.projectcalico.org/v1', kind, metadata: { name }, spec })
+  return [
+    object('IPPool', 'default-ipv4-ippool', { cidr: pool, blockSize: 26, ipipMode: 'Never', vxlanMode: 'Never', natOutgoing: false, nodeSelector: 'all()' }),
+    ...Object.entries(blocks).map(([node, block]) =>
+      object('BlockAffinity', `${node}-${block.replace(/[./]/g, '-')}`, { cidr: block, node, state: 'confirmed', deleted: 'false' }),
+    ),
+    object('BGPConfiguration', 'default', { nodeToNodeMeshEnabled: true, asNumber: 64512 }),
+  ]
 }
 
 const ICMP_HEADERS = 28
