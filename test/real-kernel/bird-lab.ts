@@ -126,7 +126,7 @@ export class BirdLab {
 
   /** Starts every daemon, within milliseconds of one another; with a capture of all BGP on the bridge's ports. */
   start(): void {
-    this.run('wire', ['tcpdump', '-i', 'br0', '-U', '-w', join(this.folder, 'bgp.pcap'), 'tcp', 'port', '179'])
+    this.run('wire', ['tcpdump', '-i', 'br0', '--immediate-mode', '-U', '-w', join(this.folder, 'bgp.pcap'), 'tcp', 'port', '179'])
     execFileSync('ip', ['-n', this.namespace('wire'), 'link', 'set', 'br0', 'promisc', 'on'])
     execFileSync('sleep', ['0.5'])
     for (const config of this.configs) {

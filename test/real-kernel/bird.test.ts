@@ -117,6 +117,8 @@ describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i beside 
     while (performance.now() < deadline && JSON.stringify([...real()]) !== JSON.stringify([...expected]))
       await new Promise((resolve) => setTimeout(resolve, 300))
     expect(real()).toEqual(expected)
+    // the last words, and tcpdump's writing them down
+    await new Promise((resolve) => setTimeout(resolve, 1500))
     const { opens, updates, endOfRib, bytes } = lab.traffic()
     console.log(`${name}, BIRD ${major}: ${JSON.stringify({ opens, updates, endOfRib, bytes })} beside ${JSON.stringify(world.counts)}`)
     expect(opens).toBeGreaterThanOrEqual(2 * sessions)
