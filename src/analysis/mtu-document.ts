@@ -40,7 +40,7 @@ export type MtuVerdict = (typeof MTU_VERDICTS)[number]
 export const BAND_OUTCOMES = ['FRAGMENTED', 'EMSGSIZE', 'TOLD', 'LEARNED', 'BLACKHOLE', 'LOST', 'UNKNOWN', 'PASSES'] as const
 export type BandOutcome = (typeof BAND_OUTCOMES)[number]
 
-export interface MtuRequestDocument {
+interface MtuRequestDocument {
   readonly source: EndDocument
   readonly destination: EndDocument
   readonly proto: string

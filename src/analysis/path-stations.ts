@@ -7,7 +7,7 @@
 import { frameFacts, type FrameFacts } from './frame-text.js'
 import type { FrameDocument, HopDocument, LegDocument, StepDocument, TraceDocument } from './trace-document.js'
 
-export type StationKind = 'pod' | 'bridge' | 'tunnel' | 'process' | 'nic' | 'veth' | 'lost'
+type StationKind = 'pod' | 'bridge' | 'tunnel' | 'process' | 'nic' | 'veth' | 'lost'
 
 export interface Station {
   readonly kind: StationKind

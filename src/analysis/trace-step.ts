@@ -44,7 +44,7 @@ interface Row {
 }
 
 /** What is known of a step beside its row. */
-export interface StepContext {
+interface StepContext {
   readonly number: number
   readonly tried: readonly TriedRule[]
   readonly facts: PacketFacts | undefined
@@ -317,12 +317,12 @@ function receive(row: Row): Words {
 
 function socket(row: Row): Words {
   const proto = formatProtocol(row.a)
-  if (row.c === -2) return { action: 'DELIVERED', text: `${proto}: the answer is back at the client, ttl ${row.e}` }
-  if (row.c === -1) return { action: 'DELIVERED', text: `${proto}: the kernel itself takes it, ttl ${row.e}` }
+  if (row.c === -2) return { action: 'DELIVERED', text: `${proto}: the answer is back at the client, ttl ${row.ttl}` }
+  if (row.c === -1) return { action: 'DELIVERED', text: `${proto}: the kernel itself takes it, ttl ${row.ttl}` }
   const spec = row.c === SPEC_ASSUMED || row.c === SPEC_UNDECLARED ? undefined : row.netns.socketSpecs[row.c]
   const undeclared = 'LISTEN (assumed: the Pod declares no containerPort)'
   const listens = row.c === SPEC_ASSUMED ? 'taken as open (--listen)' : row.c === SPEC_UNDECLARED ? undeclared : 'LISTEN'
-  return { action: 'DELIVERED', text: `${proto} 0.0.0.0:${row.b} ${listens}, ttl ${row.e}`, ...provenanceOf(spec?.provenance) }
+  return { action: 'DELIVERED', text: `${proto} 0.0.0.0:${row.b} ${listens}, ttl ${row.ttl}`, ...provenanceOf(spec?.provenance) }
 }
 
 const UNREACHABLE_CODES: Readonly<Record<number, string>> = {

@@ -20,6 +20,7 @@ export function verdictLines(page: Page): string[] {
     entry('policy', policiesText(document))
     entry('near', nearText(document), 'yellow')
   }
+  entry('server', serverText(document))
   entry('client', result.client)
   if (sizesMatter(document)) {
     entry('size', sizeText(document))
@@ -30,6 +31,18 @@ export function verdictLines(page: Page): string[] {
   for (const fix of result.fixes) entry('fix', fix)
   entry('next', result.next.join('\n'), 'dim')
   return lines
+}
+
+/** Where translations led to, and whom the server takes for the client; nothing where nobody translated. */
+function serverText({ request, result: { server } }: TraceDocument): string {
+  if (server === undefined) return ''
+  const { source, destination, sport } = request
+  const withPort = (address: string, port: number | undefined): string => (port === undefined ? address : `${address}:${port}`)
+  const asked = withPort(source.address, server.port === undefined ? undefined : sport)
+  const sees = withPort(server.sees.address, server.sees.port)
+  if (server.address === destination.address && (sees === asked || source.address === server.sees.address)) return ''
+  const client = sees === asked ? `${sees}, the client itself` : `${sees}, not ${asked}`
+  return `${server.netns} takes it at ${withPort(server.address, server.port)} and sees ${client}`
 }
 
 /** A packet that a rule or a missing route stopped was not stopped by its size. */
@@ -86,7 +99,7 @@ function replyText({ reply }: TraceDocument): string {
   return `reply ${reply.disposition}${steps}`
 }
 
-export interface StepPlace {
+interface StepPlace {
   readonly hop: HopDocument
   readonly step: StepDocument
 }

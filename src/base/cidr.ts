@@ -11,7 +11,7 @@ export interface Cidr {
   readonly length: number
 }
 
-export type CidrError = 'syntax' | 'host-bits'
+type CidrError = 'syntax' | 'host-bits'
 
 /** The mask of a prefix length as int32; 0 for /0 (a shift by 32 would be a shift by 0). */
 export function maskOf(length: number): number {

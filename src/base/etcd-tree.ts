@@ -27,7 +27,7 @@ export interface EtcdTree {
   readonly keys: readonly EtcdTreeKey[]
 }
 
-export type AnswerPath = readonly (string | number)[]
+type AnswerPath = readonly (string | number)[]
 
 export interface AnswerFault {
   readonly severity: 'error' | 'warning'
@@ -38,7 +38,7 @@ export interface AnswerFault {
   readonly fix: string
 }
 
-export interface AnswerReading {
+interface AnswerReading {
   readonly tree: EtcdTree
   readonly faults: readonly AnswerFault[]
   /** Keys outside the prefix: not looked into. */

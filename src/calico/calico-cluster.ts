@@ -24,7 +24,7 @@ import { calicoMtus, hostMtu, type CalicoMtus, type HostLink } from './mtu.js'
 import { calicoProfile, DEFAULT_CALICO_PROFILE, knownCalicoVersions, type CalicoProfile } from './version.js'
 import { workloadEndpointOfPod } from './workload-endpoint.js'
 
-export interface ServiceAccount {
+interface ServiceAccount {
   readonly namespace: string
   readonly name: string
   readonly labels: Labels
@@ -47,7 +47,7 @@ export interface CalicoCluster {
   readonly problems: readonly Problem[]
 }
 
-export interface CalicoClusterOptions {
+interface CalicoClusterOptions {
   readonly cni: 'calico' | 'canal'
   /** Addresses by `namespace/name` where IPAM is host-local's. */
   readonly hostLocal?: () => ReadonlyMap<string, Ip>

@@ -31,7 +31,7 @@ function patternOf(pattern: string | undefined): RegExp {
   }
 }
 
-export interface Encapsulations {
+interface Encapsulations {
   readonly ipip: boolean
   readonly vxlan: boolean
   readonly wireguard: boolean
@@ -46,7 +46,7 @@ export interface CalicoMtus {
   readonly pod: number
 }
 
-export type TunnelMtus = Pick<CalicoMtus, 'ipip' | 'vxlan' | 'wireguard'>
+type TunnelMtus = Pick<CalicoMtus, 'ipip' | 'vxlan' | 'wireguard'>
 type MtuSettings = Pick<FelixSettings, 'ipipMTU' | 'vxlanMTU' | 'wireguardMTU'>
 
 /** What is left of the host's beneath IPv4 headers; an MTU of 0 in the settings means that. */

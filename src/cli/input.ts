@@ -15,7 +15,7 @@ const DEFAULT_FILE = 'netsim.yaml'
 export const EXAMPLE_NAME = 'built-in example'
 const MANIFEST = /\.(yaml|yml|json)$/
 
-export interface InputResult {
+interface InputResult {
   readonly inputs: readonly Input[]
   readonly problems: readonly Problem[]
 }

@@ -23,7 +23,7 @@ interface Table {
   readonly entries: readonly object[]
 }
 
-export interface ShownConntrack {
+interface ShownConntrack {
   readonly items: readonly object[]
   readonly text: string
 }

@@ -6,7 +6,7 @@ import { formatIp } from '../base/ip.js'
 import type { Dataplane, Provenance } from '../dataplane/dataplane.js'
 import { table } from './table.js'
 
-export interface ShownSocket {
+interface ShownSocket {
   readonly netid: 'tcp' | 'udp' | 'sctp'
   readonly state: 'LISTEN' | 'UNCONN'
   readonly address: number

@@ -35,13 +35,13 @@ export interface ClusterNamespace {
 }
 
 /** Kept for the policy engine, and so that a trace can say that a CNI without policies ignores it. */
-export interface ClusterNetworkPolicy extends Place {
+interface ClusterNetworkPolicy extends Place {
   readonly namespace: string
   readonly name: string
   readonly object: KubernetesObject
 }
 
-export interface Pins {
+interface Pins {
   /** By `node/device`, `namespace/pod/device` (the pod's end) or `segment/router`. */
   readonly macs: ReadonlyMap<string, Mac>
   /** Name of the host's end of a pod's veth, by `namespace/pod/device`. */

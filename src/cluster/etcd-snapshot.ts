@@ -30,7 +30,7 @@ export interface EtcdInput {
   readonly source?: Place
 }
 
-export interface EtcdInputParts {
+interface EtcdInputParts {
   readonly server?: EtcdServerKeys
   /** --etcd-prefix */
   readonly prefix?: string

@@ -76,7 +76,7 @@ export function macField(): v.GenericSchema<string, Mac> {
   )
 }
 
-export interface Unit {
+interface Unit {
   /** undefined when the text is wrong. */
   readonly parse: (text: string) => number | undefined
   /** JSON Schema of nearly the same values. */

@@ -5,9 +5,9 @@ import { isClassicKind } from './calico/classic-identity.js'
  * read: built into the cluster. workload: makes pods, not expanded yet. later: belongs to packet paths, not modelled yet.
  * calico: Calico's own objects, kept for its agents. none: plays no part in packet paths.
  */
-export type Role = 'read' | 'workload' | 'later' | 'calico' | 'none'
+type Role = 'read' | 'workload' | 'later' | 'calico' | 'none'
 
-export interface KindInfo {
+interface KindInfo {
   readonly role: Role
   readonly namespaced: boolean
   /** Every apiVersion that the kind has had; absent: not checked. */

@@ -5,7 +5,7 @@
 
 export type Labels = Readonly<Record<string, string>>
 
-export interface Requirement {
+interface Requirement {
   readonly key: string
   readonly operator: string
   readonly values?: readonly string[]
@@ -22,7 +22,7 @@ export interface NodeSelectorTerm {
   readonly matchFields?: readonly Requirement[]
 }
 
-export interface Fault {
+interface Fault {
   /** Where inside the selector. */
   readonly path: readonly (string | number)[]
   readonly what: string

@@ -70,7 +70,7 @@ function objectLabel(kind: string, namespace: string, name: string): string {
 }
 
 /** What the text held. `complete` is false when some of it could not be read: then a missing object proves nothing. */
-export interface Manifests {
+interface Manifests {
   readonly objects: readonly KubernetesObject[]
   readonly answers: readonly SavedAnswer[]
   readonly complete: boolean

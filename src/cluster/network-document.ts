@@ -22,7 +22,7 @@ export interface Command extends Place {
   readonly text: string
 }
 
-export interface SysctlSetting extends Place {
+interface SysctlSetting extends Place {
   /** With dots: `net.ipv4.conf.all.rp_filter`. */
   readonly name: string
   readonly value: number
@@ -77,7 +77,7 @@ export interface RouterSpec extends Place {
   readonly peers: readonly Ip[]
 }
 
-export interface Pin<Value> extends Place {
+interface Pin<Value> extends Place {
   /** `node/device`, `namespace/pod/device` or `segment/router`. */
   readonly key: string
   readonly value: Value

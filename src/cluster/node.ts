@@ -15,7 +15,7 @@ export interface Taint {
 }
 
 /** The annotations `flannel.alpha.coreos.com/…` as they stand; flanneld's own reading of them is its business. */
-export interface FlannelAnnotations extends Place {
+interface FlannelAnnotations extends Place {
   readonly backendType?: string
   /** JSON text. */
   readonly backendData?: string

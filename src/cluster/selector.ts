@@ -8,7 +8,7 @@
  */
 import type { Labels } from './labels.js'
 
-export type Comparison = '==' | '!=' | 'contains' | 'starts with' | 'ends with'
+type Comparison = '==' | '!=' | 'contains' | 'starts with' | 'ends with'
 
 export type SelectorNode =
   | { readonly kind: 'all' }
@@ -27,7 +27,7 @@ export interface Selector {
   readonly text: string
 }
 
-export interface SelectorFault {
+interface SelectorFault {
   readonly fault: string
   /** 0-based, into the text. */
   readonly at: number

@@ -14,7 +14,7 @@ import type { EtcdApi } from '../base/etcd-tree.js'
 import type { EtcdInput } from './etcd-snapshot.js'
 import { formatPlace, type Place, type ProblemList } from './problem-list.js'
 
-export interface Runtime {
+interface Runtime {
   /** docker: docker0 with --bip. cni: cni0 by the bridge plugin. */
   readonly name: 'docker' | 'cni'
   /** docker writes its own iptables rules. */
@@ -27,7 +27,7 @@ export interface Runtime {
   readonly userlandProxy: boolean
 }
 
-export interface FlannelSettings {
+interface FlannelSettings {
   /** --ip-masq */
   readonly ipMasq: boolean
   /** Without the v. */
@@ -70,7 +70,7 @@ const DEFAULTS = {
   flannelVersion: { v2: '0.11.0', v3: '0.28.9', kubernetes: '0.28.9' } satisfies Record<EtcdApi | 'kubernetes', string>,
 }
 
-export interface SettingsInput {
+interface SettingsInput {
   readonly document: NetworkDocument | undefined
   readonly manifest: FlannelManifest
   readonly etcd: EtcdInput

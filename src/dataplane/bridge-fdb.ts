@@ -114,7 +114,7 @@ export function parseFdb(text: string, place: Place): { readonly fdb: readonly F
   return { fdb, problems: report.problems }
 }
 
-export interface FdbCommandOptions extends CommandOptions {
+interface FdbCommandOptions extends CommandOptions {
   /** Which bridge a port is of, and which device is a VXLAN: `master` entries need it. */
   readonly devices?: readonly DeviceSpec[]
 }

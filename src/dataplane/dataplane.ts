@@ -98,7 +98,7 @@ export type DeviceSpec =
   | (DeviceCommon & WireguardSpec)
   | (DeviceCommon & { readonly kind: 'dummy' })
 
-export interface VxlanSpec {
+interface VxlanSpec {
   readonly kind: 'vxlan'
   readonly vni: number
   readonly port: number
@@ -115,7 +115,7 @@ export interface VxlanSpec {
   readonly udpChecksum: boolean
 }
 
-export interface WireguardSpec {
+interface WireguardSpec {
   readonly kind: 'wireguard'
   /** Listening UDP port. */
   readonly port: number

@@ -6,7 +6,7 @@ import type { Problem } from '../base/problem.js'
 import type { AddressSpec, DeviceSpec } from './dataplane.js'
 import { abbreviated, Report, Words, type Place } from './text.js'
 
-export interface PrintAddressesOptions {
+interface PrintAddressesOptions {
   /** A device's index; default its place in the list, from 1. */
   readonly ifindex?: (device: DeviceSpec) => number
   /** What stands behind `@` in the name of a veth whose peer is in another netns (`if5`); default nothing. */

@@ -19,7 +19,7 @@ const STATE_BITS: ReadonlyMap<number, NeighbourState> = new Map([
   [0x80, 'permanent'],
 ])
 
-export interface PrintNeighboursOptions {
+interface PrintNeighboursOptions {
   /** As `ip neigh show proxy`: the proxy entries and nothing else. */
   readonly proxy?: boolean
   /** As `nud all`: NOARP entries too. */
@@ -104,7 +104,7 @@ function parseState(text: string): NeighbourState | undefined {
 
 const COMMANDS = ['add', 'change', 'chg', 'replace', 'delete'] as const
 
-export interface NeighbourCommandOptions extends CommandOptions {
+interface NeighbourCommandOptions extends CommandOptions {
   /** When given, the device must be among them. */
   readonly devices?: readonly DeviceSpec[]
 }

@@ -9,7 +9,7 @@ import type { DeviceSpec, NexthopSpec, RouteSpec } from './dataplane.js'
 import { nexthopOf, printRoute, readRoute, routeOf, tableOf, type NexthopDraft, type RouteWords } from './ip-route.js'
 import { abbreviated, Report, Words, type CommandOptions, type Place } from './text.js'
 
-export interface RouteCommandOptions extends CommandOptions {
+interface RouteCommandOptions extends CommandOptions {
   /** When given, devices and gateways are checked against them as the kernel does; a gateway without `dev` is also looked up in their prefixes. */
   readonly devices?: readonly DeviceSpec[]
 }

@@ -380,7 +380,7 @@ function* joinNexthops(text: string, report: Report): Generator<string> {
   }
 }
 
-export interface PrintRoutesOptions {
+interface PrintRoutesOptions {
   /** The table to show; `all` shows every one and names those other than main. Default `main`. */
   readonly table?: string
 }

@@ -21,7 +21,7 @@ import {
 } from './iptables-option.js'
 import { parseInteger } from './text.js'
 
-export interface MatchModule {
+interface MatchModule {
   readonly options: OptionTable
   /** Real options that the union cannot hold, with their number of arguments: then the module is kept verbatim. */
   readonly unmodelled?: Readonly<Record<string, number>>

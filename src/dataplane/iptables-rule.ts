@@ -11,7 +11,7 @@ import type { HookName, Match, Rule, TableName, Target } from './iptables.js'
 import { quoteText, type Report } from './text.js'
 
 /** Where a rule stands, and where its Problems go. */
-export interface RuleContext {
+interface RuleContext {
   readonly table: TableName
   readonly chain: string
   /** Is there such a user chain in the table? `-j` takes it before an extension. */

@@ -8,7 +8,7 @@ import { parseRule } from './iptables-rule.js'
 import { Report, splitWords, type Place } from './text.js'
 import type { Problem } from '../base/problem.js'
 
-export interface PrintOptions {
+interface PrintOptions {
   /** As `-c`: `[packets:bytes]` before each rule; a chain's counters are always printed. */
   readonly counters?: boolean
 }

@@ -5,7 +5,7 @@ import { parseDscpClass } from './iptables-value.js'
 import { parseAddressRange, parseMasked, parsePortRange, type Option, type OptionReader, type OptionTable } from './iptables-option.js'
 import { parseInteger } from './text.js'
 
-export interface TargetModule {
+interface TargetModule {
   readonly options: OptionTable
   readonly unmodelled?: Readonly<Record<string, number>>
   /** Is a modelled option used in a way that the union cannot hold? */

@@ -11,7 +11,7 @@ import { netnsOf, objectOf, subnetOf, type AttachedPod, type BridgeView, type Po
 
 const HEX = '0123456789abcdef'
 
-export interface VethStyle {
+interface VethStyle {
   readonly view: BridgeView
   readonly bridge: string
   /** `docker`, `bridge plugin` */

@@ -20,14 +20,14 @@ export interface HttpAnswer {
   readonly etcdIndex?: number
 }
 
-export interface HttpQuestion {
+interface HttpQuestion {
   readonly method: 'GET' | 'POST'
   readonly path: string
   readonly body?: string
   readonly authorization?: string
 }
 
-export interface HttpOptions {
+interface HttpOptions {
   readonly tls: EtcdTls
   readonly timeoutMs: number
   /** bytes */

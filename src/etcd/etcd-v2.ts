@@ -30,7 +30,7 @@ const MESSAGES: Readonly<Record<number, string>> = {
   [EVENT_INDEX_CLEARED]: 'The event in requested index is outdated and cleared',
 }
 
-export interface EtcdV2Error {
+interface EtcdV2Error {
   readonly errorCode: number
   readonly message: string
   readonly cause: string
@@ -50,9 +50,9 @@ export interface EtcdV2Node {
   readonly modifiedIndex: number
 }
 
-export type EtcdV2Action = 'get' | 'set' | 'create' | 'update' | 'compareAndSwap' | 'delete' | 'compareAndDelete' | 'expire'
+type EtcdV2Action = 'get' | 'set' | 'create' | 'update' | 'compareAndSwap' | 'delete' | 'compareAndDelete' | 'expire'
 
-export interface EtcdV2Response {
+interface EtcdV2Response {
   readonly action: EtcdV2Action
   readonly node: EtcdV2Node
   readonly prevNode?: EtcdV2Node

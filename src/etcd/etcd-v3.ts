@@ -6,7 +6,7 @@ import type { EtcdStore, KeyValue, StoreEvent, StoreOperation } from './store.js
 
 const NS_PER_SECOND = 1e9
 
-export interface Compare {
+interface Compare {
   readonly key: string
   readonly target: 'version' | 'createRevision' | 'modRevision' | 'lease' | 'value'
   readonly result: '=' | '!=' | '<' | '>'
@@ -14,12 +14,12 @@ export interface Compare {
   readonly operand: number | string
 }
 
-export type Operation =
+type Operation =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; /** 0 or absent: none */ readonly lease?: number }
   | { readonly kind: 'get'; readonly key: string; readonly prefix?: boolean }
   | { readonly kind: 'delete'; readonly key: string; readonly prefix?: boolean }
 
-export type OperationResult =
+type OperationResult =
   | { readonly kind: 'put'; readonly previous?: KeyValue }
   | { readonly kind: 'get'; readonly values: readonly KeyValue[] }
   | { readonly kind: 'delete'; readonly deleted: number }
@@ -31,20 +31,20 @@ export interface Transaction {
   readonly else?: readonly Operation[]
 }
 
-export type EtcdV3Error =
+type EtcdV3Error =
   'requested lease not found' | 'duplicate key given in txn request' | 'required revision has been compacted' | 'required revision is a future revision'
 
-export interface Failure {
+interface Failure {
   readonly error: EtcdV3Error
 }
 
-export interface TransactionResult {
+interface TransactionResult {
   readonly succeeded: boolean
   readonly revision: number
   readonly results: readonly OperationResult[]
 }
 
-export interface TimeToLive {
+interface TimeToLive {
   readonly id: number
   /** Whole seconds that remain, rounded down; -1 for a lease that does not exist, which is what lease 0 ("none") gives. */
   readonly ttl: number
@@ -52,7 +52,7 @@ export interface TimeToLive {
   readonly keys: readonly string[]
 }
 
-export interface WatchOptions {
+interface WatchOptions {
   readonly prefix?: boolean
   /** The first revision wanted; absent: from now on. */
   readonly fromRevision?: number

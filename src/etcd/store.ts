@@ -12,7 +12,7 @@
 import { assert } from '../base/assert.js'
 
 /** Virtual time. With the two methods (a Simulation) leases expire by themselves; without, the owner calls `expire()`. */
-export interface Clock {
+interface Clock {
   readonly nowNs: number
   register?(handler: (arg: number) => void): number
   schedule?(delayNs: number, handler: number, arg: number): void
@@ -50,14 +50,14 @@ export type StoreOperation =
   | { readonly kind: 'put'; readonly key: string; readonly value: string; readonly lease?: number; readonly fresh?: boolean; readonly directory?: boolean }
   | { readonly kind: 'delete'; readonly key: string; readonly withDirectory?: boolean }
 
-export interface StoreLease {
+interface StoreLease {
   readonly id: number
   readonly ttlNs: number
   readonly expiresNs: number
   readonly keys: ReadonlySet<string>
 }
 
-export interface StoreWatch {
+interface StoreWatch {
   /** All keys that begin with it. */
   readonly prefix: string
   readonly onEvent: (event: StoreEvent) => void

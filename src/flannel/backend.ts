@@ -72,7 +72,7 @@ export interface ProxySpec {
   readonly routes: readonly { readonly subnet: Cidr; readonly nextHop: Ip; readonly port: number }[]
 }
 
-export type CloudProvider = 'aws' | 'gce'
+type CloudProvider = 'aws' | 'gce'
 
 /** What flanneld of one node writes through the cloud's API; the kernel of the node knows nothing of it. */
 export interface CloudPart {

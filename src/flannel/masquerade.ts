@@ -21,7 +21,7 @@ const KUBE_MARK: Match = { kind: 'mark', value: 0x4000, mask: 0x4000 }
 const ACCEPT: Target = { kind: 'ACCEPT' }
 const RETURN: Target = { kind: 'RETURN' }
 
-export type MasqueradeView = Pick<FlannelView, 'version' | 'config' | 'ownLease' | 'ipMasq' | 'forwardRules' | 'randomFully'>
+type MasqueradeView = Pick<FlannelView, 'version' | 'config' | 'ownLease' | 'ipMasq' | 'forwardRules' | 'randomFully'>
 
 /** Edits in the order in which flanneld makes them. */
 export function renderMasquerade(view: MasqueradeView): { readonly chainEdits: readonly ChainEdit[]; readonly problems: readonly Problem[] } {

@@ -12,7 +12,7 @@ import { atLeast } from './version.js'
 /** How many free subnets are collected, lowest first, before one is drawn. */
 const CANDIDATE_LIMIT = 100
 
-export interface AllocationInput {
+interface AllocationInput {
   /** In the order of their keys. */
   readonly leases: readonly Lease[]
   readonly publicIp: Ip
@@ -23,7 +23,7 @@ export interface AllocationInput {
   readonly prng: Prng
 }
 
-export type Allocation =
+type Allocation =
   /** Overwrite a lease that is there, whoever holds it. */
   | { readonly kind: 'update'; readonly lease: Lease; readonly why: 'same PublicIP' | 'previous subnet'; readonly delete: readonly Lease[] }
   /** Make a new one, which may lose a race. */

@@ -54,7 +54,7 @@ export function parseSubnetEnv(text: string, file: string): { readonly env?: Sub
 }
 
 /** dockerd's options. ipMasq is the inverse of flannel's: one of the two masquerades. */
-export interface DockerOptions {
+interface DockerOptions {
   readonly bip: { readonly address: Ip; readonly length: number }
   readonly mtu: number
   /** undefined: left to dockerd, whose default is true. */

@@ -37,7 +37,7 @@ import { atLeast } from './version.js'
 const NS_PER_SECOND = 1e9
 const NS_PER_MINUTE = 60e9
 
-export interface EtcdSubnetManagerOptions {
+interface EtcdSubnetManagerOptions {
   readonly store: EtcdStore
   readonly version: string
   readonly prng: Prng
@@ -48,7 +48,7 @@ export interface EtcdSubnetManagerOptions {
 }
 
 /** A watch that can be cut and taken up again, as when etcd or the way to it was away. */
-export interface EtcdLeaseWatch extends LeaseWatch {
+interface EtcdLeaseWatch extends LeaseWatch {
   disconnect(): void
   reconnect(): void
 }

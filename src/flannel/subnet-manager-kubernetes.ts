@@ -73,7 +73,7 @@ export class NodeRegistry {
   }
 }
 
-export interface KubernetesSubnetManagerOptions {
+interface KubernetesSubnetManagerOptions {
   readonly registry: NodeRegistry
   readonly nodeName: string
   readonly version: string

@@ -19,18 +19,18 @@ const DESTINATION_OFFSET = 16
 const UNREACHABLE_TTL = 8
 const FRAGMENT_OFFSET_MASK = 0x1fff
 
-export type DropReason =
+type DropReason =
   'too small' | 'zero TTL' | 'no route, and no ICMP about ICMP' | 'no route, and no ICMP about a later fragment' | 'no route, and the header is too long'
 
-export type FromTun =
+type FromTun =
   | { readonly action: 'send'; readonly to: Ip; readonly port: number; readonly bytes: Uint8Array }
   /** Written back to the TUN device. The kernel drops it there unless accept_local is set: its source is an own address. */
   | { readonly action: 'icmp'; readonly bytes: Uint8Array }
   | { readonly action: 'drop'; readonly reason: DropReason }
 
-export type FromUdp = { readonly action: 'write'; readonly bytes: Uint8Array } | { readonly action: 'drop'; readonly reason: DropReason }
+type FromUdp = { readonly action: 'write'; readonly bytes: Uint8Array } | { readonly action: 'drop'; readonly reason: DropReason }
 
-export interface ProxyRoute {
+interface ProxyRoute {
   readonly subnet: Cidr
   readonly nextHop: Ip
   readonly port: number

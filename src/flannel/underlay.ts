@@ -6,7 +6,7 @@ import { cidr, contains, type Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
 
-export interface UnderlayRoute {
+interface UnderlayRoute {
   readonly device: string
   /** Absent: on the link. */
   readonly gateway?: Ip

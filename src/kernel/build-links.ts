@@ -31,7 +31,7 @@ export interface SwitchPort {
   readonly bridged: boolean
 }
 
-export interface Cables {
+interface Cables {
   /** For one `ip -batch` outside all of them. */
   readonly lines: readonly string[]
   /** By segment. */

@@ -65,7 +65,7 @@ export interface Comparison {
   readonly upkeep: number
 }
 
-export interface CompareOptions {
+interface CompareOptions {
   readonly cold: boolean
   /** Several packets are under way at once (rule 3); cold says so too. */
   readonly concurrent: boolean

@@ -41,7 +41,7 @@ export function noBird({ cluster, bgp }: Network): string | undefined {
   return bgp === undefined || bgp.world.birds.size === 0 ? 'nobody speaks BGP here (CALICO_NETWORKING_BACKEND)' : undefined
 }
 
-export interface BirdCheckOptions extends BuildOptions {
+interface BirdCheckOptions extends BuildOptions {
   /** Called as time goes by. */
   readonly progress?: (done: number, total: number, name: string) => void
 }

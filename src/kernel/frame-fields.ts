@@ -17,7 +17,7 @@ export const CHANCES = ['ip-id', 'icmp-id', 'tcp-sequence', 'tcp-timestamp', 'vx
 export type Chance = (typeof CHANCES)[number]
 
 /** How a checksum stands to the bytes it covers; `unknown`: not all of them are in this frame. */
-export type Soundness = 'right' | 'wrong' | 'none' | 'unknown'
+type Soundness = 'right' | 'wrong' | 'none' | 'unknown'
 
 export interface Field {
   /** `ip.ttl`; of a packet within a tunnel `inner.ip.ttl`, of one that an ICMP error quotes `quote.ip.ttl`. */
@@ -32,7 +32,7 @@ export interface Field {
   readonly checksum?: { readonly soundness: Soundness; /** The checksum with every word of chance below it taken out. */ readonly settled: number }
 }
 
-export interface FieldOptions {
+interface FieldOptions {
   /** `none`: the bytes begin with the IP header (TUN). */
   readonly link: 'ethernet' | 'none'
   /** Ports that NAT drew at random, of this frame's world: a field with such a port is chance. */

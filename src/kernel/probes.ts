@@ -11,7 +11,7 @@ import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
 import type { NodePlan } from '../network/nodes.js'
 import { policyQuestions } from './probes-policy.js'
 
-export type ProbeSet = 'all' | 'quick'
+type ProbeSet = 'all' | 'quick'
 
 export interface VerifyProbe {
   /** `default/pod-a → default/pod-b udp 9000, 1500 bytes, df, ttl 2, cold`. */

@@ -54,7 +54,7 @@ export interface SummaryDocument extends ControlCounts {
   readonly rulesEqual: number
 }
 
-export interface NotBuiltDocument {
+interface NotBuiltDocument {
   readonly netns: string
   readonly device: string
   readonly kind: string

@@ -3,7 +3,7 @@ import { printable, styleOf, type Style } from '../analysis/text-style.js'
 import { controlHead, controlLines as linesOf, reaches, type ControlDocument } from './control-report.js'
 import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, RulesDocument, RuleWords, VerificationDocument } from './verify-report.js'
 
-export interface VerifyTextOptions {
+interface VerifyTextOptions {
   readonly color: boolean
   readonly ascii: boolean
   /** 0: the first difference of each question; 1: all of them, and the rules and losses of what is equal too. */

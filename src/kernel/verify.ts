@@ -156,7 +156,7 @@ export function verdictOf({ probes, differ, leftOut: missing, control, controlEq
   return probes + control === 0 || missing > 0 || controlEqual < control || lacking.length > 0 ? 'incomplete' : 'equal'
 }
 
-export interface ReportContext {
+interface ReportContext {
   readonly tool: string
   readonly kernel: string
   readonly privilege: string

@@ -19,7 +19,7 @@ export const DEVICE_TUN = 4
 export const DEVICE_VXLAN = 5
 export const DEVICE_IPIP = 6
 export const DEVICE_WIREGUARD = 7
-export const DEVICE_DUMMY = 8
+const DEVICE_DUMMY = 8
 
 /** The words for them, in specs and in documents; the index is DEVICE_*. */
 export const DEVICE_KINDS = ['loopback', 'nic', 'veth', 'bridge', 'tun', 'vxlan', 'ipip', 'wireguard', 'dummy'] as const

@@ -23,13 +23,13 @@ import { LEG_FORWARD, LEG_REPLY } from '../wire/packet.js'
 
 export const ICMP_ECHOREPLY = 0
 export const ICMP_DEST_UNREACH = 3
-export const ICMP_SOURCE_QUENCH = 4
+const ICMP_SOURCE_QUENCH = 4
 export const ICMP_REDIRECT = 5
 export const ICMP_ECHO = 8
 export const ICMP_TIME_EXCEEDED = 11
-export const ICMP_PARAMETERPROB = 12
-export const ICMP_TIMESTAMP = 13
-export const ICMP_TIMESTAMPREPLY = 14
+const ICMP_PARAMETERPROB = 12
+const ICMP_TIMESTAMP = 13
+const ICMP_TIMESTAMPREPLY = 14
 
 export const ICMP_NET_UNREACH = 0
 export const ICMP_HOST_UNREACH = 1
@@ -43,7 +43,7 @@ export const ICMP_EXC_FRAGTIME = 1
 
 export const ICMP_SENT = 0
 export const ICMP_RATE_LIMITED = 1
-export const ICMP_NOT_ALLOWED = 2
+const ICMP_NOT_ALLOWED = 2
 export const ICMP_GLOBAL_LIMIT = 3
 
 /** An ICMP error is at most this long, IP header included (RFC 1812 4.3.2.3). */
@@ -374,7 +374,7 @@ function sendHoldingSocket(netns: Netns, message: Packet, anySource: number): vo
 }
 
 /** A row that is a new packet of this host from here on. */
-export function clearMetadata(packet: Packet): void {
+function clearMetadata(packet: Packet): void {
   scrubPacket(packet)
   packet.mark = 0
   packet.inDevice = -1

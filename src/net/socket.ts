@@ -27,7 +27,7 @@ interface Listener {
 }
 
 /** Who asked: gets what comes back to its port, and may go on talking (a TCP handshake). */
-export interface Client {
+interface Client {
   readonly proto: number
   /** Source port, or ICMP identifier. */
   readonly port: number
@@ -136,6 +136,6 @@ export function isForClient(netns: Netns, packet: Packet): boolean {
 function noteDelivery(netns: Netns, packet: Packet, spec: number): void {
   const trace = netns.world.trace
   if (trace.on === 0) return
-  trace.note(STEP_SOCKET, DELIVERED, netns, packet, packet.proto, packet.dport, spec, packet.sport, packet.ttl)
+  trace.note(STEP_SOCKET, DELIVERED, netns, packet, packet.proto, packet.dport, spec, packet.sport, packet.src, packet.dst)
   if (packet.flooded === 0) trace.end(DELIVERED, REASON_NONE, netns, packet)
 }

@@ -201,7 +201,7 @@ function register(netns: Netns, segment: Packet): void {
 }
 
 /** tcp_v4_send_reset: in nobody's name but the host's own. */
-export function sendReset(netns: Netns, packet: Packet): void {
+function sendReset(netns: Netns, packet: Packet): void {
   if (arrivedType(netns, packet.dst) !== RTN_LOCAL) return
   const segment = resetFor(netns, packet)
   // __ip_make_skb: a socket's multicast TTL

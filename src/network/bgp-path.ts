@@ -21,7 +21,7 @@ interface BothWays {
   readonly loss?: PathLoss
 }
 
-export interface PathLoss extends Loss {
+interface PathLoss extends Loss {
   readonly of: 'SYN' | 'SYN-ACK'
 }
 

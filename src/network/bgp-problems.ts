@@ -11,7 +11,7 @@ import type { BGPPeer } from '../cluster/calico/bgp.js'
 import type { BgpPaths } from './bgp-path.js'
 import type { Network } from './network.js'
 
-export interface BgpFindings {
+interface BgpFindings {
   readonly network: Network
   readonly world: BgpWorld
   readonly paths: BgpPaths

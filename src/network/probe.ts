@@ -77,7 +77,7 @@ export interface TraceOutcome {
   readonly answer: Answer | null
 }
 
-export interface Answer {
+interface Answer {
   readonly proto: number
   /** ICMP type and code; TCP flags. */
   readonly type: number

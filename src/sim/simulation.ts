@@ -9,7 +9,7 @@ import { EventQueue } from './event-queue.js'
 /** 90 days: past it a run is taken to be endless. */
 export const TIME_LIMIT_NS = 90 * 86_400 * 1e9
 
-export type EventHandler = (arg: number) => void
+type EventHandler = (arg: number) => void
 
 export class Simulation {
   /** Virtual time, integer nanoseconds since the start of the run. */

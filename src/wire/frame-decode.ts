@@ -38,7 +38,7 @@ export interface FrameOptions {
   readonly link: 'ethernet' | 'none'
 }
 
-export type FrameError = ethernet.DecodeError | arp.DecodeError | ipv4.DecodeError | 'ipv4-checksum' | 'ethertype-not-modelled'
+type FrameError = ethernet.DecodeError | arp.DecodeError | ipv4.DecodeError | 'ipv4-checksum' | 'ethertype-not-modelled'
 
 /** flannel's udp backend wraps a bare IP packet between these ports. */
 export const PORT_FLANNEL_UDP = 8285

@@ -13,12 +13,12 @@ export const ENCAPSULATIONS = ['none', 'ipip', 'udp', 'vxlan', 'wireguard'] as c
 /** `udp` is flannel's user-space proxy. */
 export type Encapsulation = (typeof ENCAPSULATIONS)[number]
 
-export interface OverheadPart {
+interface OverheadPart {
   readonly name: string
   readonly bytes: number
 }
 
-export interface Overhead {
+interface Overhead {
   readonly parts: readonly OverheadPart[]
   readonly bytes: number
 }
@@ -44,7 +44,7 @@ const FIXED: Readonly<Record<Encapsulation, readonly OverheadPart[]>> = {
   wireguard: [IP, UDP, { name: 'WireGuard', bytes: WIREGUARD_HEADER }, { name: 'WireGuard tag', bytes: WIREGUARD_TAG }],
 }
 
-export interface InnerPacket {
+interface InnerPacket {
   /** Bytes of the inner IP packet. */
   readonly length: number
   /** MTU of the tunnel device, beyond which WireGuard does not pad. */

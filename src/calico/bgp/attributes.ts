@@ -10,7 +10,7 @@ import { read16, read32 } from '../../wire/bytes.js'
 export const ORIGIN_IGP = 0
 const ORIGIN_INCOMPLETE = 2
 
-export interface AsPathSegment {
+interface AsPathSegment {
   readonly set: boolean
   readonly asNumbers: readonly number[]
 }
@@ -31,7 +31,7 @@ export interface PathAttributes {
 }
 
 /** RFC 4271 section 6.3: subcode of an UPDATE message error. */
-export interface AttributeError {
+interface AttributeError {
   readonly subcode: number
 }
 
@@ -44,7 +44,7 @@ const AS_TRANS = 23456
 
 const CODE = { origin: 1, asPath: 2, nextHop: 3, med: 4, localPreference: 5, communities: 8, originatorId: 9, clusterList: 10, largeCommunities: 32 } as const
 
-export interface EncodingRules {
+interface EncodingRules {
   /** Four-byte AS numbers in AS_PATH (RFC 6793). */
   readonly as4: boolean
   /** LOCAL_PREF and the reflection attributes go to peers of the same AS only. */

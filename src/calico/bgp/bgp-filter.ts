@@ -18,7 +18,7 @@ export interface Filtered {
   readonly preference: number
 }
 
-export interface BgpFilterVerdict {
+interface BgpFilterVerdict {
   readonly action: 'Accept' | 'Reject' | 'none'
   readonly route: Filtered
 }

@@ -25,7 +25,7 @@ const START_DELAY_NS = 10_000_000
 const REFEED_DELAY_NS = 200_000
 
 /** A device of the host with its addresses, as `direct` sees it. */
-export interface HostDevice {
+interface HostDevice {
   readonly name: string
   readonly addresses: readonly { readonly address: Ip; readonly length: number }[]
 }

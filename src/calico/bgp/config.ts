@@ -68,7 +68,7 @@ export interface PeerConfig {
   readonly provenance?: PeerProvenance
 }
 
-export interface PeerProvenance {
+interface PeerProvenance {
   /** `BGPPeer/tor`. */
   readonly object: string
   readonly file: string
@@ -81,7 +81,7 @@ export interface CommunityRule {
   readonly values: readonly string[]
 }
 
-export interface BlockRule {
+interface BlockRule {
   readonly cidr: Cidr
   readonly state: AffinityState
 }

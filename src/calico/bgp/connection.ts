@@ -4,7 +4,7 @@ import type { TcpSocket } from './tcp.js'
 import type { Timer } from './timers.js'
 
 const CONNECTION_STATES = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'] as const
-export type ConnectionState = (typeof CONNECTION_STATES)[number]
+type ConnectionState = (typeof CONNECTION_STATES)[number]
 
 export function stateOrder(state: ConnectionState): number {
   return CONNECTION_STATES.indexOf(state)
@@ -15,7 +15,7 @@ export function stateOrder(state: ConnectionState): number {
  * which it took the connection, before it reads the peer's own, which here may be of the same moment.
  */
 export const PENDING = ['notification', 'open', 'keepalive', 'request', 'begin', 'update'] as const
-export type Pending = (typeof PENDING)[number]
+type Pending = (typeof PENDING)[number]
 
 export class BgpConnection {
   state: ConnectionState = 'Idle'

@@ -16,7 +16,7 @@ const NO_ADVERTISE = 0xffffff02
 const NO_EXPORT_SUBCONFED = 0xffffff03
 const DEFAULT_LOCAL_PREFERENCE = 100
 
-export interface Exchange {
+interface Exchange {
   readonly config: BirdConfig
   readonly routerId: Ip
   readonly table: RouteTable

@@ -6,7 +6,7 @@ import type { Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import { ACCEPT_ALL_IN_KERNEL, BGP_PORT, TIMERS, type BirdConfig, type PeerConfig } from './config.js'
 
-export interface FabricRouter {
+interface FabricRouter {
   /** `router/NAME` */
   readonly name: string
   readonly address: Ip

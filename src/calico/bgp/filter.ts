@@ -10,7 +10,7 @@ import { OVERRIDE_PREFERENCE, PRIORITY_TOP, type BirdConfig, type ExportPolicy, 
 import type { BirdRoute } from './route.js'
 
 /** undefined: rejected. */
-export type FilterResult = Filtered | undefined
+type FilterResult = Filtered | undefined
 
 /** A route that a peer sent; undefined: rejected. */
 export function runImport(config: BirdConfig, peer: PeerConfig, route: Filtered): FilterResult {

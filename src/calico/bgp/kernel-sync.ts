@@ -14,13 +14,13 @@ import type { Net } from './route-table.js'
 /** sysdep/unix/krt.h KRT_DEFAULT_ECMP_LIMIT. */
 const MERGE_LIMIT = 16
 
-export interface KernelRoute {
+interface KernelRoute {
   readonly spec: RouteSpec
   /** The kernel refused it: another has the prefix and the metric. Tried again at each scan. */
   readonly refused: boolean
 }
 
-export interface KernelView {
+interface KernelView {
   readonly policy: KernelPolicy
   readonly flavour: BirdFlavour
   hasDevice(name: string): boolean

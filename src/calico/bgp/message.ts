@@ -20,7 +20,7 @@ const TYPE = { open: 1, update: 2, notification: 3, keepalive: 4, refresh: 5 } a
 export const ADD_PATH_RECEIVE = 1
 export const ADD_PATH_SEND = 2
 
-export interface Capabilities {
+interface Capabilities {
   readonly multiprotocolIpv4: boolean
   readonly routeRefresh: boolean
   readonly enhancedRefresh: boolean
@@ -81,7 +81,7 @@ export interface SessionRules {
 export const BEFORE_OPEN: SessionRules = { as4: false, internal: true, addPathSend: false, addPathReceive: false }
 
 /** Told to the peer with a NOTIFICATION (RFC 4271 section 6). */
-export interface MessageError {
+interface MessageError {
   readonly type: 'error'
   readonly code: number
   readonly subcode: number

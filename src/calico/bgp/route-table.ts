@@ -20,7 +20,7 @@ export interface Change {
   readonly bestBefore?: BirdRoute
 }
 
-export interface Resolution {
+interface Resolution {
   readonly destination: Destination
   readonly igpMetric: number
 }

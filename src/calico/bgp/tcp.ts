@@ -33,7 +33,7 @@ export interface TcpOptions {
   readonly ttlSecurity?: number
 }
 
-export interface Listener {
+interface Listener {
   /** undefined: every address of the host. */
   readonly address?: Ip
   readonly port: number

@@ -26,7 +26,7 @@ import { hostInterfaceName, workloadEndpointOfPod } from '../workload-endpoint.j
 import { compileClassic, type ClassicCluster } from './classic.js'
 import { asksForController, namespaceProfileName, NAMESPACE_LABEL, policyController } from './policy-controller.js'
 
-export interface ClassicClusterInput {
+interface ClassicClusterInput {
   readonly model: ClassicModel
   readonly objects: readonly KubernetesObject[]
   readonly namespaces: readonly ClusterNamespace[]

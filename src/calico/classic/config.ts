@@ -82,7 +82,7 @@ type Known = (typeof KNOWN)[number]
 /** What calico/node's felix.cfg says; a file wins over etcd. */
 const CALICO_NODE_FILE: Readonly<Partial<Record<Known, string>>> = { MetadataAddr: 'none' }
 
-export interface ClassicConfigSources {
+interface ClassicConfigSources {
   readonly host: ClassicSettings
   readonly global: ClassicSettings
   readonly file?: Readonly<Partial<Record<Known, string>>>

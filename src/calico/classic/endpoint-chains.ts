@@ -16,7 +16,7 @@ export interface ClassicTierPolicies {
   readonly policies: readonly string[]
 }
 
-export interface EndpointChainsInput {
+interface EndpointChainsInput {
   readonly interfaceName: string
   /** In the last rule's comment. */
   readonly id: string

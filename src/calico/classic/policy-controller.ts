@@ -24,13 +24,13 @@ export function namespaceProfileName(namespace: string): string {
   return `k8s_ns.${namespace}`
 }
 
-export interface ControllerInput {
+interface ControllerInput {
   /** extensions/v1beta1 and networking.k8s.io/v1: the API gave the same objects under both. */
   readonly networkPolicies: readonly KubernetesObject[]
   readonly namespaces: readonly ClusterNamespace[]
 }
 
-export interface ControllerOutput {
+interface ControllerOutput {
   readonly tiers: readonly ClassicTier[]
   readonly policies: readonly ClassicPolicy[]
   readonly profiles: readonly ClassicProfile[]

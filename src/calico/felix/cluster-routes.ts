@@ -28,7 +28,7 @@ export interface RouteInputs {
   readonly workloads: readonly { readonly address: Ip; readonly node: string }[]
 }
 
-export type PoolType = 'none' | 'vxlan' | 'ipip' | 'noEncap'
+type PoolType = 'none' | 'vxlan' | 'ipip' | 'noEncap'
 
 export interface ClusterRoute {
   readonly destination: Cidr

@@ -92,13 +92,13 @@ export function workloadDispatchChains(names: readonly string[], config: Pick<Fe
 }
 
 /** Interfaces with a host endpoint of their own, and whether one of `*` takes the rest. */
-export interface HostInterfaces {
+interface HostInterfaces {
   readonly names: readonly string[]
   readonly wildcard: boolean
 }
 
 /** What hostEndpointChains rendered, by what the dispatch chains of each table go to. */
-export interface HostDispatch {
+interface HostDispatch {
   readonly all: HostInterfaces
   /** Those with doNotTrack policies; `*` never. */
   readonly untracked: readonly string[]

@@ -30,7 +30,7 @@ interface EndpointChain {
   readonly qos?: QosControls
 }
 
-export interface WorkloadChains {
+interface WorkloadChains {
   readonly interfaceName: string
   readonly tiers: readonly EndpointTier[]
   readonly profiles: readonly string[]
@@ -58,7 +58,7 @@ export function workloadChains(workload: WorkloadChains, config: FelixConfig): r
 }
 
 /** The tiers of a host endpoint, by what their policies are for. */
-export interface HostEndpointChains {
+interface HostEndpointChains {
   readonly interfaceName: string
   readonly profiles: readonly string[]
   readonly normal: readonly EndpointTier[]

@@ -32,7 +32,7 @@ interface Entry {
   readonly ports: readonly EndpointPort[]
 }
 
-export interface IndexedObjects {
+interface IndexedObjects {
   readonly workloadEndpoints: readonly WorkloadEndpoint[]
   readonly hostEndpoints: readonly HostEndpoint[]
   readonly networkSets: readonly NetworkSet[]

@@ -216,7 +216,7 @@ function activeRules({ policies }: FelixView, workloads: readonly Workload[], ho
 }
 
 /** Chains of policies and profiles, by what of a node's configuration they depend on: most nodes have it in common. A shorter way to the same answer. */
-export type ChainCache = Map<string, Map<FelixPolicy | FelixProfile, readonly FelixChain[]>>
+type ChainCache = Map<string, Map<FelixPolicy | FelixProfile, readonly FelixChain[]>>
 
 interface ActiveChains {
   readonly rules: ActiveRules

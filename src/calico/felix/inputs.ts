@@ -15,7 +15,7 @@ import type { RouteInputs, RouteNode } from './cluster-routes.js'
 import type { ServiceEndpoints } from './endpoint-index.js'
 import type { PolicyInputs } from './felix.js'
 
-export interface ClusterObjects {
+interface ClusterObjects {
   readonly resources: CalicoResources
   readonly namespaces: readonly { readonly name: string; readonly labels: Labels }[]
   /** All of the input: ServiceAccounts and EndpointSlices are taken from it. */

@@ -65,7 +65,7 @@ export function endpointChain(prefix: string, interfaceName: string): string {
   return lengthLimitedId(prefix, interfaceName, MAX_CHAIN_NAME)
 }
 
-export type PolicyKind =
+type PolicyKind =
   | 'NetworkPolicy'
   | 'GlobalNetworkPolicy'
   | 'KubernetesNetworkPolicy'

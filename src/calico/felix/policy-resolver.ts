@@ -12,13 +12,13 @@ import type { RuleScanner } from './rule-scanner.js'
 import { compareText } from './static-tables.js'
 
 /** A policy that can be read, with its rules scanned. */
-export interface ActivePolicy {
+interface ActivePolicy {
   readonly policy: BackendPolicy
   readonly selector: Selector
   readonly rules: FelixPolicy
 }
 
-export interface SortedTier {
+interface SortedTier {
   readonly name: string
   /** Empty for a tier that no object declares. */
   readonly defaultAction: string

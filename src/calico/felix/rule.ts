@@ -137,7 +137,7 @@ function chainLines(chain: FelixChain, printAs: string = chain.name): readonly s
 }
 
 /** Where a chain of rules goes. */
-export interface Placement {
+interface Placement {
   readonly table: TableName
   /** The chain in the kernel; it differs from the name that is hashed for rules appended to a kernel chain. */
   readonly chain: string

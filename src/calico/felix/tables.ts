@@ -9,7 +9,7 @@ import { act, chainEdit, type FelixChain, type RuleCache } from './rule.js'
 import { forwardAppends } from './static-filter.js'
 import { compareText } from './static-tables.js'
 
-export type FelixTable = 'raw' | 'mangle' | 'nat' | 'filter'
+type FelixTable = 'raw' | 'mangle' | 'nat' | 'filter'
 
 interface Hook {
   readonly kernelChain: string

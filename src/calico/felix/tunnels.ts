@@ -24,7 +24,7 @@ const OWN_PROTOCOL = 80
 /** First of RouteTableRange 1-250. */
 const WIREGUARD_TABLE = '1'
 
-export interface TunnelView {
+interface TunnelView {
   readonly node: string
   readonly config: FelixConfig
   readonly cluster: RouteInputs

@@ -18,10 +18,10 @@ import { blockOfAddress } from './block.js'
 import { Ipam, type Assignment, type AssignmentFailure } from './ipam.js'
 import { poolOfAddress, requestOf, selects } from './pool-selection.js'
 
-export type TunnelKind = 'ipip' | 'vxlan' | 'wireguard'
+type TunnelKind = 'ipip' | 'vxlan' | 'wireguard'
 
 /** Absent: the node has no such tunnel. */
-export type TunnelAddresses = { readonly [Kind in TunnelKind]?: Ip }
+type TunnelAddresses = { readonly [Kind in TunnelKind]?: Ip }
 
 export interface AddressPlan {
   /** By name of the node. */
@@ -35,7 +35,7 @@ export interface AddressPlan {
   readonly ipam: Ipam
 }
 
-export interface AddressPlanInput {
+interface AddressPlanInput {
   readonly resources: Pick<CalicoResources, 'ipPools' | 'ipReservations' | 'ipamBlocks' | 'blockAffinities' | 'ipamConfig' | 'nodes'>
   /** Running pods on a node and on the pod network, in the order of their creation. */
   readonly pods: readonly ClusterPod[]

@@ -8,7 +8,7 @@ import type { IPPool, PoolUse } from '../../cluster/calico/ip-pool.js'
 import type { Labels } from '../../cluster/labels.js'
 import { isSelectorFault, matchesCalicoSelector, parseSelector } from '../../cluster/selector.js'
 
-export interface PoolQuestion {
+interface PoolQuestion {
   readonly pools: readonly IPPool[]
   /** Prefixes that the pod, its namespace or the CNI configuration names; empty: none are named. */
   readonly requested: readonly Cidr[]
@@ -18,7 +18,7 @@ export interface PoolQuestion {
   readonly use: PoolUse
 }
 
-export interface PoolAnswer {
+interface PoolAnswer {
   readonly pools: readonly IPPool[]
   /** Those that select the node, of whatever use: blocks of others are given back. */
   readonly selecting: readonly IPPool[]
@@ -60,7 +60,7 @@ export function poolOfAddress(pools: readonly IPPool[], address: Ip): IPPool | u
 
 const PREFIX = 'cni.projectcalico.org/'
 
-export interface AddressRequest {
+interface AddressRequest {
   /** Empty: none are named. */
   readonly pools: readonly Cidr[]
   /** `ipAddrs`: exactly this one. */

@@ -9,13 +9,13 @@ export interface SecretKey {
   readonly optional: boolean
 }
 
-export interface BgpCommunity {
+interface BgpCommunity {
   readonly name: string
   /** `aa:nn` or `aa:nn:mm`. */
   readonly value: string
 }
 
-export interface PrefixAdvertisement {
+interface PrefixAdvertisement {
   readonly cidr: Net
   /** Values, or names of the communities above. */
   readonly communities: readonly string[]
@@ -71,7 +71,7 @@ export interface BGPFilter extends CalicoResource {
   readonly importV4: readonly BGPFilterRule[]
 }
 
-export type BGPFilterOperator = 'Equal' | 'NotEqual' | 'In' | 'NotIn'
+type BGPFilterOperator = 'Equal' | 'NotEqual' | 'In' | 'NotIn'
 
 export interface BGPFilterRule {
   readonly cidr?: Cidr

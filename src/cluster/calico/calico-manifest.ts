@@ -152,7 +152,7 @@ function isTrue(text: string | undefined): boolean {
   return text?.toLowerCase() === 'true'
 }
 
-export interface DefaultPoolInput {
+interface DefaultPoolInput {
   readonly manifest: CalicoManifest
   /** Where there is one already, none is made. */
   readonly pools: readonly IPPool[]

@@ -103,7 +103,7 @@ const READ: readonly string[] = [
   'Profile',
 ]
 
-export interface CalicoInput {
+interface CalicoInput {
   readonly objects: readonly KubernetesObject[]
   readonly nodes: readonly ClusterNode[]
   /** False where calico-node is told to have no BGP address (Canal). */

@@ -11,7 +11,7 @@ import { formatClassicPort, type ClassicAction, type ClassicMatch, type ClassicR
 import { classicNet, classicPort, classicProtocol, hasPorts, icmpNumber, isClassicId, selectorFault } from './classic-values.js'
 
 /** What to do with a fault: `what` has the field in it. */
-export type Refuse = (what: string, fix: string) => void
+type Refuse = (what: string, fix: string) => void
 
 const MATCH_KEYS: readonly string[] = [
   'protocol',

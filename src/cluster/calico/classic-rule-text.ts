@@ -21,7 +21,7 @@ import {
 } from './classic-model.js'
 import { classicNet, classicPort, classicProtocol, icmpNumber, isClassicId, selectorFault } from './classic-values.js'
 
-export interface TextFault {
+interface TextFault {
   readonly what: string
   readonly fix: string
 }
@@ -75,7 +75,7 @@ export function formatClassicListing({ inbound, outbound }: ClassicRules): strin
 }
 
 /** What became of a listing: its rules, and what is wrong with which line (1-based). */
-export interface ListingReading {
+interface ListingReading {
   readonly rules: ClassicRules
   readonly faults: readonly (TextFault & { readonly line: number })[]
 }

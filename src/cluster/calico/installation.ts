@@ -29,7 +29,7 @@ export interface Installation {
 }
 
 const ENCAPSULATIONS = ['IPIP', 'IPIPCrossSubnet', 'VXLAN', 'VXLANCrossSubnet', 'None'] as const
-export type Encapsulation = (typeof ENCAPSULATIONS)[number]
+type Encapsulation = (typeof ENCAPSULATIONS)[number]
 
 const SWITCH = ['Enabled', 'Disabled'] as const
 const anything = () => optional(v.unknown())

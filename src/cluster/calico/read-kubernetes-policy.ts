@@ -76,7 +76,7 @@ export function readKubernetesPolicy(object: KubernetesObject, problems: Problem
 type Rules = InferOutput<ReturnType<typeof rules>>
 type Peer = NonNullable<InferOutput<ReturnType<typeof peers>>>[number]
 type Port = NonNullable<NonNullable<NonNullable<Rules>[number]>['ports']>[number]
-export type LabelSelectorSpec = InferOutput<ReturnType<typeof labelSelectorSchema>>
+type LabelSelectorSpec = InferOutput<ReturnType<typeof labelSelectorSchema>>
 
 function readRules(values: Rules, path: Path, peerField: 'from' | 'to', reader: ResourceReader): KubernetesPolicyRule[] {
   return (values ?? []).map((rule, index) => ({

@@ -19,7 +19,7 @@ const ICMP_NAMES: Readonly<Record<string, number>> = {
   'timestamp-reply': 0xe00,
 }
 
-export interface CompiledSets {
+interface CompiledSets {
   readonly sets: readonly CompiledSet[]
   readonly byName: ReadonlyMap<string, number>
 }

@@ -56,7 +56,7 @@ const REJECT_TYPES: Readonly<Record<RejectType, number>> = {
 
 const TTL_ACTIONS = { set: TTL_SET, dec: TTL_DEC, inc: TTL_INC } as const
 
-export type TargetCode = readonly [op: number, arg: number]
+type TargetCode = readonly [op: number, arg: number]
 
 /** @param resolve the chain that this rule may jump to by that name, undefined when iptables would refuse it */
 export function compileTarget(compiler: RuleCompiler, target: Target | undefined, resolve: (chain: string) => CompiledChain | undefined): TargetCode {

@@ -26,7 +26,7 @@ export interface RulesetFault {
 }
 
 /** A device name, or with a trailing + the beginning of one. */
-export class DevicePattern {
+class DevicePattern {
   readonly name: string
   readonly invert: boolean
 

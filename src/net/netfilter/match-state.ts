@@ -32,7 +32,7 @@ export const RECENT_UPDATE = 2
 export const RECENT_REMOVE = 3
 
 /** One use of a list in a rule. */
-export interface RecentUse {
+interface RecentUse {
   readonly action: number
   readonly list: RecentList
   readonly source: boolean
@@ -52,7 +52,7 @@ interface RecentEntry {
 const RECENT_MAX_ENTRIES = 100
 
 /** /proc/net/xt_recent/NAME. */
-export class RecentList {
+class RecentList {
   /** In the order of last touch. */
   readonly entries = new Map<number, RecentEntry>()
   /** Stamps kept an address: the hitcounts of the rules that use the list, rounded up to a power of two. */

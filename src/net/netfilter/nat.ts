@@ -45,7 +45,7 @@ const ICMP_REDIRECT = 5
 const MAX_ATTEMPTS = 128
 
 /** What a NAT target asks for (struct nf_nat_range2); one row, filled anew by each target. */
-export class NatRange {
+class NatRange {
   flags = 0
   minAddress = 0
   maxAddress = 0
