@@ -19,7 +19,7 @@ import { fragmentPacket } from './ip-output.js'
 import { MacTable } from './mac-table.js'
 import { runHook } from './netfilter-hook.js'
 import { HOOK_FORWARD, HOOK_POSTROUTING, HOOK_PREROUTING } from './netfilter/netfilter.js'
-import { neighbourMac, neighbourOutput } from './neigh.js'
+import { connectedNeighbour, neighbourOutput } from './neigh.js'
 import { PACKET_HOST } from './packet-type.js'
 import { DIRECTION_RX, STEP_BRIDGE } from './trace.js'
 
@@ -180,14 +180,14 @@ function bridgeAfterDnat(packet: Packet, port: BridgePort): boolean {
   }
   if (error === 0 && result.type === RTN_UNICAST && result.device === device && device.netns.ipForward === 1) {
     const target = result.gateway === 0 ? packet.dst : result.gateway
-    const neighbour = neighbourMac(device, target)
-    if (neighbour !== null && neighbour.headerCached === 1) {
+    const neighbour = connectedNeighbour(device, target)
+    if (neighbour !== null) {
       packet.dstMacHigh = neighbour.macHigh
       packet.dstMacLow = neighbour.macLow
       packet.packetType = PACKET_HOST
       return true
     }
-    // br_nf_pre_routing_finish_bridge: without a cached header the bridge device makes one, asks for the MAC, and takes the frame up again in bridgeTransmit
+    // br_nf_pre_routing_finish_bridge: without such a header the bridge device makes one, asks for the MAC, and takes the frame up again in bridgeTransmit
     packet.bridgedDnat = 1
     packet.arpSenderMacHigh = packet.srcMacHigh
     packet.arpSenderMacLow = packet.srcMacLow

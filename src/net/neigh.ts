@@ -25,7 +25,8 @@ export const NUD_NOARP = 0x40
 export const NUD_PERMANENT = 0x80
 export const NUD_NONE = 0x00
 
-const NUD_SENDABLE = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_NOARP | NUD_PERMANENT
+const NUD_CONNECTED = NUD_REACHABLE | NUD_NOARP | NUD_PERMANENT
+const NUD_SENDABLE = NUD_CONNECTED | NUD_STALE | NUD_DELAY | NUD_PROBE
 
 /** net.ipv4.neigh.*.base_reachable_time_ms: the kernel draws between half and one and a half of it; netsim takes the middle. */
 const REACHABLE_NS = 30e9
@@ -129,18 +130,10 @@ export function neighbourOutput(packet: Packet, device: Device, address: number)
   queueOn(neighbour, packet)
 }
 
-/** The MAC of a next hop if it is known (or, warm, would be); null otherwise. For the bridge's DNAT, which sends nothing itself. */
-export function neighbourMac(device: Device, address: number): Neighbour | null {
-  const table = device.neighbours as NeighTable
-  let neighbour = table.find(address)
-  if (neighbour === undefined) {
-    if (device.netns.world.warm === 0) return null
-    neighbour = table.create(address)
-  }
-  if ((currentState(neighbour) & NUD_SENDABLE) !== 0) return neighbour
-  if (device.netns.world.warm === 0 || !answerTo(neighbour)) return null
-  neighbour.state = NUD_REACHABLE
-  neighbour.confirmedNs = device.netns.world.sim.nowNs
+/** Who a next hop is, where a packet was sent to it before and nothing has called its MAC in question since; the bridge's DNAT asks that, and sends nothing. */
+export function connectedNeighbour(device: Device, address: number): Neighbour | null {
+  const neighbour = (device.neighbours as NeighTable).find(address)
+  if (neighbour === undefined || (currentState(neighbour) & NUD_CONNECTED) === 0 || neighbour.headerCached === 0) return null
   return neighbour
 }
 
