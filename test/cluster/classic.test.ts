@@ -13,11 +13,12 @@ import {
   type ClassicSide,
 } from '../../src/cluster/calico/classic-model.js'
 import { classicRuleJson, readClassicRules } from '../../src/cluster/calico/classic-rule-json.js'
-import { formatClassicListing, formatClassicRule, isTextFault, parseClassicListing, parseClassicRule } from '../../src/cluster/calico/classic-rule-text.js'
+import { isTextFault, parseClassicListing, parseClassicRule } from '../../src/cluster/calico/classic-rule-text.js'
 import { readClassic } from '../../src/cluster/calico/read-classic.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
 import { ProblemList } from '../../src/cluster/problem-list.js'
 import { classic, entries } from '../calico/classic/kit.js'
+import { formatClassicListing, formatClassicRule } from './classic-rule-print.js'
 import { build } from './support.js'
 
 const PLACE = { file: 'rules', line: 1 }
@@ -26,6 +27,12 @@ const PLACE = { file: 'rules', line: 1 }
 function json(text: string): unknown {
   const rule = parseClassicRule(text, PLACE)
   return isTextFault(rule) ? rule.what : classicRuleJson(rule)
+}
+
+/** The rule of a text, written anew. */
+function rewritten(text: string): unknown {
+  const rule = parseClassicRule(text, PLACE)
+  return isTextFault(rule) ? rule : formatClassicRule(rule)
 }
 
 describe('texts of rules', () => {
@@ -47,8 +54,7 @@ describe('texts of rules', () => {
     ],
   ])('%s', (text, expected) => {
     expect(json(text)).toEqual(expected)
-    const rule = parseClassicRule(text, PLACE)
-    expect(isTextFault(rule) ? rule : formatClassicRule(rule)).toBe(text)
+    expect(rewritten(text)).toBe(text)
   })
 
   it.each([
@@ -57,8 +63,7 @@ describe('texts of rules', () => {
     ['pass', 'next-tier'],
     ['  allow   tcp  from  cidr 10.0.0.1 ', 'allow tcp from cidr 10.0.0.1/32'],
   ])('%s is the same as %s', (text, expected) => {
-    const rule = parseClassicRule(text, PLACE)
-    expect(isTextFault(rule) ? rule : formatClassicRule(rule)).toBe(expected)
+    expect(rewritten(text)).toBe(expected)
   })
 
   it.each([

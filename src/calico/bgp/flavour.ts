@@ -25,15 +25,6 @@ export const CALICO_BIRD: BirdFlavour = {
   sortsClusterList: true,
   withdrawsPeersOwn: false,
 }
-export const BIRD_1: BirdFlavour = {
-  name: 'bird1',
-  version: '1.6.8',
-  tunnels: false,
-  deviceRoutes: false,
-  wholeSeconds: true,
-  sortsClusterList: true,
-  withdrawsPeersOwn: false,
-}
 export const BIRD_2: BirdFlavour = {
   name: 'bird2',
   version: '2.0.12',

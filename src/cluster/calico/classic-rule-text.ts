@@ -1,5 +1,5 @@
 /**
- * Rules of the classic model as text, both ways: `allow tcp to ports 80,443`, and the listing of `calicoctl profile NAME rule show`.
+ * Text → rules of the classic model: `allow tcp to ports 80,443`, and the listing of `calicoctl profile NAME rule show`.
  *
  *   rule   = action [protocol] ["type" N ["code" N]] ["from" side] ["to" side]
  *   side   = *( "ports" LIST / "tag" TAG / "selector" QUOTED / "cidr" PREFIX )      each with "!" before it for its opposite
@@ -11,7 +11,6 @@ import type { Place } from '../problem-list.js'
 import { suggestName } from '../nearest-name.js'
 import {
   ANY_CLASSIC_MATCH,
-  formatClassicPort,
   type ClassicAction,
   type ClassicMatch,
   type ClassicPort,
@@ -31,48 +30,6 @@ export function isTextFault(result: object): result is TextFault {
 }
 
 const ACTIONS: readonly ClassicAction[] = ['allow', 'deny', 'next-tier', 'log']
-
-export function formatClassicRule({ action, match, not }: ClassicRule): string {
-  return [
-    action,
-    ...optional('', match.protocol),
-    ...optional('!', not.protocol),
-    ...numbered('type', match.icmpType),
-    ...numbered('code', match.icmpCode),
-    ...numbered('!type', not.icmpType),
-    ...numbered('!code', not.icmpCode),
-    ...sideWords('from', match.source, not.source),
-    ...sideWords('to', match.destination, not.destination),
-  ].join(' ')
-}
-
-function optional(prefix: string, value: string | undefined): string[] {
-  return value === undefined ? [] : [prefix + value]
-}
-
-function numbered(word: string, value: number | undefined): string[] {
-  return value === undefined ? [] : [word, `${value}`]
-}
-
-function sideWords(word: 'from' | 'to', match: ClassicSide, not: ClassicSide): string[] {
-  const words = [...criteria('', match), ...criteria('!', not)]
-  return words.length === 0 ? [] : [word, ...words]
-}
-
-function criteria(mark: '' | '!', { ports, tag, selector, net }: ClassicSide): string[] {
-  return [
-    ...(ports.length === 0 ? [] : [`${mark}ports`, ports.map(formatClassicPort).join(',')]),
-    ...(tag === undefined ? [] : [`${mark}tag`, tag]),
-    ...(selector === undefined ? [] : [`${mark}selector`, JSON.stringify(selector)]),
-    ...(net === undefined ? [] : [`${mark}cidr`, net]),
-  ]
-}
-
-/** As calicoctl shows a profile's rules. */
-export function formatClassicListing({ inbound, outbound }: ClassicRules): string {
-  const lines = (rules: readonly ClassicRule[]): string[] => rules.map((rule, index) => ` ${`${index + 1}`.padStart(3)} ${formatClassicRule(rule)}`)
-  return [...['Inbound rules:', ...lines(inbound), 'Outbound rules:', ...lines(outbound)], ''].join('\n')
-}
 
 /** What became of a listing: its rules, and what is wrong with which line (1-based). */
 interface ListingReading {

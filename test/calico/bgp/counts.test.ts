@@ -4,8 +4,7 @@ import { formatCidr } from '../../../src/base/cidr.js'
 import { formatIp } from '../../../src/base/ip.js'
 import { BgpWorld } from '../../../src/calico/bgp/bgp-world.js'
 import type { BirdConfig } from '../../../src/calico/bgp/config.js'
-import { BIRD_1 } from '../../../src/calico/bgp/flavour.js'
-import { host, mesh, reflectors } from './kit.js'
+import { BIRD_1, host, mesh, reflectors } from './kit.js'
 
 function started(configs: readonly BirdConfig[]): BgpWorld {
   const world = new BgpWorld({ flavour: BIRD_1, seed: 1 })

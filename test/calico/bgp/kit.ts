@@ -3,6 +3,10 @@ import { cidr, parseCidr, type Cidr } from '../../../src/base/cidr.js'
 import { formatIp, ip, type Ip } from '../../../src/base/ip.js'
 import type { BirdHost } from '../../../src/calico/bgp/bird.js'
 import { DEFAULT_AS, type BirdConfig, type PeerConfig } from '../../../src/calico/bgp/config.js'
+import { CALICO_BIRD, type BirdFlavour } from '../../../src/calico/bgp/flavour.js'
+
+/** Debian's BIRD 1.6: Calico's without its way into tunnels. */
+export const BIRD_1: BirdFlavour = { ...CALICO_BIRD, name: 'bird1', version: '1.6.8', tunnels: false }
 
 export const POOL = prefix('10.244.0.0/16')
 
