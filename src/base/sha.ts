@@ -298,3 +298,18 @@ export function base64url(bytes: Uint8Array): string {
   }
   return text
 }
+
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+
+/** RFC 4648 section 6, without padding. */
+export function base32(bytes: Uint8Array): string {
+  let text = ''
+  let bits = 0
+  let held = 0
+  for (const byte of bytes) {
+    held = ((held << 8) | byte) & 0xfff
+    bits += 8
+    for (; bits >= 5; bits -= 5) text += BASE32[(held >> (bits - 5)) & 31]
+  }
+  return bits === 0 ? text : text + BASE32[(held << (5 - bits)) & 31]
+}

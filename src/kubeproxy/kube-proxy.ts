@@ -1,25 +1,10 @@
-/** kube-proxy in iptables mode: what it is told, and what it puts on a node. Types of the agent; proxier.ts renders. Source: kubernetes pkg/proxy/iptables/proxier.go. */
+/** kube-proxy in iptables mode: what it sees of a node, and what it puts there. proxier.ts renders. Source: kubernetes pkg/proxy/iptables/proxier.go. */
 import type { Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
-import type { ServiceEndpoints } from '../cluster/services/service.js'
+import type { KubeProxySettings } from '../cluster/services/kube-proxy-settings.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
-
-/** KubeProxyConfiguration, as far as it changes rules; defaults of pkg/proxy/apis/config/v1alpha1/defaults.go filled in. */
-export interface KubeProxySettings {
-  readonly mode: 'iptables' | 'none'
-  /** Empty: the detector is not implemented. */
-  readonly clusterCIDR?: Cidr
-  readonly detectLocalMode: 'ClusterCIDR' | 'NodeCIDR' | 'BridgeInterface' | 'InterfaceNamePrefix'
-  readonly bridgeInterface: string
-  readonly interfaceNamePrefix: string
-  readonly masqueradeAll: boolean
-  /** Number of the bit, 14 by default: mark 0x4000. */
-  readonly masqueradeBit: number
-  /** Empty: all. `primary` as its own word. */
-  readonly nodePortAddresses: readonly (Cidr | 'primary')[]
-  readonly localhostNodePorts: boolean
-}
+import type { PreparedServices } from './prepared-services.js'
 
 export interface KubeProxyView {
   readonly node: string
@@ -30,8 +15,8 @@ export interface KubeProxyView {
   readonly podCIDR?: Cidr
   /** topology.kubernetes.io/zone */
   readonly zone?: string
-  /** In the order of `ns/name`; headless and ExternalName ones may be among them. */
-  readonly services: readonly ServiceEndpoints[]
+  /** Made once for all nodes by `prepareServices`. */
+  readonly services: PreparedServices
   readonly settings: KubeProxySettings
   /** net.netfilter.nf_conntrack_tcp_be_liberal */
   readonly conntrackBeLiberal: boolean

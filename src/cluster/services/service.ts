@@ -1,4 +1,7 @@
-/** Services and the endpoints behind them, as kube-proxy, DNS, Ingress controllers and BGP look at them. What they are; services.ts reads them, endpoints.ts finds who is behind. */
+/**
+ * Services and the endpoints behind them, as kube-proxy, DNS, Ingress controllers and BGP look at them. What they are; services.ts reads them,
+ * endpoints.ts finds who is behind.
+ */
 import type { Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import type { Labels } from '../labels.js'
@@ -84,7 +87,10 @@ export interface ServiceEndpoint {
 /** Who is behind a Service. */
 export interface ServiceEndpoints {
   readonly service: ClusterService
-  /** By port, in the order of service.ports; each list without duplicates, in the order of the strings `ip:port` (kube-proxy sorts so). A headless Service may have no ports: then one list under port 0 in `addresses` only. */
+  /**
+   * By port, in the order of service.ports; each list without duplicates, in the order of the strings `ip:port` (kube-proxy sorts so). A headless
+   * Service may have no ports: then who is behind it is in `addresses` alone.
+   */
   readonly ports: readonly { readonly port: ServicePort; readonly endpoints: readonly ServiceEndpoint[] }[]
   /** Every address once, whatever its ports: what DNS answers for a headless Service. */
   readonly addresses: readonly ServiceEndpoint[]
