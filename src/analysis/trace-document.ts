@@ -251,12 +251,25 @@ export interface ResultDocument {
   readonly near?: readonly NearMissDocument[]
   readonly fixes: readonly string[]
   readonly next: readonly string[]
+  /** Who took the packet, and as whose it came; absent when it did not arrive. */
+  readonly server?: ServerDocument
   /** TTL of the packet as it arrived; absent when it did not. */
   readonly ttlAtArrival?: number
   /** Bytes the overlay adds to each packet on the wire, 0 without one. */
   readonly overhead: number
   /** Largest frame of the forward leg on an underlay card. */
   readonly wireFrame?: number
+}
+
+/** The socket that took a packet. */
+export interface ServerDocument {
+  readonly netns: string
+  /** Destination of the packet as it arrived, after all translations. */
+  readonly address: string
+  /** Absent of ICMP. */
+  readonly port?: number
+  /** The client as the server knows it: where the answer goes. */
+  readonly sees: { readonly address: string; readonly port?: number }
 }
 
 export interface MtuDocument {

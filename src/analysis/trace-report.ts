@@ -86,7 +86,7 @@ function carrierOf(plan: CalicoPlan): string {
   return ['wireguard', 'ipip', 'vxlan'].find((word) => modes.some((mode) => mode.toLowerCase().startsWith(word))) ?? 'none'
 }
 
-function endOf(end: Endpoint): EndDocument {
+export function endOf(end: Endpoint): EndDocument {
   return { name: end.name, address: formatIp(end.address), node: end.node ?? null }
 }
 
@@ -148,8 +148,7 @@ function stateOf({ world: { trace } }: Network, index: number): Pick<StepDocumen
 
 /** Where a netns is: its node, and its pod. */
 export function placeOf(network: Network, stack: Netns): Pick<HopDocument, 'node' | 'netns' | 'pod'> {
-  if (stack.role === NETNS_POD)
-    return { node: network.pods.find(({ dataplane }) => dataplane.netns === stack.name)?.pod.node ?? '', netns: stack.name, pod: stack.name }
+  if (stack.role === NETNS_POD) return { node: network.cluster.podByName.get(stack.name)?.node ?? '', netns: stack.name, pod: stack.name }
   return { node: stack.name, netns: stack.name }
 }
 

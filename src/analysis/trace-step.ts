@@ -135,7 +135,7 @@ function route(row: Row): Words {
   if (found === undefined && row.d < 0) return { action: 'NONE', text: `no route to ${formatIp(row.a)}` }
   const action = ROUTE_ACTIONS[row.e] ?? (output ? 'OUT' : 'FORWARD')
   if (found === undefined) return { action, text: `${formatIp(row.a)} dev ${deviceName(row, row.d)}`, at: { device: deviceName(row, row.d) } }
-  const spec = found.spec < 0 ? undefined : row.network.dataplanes.get(row.netns.name)?.routes[found.spec]
+  const spec = found.spec < 0 ? undefined : row.netns.dataplane.routes[found.spec]
   const name = found.type === RTN_LOCAL || found.type === RTN_BROADCAST ? 'local' : 'main'
   const text = spec !== undefined ? printRoute(spec, { showTable: false }).trim() : kernelRoute(row, name)
   const tableName = spec?.table ?? name
@@ -166,7 +166,7 @@ function neigh(row: Row): Words {
   const state = states[row.b] ?? 'PROBE'
   const unknown = row.b === NUD_NONE || row.b === NUD_INCOMPLETE || row.b === NUD_FAILED
   const mac = unknown ? 'no MAC yet, the packet waits' : `lladdr ${formatMac(macOf(row.c, row.d))}`
-  const spec = row.network.dataplanes.get(row.netns.name)?.neighbours.find((entry) => entry.address === row.a && entry.device === deviceName(row, row.e))
+  const spec = row.netns.dataplane.neighbours.find((entry) => entry.address === row.a && entry.device === deviceName(row, row.e))
   return {
     action: unknown ? 'WAIT' : state,
     text: `${formatIp(row.a)} dev ${deviceName(row, row.e)} ${mac}`,
@@ -269,7 +269,7 @@ function encapOfTunnel(row: Row, kind: number): string {
 function encap(row: Row): Words {
   const device = row.network.world.devices[row.a]
   if (device.vxlan === null) return { action: 'ENCAP', text: encapOfTunnel(row, device.kind), at: { device: device.name }, bytesAdded: row.f }
-  const spec = row.network.dataplanes.get(row.netns.name)?.fdb.find((entry) => entry.device === device.name && entry.destination === row.c)
+  const spec = row.netns.dataplane.fdb.find((entry) => entry.device === device.name && entry.destination === row.c)
   return {
     action: 'ENCAP',
     text: `vxlan vni ${device.vxlan?.vni ?? '?'}, udp ${row.d}→${row.e}, ${formatIp(row.b)}→${formatIp(row.c)}, +${row.f} bytes`,

@@ -13,6 +13,7 @@ import { DEFAULT_REQUEST } from '../network/request.js'
 import { FRAME_STRIDE } from '../net/trace.js'
 import { frameLength } from '../wire/frame.js'
 import { LEG_FORWARD } from '../wire/packet.js'
+import { arrivalOf, type Arrival } from './arrival.js'
 import { dropCause, dropFixes } from './policy-advice.js'
 import { noRouteAdvice, nullRouteAdvice } from './pool-advice.js'
 import { losingLeg, type RuleDrop } from './rule-drop.js'
@@ -39,7 +40,7 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
   const step = lost ? decidingStep(losing, parts) : undefined
   const netns = losing.netns < 0 ? undefined : network.world.netns[losing.netns].name
   const wireFrame = largestWireFrame(network)
-  const ttl = arrivalTtl(parts.forward)
+  const arrival = arrivalOf(network, outcome)
   const drop = parts.drop
   return {
     disposition: outcome.disposition,
@@ -61,7 +62,7 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
       nullRoute: nullRouteAdvice(network, lostAddress(outcome, losing)),
     }),
     next: nextOf(outcome),
-    ...(outcome.forward.disposition === 'DELIVERED' && ttl !== undefined ? { ttlAtArrival: ttl } : {}),
+    ...(arrival === undefined ? {} : arrivalFields(arrival)),
     overhead: wireFrame === 0 ? (parts.mtu?.overhead ?? 0) : bytesAdded(network),
     ...(wireFrame === 0 ? {} : { wireFrame }),
   }
@@ -78,10 +79,8 @@ function decidingStep(losing: LegOutcome, { forward, reply, numbers }: Parts): S
   return all[at]
 }
 
-function arrivalTtl(forward: LegDocument): number | undefined {
-  const sockets = forward.hops.flatMap(({ steps }) => steps).filter(({ kind }) => kind === 'socket')
-  const text = /ttl (\d+)/.exec(sockets[sockets.length - 1]?.text ?? '')
-  return text === null ? undefined : Number(text[1])
+function arrivalFields({ ttl, ...server }: Arrival): Pick<ResultDocument, 'server' | 'ttlAtArrival'> {
+  return { server, ttlAtArrival: ttl }
 }
 
 function largestWireFrame(network: Network): number {

@@ -28,7 +28,8 @@ export async function mtu(request: TraceRequest, flags: TraceFlags, io: Io): Pro
   return statusOf(report)
 }
 
-function checkFlags({ size, output, svg, pcap, expect }: TraceFlags): void {
+function checkFlags({ size, output, svg, pcap, expect, all }: TraceFlags): void {
+  if (all === true) throw new UsageError('--mtu and --all are two questions: ask one of them')
   if (size !== undefined) throw new UsageError('--mtu tries the sizes itself: leave --size out')
   if (output !== 'text' && output !== 'json') throw new UsageError(`--mtu has no -o ${output}: take text or json`)
   for (const [flag, given] of [

@@ -39,6 +39,7 @@ export interface TraceFlags extends EtcdFlags, QuestionFlags {
   readonly svg?: string
   readonly pcap?: string
   readonly mtu?: boolean
+  readonly all?: boolean
   /** false: `--no-color`. */
   readonly color: ColorWhen | false
   readonly ascii: boolean

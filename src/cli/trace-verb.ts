@@ -32,6 +32,7 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .addOption(new Option('-v, --verbose', 'every rule tried; -vv: and the headers; -vvv: and the bytes').argParser(oneMore).default(0, 'what decided'))
     .option('--summary', 'the last block only', false)
     .option('--mtu', 'how large packets may be, both ways, and what becomes of larger ones', false)
+    .option('--all', 'every outcome and how likely it is: endpoints of a Service, equal-cost paths', false)
     .option('--svg <FILE|->', 'draw the path; - for standard output, in place of the text')
     .option('--pcap <FILE|->', 'write every frame as pcapng, for Wireshark; - for standard output, in place of the text')
     .addOption(new Option('--color <WHEN>', 'auto, always or never').argParser(colorWhen).default('auto'))
@@ -42,6 +43,11 @@ export function addTrace(program: Command, name: string, { io, status }: Running
       if (flags.mtu === true) {
         const { mtu } = await import('./mtu-command.js')
         status.code = await mtu(request, flags, io)
+        return
+      }
+      if (flags.all === true) {
+        const { outcomes } = await import('./outcomes-command.js')
+        status.code = await outcomes(request, flags, io)
         return
       }
       const { trace } = await import('./trace-command.js')

@@ -229,7 +229,10 @@ function fillMultipath(route: Route, flow: Flow, result: RouteResult): boolean {
   const netns = nexthops[0].device.netns
   const l4 = netns.multipathHashPolicy === 1
   const hash = flowHash(flow.src, flow.dst, l4 ? flow.proto : 0, l4 ? flow.sport : 0, l4 ? flow.dport : 0, netns.world.hashSeed) >>> 1
-  let share = Math.floor((hash / 0x80000000) * total)
+  let share =
+    netns.world.chance.told === 1
+      ? shareAsTold(netns.world.chance.fork(netns.index * 0x80000000 + hash, aliveWeights(nexthops, flow)), nexthops, flow)
+      : Math.floor((hash / 0x80000000) * total)
   for (let i = 0; i < nexthops.length; i++) {
     if (!nexthopAlive(nexthops[i].device, flow)) continue
     share -= nexthops[i].weight
@@ -240,6 +243,18 @@ function fillMultipath(route: Route, flow: Flow, result: RouteResult): boolean {
   }
   fill(route, nexthops[preferred].gateway, nexthops[preferred].device, result)
   return true
+}
+
+/** Cold. */
+function aliveWeights(nexthops: NonNullable<Route['nexthops']>, flow: Flow): number[] {
+  return nexthops.filter(({ device }) => nexthopAlive(device, flow)).map(({ weight }) => weight)
+}
+
+/** Cold. Where the share of the chosen one begins. */
+function shareAsTold(chosen: number, nexthops: NonNullable<Route['nexthops']>, flow: Flow): number {
+  return aliveWeights(nexthops, flow)
+    .slice(0, chosen)
+    .reduce((sum, weight) => sum + weight, 0)
 }
 
 function nexthopAlive(device: Device, flow: Flow): boolean {

@@ -3,9 +3,10 @@
  * runs in it: neighbours, FDBs, conntrack, caches.
  */
 import { Prng } from '../base/prng.js'
+import { Chance } from './chance.js'
 import { Simulation } from '../sim/simulation.js'
 import { Packet, PacketPool } from '../wire/packet.js'
-import type { SocketSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, SocketSpec } from '../dataplane/dataplane.js'
 import type { Device } from './device.js'
 import type { InFlight, Segment } from './link.js'
 import type { Neighbour } from './neigh.js'
@@ -30,7 +31,16 @@ export interface UserSpace {
   reset(): void
 }
 
+/** What wakes together, a host with its pods: none of it is compiled until a packet comes or somebody asks (wake.ts). */
+export interface Sleeper {
+  /** Might a card of it answer an ARP request for the address? Not sure is yes. */
+  mayAnswer(address: number): boolean
+  /** Cold. Once; later calls do nothing. */
+  wake(): void
+}
+
 export class Netns {
+  /** In World.netns: its place among all, asleep or awake, so that nothing hangs on who woke first. */
   readonly index: number
   readonly name: string
   /** NETNS_* : frames of a router are not part of a trace's frames. */
@@ -38,6 +48,8 @@ export class Netns {
   readonly world: World
   /** 1: a cloud's fabric in the shape of a router: no hop to a packet, and it never speaks. */
   fabric = 0
+  /** What it was compiled from. */
+  dataplane!: Dataplane
   devices: Device[] = []
   loopback!: Device
   fib!: Fib
@@ -103,9 +115,14 @@ export class World {
   fragmentTimer = 0
   proxyTimer = 0
   wireguardTimer = 0
+  /** By Netns.index; holes for those that are asleep. */
   readonly netns: Netns[] = []
+  /** In the order of waking. */
+  readonly awake: Netns[] = []
   readonly devices: Device[] = []
+  readonly sleepers: Sleeper[] = []
   prng!: Prng
+  readonly chance = new Chance()
   /** Seeds the flow hashes (a kernel draws its own at boot). */
   hashSeed = 0
   /** 1: neighbours that would answer are known, bridges have learned (the default question); 0: nothing dynamic is known. */
@@ -135,10 +152,21 @@ export class World {
     this.reseed(seed)
   }
 
+  /** Cold. */
+  wakeAll(): void {
+    for (const sleeper of this.sleepers) sleeper.wake()
+  }
+
+  /** Cold. Whoever might have the address. */
+  wakeOwners(address: number): void {
+    for (const sleeper of this.sleepers) if (sleeper.mayAnswer(address)) sleeper.wake()
+  }
+
   /** Chance starts anew: the same seed gives the same bytes. */
   reseed(seed: number): void {
     this.prng = new Prng(seed)
     this.hashSeed = this.prng.nextInt32()
+    this.chance.rewind()
     this.nextPacketId = 1
   }
 

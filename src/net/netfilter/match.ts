@@ -3,7 +3,7 @@
  * The typed matches of a rule, run in the kernel's order until one fails (net/netfilter/xt_*.c, net/ipv4/netfilter/ipt_*.c).
  */
 import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, type Packet } from '../../wire/packet.js'
-import { DEVICE_LOOPBACK } from '../device.js'
+import { DEVICE_LOOPBACK, type Device } from '../device.js'
 import { inetAddrType } from '../fib.js'
 import { rpfilterCheck } from '../route-input.js'
 import {
@@ -174,11 +174,16 @@ function runMatch(nf: Netfilter, code: Int32Array, at: number, op: number, packe
     case M_TOS:
       return (packet.tos & code[at + 2]) === code[at + 1] ? MATCHED : NO_MATCH
     case M_MAC:
-      if (packet.etherType === 0 || nf.inDevice === null || nf.inDevice.ethernet === 0) return never(code[at])
+      if (packet.etherType === 0 || !isArphrdEther(nf.inDevice)) return never(code[at])
       return packet.srcMacHigh === code[at + 1] && packet.srcMacLow === code[at + 2] ? MATCHED : NO_MATCH
     default:
       return runOtherMatch(nf, code, at, op, packet)
   }
+}
+
+/** mac_mt: lo's frames have MACs too, and are of another type of device. */
+function isArphrdEther(device: Device | null): boolean {
+  return device !== null && device.ethernet === 1 && device.kind !== DEVICE_LOOPBACK
 }
 
 /** What needs more than the packet's own row. */
@@ -197,7 +202,7 @@ function runOtherMatch(nf: Netfilter, code: Int32Array, at: number, op: number, 
     case M_SET:
       return setMatch(nf, code, at, packet)
     case M_RANDOM:
-      return nf.netns.world.prng.nextInt32() >>> 1 < code[at + 1] >>> 0 ? MATCHED : NO_MATCH
+      return nf.netns.world.chance.matches(code[at + 1] >>> 0, nf.netns.world.prng) === 1 ? MATCHED : NO_MATCH
     case M_NTH:
       return nth(nf, code[at + 1], code[at + 2])
     case M_PHYSDEV:

@@ -1,0 +1,105 @@
+/**
+ * Every outcome of a question and how likely each is: a Service has several endpoints, a route several next hops, a rule matches now and then. The
+ * question is asked again with other choices (net/chance.ts) until there are no others; outcomes that differ in nothing that a user sees are one.
+ */
+import type { Problem } from '../base/problem.js'
+import type { Disposition } from '../net/disposition.js'
+import { ROW_LEG, ROW_NETNS, STEP_STRIDE } from '../net/trace.js'
+import type { Network } from '../network/network.js'
+import { isOutcome, type TraceOutcome } from '../network/probe.js'
+import type { TraceRequest } from '../network/request.js'
+import { LEG_FORWARD } from '../wire/packet.js'
+import { arrivalOf } from './arrival.js'
+import type { EndDocument, ServerDocument } from './trace-document.js'
+import { endOf } from './trace-report.js'
+
+export interface Outcome {
+  /** 0 to 1. */
+  readonly probability: number
+  readonly disposition: Disposition
+  /** Who took the packet; absent where it did not arrive. */
+  readonly server?: ServerDocument
+  /** Netns after netns, as the forward's packet came to them. */
+  readonly path: readonly string[]
+  /** The kernel's word for the loss. */
+  readonly kernelReason?: string
+}
+
+export interface Outcomes {
+  readonly apiVersion: 'netsim/v1'
+  readonly kind: 'Outcomes'
+  readonly request: { readonly source: EndDocument; readonly destination: EndDocument; readonly proto: string; readonly dport: number }
+  /** Most likely first; those of one likelihood in the order in which the rules stand. */
+  readonly outcomes: readonly Outcome[]
+  /** How often the question was asked. */
+  readonly asked: number
+  /** What the outcomes that were not followed make up together; 0: all were. */
+  readonly unfollowed: number
+}
+
+/** More choices than this are no answer to anybody. */
+export const OUTCOME_LIMIT = 2048
+
+/** Problems where the question names what is not there. */
+export function allOutcomes(network: Network, request: TraceRequest, limit = OUTCOME_LIMIT): Outcomes | readonly Problem[] {
+  const { chance } = network.world
+  const found = new Map<string, Outcome>()
+  let first: TraceOutcome | undefined
+  let followed = 0
+  let asked = 0
+  let tape: readonly number[] | undefined = []
+  try {
+    while (tape !== undefined && asked < limit) {
+      chance.tell(tape)
+      const outcome = network.trace(request)
+      if (!isOutcome(outcome)) return outcome
+      first ??= outcome
+      asked++
+      followed += chance.probability
+      add(found, outcomeOf(network, outcome, chance.probability))
+      tape = chance.following()
+    }
+  } finally {
+    chance.untell()
+  }
+  const outcomes = [...found.values()].sort((a, b) => b.probability - a.probability)
+  return { ...headOf(first as TraceOutcome), outcomes, asked, unfollowed: tape === undefined ? 0 : Math.max(0, 1 - followed) }
+}
+
+function headOf({ source, destination, proto, dport }: TraceOutcome): Pick<Outcomes, 'apiVersion' | 'kind' | 'request'> {
+  return { apiVersion: 'netsim/v1', kind: 'Outcomes', request: { source: endOf(source), destination: endOf(destination), proto, dport } }
+}
+
+function outcomeOf(network: Network, outcome: TraceOutcome, probability: number): Outcome {
+  const arrival = arrivalOf(network, outcome)
+  const { kernelReason } = outcome.disposition === 'REPLY_LOST' && outcome.reply !== null ? outcome.reply : outcome.forward
+  return {
+    probability,
+    disposition: outcome.disposition,
+    ...(arrival === undefined ? {} : { server: { netns: arrival.netns, address: arrival.address, ...portOf(arrival), sees: arrival.sees } }),
+    path: pathOf(network),
+    ...(outcome.disposition === 'DELIVERED' || kernelReason === '' ? {} : { kernelReason }),
+  }
+}
+
+function portOf({ port }: ServerDocument): Pick<ServerDocument, 'port'> {
+  return port === undefined ? {} : { port }
+}
+
+function pathOf({ world: { trace, netns } }: Network): string[] {
+  const path: string[] = []
+  for (let i = 0; i < trace.stepCount; i++) {
+    const at = i * STEP_STRIDE
+    const { name } = netns[trace.steps[at + ROW_NETNS]]
+    if (trace.steps[at + ROW_LEG] === LEG_FORWARD && path[path.length - 1] !== name) path.push(name)
+  }
+  return path
+}
+
+/** Alike but for ports that chance drew. */
+function add(found: Map<string, Outcome>, outcome: Outcome): void {
+  const { disposition, server, path, kernelReason } = outcome
+  const key = JSON.stringify([disposition, server?.netns, server?.address, server?.port, server?.sees.address, path, kernelReason])
+  const known = found.get(key)
+  found.set(key, known === undefined ? outcome : { ...known, probability: known.probability + outcome.probability })
+}
