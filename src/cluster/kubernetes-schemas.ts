@@ -17,11 +17,21 @@ const metadata = () =>
     labels: textMap(),
     annotations: textMap(),
     ownerReferences: optional(v.array(v.looseObject({ kind: v.string(), name: v.string(), controller: optional(v.boolean()) }))),
+    deletionTimestamp: text(),
   })
 
 const requirements = () => optional(v.array(v.looseObject({ key: v.string(), operator: v.string(), values: texts() })))
 
+const labelSelector = () => optional(v.looseObject({ matchLabels: textMap(), matchExpressions: requirements() }))
+
 const port = () => integerField(1, 65535)
+
+const quantities = () => optional(v.record(v.string(), v.union([v.string(), v.number()])))
+
+const taints = () => v.array(v.looseObject({ key: v.string(), value: text(), effect: v.picklist(['NoSchedule', 'PreferNoSchedule', 'NoExecute']) }))
+
+/** For the annotation in which taints stood before they were a field. */
+export const taintsSchema = lazily(taints)
 
 export const nodeSchema = lazily(() =>
   v.looseObject({
@@ -31,12 +41,30 @@ export const nodeSchema = lazily(() =>
         podCIDR: text(),
         podCIDRs: texts(),
         unschedulable: optional(v.boolean()),
-        taints: optional(v.array(v.looseObject({ key: v.string(), value: text(), effect: v.picklist(['NoSchedule', 'PreferNoSchedule', 'NoExecute']) }))),
+        taints: optional(taints()),
       }),
     ),
-    status: optional(v.looseObject({ addresses: optional(v.array(v.looseObject({ type: v.string(), address: v.string() }))) })),
+    status: optional(
+      v.looseObject({
+        addresses: optional(v.array(v.looseObject({ type: v.string(), address: v.string() }))),
+        allocatable: quantities(),
+        capacity: quantities(),
+      }),
+    ),
   }),
 )
+
+const portOrName = () => v.union([port(), v.string()])
+
+const probe = () =>
+  optional(
+    v.looseObject({
+      httpGet: optional(v.looseObject({ port: portOrName(), path: text(), host: text(), scheme: text() })),
+      tcpSocket: optional(v.looseObject({ port: portOrName(), host: text() })),
+      grpc: optional(v.looseObject({ port: port() })),
+      exec: optional(v.looseObject({ command: texts() })),
+    }),
+  )
 
 const container = () =>
   v.looseObject({
@@ -53,16 +81,66 @@ const container = () =>
       ),
     ),
     restartPolicy: text(),
+    readinessProbe: probe(),
+    livenessProbe: probe(),
+    startupProbe: probe(),
+    resources: optional(v.looseObject({ requests: quantities(), limits: quantities() })),
   })
 
-const nodeAffinity = () =>
+const nodeSelectorTerm = () => v.looseObject({ matchExpressions: requirements(), matchFields: requirements() })
+
+const podAffinityTerm = () =>
+  v.looseObject({
+    topologyKey: v.string(),
+    labelSelector: labelSelector(),
+    namespaces: texts(),
+    namespaceSelector: labelSelector(),
+    matchLabelKeys: texts(),
+    mismatchLabelKeys: texts(),
+  })
+
+const podAffinity = () =>
   optional(
     v.looseObject({
-      requiredDuringSchedulingIgnoredDuringExecution: optional(
-        v.looseObject({ nodeSelectorTerms: v.array(v.looseObject({ matchExpressions: requirements(), matchFields: requirements() })) }),
-      ),
+      requiredDuringSchedulingIgnoredDuringExecution: optional(v.array(podAffinityTerm())),
+      preferredDuringSchedulingIgnoredDuringExecution: optional(v.array(v.looseObject({ weight: integerField(1, 100), podAffinityTerm: podAffinityTerm() }))),
     }),
   )
+
+const affinity = () =>
+  v.looseObject({
+    nodeAffinity: optional(
+      v.looseObject({
+        requiredDuringSchedulingIgnoredDuringExecution: optional(v.looseObject({ nodeSelectorTerms: v.array(nodeSelectorTerm()) })),
+        preferredDuringSchedulingIgnoredDuringExecution: optional(v.array(v.looseObject({ weight: integerField(1, 100), preference: nodeSelectorTerm() }))),
+      }),
+    ),
+    podAffinity: podAffinity(),
+    podAntiAffinity: podAffinity(),
+  })
+
+const tolerations = () => v.array(v.looseObject({ key: text(), operator: optional(v.picklist(['Equal', 'Exists'])), value: text(), effect: text() }))
+
+const spreadConstraints = () =>
+  v.array(
+    v.looseObject({
+      maxSkew: integerField(1, 2147483647),
+      topologyKey: v.string(),
+      whenUnsatisfiable: v.picklist(['DoNotSchedule', 'ScheduleAnyway']),
+      labelSelector: labelSelector(),
+      minDomains: optional(integerField(1, 2147483647)),
+      nodeAffinityPolicy: optional(v.picklist(['Honor', 'Ignore'])),
+      nodeTaintsPolicy: optional(v.picklist(['Honor', 'Ignore'])),
+      matchLabelKeys: texts(),
+    }),
+  )
+
+/** For the annotations in which affinity and tolerations stood before they were fields. */
+export const affinitySchema = lazily(affinity)
+export const tolerationsSchema = lazily(tolerations)
+
+/** As resolv.conf has them; every part may be missing. */
+const dnsConfig = () => v.looseObject({ nameservers: texts(), searches: texts(), options: optional(v.array(v.looseObject({ name: text(), value: text() }))) })
 
 export const podSchema = lazily(() =>
   v.looseObject({
@@ -74,13 +152,26 @@ export const podSchema = lazily(() =>
         hostNetwork: optional(v.boolean()),
         hostname: text(),
         subdomain: text(),
-        affinity: optional(v.looseObject({ nodeAffinity: nodeAffinity() })),
-        tolerations: optional(v.array(v.looseObject({ key: text(), operator: optional(v.picklist(['Equal', 'Exists'])), value: text(), effect: text() }))),
+        dnsPolicy: text(),
+        dnsConfig: optional(dnsConfig()),
+        restartPolicy: text(),
+        affinity: optional(affinity()),
+        tolerations: optional(tolerations()),
+        topologySpreadConstraints: optional(spreadConstraints()),
+        overhead: quantities(),
         containers: optional(v.array(container())),
         initContainers: optional(v.array(container())),
       }),
     ),
-    status: optional(v.looseObject({ phase: text(), podIP: text(), podIPs: optional(v.array(v.looseObject({ ip: text() }))), hostIP: text() })),
+    status: optional(
+      v.looseObject({
+        phase: text(),
+        podIP: text(),
+        podIPs: optional(v.array(v.looseObject({ ip: text() }))),
+        hostIP: text(),
+        conditions: optional(v.array(v.looseObject({ type: v.string(), status: v.string() }))),
+      }),
+    ),
   }),
 )
 
@@ -108,7 +199,7 @@ export const networkPolicySchema = lazily(() =>
     metadata: metadata(),
     spec: optional(
       v.looseObject({
-        podSelector: optional(v.looseObject({ matchLabels: textMap(), matchExpressions: requirements() })),
+        podSelector: labelSelector(),
         policyTypes: texts(),
         ingress: optional(v.array(v.nullish(v.looseObject({})))),
         egress: optional(v.array(v.nullish(v.looseObject({})))),

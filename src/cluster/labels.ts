@@ -5,7 +5,7 @@
 
 export type Labels = Readonly<Record<string, string>>
 
-interface Requirement {
+export interface Requirement {
   readonly key: string
   readonly operator: string
   readonly values?: readonly string[]
@@ -56,6 +56,14 @@ export function matchesRequirement(requirement: Requirement, labels: Labels): bo
     default:
       return false
   }
+}
+
+/** An empty selector matches everything; whoever has none at all says what that means. */
+export function matchesSelector({ matchLabels, matchExpressions }: LabelSelector, labels: Labels): boolean {
+  return (
+    (matchLabels === undefined || matchesLabels(matchLabels, labels)) &&
+    (matchExpressions === undefined || matchExpressions.every((requirement) => matchesRequirement(requirement, labels)))
+  )
 }
 
 /** Terms are alternatives; an empty term matches nothing, no terms at all match nothing. */

@@ -1,10 +1,13 @@
 /** A Node object → what the network needs of it: addresses, podCIDR, labels, taints and the annotations of flannel and Calico. */
+import type { InferOutput } from 'valibot'
 import { contains, formatCidr, parseAddressWithLength, parseCidr, type Cidr } from '../base/cidr.js'
 import { isIpv6Text, parseIp, type Ip } from '../base/ip.js'
 import { addressFault, cidrFault, nameFault } from './fields.js'
-import { nodeSchema } from './kubernetes-schemas.js'
+import { nodeSchema, taintsSchema } from './kubernetes-schemas.js'
 import { labelFault, type Labels } from './labels.js'
 import type { KubernetesObject } from './manifest.js'
+import { readAnnotation } from './annotation.js'
+import { readQuantities } from './quantity.js'
 import type { Place, ProblemList } from './problem-list.js'
 import { check } from './schema.js'
 
@@ -12,6 +15,8 @@ export interface Taint {
   readonly key: string
   readonly value: string
   readonly effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute'
+  /** It stands in the annotation of Kubernetes 1.3 to 1.5: the scheduler obeys it, the controllers of that time do not. */
+  readonly annotated?: true
 }
 
 /** The annotations `flannel.alpha.coreos.com/…` as they stand; flanneld's own reading of them is its business. */
@@ -40,6 +45,8 @@ export interface ClusterNode extends Place {
   readonly annotations: Readonly<Record<string, string>>
   readonly taints: readonly Taint[]
   readonly unschedulable: boolean
+  /** What pods may use, by name of the resource: cores, bytes, pods. Absent: not told, as much as they like. */
+  readonly allocatable?: Readonly<Record<string, number>>
   readonly flannel?: FlannelAnnotations
   readonly object: KubernetesObject
 }
@@ -48,6 +55,7 @@ export interface ClusterNode extends Place {
 export type NodeReading = Omit<ClusterNode, 'prefixLength' | 'segment' | 'mtu' | 'podCIDRAssumed'> & { readonly prefixLength?: number; readonly mtu?: number }
 
 export const ADDRESS_ANNOTATION = 'netsim/address'
+const TAINTS_ANNOTATION = 'scheduler.alpha.kubernetes.io/taints'
 const MTU_ANNOTATION = 'netsim/mtu'
 const CALICO_ADDRESS_ANNOTATION = 'projectcalico.org/IPv4Address'
 const FLANNEL_PREFIX = 'flannel.alpha.coreos.com/'
@@ -74,6 +82,7 @@ export function readNode(object: KubernetesObject, problems: ProblemList): NodeR
   const mtu = readMtu(annotations, object, problems)
   const podCIDR = readPodCidr(value.spec?.podCIDR ?? undefined, value.spec?.podCIDRs ?? [], object, problems)
   const flannel = readFlannelAnnotations(annotations, object)
+  const allocatable = readAllocatable(value, object, problems)
   return {
     name: object.name,
     ...address,
@@ -81,13 +90,33 @@ export function readNode(object: KubernetesObject, problems: ProblemList): NodeR
     ...(podCIDR === undefined ? {} : { podCIDR }),
     labels,
     annotations,
-    taints: (value.spec?.taints ?? []).map((taint) => ({ key: taint.key, value: taint.value ?? '', effect: taint.effect })),
+    taints: readTaints(value, annotations, object, problems),
     unschedulable: value.spec?.unschedulable === true,
+    ...(allocatable === undefined ? {} : { allocatable }),
     ...(flannel === undefined ? {} : { flannel }),
     object,
     file: object.file,
     line: object.line,
   }
+}
+
+type NodeFields = InferOutput<ReturnType<typeof nodeSchema>>
+
+/** Of the field, or of the annotation that came before it. */
+function readTaints(value: NodeFields, annotations: Labels, object: KubernetesObject, problems: ProblemList): Taint[] {
+  const text = annotations[TAINTS_ANNOTATION]
+  const taints = value.spec?.taints ?? undefined
+  if (taints !== undefined || text === undefined || text.trim() === '')
+    return (taints ?? []).map((taint) => ({ key: taint.key, value: taint.value ?? '', effect: taint.effect }))
+  const annotated = readAnnotation(text, taintsSchema(), { key: TAINTS_ANNOTATION, object, problems }) ?? []
+  return annotated.map((taint) => ({ key: taint.key, value: taint.value ?? '', effect: taint.effect, annotated: true }))
+}
+
+/** What a kubelet that keeps nothing back says as capacity, it says as allocatable too. */
+function readAllocatable(value: NodeFields, object: KubernetesObject, problems: ProblemList): Readonly<Record<string, number>> | undefined {
+  const { allocatable, capacity } = value.status ?? {}
+  if (allocatable) return Object.fromEntries(readQuantities(allocatable, ['status', 'allocatable'], object, problems))
+  return capacity ? Object.fromEntries(readQuantities(capacity, ['status', 'capacity'], object, problems)) : undefined
 }
 
 export function checkLabels(labels: Labels, object: KubernetesObject, problems: ProblemList): void {

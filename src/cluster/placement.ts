@@ -1,100 +1,94 @@
 /**
- * Where pods without spec.nodeName run: a plain kube-scheduler (node selector, required node affinity, taints, cordon, host ports), and
- * deterministic: of the nodes that fit, the one with the fewest pods of the same owner, then the fewest pods, then the first by name.
+ * Where pods without spec.nodeName run: kube-scheduler's filters and the weights of its default profile, and deterministic where it draws: of the
+ * nodes that are liked best, the one with the fewest pods of the same owner, then the fewest pods, then the first by name.
  */
-import { matchesLabels, matchesNodeTerms } from './labels.js'
-import type { NodeReading, Taint } from './node.js'
-import type { ClusterPod, ContainerPort, Scheduling, Toleration } from './pod.js'
+import type { Labels } from './labels.js'
+import type { NodeReading } from './node.js'
+import type { ClusterPod } from './pod.js'
+import { Loads, ownerKey } from './scheduling/loads.js'
+import { NodeFits } from './scheduling/node-fit.js'
+import { Obstacles } from './scheduling/obstacles.js'
+import { PodCounts, type NamespaceLabels } from './scheduling/pod-counts.js'
+import { scorePods } from './scheduling/pod-scores.js'
 
 /** The pods in their order, each with `node`, or with `pending` where no node takes it. */
-export function placePods(pods: readonly ClusterPod[], nodes: readonly NodeReading[]): ClusterPod[] {
-  const loads = new Map<string, Load>(nodes.map(({ name }) => [name, { pods: 0, owners: new Map(), hostPorts: [] }]))
-  const count = (pod: ClusterPod): void => {
-    const load = pod.node === undefined || pod.terminated ? undefined : loads.get(pod.node)
-    if (load === undefined) return
-    load.pods++
-    const owner = ownerKey(pod)
-    if (owner !== undefined) load.owners.set(owner, (load.owners.get(owner) ?? 0) + 1)
-    load.hostPorts.push(...hostPortsOf(pod))
-  }
+export function placePods(
+  pods: readonly ClusterPod[],
+  nodes: readonly NodeReading[],
+  namespaces: readonly { readonly name: string; readonly labels: Labels }[] = [],
+): ClusterPod[] {
+  const waiting = pods.flatMap((pod, index) => (pod.node === undefined && !pod.terminated ? [index] : []))
+  if (waiting.length === 0) return [...pods]
+  const labels = new Map(namespaces.map((namespace) => [namespace.name, namespace.labels]))
+  const scheduler = new Scheduler(nodes, (name) => labels.get(name) ?? { 'kubernetes.io/metadata.name': name })
   // the pods that have their place weigh first, wherever they stand in the input
-  for (const pod of pods) count(pod)
-  const byName = [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1))
-  return pods.map((pod) => {
-    if (pod.node !== undefined || pod.terminated) return pod
-    const reasons: string[] = []
-    const fitting = byName.filter((node) => {
-      const reason = unfit(pod, node, loads.get(node.name) as Load)
-      if (reason !== undefined) reasons.push(`${node.name}: ${reason}`)
-      return reason === undefined
-    })
-    if (fitting.length === 0) return { ...pod, pending: reasons.length === 0 ? 'there are no nodes' : reasons.join('; ') }
-    const owner = ownerKey(pod)
-    const weight = (node: NodeReading): number => {
-      const load = loads.get(node.name) as Load
-      return (owner === undefined ? 0 : (load.owners.get(owner) ?? 0)) * 1e6 + load.pods
+  for (const pod of pods) if (!pod.terminated) scheduler.count(pod)
+  const placed = [...pods]
+  // those of a DaemonSet have one node each: what others leave would not do
+  const isDaemon = (index: number): number => (pods[index].owner?.kind === 'DaemonSet' ? 0 : 1)
+  for (const index of waiting.sort((a, b) => isDaemon(a) - isDaemon(b) || a - b)) placed[index] = scheduler.place(pods[index])
+  return placed
+}
+
+class Scheduler {
+  private readonly loads: Loads
+  private readonly fits: NodeFits
+  private readonly counts: PodCounts
+  private readonly namespaceLabels: NamespaceLabels
+  /** The last pod that found no node: until one is placed, its likes find none either. */
+  private refused: { readonly pod: ClusterPod; readonly verdict: string } | undefined
+
+  constructor(nodes: readonly NodeReading[], namespaceLabels: NamespaceLabels) {
+    this.loads = new Loads(nodes)
+    this.fits = new NodeFits(this.loads)
+    this.counts = new PodCounts(this.loads, namespaceLabels)
+    this.namespaceLabels = namespaceLabels
+  }
+
+  /** Nothing where its node is unknown. */
+  count(pod: ClusterPod): void {
+    const node = pod.node === undefined ? undefined : this.loads.indexOf.get(pod.node)
+    if (node !== undefined) this.take(pod, node)
+  }
+
+  private take(pod: ClusterPod, node: number): void {
+    this.loads.add(pod, node)
+    this.counts.add(pod, node)
+    this.refused = undefined
+  }
+
+  place(pod: ClusterPod): ClusterPod {
+    if (this.refused !== undefined && isAlike(this.refused.pod, pod)) return { ...pod, pending: this.refused.verdict }
+    const fit = this.fits.of(pod.scheduling)
+    const obstacles = new Obstacles(pod, fit, { loads: this.loads, counts: this.counts, namespaceLabels: this.namespaceLabels })
+    const feasible: number[] = []
+    for (const node of fit.candidates) if (obstacles.at(node) === 0) feasible.push(node)
+    if (feasible.length === 0) {
+      const verdict = obstacles.verdict()
+      this.refused = { pod, verdict }
+      return { ...pod, pending: verdict }
     }
-    const chosen = fitting.reduce((best, node) => (weight(node) < weight(best) ? node : best))
-    const placed = { ...pod, node: chosen.name, placed: true }
-    count(placed)
+    const node = this.choose(pod, feasible, scorePods(pod, feasible, { fit, counts: this.counts, namespaceLabels: this.namespaceLabels }))
+    const placed = { ...pod, node: this.loads.nodes[node].name, placed: true }
+    this.take(placed, node)
     return placed
-  })
+  }
+
+  private choose(pod: ClusterPod, feasible: readonly number[], score: Float64Array | undefined): number {
+    const owner = ownerKey(pod)
+    const owned = owner === undefined ? undefined : this.loads.countsOf(owner)
+    const { pods } = this.loads
+    let best = feasible[0]
+    for (const node of feasible) {
+      const difference =
+        (score === undefined ? 0 : score[best] - score[node]) || (owned === undefined ? 0 : owned[node] - owned[best]) || pods[node] - pods[best]
+      if (difference < 0) best = node
+    }
+    return best
+  }
 }
 
-interface Load {
-  pods: number
-  readonly owners: Map<string, number>
-  readonly hostPorts: HostPort[]
-}
-
-type HostPort = Pick<ContainerPort, 'protocol' | 'hostIP'> & { readonly port: number }
-
-function ownerKey(pod: ClusterPod): string | undefined {
-  return pod.owner === undefined ? undefined : `${pod.namespace}/${pod.owner.kind}/${pod.owner.name}`
-}
-
-function hostPortsOf(pod: ClusterPod): HostPort[] {
-  return pod.ports.flatMap(({ hostPort, port, protocol, hostIP }) => {
-    const claimed = hostPort ?? (pod.hostNetwork ? port : undefined)
-    return claimed === undefined ? [] : [{ port: claimed, protocol, ...(hostIP === undefined ? {} : { hostIP }) }]
-  })
-}
-
-/** Why the node cannot take the pod; undefined when it can. */
-function unfit(pod: ClusterPod, node: NodeReading, load: Load): string | undefined {
-  const { scheduling } = pod
-  if (!matchesLabels(scheduling.nodeSelector, node.labels))
-    return `its labels do not have ${Object.entries(scheduling.nodeSelector)
-      .filter(([key, value]) => node.labels[key] !== value)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(', ')}`
-  if (scheduling.requiredTerms !== undefined && !matchesNodeTerms(scheduling.requiredTerms, node)) return 'no term of the required node affinity matches it'
-  const taint = untolerated(scheduling, node)
-  if (taint !== undefined)
-    return taint.key === UNSCHEDULABLE && node.unschedulable
-      ? 'it is cordoned'
-      : `the taint ${taint.key}${taint.value === '' ? '' : `=${taint.value}`}:${taint.effect} is not tolerated`
-  const clash = hostPortsOf(pod).find((wanted) =>
-    load.hostPorts.some((taken) => taken.port === wanted.port && taken.protocol === wanted.protocol && sameHostAddress(taken.hostIP, wanted.hostIP)),
-  )
-  return clash === undefined ? undefined : `host port ${clash.port}/${clash.protocol} is taken`
-}
-
-function sameHostAddress(a = '0.0.0.0', b = '0.0.0.0'): boolean {
-  return a === b || a === '0.0.0.0' || b === '0.0.0.0'
-}
-
-const UNSCHEDULABLE = 'node.kubernetes.io/unschedulable'
-
-function untolerated(scheduling: Scheduling, node: NodeReading): Taint | undefined {
-  const taints: readonly Taint[] = node.unschedulable ? [...node.taints, { key: UNSCHEDULABLE, value: '', effect: 'NoSchedule' }] : node.taints
-  return taints.find((taint) => taint.effect !== 'PreferNoSchedule' && !scheduling.tolerations.some((toleration) => tolerates(toleration, taint)))
-}
-
-/** An empty key (with Exists) tolerates every key, an empty effect every effect. */
-export function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect !== '' && toleration.effect !== taint.effect) return false
-  if (toleration.key !== '' && toleration.key !== taint.key) return false
-  if (toleration.operator === 'Exists') return true
-  return toleration.key !== '' && toleration.value === taint.value
+/** Pods of one template ask the same of every node. */
+function isAlike(a: ClusterPod, b: ClusterPod): boolean {
+  return a.scheduling === b.scheduling && a.labels === b.labels && a.ports === b.ports && a.namespace === b.namespace
 }

@@ -1,37 +1,26 @@
 /** A Pod object → what the network needs of it. Where it runs and which address it has may still be open: placement and IPAM fill them. */
-import type { InferOutput } from 'valibot'
 import { isIpv6Text, parseIp, type Ip } from '../base/ip.js'
 import { addressFault, nameFault } from './fields.js'
 import { podSchema } from './kubernetes-schemas.js'
-import { NODE_OPERATORS, requirementFaults, type Labels, type NodeSelectorTerm } from './labels.js'
+import type { Labels } from './labels.js'
 import type { KubernetesObject } from './manifest.js'
 import { checkLabels } from './node.js'
+import { portsOf, readContainers, type Container, type ContainerPort, type PodSpec } from './pod-containers.js'
+import { readScheduling, type Scheduling } from './pod-scheduling.js'
 import type { Place, ProblemList } from './problem-list.js'
 import { check } from './schema.js'
 
-export interface ContainerPort {
-  readonly port: number
-  readonly protocol: 'TCP' | 'UDP' | 'SCTP'
-  readonly name?: string
-  readonly hostPort?: number
-  readonly hostIP?: string
-  readonly line: number
+/** What spec.dnsConfig adds to a pod's resolv.conf. */
+export interface DnsConfig {
+  readonly nameservers: readonly string[]
+  readonly searches: readonly string[]
+  /** `ndots:2` is { name: ndots, value: 2 }; one without a value has none. */
+  readonly options: readonly { readonly name: string; readonly value?: string }[]
 }
 
-export interface Toleration {
-  readonly key: string
-  readonly operator: 'Equal' | 'Exists'
-  readonly value: string
-  /** Empty: every effect. */
-  readonly effect: string
-}
-
-/** What a scheduler asks of a node for this pod. */
-export interface Scheduling {
-  readonly nodeSelector: Labels
-  /** Absent: no required node affinity. */
-  readonly requiredTerms?: readonly NodeSelectorTerm[]
-  readonly tolerations: readonly Toleration[]
+export interface PodOwner {
+  readonly kind: string
+  readonly name: string
 }
 
 export interface ClusterPod extends Place {
@@ -54,8 +43,23 @@ export interface ClusterPod extends Place {
   readonly ports: readonly ContainerPort[]
   readonly labels: Labels
   readonly annotations: Readonly<Record<string, string>>
-  readonly owner?: { readonly kind: string; readonly name: string }
+  readonly owner?: PodOwner
   readonly scheduling: Scheduling
+  /** spec.hostname; absent: the pod's name is its host name, and it has no DNS name of its own. */
+  readonly hostname?: string
+  /** spec.subdomain: the headless Service under which it has its DNS name. */
+  readonly subdomain?: string
+  /** ClusterFirst where nothing is written. */
+  readonly dnsPolicy: string
+  readonly dnsConfig?: DnsConfig
+  readonly containers: readonly Container[]
+  /** By status.conditions; without them a running pod is taken to be ready. */
+  readonly ready: boolean
+  /** It has a deletionTimestamp. */
+  readonly terminating: boolean
+  /** True when netsim made the pod of its owner's template: a name that ends in drawn characters is netsim's draw. */
+  readonly assumed: boolean
+  /** Of a pod made of a template: the workload's template. */
   readonly object: KubernetesObject
 }
 
@@ -70,7 +74,13 @@ export function readPod(object: KubernetesObject, problems: ProblemList): Cluste
   const phase = value.status?.phase || 'Running'
   const hostNetwork = spec.hostNetwork === true
   const address = readPodAddress(value.status?.podIP ?? undefined, value.status?.podIPs ?? [], object, problems)
-  const owner = (value.metadata.ownerReferences ?? []).find(({ controller }) => controller === true)
+  const annotations = value.metadata.annotations ?? {}
+  const containers = readContainers(object, spec)
+  const owner = (value.metadata.ownerReferences ?? []).find(({ controller }) => controller === true) ?? createdBy(annotations)
+  const hostname = spec.hostname || annotations['pod.beta.kubernetes.io/hostname']
+  const subdomain = spec.subdomain || annotations['pod.beta.kubernetes.io/subdomain']
+  const dnsConfig = readDnsConfig(spec)
+  const ready = value.status?.conditions?.find(({ type }) => type === 'Ready')
   return {
     namespace: object.namespace,
     name: object.name,
@@ -80,18 +90,24 @@ export function readPod(object: KubernetesObject, problems: ProblemList): Cluste
     hostNetwork,
     phase,
     terminated: phase === 'Succeeded' || phase === 'Failed',
-    ports: readPorts(object, spec, problems),
+    ports: portsOf(containers, object, problems),
     labels,
-    annotations: value.metadata.annotations ?? {},
+    annotations,
     ...(owner === undefined ? {} : { owner: { kind: owner.kind, name: owner.name } }),
-    scheduling: readScheduling(object, spec, problems),
+    scheduling: readScheduling(object, spec, annotations, problems),
+    ...(hostname ? { hostname } : {}),
+    ...(subdomain ? { subdomain } : {}),
+    dnsPolicy: spec.dnsPolicy || 'ClusterFirst',
+    ...(dnsConfig === undefined ? {} : { dnsConfig }),
+    containers,
+    ready: ready === undefined ? phase === 'Running' : ready.status === 'True',
+    terminating: Boolean(value.metadata.deletionTimestamp),
+    assumed: false,
     object,
     file: object.file,
     line: object.line,
   }
 }
-
-type PodSpec = NonNullable<InferOutput<ReturnType<typeof podSchema>>['spec']>
 
 function checkNames(object: KubernetesObject, problems: ProblemList): void {
   const name = nameFault(object.name, 'subdomain')
@@ -121,60 +137,24 @@ function readPodAddress(
   return undefined
 }
 
-/** Ports of the containers and of the init containers that stay (sidecars). */
-function readPorts(object: KubernetesObject, spec: PodSpec, problems: ProblemList): ContainerPort[] {
-  const ports: ContainerPort[] = []
-  for (const list of ['containers', 'initContainers'] as const) {
-    for (const [index, container] of (spec[list] ?? []).entries()) {
-      if (list === 'initContainers' && container.restartPolicy !== 'Always') continue
-      for (const [at, declared] of (container.ports ?? []).entries()) {
-        const place = object.at('spec', list, index, 'ports', at)
-        const protocol = declared.protocol ?? 'TCP'
-        const same = ports.find((port) => port.port === declared.containerPort && port.protocol === protocol)
-        if (same !== undefined) {
-          problems.warning(
-            place,
-            object.label,
-            `port ${declared.containerPort}/${protocol} is declared twice, first on line ${same.line}`,
-            'The containers of a pod share one network: two of them cannot listen on one port.',
-          )
-          continue
-        }
-        const hostPort = declared.hostPort || undefined
-        ports.push({
-          port: declared.containerPort,
-          protocol,
-          ...(declared.name ? { name: declared.name } : {}),
-          ...(hostPort === undefined ? {} : { hostPort }),
-          ...(declared.hostIP ? { hostIP: declared.hostIP } : {}),
-          line: place.line,
-        })
-      }
-    }
+function readDnsConfig({ dnsConfig }: PodSpec): DnsConfig | undefined {
+  if (!dnsConfig) return undefined
+  return {
+    nameservers: dnsConfig.nameservers ?? [],
+    searches: dnsConfig.searches ?? [],
+    options: (dnsConfig.options ?? []).map(({ name, value }) => ({ name: name ?? '', ...(value ? { value } : {}) })),
   }
-  return ports
 }
 
-function readScheduling(object: KubernetesObject, spec: PodSpec, problems: ProblemList): Scheduling {
-  const terms = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms
-  const requiredTerms = terms?.map((term, index) => {
-    const read = (part: 'matchExpressions' | 'matchFields') =>
-      (term[part] ?? []).map((requirement, at) => {
-        const plain = { key: requirement.key, operator: requirement.operator, values: requirement.values ?? [] }
-        const path = ['spec', 'affinity', 'nodeAffinity', 'requiredDuringSchedulingIgnoredDuringExecution', 'nodeSelectorTerms', index, part, at]
-        for (const fault of requirementFaults(plain, NODE_OPERATORS)) problems.error(object.at(...path, ...fault.path), object.label, fault.what, fault.fix)
-        return plain
-      })
-    return { matchExpressions: read('matchExpressions'), matchFields: read('matchFields') }
-  })
-  return {
-    nodeSelector: spec.nodeSelector ?? {},
-    ...(requiredTerms === undefined ? {} : { requiredTerms }),
-    tolerations: (spec.tolerations ?? []).map(({ key, operator, value, effect }) => ({
-      key: key ?? '',
-      operator: operator ?? 'Equal',
-      value: value ?? '',
-      effect: effect ?? '',
-    })),
+/** Before there were ownerReferences the controllers wrote themselves into an annotation, as JSON. */
+function createdBy(annotations: Labels): PodOwner | undefined {
+  const text = annotations['kubernetes.io/created-by']
+  if (text === undefined) return undefined
+  try {
+    const value = JSON.parse(text) as { readonly reference?: { readonly kind?: unknown; readonly name?: unknown } } | null
+    const { kind, name } = value?.reference ?? {}
+    return typeof kind === 'string' && typeof name === 'string' ? { kind, name } : undefined
+  } catch {
+    return undefined
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { tolerates } from '../../src/cluster/placement.js'
+import { tolerates } from '../../src/cluster/scheduling/taints.js'
 import { build, node, pod } from './support.js'
 
 const where = (text: string): Record<string, string | undefined> =>
@@ -29,7 +29,7 @@ describe('placement', () => {
     expect(placed.north).toBe('n2')
     expect(placed.db).toBe('n3')
     expect(placed.lost).toBe(
-      'n1: its labels do not have zone=south; n2: its labels do not have zone=south; n3: its labels do not have zone=south; n4: its labels do not have zone=south',
+      "0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: db} (n3), 1 node(s) were unschedulable (n4), 2 node(s) didn't match Pod's node affinity/selector (n1, n2: without zone=south).",
     )
     expect(
       build(
@@ -39,7 +39,7 @@ describe('placement', () => {
             '{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [n3, n4]}]}]}}}}',
           ),
       ).texts[0],
-    ).toContain('n3: the taint dedicated=db:NoSchedule is not tolerated; n4: it is cordoned')
+    ).toContain("1 node(s) had untolerated taint {dedicated: db} (n3), 1 node(s) were unschedulable (n4), 2 node(s) didn't match Pod's node affinity/selector (n1, n2).")
   })
 
   it('does not put two pods with one host port on one node', () => {
@@ -47,7 +47,7 @@ describe('placement', () => {
     expect(where(NODES + pod('a', web) + pod('b', web) + pod('c', web))).toMatchObject({
       a: 'n1',
       b: 'n2',
-      c: expect.stringContaining('host port 8080/TCP is taken'),
+      c: expect.stringContaining("2 node(s) didn't have free ports for the requested pod ports (n1, n2: 8080/TCP)"),
     })
   })
 

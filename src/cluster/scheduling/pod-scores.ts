@@ -1,0 +1,51 @@
+/**
+ * How much a pod likes each node for the pods that run there: preferred (anti-)affinity and ScheduleAnyway spread, with the weights of the
+ * default scheduler profile. After the Score and NormalizeScore of interpodaffinity and podtopologyspread.
+ */
+import type { ClusterPod } from '../pod.js'
+import type { NodeFit } from './node-fit.js'
+import { matchOfConstraint, matchOfTerm, type NamespaceLabels, type PodCounts } from './pod-counts.js'
+
+const MAX_SCORE = 100
+const WEIGHT = 2
+
+/** By node; undefined where the pod has no such wishes. Only the nodes given are comparable. */
+export function scorePods(
+  pod: ClusterPod,
+  feasible: readonly number[],
+  { fit, counts, namespaceLabels }: { readonly fit: NodeFit; readonly counts: PodCounts; readonly namespaceLabels: NamespaceLabels },
+): Float64Array | undefined {
+  const { preferredPods, spread } = pod.scheduling
+  const soft = spread.filter(({ required }) => !required)
+  if (preferredPods.length === 0 && soft.length === 0) return fit.score
+  const score = fit.score === undefined ? new Float64Array(fit.affinity.length) : fit.score.slice()
+  const liked = new Float64Array(score.length)
+  for (const { weight, term } of preferredPods) {
+    const domains = counts.domainsOf(term.topologyKey)
+    const sums = counts.byDomain(counts.counterOf(matchOfTerm(term, pod, namespaceLabels)).counts, domains)
+    for (const node of feasible) if (domains.of[node] >= 0) liked[node] += weight * sums[domains.of[node]]
+  }
+  addScaled(score, liked, feasible)
+  const crowded = new Float64Array(score.length)
+  for (const constraint of soft) {
+    const domains = counts.domainsOf(constraint.topologyKey)
+    const sums = counts.byDomain(counts.counterOf(matchOfConstraint(constraint, pod)).counts, domains)
+    const size = new Set(feasible.map((node) => domains.of[node])).size
+    // a node without the label is the worst there is
+    for (const node of feasible)
+      crowded[node] -= domains.of[node] < 0 ? Number.MAX_SAFE_INTEGER : sums[domains.of[node]] * Math.log(size + 2) + constraint.maxSkew - 1
+  }
+  addScaled(score, crowded, feasible)
+  return score
+}
+
+/** Onto 0 … 100, times the weight; nothing when all are the same. */
+function addScaled(score: Float64Array, values: Float64Array, feasible: readonly number[]): void {
+  let [least, most] = [Infinity, -Infinity]
+  for (const node of feasible) {
+    least = Math.min(least, values[node])
+    most = Math.max(most, values[node])
+  }
+  if (most <= least) return
+  for (const node of feasible) score[node] += (WEIGHT * MAX_SCORE * (values[node] - least)) / (most - least)
+}
