@@ -54,7 +54,7 @@ export function parseSelector(text: string, maxDepth: number = MAX_DEPTH): Selec
 }
 
 export function selectorOf(root: SelectorNode): Selector {
-  return { root, text: formatNode(root) }
+  return { root, text: formatSelectorNode(root) }
 }
 
 /** Every label name with `prefix` before it: how Calico turns selectors over a namespace's or service account's labels into ones over a pod's. */
@@ -129,7 +129,16 @@ function prefixed(node: SelectorNode, prefix: string): SelectorNode {
   }
 }
 
-function formatNode(node: SelectorNode): string {
+/** In what the texts that Felix's generations make of one tree differ. */
+export interface SelectorSpelling {
+  readonly value: (value: string) => string
+  readonly comma: string
+  readonly not: string
+}
+
+const CANONICAL: SelectorSpelling = { value: quoted, comma: ', ', not: '!' }
+
+export function formatSelectorNode(node: SelectorNode, spelling = CANONICAL): string {
   switch (node.kind) {
     case 'all':
     case 'global':
@@ -137,15 +146,15 @@ function formatNode(node: SelectorNode): string {
     case 'has':
       return `has(${node.label})`
     case 'compare':
-      return `${node.label} ${node.operator} ${quoted(node.value)}`
+      return `${node.label} ${node.operator} ${spelling.value(node.value)}`
     case 'in':
     case 'not in':
-      return `${node.label} ${node.kind} {${node.values.map(quoted).join(', ')}}`
+      return `${node.label} ${node.kind} {${node.values.map(spelling.value).join(spelling.comma)}}`
     case 'not':
-      return `!${formatNode(node.operand)}`
+      return spelling.not + formatSelectorNode(node.operand, spelling)
     case 'and':
     case 'or':
-      return `(${node.operands.map(formatNode).join(node.kind === 'and' ? ' && ' : ' || ')})`
+      return `(${node.operands.map((operand) => formatSelectorNode(operand, spelling)).join(node.kind === 'and' ? ' && ' : ' || ')})`
   }
 }
 

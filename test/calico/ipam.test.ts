@@ -1,35 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { contains, formatCidr, parseCidr, type Cidr } from '../../src/base/cidr.js'
+import { contains, formatCidr } from '../../src/base/cidr.js'
 import { formatIp, ip, type Ip } from '../../src/base/ip.js'
 import { Ipam, type AutoAssignRequest, type IpamOptions } from '../../src/calico/ipam/ipam.js'
-import type { IPPool } from '../../src/cluster/calico/ip-pool.js'
 import { DEFAULT_IPAM_CONFIG } from '../../src/cluster/calico/ipam.js'
+import { pool, prefix } from './kit.js'
 
 const resource = { labels: {}, annotations: {}, file: 't.yaml', line: 1 }
-
-function prefix(text: string): Cidr {
-  return parseCidr(text) as Cidr
-}
-
-function pool(cidr: string, more: Partial<IPPool> = {}): IPPool {
-  return {
-    ...resource,
-    name: cidr,
-    cidr: prefix(cidr),
-    ipipMode: 'Never',
-    vxlanMode: 'Never',
-    natOutgoing: false,
-    disabled: false,
-    disableBGPExport: false,
-    blockSize: 26,
-    nodeSelector: 'all()',
-    namespaceSelector: '',
-    allowedUses: ['Workload', 'Tunnel'],
-    assignmentMode: 'Automatic',
-    ...more,
-  }
-}
 
 function ipam(options: Partial<IpamOptions>): Ipam {
   return new Ipam({

@@ -1,7 +1,20 @@
+import { parseCidr, type Cidr } from '../../src/base/cidr.js'
 import { formatProblem, type Problem } from '../../src/base/problem.js'
 import { buildCluster, type Cluster } from '../../src/cluster/cluster.js'
 import { readCalicoResources, type CalicoResources } from '../../src/cluster/calico/calico-resources.js'
+import { IP_POOL_DEFAULTS, type IPPool } from '../../src/cluster/calico/ip-pool.js'
 import { ProblemList } from '../../src/cluster/problem-list.js'
+
+export function prefix(text: string): Cidr {
+  const parsed = parseCidr(text)
+  if (typeof parsed === 'string') throw new TypeError(text)
+  return parsed
+}
+
+/** A pool that masquerades, without encapsulation; it is called by its prefix. */
+export function pool(cidr: string, more: Partial<IPPool> = {}): IPPool {
+  return { ...IP_POOL_DEFAULTS, file: 't.yaml', line: 1, name: cidr, cidr: prefix(cidr), natOutgoing: true, ...more }
+}
 
 export interface CalicoWorld {
   readonly cluster: Cluster

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { formatCidr } from '../../src/base/cidr.js'
 import { formatIp } from '../../src/base/ip.js'
 import { felixEnvironment, felixSettingsOf } from '../../src/cluster/calico/read-felix-configuration.js'
-import { parseAsNumber, parseGoDuration, parseNet, parsePort, parseProtocol } from '../../src/cluster/calico/resource-reader.js'
+import { parseAsNumber } from '../../src/cluster/calico/object-reader.js'
+import { parseGoDuration, parseNet, parsePort, parseProtocol } from '../../src/cluster/calico/resource-reader.js'
 import { calico, node, world } from '../calico/kit.js'
 
 const RAW = { group: 'crd.projectcalico.org/v1' }

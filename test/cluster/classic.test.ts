@@ -297,7 +297,7 @@ describe("calicoctl's resources", () => {
     ],
     ['hostEndpoint', '{name: a, node: n}', '{}', 't.yaml:4: error: hostEndpoint/n/a: neither interfaceName nor expectedIPs'],
     ['bgpPeer', '{scope: node, peerIP: 10.0.0.1}', '{asNumber: 1}', 't.yaml:3: error: bgpPeer/node/10.0.0.1: a peer of scope node without a node'],
-    ['node', '{name: n}', '{bgp: {ipv4Address: ten}}', 't.yaml:4: error: node/n: "ten" is no address'],
+    ['node', '{name: n}', '{bgp: {ipv4Address: ten}}', 't.yaml:4: error: node/n: ipv4Address "ten" is no IPv4 address'],
   ])('%s %s %s', (kind, metadata, spec, expected) => {
     expect(wrong(kind, metadata, spec)).toContain(expected)
   })

@@ -16,7 +16,7 @@ import {
   type ClassicWorkloadEndpoint,
 } from '../../cluster/calico/classic-model.js'
 import type { WorkloadEndpoint } from '../../cluster/calico/endpoint.js'
-import type { IPPool } from '../../cluster/calico/ip-pool.js'
+import { IP_POOL_DEFAULTS, type IPPool } from '../../cluster/calico/ip-pool.js'
 import { CALICO_GROUPS, groupOf } from '../../cluster/kinds.js'
 import type { ClusterNamespace } from '../../cluster/cluster.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
@@ -139,20 +139,12 @@ export function classicPodAddresses(model: ClassicModel, pods: readonly ClusterP
 /** For IPAM, tunnels and BIRD's export. */
 export function sharedPools({ pools }: ClassicModel): readonly IPPool[] {
   return pools.map(({ cidr, ipip, ipipMode, masquerade, disabled, file, line }) => ({
+    ...IP_POOL_DEFAULTS,
     name: formatCidr(cidr).replace('/', '-'),
-    labels: {},
-    annotations: {},
     cidr,
-    ipipMode: ipip ? ipipMode : 'Never',
-    vxlanMode: 'Never',
+    ...(ipip ? { ipipMode } : {}),
     natOutgoing: masquerade,
     disabled,
-    disableBGPExport: false,
-    blockSize: 26,
-    nodeSelector: 'all()',
-    namespaceSelector: '',
-    allowedUses: ['Workload', 'Tunnel'],
-    assignmentMode: 'Automatic',
     file,
     line,
   }))

@@ -4,7 +4,7 @@
  */
 import { base64url, hexOf, sha224, sha256 } from '../../base/sha.js'
 import type { ClassicDirection } from '../../cluster/calico/classic-model.js'
-import type { Selector, SelectorNode } from '../../cluster/selector.js'
+import { formatSelectorNode, type Selector, type SelectorSpelling } from '../../cluster/selector.js'
 
 export const CHAIN = {
   forward: 'felix-FORWARD',
@@ -77,29 +77,12 @@ export function selectorSet(selector: Selector): string {
  * sorted, so that the name of such a selector's IP set may differ from the real one.
  */
 export function selectorId({ root }: Selector): string {
-  const id = base64url(sha224(`node<${fragment(root)}>`)).replace(/=+$/, '')
+  const id = base64url(sha224(`node<${formatSelectorNode(root, PYTHON_SPELLING)}>`)).replace(/=+$/, '')
   return id.replaceAll(/[-_]/g, (character) => (character === '-' ? '_' : '-'))
 }
 
-function fragment(node: SelectorNode): string {
-  switch (node.kind) {
-    case 'all':
-    case 'global':
-      return 'all()'
-    case 'has':
-      return `has(${node.label})`
-    case 'compare':
-      return `${node.label} ${node.operator} ${pythonText(node.value)}`
-    case 'in':
-    case 'not in':
-      return `${node.label} ${node.kind} {${node.values.map(pythonText).join(',')}}`
-    case 'not':
-      return `! ${fragment(node.operand)}`
-    case 'and':
-    case 'or':
-      return `(${node.operands.map(fragment).join(node.kind === 'and' ? ' && ' : ' || ')})`
-  }
-}
+/** As Felix 1.4's tree writes itself. */
+const PYTHON_SPELLING: SelectorSpelling = { value: pythonText, comma: ',', not: '! ' }
 
 /** Python 2's repr of a unicode text. */
 function pythonText(text: string): string {

@@ -12,7 +12,7 @@ import type { KubernetesObject } from '../manifest.js'
 import type { Place, ProblemList } from '../problem-list.js'
 import type { FelixSettings } from './felix-configuration.js'
 import { modesOf, readInstallation, type Installation } from './installation.js'
-import type { EncapsulationMode, IPPool } from './ip-pool.js'
+import { IP_POOL_DEFAULTS, type EncapsulationMode, type IPPool } from './ip-pool.js'
 import { felixEnvironment } from './read-felix-configuration.js'
 
 export interface CalicoManifest extends Place {
@@ -179,19 +179,7 @@ export function ipPoolsOf(input: DefaultPoolInput, problems: ProblemList): reado
   return [{ ...DEFAULT_POOL, ...installation.object.at('spec'), cidr: input.clusterCIDR ?? kubeadmPodSubnet(input.objects) ?? cidr, ...modesOf(encapsulation) }]
 }
 
-const DEFAULT_POOL = {
-  name: 'default-ipv4-ippool',
-  labels: {},
-  annotations: {},
-  natOutgoing: true,
-  disabled: false,
-  disableBGPExport: false,
-  blockSize: 26,
-  nodeSelector: 'all()',
-  namespaceSelector: '',
-  allowedUses: ['Workload', 'Tunnel'],
-  assignmentMode: 'Automatic',
-} as const
+const DEFAULT_POOL = { ...IP_POOL_DEFAULTS, name: 'default-ipv4-ippool', natOutgoing: true } as const
 
 /** `default-ipv4-ippool`, as calico-node makes it at its first start; undefined where it makes none. */
 export function defaultIpPool({ manifest, pools, clusterCIDR, hostNetworks, objects }: DefaultPoolInput, problems: ProblemList): IPPool | undefined {
@@ -203,7 +191,7 @@ export function defaultIpPool({ manifest, pools, clusterCIDR, hostNetworks, obje
     problems.error(manifest, 'DaemonSet', `CALICO_IPV4POOL_CIDR is ${JSON.stringify(written)}, which is no IPv4 prefix`, 'Write it like 192.168.0.0/16.')
     return undefined
   }
-  const size = Number(environment.CALICO_IPV4POOL_BLOCK_SIZE || 26)
+  const size = Number(environment.CALICO_IPV4POOL_BLOCK_SIZE || DEFAULT_POOL.blockSize)
   const cidr = asked ?? freeDefault(hostNetworks)
   if (asked === undefined && manifest.ipam === 'calico-ipam')
     problems.warning(
@@ -221,8 +209,8 @@ export function defaultIpPool({ manifest, pools, clusterCIDR, hostNetworks, obje
     vxlanMode: modeOf(environment.CALICO_IPV4POOL_VXLAN),
     natOutgoing: (environment.CALICO_IPV4POOL_NAT_OUTGOING ?? 'true').toLowerCase() !== 'false',
     disableBGPExport: isTrue(environment.CALICO_IPV4POOL_DISABLE_BGP_EXPORT),
-    blockSize: Number.isInteger(size) && size >= 20 && size <= 32 ? size : 26,
-    nodeSelector: environment.CALICO_IPV4POOL_NODE_SELECTOR || 'all()',
+    blockSize: Number.isInteger(size) && size >= 20 && size <= 32 ? size : DEFAULT_POOL.blockSize,
+    nodeSelector: environment.CALICO_IPV4POOL_NODE_SELECTOR || DEFAULT_POOL.nodeSelector,
   }
 }
 

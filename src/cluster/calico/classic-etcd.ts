@@ -18,7 +18,8 @@ import type { ProblemList } from '../problem-list.js'
 import { EMPTY_CLASSIC, type ClassicModel, type ClassicNode, type ClassicProfile, type ClassicSetting } from './classic-model.js'
 import { readClassicRules } from './classic-rule-json.js'
 import { isClassicId, isClassicLabel, isInterfaceName, selectorFault } from './classic-values.js'
-import { given, parseAsNumber } from './resource-reader.js'
+import { parseAsNumber } from './object-reader.js'
+import { given } from './resource-reader.js'
 
 export const CALICO_ROOT = '/calico'
 

@@ -6,7 +6,7 @@
  */
 import * as v from 'valibot'
 import { formatCidr, parseAddressWithLength, parseCidr, type Cidr } from '../../base/cidr.js'
-import { isIpv6Text, parseIp, type Ip } from '../../base/ip.js'
+import { isIpv6Text } from '../../base/ip.js'
 import { parseMac } from '../../base/mac.js'
 import { cidrFault } from '../fields.js'
 import type { Labels } from '../labels.js'
@@ -28,7 +28,8 @@ import { CLASSIC_TIER } from './classic-model.js'
 import { readResourceRules, ruleSchema } from './classic-resource-rules.js'
 import { parseClassicListing } from './classic-rule-text.js'
 import { isClassicId, isClassicLabel, isInterfaceName, selectorFault } from './classic-values.js'
-import { given, list, parseAsNumber, text, textMap, texts } from './resource-reader.js'
+import { ObjectReader } from './object-reader.js'
+import { given, list, text, textMap, texts } from './resource-reader.js'
 
 const resource = <const Metadata extends v.ObjectEntries, const Spec extends v.ObjectEntries>(metadata: Metadata, spec: Spec) =>
   v.looseObject({ apiVersion: v.string(), kind: v.string(), metadata: v.looseObject(metadata), spec: optional(v.looseObject(spec)) })
@@ -77,30 +78,13 @@ const nodeSchema = lazily(() =>
   resource({ name: v.string() }, { bgp: optional(v.looseObject({ asNumber: optional(asNumber()), ipv4Address: text(), ipv6Address: text() })) }),
 )
 
-/** One object being read, and where its faults go. */
-class Reader {
-  readonly object: KubernetesObject
-  private readonly problems: ProblemList
-
-  constructor(object: KubernetesObject, problems: ProblemList) {
-    this.object = object
-    this.problems = problems
-  }
-
+class Reader extends ObjectReader {
   check<const Schema extends v.GenericSchema>(schema: Schema): v.InferOutput<Schema> | undefined {
     return check(schema, this.object, this.problems, 'refuse')
   }
 
   get place(): { readonly file: string; readonly line: number } {
     return { file: this.object.file, line: this.object.line }
-  }
-
-  error(path: Path, what: string, fix: string): void {
-    this.problems.error(this.object.at(...path), this.object.label, what, fix)
-  }
-
-  warning(path: Path, what: string, fix: string): void {
-    this.problems.warning(this.object.at(...path), this.object.label, what, fix)
   }
 
   ids(values: readonly string[] | null | undefined, path: Path): readonly string[] {
@@ -116,21 +100,6 @@ class Reader {
     for (const key of Object.keys(labels ?? {}))
       if (!isClassicLabel(key)) this.error(['metadata', 'labels', key], `${JSON.stringify(key)} is no label`, 'Letters, digits and _ . / - alone.')
     return labels ?? {}
-  }
-
-  /** undefined for IPv6, and for what is wrong (reported). */
-  address(value: string | null | undefined, path: Path): Ip | undefined {
-    if (value === undefined || value === null || value === '' || isIpv6Text(value)) return undefined
-    const address = parseIp(value)
-    if (address === undefined) this.error(path, `${JSON.stringify(value)} is no address`, 'Write it like 192.168.0.100.')
-    return address
-  }
-
-  asNumber(value: number | string | null | undefined, path: Path): number | undefined {
-    if (value === undefined || value === null) return undefined
-    const number = parseAsNumber(value)
-    if (number === undefined) this.error(path, `${JSON.stringify(value)} is no AS number`, 'Write it like 64512.')
-    return number
   }
 
   interfaceName(value: string | null | undefined, path: Path): string | undefined {

@@ -10,7 +10,7 @@ import type { Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { ProblemList } from '../problem-list.js'
 import { lazily, optional } from '../schema.js'
-import type { EncapsulationMode, IPPool, PoolUse } from './ip-pool.js'
+import { IP_POOL_DEFAULTS, type EncapsulationMode, type IPPool, type PoolUse } from './ip-pool.js'
 import { blockSizeOf, readCidr } from './read-ip-pool.js'
 import { flag, given, list, resourceSchema, ResourceReader, text } from './resource-reader.js'
 
@@ -163,19 +163,17 @@ function poolsOf(specs: readonly PoolSpec[], metadata: Parameters<ResourceReader
       {
         ...reader.head(metadata),
         ...reader.at(path),
+        ...IP_POOL_DEFAULTS,
         name,
-        labels: {},
-        annotations: {},
         cidr,
         ...modesOf(spec.encapsulation || 'IPIP'),
         natOutgoing: spec.natOutgoing !== 'Disabled',
         disabled: spec.disableNewAllocations === true,
         disableBGPExport: spec.disableBGPExport === true,
         blockSize: blockSizeOf({ cidr, blockSize: spec.blockSize, path }, reader),
-        nodeSelector: reader.selector(spec.nodeSelector, [...path, 'nodeSelector']) || 'all()',
-        namespaceSelector: '',
-        allowedUses: uses.length > 0 ? uses : ['Workload', 'Tunnel'],
-        assignmentMode: spec.assignmentMode || 'Automatic',
+        nodeSelector: reader.selector(spec.nodeSelector, [...path, 'nodeSelector']) || IP_POOL_DEFAULTS.nodeSelector,
+        ...(uses.length > 0 ? { allowedUses: uses } : {}),
+        ...(spec.assignmentMode ? { assignmentMode: spec.assignmentMode } : {}),
       },
     ]
   })

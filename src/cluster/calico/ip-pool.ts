@@ -23,6 +23,22 @@ export interface IPPool extends CalicoResource {
   readonly assignmentMode: 'Automatic' | 'Manual'
 }
 
+/** What a pool is where its object says nothing. */
+export const IP_POOL_DEFAULTS = {
+  labels: {},
+  annotations: {},
+  ipipMode: 'Never',
+  vxlanMode: 'Never',
+  natOutgoing: false,
+  disabled: false,
+  disableBGPExport: false,
+  blockSize: 26,
+  nodeSelector: 'all()',
+  namespaceSelector: '',
+  allowedUses: ['Workload', 'Tunnel'],
+  assignmentMode: 'Automatic',
+} as const satisfies Partial<IPPool>
+
 export interface IPReservation extends CalicoResource {
   readonly reservedCIDRs: readonly Net[]
 }

@@ -10,7 +10,8 @@ import type { ClusterNode } from '../node.js'
 import type { ProblemList } from '../problem-list.js'
 import { lazily, optional } from '../schema.js'
 import type { CalicoNode } from './calico-node.js'
-import { given, list, numberOrText, parseAsNumber, ResourceReader, text, textMap } from './resource-reader.js'
+import { parseAsNumber } from './object-reader.js'
+import { given, list, numberOrText, ResourceReader, text, textMap } from './resource-reader.js'
 
 const schema = lazily(() =>
   v.looseObject({

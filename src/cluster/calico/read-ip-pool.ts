@@ -10,13 +10,12 @@ import type { Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { ClusterNode } from '../node.js'
 import type { ProblemList } from '../problem-list.js'
-import type { IPPool, IPReservation, PoolUse } from './ip-pool.js'
+import { IP_POOL_DEFAULTS, type IPPool, type IPReservation, type PoolUse } from './ip-pool.js'
 import type { AffinityState, AllocationAttribute, BlockAffinity, IPAMBlock, IPAMConfig, IPAMHandle } from './ipam.js'
 import { flag, list, resourceSchema, ResourceReader, text, textMap, texts } from './resource-reader.js'
 import { lazily, optional } from '../schema.js'
 
 const MODES = ['Never', 'Always', 'CrossSubnet', ''] as const
-const DEFAULT_BLOCK_SIZE = 26
 
 const poolSchema = lazily(() =>
   resourceSchema({
@@ -41,8 +40,8 @@ export function readIpPool(object: KubernetesObject, problems: ProblemList): IPP
   const spec = value.spec
   const cidr = readCidr(spec?.cidr, ['spec', 'cidr'], reader)
   if (cidr === undefined) return undefined
-  const ipipMode = spec?.ipipMode || 'Never'
-  const vxlanMode = spec?.vxlanMode || 'Never'
+  const ipipMode = spec?.ipipMode || IP_POOL_DEFAULTS.ipipMode
+  const vxlanMode = spec?.vxlanMode || IP_POOL_DEFAULTS.vxlanMode
   if (ipipMode !== 'Never' && vxlanMode !== 'Never') reader.error(['spec', 'vxlanMode'], 'ipipMode and vxlanMode are both on', 'Leave one of them at Never.')
   const uses = (spec?.allowedUses ?? []) as readonly PoolUse[]
   return {
@@ -54,10 +53,10 @@ export function readIpPool(object: KubernetesObject, problems: ProblemList): IPP
     disabled: spec?.disabled === true,
     disableBGPExport: spec?.disableBGPExport === true,
     blockSize: blockSizeOf({ cidr, blockSize: spec?.blockSize, path: ['spec'] }, reader),
-    nodeSelector: reader.selector(spec?.nodeSelector, ['spec', 'nodeSelector']) || 'all()',
+    nodeSelector: reader.selector(spec?.nodeSelector, ['spec', 'nodeSelector']) || IP_POOL_DEFAULTS.nodeSelector,
     namespaceSelector: reader.selector(spec?.namespaceSelector, ['spec', 'namespaceSelector']),
-    allowedUses: uses.length > 0 ? uses : ['Workload', 'Tunnel'],
-    assignmentMode: spec?.assignmentMode ?? 'Automatic',
+    allowedUses: uses.length > 0 ? uses : IP_POOL_DEFAULTS.allowedUses,
+    assignmentMode: spec?.assignmentMode ?? IP_POOL_DEFAULTS.assignmentMode,
   }
 }
 
@@ -69,7 +68,7 @@ interface BlockSizeWords {
 }
 
 export function blockSizeOf({ cidr, blockSize: written, path }: BlockSizeWords, reader: ResourceReader): number {
-  const blockSize = written || DEFAULT_BLOCK_SIZE
+  const blockSize = written || IP_POOL_DEFAULTS.blockSize
   if (!Number.isInteger(blockSize) || blockSize < 20 || blockSize > 32)
     reader.error([...path, 'blockSize'], `blockSize ${blockSize} is not from 20 to 32`, 'The default is 26: 64 addresses.')
   if (blockSize < cidr.length)

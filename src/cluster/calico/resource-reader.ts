@@ -5,13 +5,13 @@
  */
 import * as v from 'valibot'
 import { cidr, parseAddressWithLength } from '../../base/cidr.js'
-import { isIpv6Text, parseIp, type Ip } from '../../base/ip.js'
+import { isIpv6Text, type Ip } from '../../base/ip.js'
 import { groupOf } from '../kinds.js'
 import { isObject, type Path } from '../located.js'
-import type { KubernetesObject } from '../manifest.js'
-import type { Place, ProblemList } from '../problem-list.js'
+import type { Place } from '../problem-list.js'
 import { check, optional, say, type UnknownFields } from '../schema.js'
 import { isSelectorFault, parseSelector } from '../selector.js'
+import { ObjectReader } from './object-reader.js'
 import type { CalicoPort, CalicoProtocol, CalicoResource, Net } from './resource.js'
 
 type Optional<Schema extends v.GenericSchema> = v.NullishSchema<Schema, undefined>
@@ -50,16 +50,8 @@ export function resourceSchema<const Entries extends v.ObjectEntries>(spec: Entr
 
 const METADATA_ANNOTATION = 'projectcalico.org/metadata'
 
-/** An object being read, and where its faults go. */
-export class ResourceReader {
-  readonly object: KubernetesObject
-  private readonly problems: ProblemList
-
-  constructor(object: KubernetesObject, problems: ProblemList) {
-    this.object = object
-    this.problems = problems
-  }
-
+/** A resource of Calico's API, version 3. */
+export class ResourceReader extends ObjectReader {
   /**
    * undefined: wrong beyond use, reported.
    * @param unknownFields `name` for the kinds whose fields are all known here
@@ -108,14 +100,6 @@ export class ResourceReader {
     return { ...name, labels: stringsOf(value.labels), annotations: stringsOf(value.annotations) }
   }
 
-  error(path: Path, what: string, fix: string): void {
-    this.problems.error(this.object.at(...path), this.object.label, what, fix)
-  }
-
-  warning(path: Path, what: string, fix: string): void {
-    this.problems.warning(this.object.at(...path), this.object.label, what, fix)
-  }
-
   at(path: Path): Place {
     return this.object.at(...path)
   }
@@ -147,20 +131,9 @@ export class ResourceReader {
     return (values ?? []).flatMap((value, index) => this.address(value, [...path, index]) ?? [])
   }
 
-  /** undefined also for IPv6, and for nothing. */
-  address(value: string | null | undefined, path: Path): Ip | undefined {
-    if (value === undefined || value === null || value === '' || isIpv6Text(value)) return undefined
-    const address = parseIp(value.replace(/\/32$/, ''))
-    if (address === undefined) this.error(path, `${path.at(-1)} ${JSON.stringify(value)} is no IPv4 address`, 'Write it like 192.168.0.100.')
-    return address
-  }
-
-  /** `64512` or `1.10`, 1 to 2^32 - 1. */
-  asNumber(value: number | string | null | undefined, path: Path): number | undefined {
-    if (value === undefined || value === null) return undefined
-    const number = parseAsNumber(value)
-    if (number === undefined) this.error(path, `${JSON.stringify(value)} is no AS number`, 'Write it like 64512.')
-    return number
+  /** `/32` may stand behind it. */
+  override address(value: string | null | undefined, path: Path): Ip | undefined {
+    return super.address(value?.replace(/\/32$/, ''), path)
   }
 
   /** Seconds of a Go duration. */
@@ -209,16 +182,6 @@ export function parseNet(value: string): Net | undefined {
   const [address, length] = value.split('/')
   const ok = isIpv6Text(address) && (length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= 128))
   return ok ? { family: 6, text: value } : undefined
-}
-
-export function parseAsNumber(value: number | string): number | undefined {
-  const dotted = /^(\d{1,5})\.(\d{1,5})$/.exec(String(value))
-  if (dotted !== null && typeof value === 'string') {
-    const [high, low] = [Number(dotted[1]), Number(dotted[2])]
-    return high <= 0xffff && low <= 0xffff ? high * 0x10000 + low : undefined
-  }
-  const number = /^\d{1,10}$/.test(String(value)) ? Number(value) : Number.NaN
-  return number >= 0 && number <= 0xffffffff ? number : undefined
 }
 
 const GO_UNITS: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 1e-3, us: 1e-6, µs: 1e-6, ns: 1e-9 }

@@ -9,32 +9,12 @@ import { runKernelExport } from '../../../src/calico/bgp/filter.js'
 import { DEFAULT_CALICO_PROFILE } from '../../../src/calico/version.js'
 import type { BGPConfiguration, BGPPeer } from '../../../src/cluster/calico/bgp.js'
 import type { CalicoNode } from '../../../src/cluster/calico/calico-node.js'
-import type { IPPool } from '../../../src/cluster/calico/ip-pool.js'
-import { prefix } from './kit.js'
+import { pool, prefix } from '../kit.js'
 
 const PLACE = { file: 'test.yaml', line: 1, labels: {}, annotations: {} }
 
 function node(name: string, address: string, more: Partial<CalicoNode> = {}): CalicoNode {
   return { ...PLACE, name, bgpAddress: { address: ip(address), length: 24 }, bgpAddressAssumed: false, addresses: [ip(address)], ...more }
-}
-
-function pool(cidr: string, more: Partial<IPPool> = {}): IPPool {
-  return {
-    ...PLACE,
-    name: cidr,
-    cidr: prefix(cidr),
-    ipipMode: 'Never',
-    vxlanMode: 'Never',
-    natOutgoing: true,
-    disabled: false,
-    disableBGPExport: false,
-    blockSize: 26,
-    nodeSelector: 'all()',
-    namespaceSelector: '',
-    allowedUses: ['Workload', 'Tunnel'],
-    assignmentMode: 'Automatic',
-    ...more,
-  }
 }
 
 function settings(more: Partial<BGPConfiguration>): BGPConfiguration {

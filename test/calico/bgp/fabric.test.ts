@@ -9,7 +9,8 @@ import type { BirdConfig } from '../../../src/calico/bgp/config.js'
 import { fabricConfig } from '../../../src/calico/bgp/fabric.js'
 import { CALICO_BIRD } from '../../../src/calico/bgp/flavour.js'
 import { parseRoutes } from '../../../src/dataplane/ip-route.js'
-import { config, peer, prefix } from './kit.js'
+import { prefix } from '../kit.js'
+import { config, peer } from './kit.js'
 
 function rackNode(name: string, rack: number): BirdConfig {
   const own = ip(`10.${rack}.0.1`)

@@ -7,7 +7,8 @@ import type { Bird } from '../../../src/calico/bgp/bird.js'
 import { showProtocols } from '../../../src/calico/bgp/birdc.js'
 import type { BirdConfig } from '../../../src/calico/bgp/config.js'
 import { BIRD_2 } from '../../../src/calico/bgp/flavour.js'
-import { BIRD_1, blockOf, config, host, mesh, nodeAddress, peer, prefix } from './kit.js'
+import { BIRD_1, blockOf, config, host, mesh, nodeAddress, peer } from './kit.js'
+import { prefix } from '../kit.js'
 
 function start(configs: readonly BirdConfig[], options: Partial<BgpWorldOptions> = {}): BgpWorld {
   const world = new BgpWorld({ flavour: BIRD_1, seed: 3, ...options })

@@ -1,20 +1,15 @@
 /** Small clusters for BIRD: nodes 10.0.0.1 … on one segment, a /26 each of 10.244.0.0/16, as confd renders them for a pool without encapsulation. */
-import { cidr, parseCidr, type Cidr } from '../../../src/base/cidr.js'
+import { cidr, type Cidr } from '../../../src/base/cidr.js'
 import { formatIp, ip, type Ip } from '../../../src/base/ip.js'
 import type { BirdHost } from '../../../src/calico/bgp/bird.js'
 import { DEFAULT_AS, type BirdConfig, type PeerConfig } from '../../../src/calico/bgp/config.js'
 import { CALICO_BIRD, type BirdFlavour } from '../../../src/calico/bgp/flavour.js'
+import { prefix } from '../kit.js'
 
 /** Debian's BIRD 1.6: Calico's without its way into tunnels. */
 export const BIRD_1: BirdFlavour = { ...CALICO_BIRD, name: 'bird1', version: '1.6.8', tunnels: false }
 
 export const POOL = prefix('10.244.0.0/16')
-
-export function prefix(text: string): Cidr {
-  const parsed = parseCidr(text)
-  if (typeof parsed === 'string') throw new TypeError(text)
-  return parsed
-}
 
 export function nodeAddress(number: number): Ip {
   return ip(`10.0.0.${number}`)

@@ -5,7 +5,7 @@ import { cidr } from '../../../src/base/cidr.js'
 import { ip } from '../../../src/base/ip.js'
 import type { PathAttributes } from '../../../src/calico/bgp/attributes.js'
 import { BEFORE_OPEN, decodeMessage, encodeMessage, END_OF_RIB, type OpenMessage, type SessionRules } from '../../../src/calico/bgp/message.js'
-import { prefix } from './kit.js'
+import { prefix } from '../kit.js'
 
 const CALICO: SessionRules = { as4: true, internal: true, addPathSend: true, addPathReceive: true }
 const PLAIN: SessionRules = { ...CALICO, addPathSend: false, addPathReceive: false }

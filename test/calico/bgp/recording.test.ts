@@ -8,7 +8,8 @@ import { showProtocols, showRoutes } from '../../../src/calico/bgp/birdc.js'
 import type { BirdConfig } from '../../../src/calico/bgp/config.js'
 import { BIRD_2 } from '../../../src/calico/bgp/flavour.js'
 import { parseRoutes, printRoutes } from '../../../src/dataplane/ip-route.js'
-import { config, peer, prefix } from './kit.js'
+import { prefix } from '../kit.js'
+import { config, peer } from './kit.js'
 
 interface Recording {
   readonly scenario: { readonly nodes: readonly { readonly name: string; readonly ip: string }[]; readonly calico: { readonly blocks: Record<string, string> } }

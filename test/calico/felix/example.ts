@@ -1,39 +1,10 @@
 /** A cluster that uses every kind of rule, for tests of the whole render. */
-import { parseCidr, type Cidr } from '../../../src/base/cidr.js'
 import { ip } from '../../../src/base/ip.js'
 import { renderFelix, type FelixPart, type FelixView } from '../../../src/calico/felix/felix.js'
-import type { IPPool } from '../../../src/cluster/calico/ip-pool.js'
 import type { FelixSettings } from '../../../src/cluster/calico/felix-configuration.js'
 import { compiled, manifest, podEndpoint } from './manifest.js'
 import { felixConfig } from './kit.js'
-
-export function net(text: string): Cidr {
-  const parsed = parseCidr(text)
-  if (typeof parsed === 'string') throw new Error(text)
-  return parsed
-}
-
-export function pool(text: string, more: Partial<IPPool> = {}): IPPool {
-  return {
-    name: 'pool',
-    labels: {},
-    annotations: {},
-    file: '',
-    line: 0,
-    cidr: net(text),
-    ipipMode: 'Never',
-    vxlanMode: 'Never',
-    natOutgoing: true,
-    disabled: false,
-    disableBGPExport: false,
-    blockSize: 26,
-    nodeSelector: 'all()',
-    namespaceSelector: '',
-    allowedUses: ['Workload', 'Tunnel'],
-    assignmentMode: 'Automatic',
-    ...more,
-  }
-}
+import { pool } from '../kit.js'
 
 const HTTP = { name: 'http', protocol: 'TCP', port: 8080 }
 

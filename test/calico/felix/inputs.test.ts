@@ -7,7 +7,7 @@ import { policyInputs, routeInputs } from '../../../src/calico/felix/inputs.js'
 import { serviceSet } from '../../../src/calico/felix/rule-scanner.js'
 import { readManifests } from '../../../src/cluster/manifest.js'
 import { ProblemList } from '../../../src/cluster/problem-list.js'
-import { net, pool } from './example.js'
+import { pool, prefix } from '../kit.js'
 import { manifest, podEndpoint } from './manifest.js'
 
 const TEXT = `
@@ -59,7 +59,7 @@ describe('objects of the cluster', () => {
 
   it('routes', () => {
     const resources = { ...cluster.resources, ipPools: [pool('10.0.0.0/16', { vxlanMode: 'Always' })] }
-    const inputs = routeInputs({ ...cluster, resources }, { blocks: [{ cidr: net('10.0.0.0/26'), node: 'n1' }], nodes: [] })
-    expect(inputs.workloads).toEqual([{ address: net('10.0.0.8/32').base, node: 'n1' }])
+    const inputs = routeInputs({ ...cluster, resources }, { blocks: [{ cidr: prefix('10.0.0.0/26'), node: 'n1' }], nodes: [] })
+    expect(inputs.workloads).toEqual([{ address: prefix('10.0.0.8/32').base, node: 'n1' }])
   })
 })

@@ -11,7 +11,7 @@ import { printNeighbours } from '../../../src/dataplane/ip-neigh.js'
 import { printRoute } from '../../../src/dataplane/ip-route.js'
 import { printRules } from '../../../src/dataplane/ip-rule.js'
 import { felixConfig } from './kit.js'
-import { net, pool } from './example.js'
+import { pool, prefix } from '../kit.js'
 
 const address = (text: string, length = 24) => ({ address: ip(text), length })
 const KEY = (letter: string): string => `${letter.repeat(43)}=`
@@ -33,11 +33,11 @@ function inputs(pools: readonly IPPool[]): RouteInputs {
       { name: 'n3', address: address('192.168.20.13'), ipipTunnelAddress: ip('10.0.1.0'), vxlanTunnelAddress: ip('10.0.1.0') },
     ],
     blocks: [
-      { cidr: net('10.0.0.0/26'), node: 'n1' },
-      { cidr: net('10.0.0.64/26'), node: 'n2' },
-      { cidr: net('10.0.0.128/26'), node: 'n3' },
-      { cidr: net('10.0.1.0/32'), node: 'n3' },
-      { cidr: net('10.0.2.0/32'), node: 'n1' },
+      { cidr: prefix('10.0.0.0/26'), node: 'n1' },
+      { cidr: prefix('10.0.0.64/26'), node: 'n2' },
+      { cidr: prefix('10.0.0.128/26'), node: 'n3' },
+      { cidr: prefix('10.0.1.0/32'), node: 'n3' },
+      { cidr: prefix('10.0.2.0/32'), node: 'n1' },
     ],
     workloads: [
       { address: ip('10.0.0.2'), node: 'n1' },
@@ -154,7 +154,7 @@ describe('WireGuard', () => {
       },
     ])
     const [device] = part.devices
-    expect(device.kind === 'wireguard' ? device.peers[0].allowedIps : []).toEqual(['10.0.0.64/26', '10.0.0.65/32', '10.0.0.66/32'].map(net))
+    expect(device.kind === 'wireguard' ? device.peers[0].allowedIps : []).toEqual(['10.0.0.64/26', '10.0.0.65/32', '10.0.0.66/32'].map(prefix))
   })
 
   it('with host encryption the nodes’ addresses too', () => {

@@ -9,7 +9,7 @@ import { applyChainEdits } from '../../../src/dataplane/chain-edit.js'
 import type { Dataplane } from '../../../src/dataplane/dataplane.js'
 import { dataplaneOf } from '../../net/kit.js'
 import { felixConfig } from './kit.js'
-import { pool } from './example.js'
+import { pool } from '../kit.js'
 import { compiled, manifest, podEndpoint, type PodWords } from './manifest.js'
 import { LISTENING, send } from './send.js'
 
