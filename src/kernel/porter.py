@@ -6,6 +6,7 @@ import base64
 import ctypes
 import errno
 import fcntl
+import glob
 import json
 import mmap
 import os
@@ -75,7 +76,8 @@ TRACING = '/sys/kernel/tracing'
 PERF_TYPE_TRACEPOINT = 2
 PERF_SAMPLE_TID, PERF_SAMPLE_TIME, PERF_SAMPLE_RAW = 2, 4, 1 << 10
 PERF_RECORD_SAMPLE = 9
-PERF_PAGES = 64
+PERF_PAGES = 256
+MOST_READS = 5
 ETH_P_IP, ETH_P_ARP = 0x0800, 0x0806
 SYSCALL_PERF_EVENT_OPEN = {'x86_64': 298, 'aarch64': 241, 'riscv64': 241, 'ppc64le': 319, 's390x': 331}
 
@@ -109,23 +111,39 @@ class Drops:
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), 'perf_event_open: ' + os.strerror(ctypes.get_errno()))
         self.ring = mmap.mmap(self.fd, (PERF_PAGES + 1) * mmap.PAGESIZE)
+        self.accounted = 0
 
     def take(self):
-        """[(time, pid, reason, location)] since the last call."""
-        ahead = time.time_ns() - time.monotonic_ns()
+        """[(time, pid, reason, location)] since the last call, and how many more there were for which the ring had no room."""
+        ahead, found = time.time_ns() - time.monotonic_ns(), []
+        # each is counted whether there was room or not (perf_swevent_event); what comes in between is read too
+        for _ in range(MOST_READS):
+            counted = self._counted()
+            found += [(when + ahead, *rest) for when, *rest in self._records()]
+            if self._counted() == counted:
+                break
+        lost = max(0, counted - self.accounted)
+        self.accounted += lost
+        return found, lost
+
+    def _counted(self):
+        return struct.unpack('=Q', os.read(self.fd, 8))[0]
+
+    def _records(self):
         head, tail = struct.unpack_from('=QQ', self.ring, 1024)
         size, found = PERF_PAGES * mmap.PAGESIZE, []
         while tail < head:
             at = tail % size
             kind, _, length = struct.unpack('=IHH', self._bytes(at, 8, size))
             if kind == PERF_RECORD_SAMPLE:
+                self.accounted += 1
                 record = self._bytes((at + 8) % size, length - 8, size)
                 pid, _, when, _ = struct.unpack_from('=IIQI', record)
                 raw = record[20:]
                 reason = int.from_bytes(self._field(raw, 'reason'), sys.byteorder)
                 location = int.from_bytes(self._field(raw, 'location'), sys.byteorder)
                 if int.from_bytes(self._field(raw, 'protocol'), sys.byteorder) in (ETH_P_IP, ETH_P_ARP):
-                    found.append((when + ahead, pid, self.reasons.get(reason, str(reason)), location))
+                    found.append((when, pid, self.reasons.get(reason, str(reason)), location))
             tail += length
         struct.pack_into('=Q', self.ring, 1032, tail)
         return found
@@ -283,6 +301,10 @@ def mac_bytes(text):
     return bytes.fromhex(text.replace(':', ''))
 
 
+# matches that count, and the target that writes into a set
+REMEMBERING = re.compile('-m (limit|statistic|recent) |-j SET ')
+
+
 # --- namespaces ---
 
 SIOCGIFFLAGS, SIOCETHTOOL, SIOCGIFINDEX = 0x8913, 0x8946, 0x8933
@@ -386,11 +408,8 @@ class Namespace:
         self.batch('ip', plan['state'])
         self.settings(plan['deviceSettings'], False)
         self.batch('bridge', plan['fdb'])
-        for words, text in ((['ipset', 'restore'], plan['ipset']), ([self.lab.restore], plan['iptables'])):
-            if text:
-                status, _, stderr = command(words, text)
-                if status != 0:
-                    self.complain(words[0], stderr)
+        self.load(['ipset', 'restore'], plan['ipset'])
+        self.load([self.lab.restore], plan['iptables'])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             for index, device in socket.if_nameindex():
                 self.indexes[index] = device
@@ -404,6 +423,12 @@ class Namespace:
         self.open(plan['sockets']['fixed'])
         if self.netns:
             self.talk = Netlink()
+
+    def load(self, words, text):
+        if text:
+            status, _, stderr = command(words, text)
+            if status != 0:
+                self.complain(words[0], stderr)
 
     def capture(self, blocks):
         self.enter()
@@ -490,6 +515,31 @@ class Namespace:
             talk.socket.close()
         except OSError:
             pass  # no connection tracking in this kernel, or none in use
+
+    def forget_packets(self):
+        """What rules and sets remember of the packets they saw."""
+        rules, sets = self.plan['iptables'], self.plan['ipset'].splitlines()
+        if not REMEMBERING.search(rules):
+            return
+        self.enter()
+        if '-j SET ' in rules:
+            flushed = ['flush ' + line.split()[1] for line in sets if line.startswith('create ')]
+            self.load(['ipset', 'restore'], '\n'.join(flushed + [line for line in sets if line.startswith('add ')]) + '\n')
+        # loaded anew they count from the start (checkentry); a list of xt_recent outlives its rules where others take it over
+        self.load([self.lab.restore], rules)
+        for path in glob.glob('/proc/thread-self/net/xt_recent/*'):
+            with open(path, 'w') as file:
+                file.write('/')
+        if self.monitor is not None and '*raw' in rules:
+            self.complain('tracing', self.mark_for_tracing())
+
+    def mark_for_tracing(self):
+        """Why it cannot be done; empty: every packet's rules are told."""
+        for chain in ('PREROUTING', 'OUTPUT'):
+            status, _, stderr = command(['iptables', '-t', 'raw', '-I', chain, '-j', 'TRACE'])
+            if status != 0:
+                return 'TRACE: %s' % stderr.strip()
+        return ''
 
 
 # --- the lab ---
@@ -659,6 +709,8 @@ class Lab:
                 if namespace.ring is not None and not namespace.touched and namespace.last_state == wanted:
                     continue
                 namespace.forget_connections()
+                if namespace.ring is None or namespace.touched:
+                    namespace.forget_packets()
                 namespace.settings('net.ipv4.route.flush = 1', True)
                 namespace.state(*wanted)
                 namespace.touched, namespace.last_state = False, wanted
@@ -698,7 +750,7 @@ class Lab:
         end = time.time_ns()
         error = error or (client.error if client is not None else '')
         lost = sum(namespace.ring.lost() for namespace in self.captured)
-        drops = self.drops_between(start, end)
+        drops, drops_why = self.drops_between(start, end)
         if rules is not None:
             rules_why = self.traced(rules)
             rules = rules if rules_why == '' else None
@@ -709,7 +761,7 @@ class Lab:
             self.traced([])
         seen = {'frames': self.ordered(frames, start), 'error': error, 'lost': lost, 'heard': sorted(heard),
                 'injected': client is not None and client.injected}
-        return {**seen, 'drops': drops, 'dropsWhy': self.drops_why, 'rules': rules, 'rulesWhy': rules_why}
+        return {**seen, 'drops': drops, 'dropsWhy': drops_why, 'rules': rules, 'rulesWhy': rules_why}
 
     def drain(self):
         """What came of the probe before, such as the reset of its connection, is no part of this one."""
@@ -908,10 +960,14 @@ class Lab:
         return [row[3] for row in found]
 
     def drops_between(self, start, end):
+        """The drops, or None and why."""
         if self.drops is None:
-            return None
+            return None, self.drops_why
+        taken, lost = self.drops.take()
+        if lost > 0:
+            return None, 'the kernel lost more than the ring has room for: %d of its reasons are not known' % lost
         return [[reason, '%016x' % location, 1 if pid == os.getpid() else 0, when - start]
-                for when, pid, reason, location in self.drops.take() if start <= when <= end and reason not in ('CONSUMED', 'NOT_DROPPED_YET')]
+                for when, pid, reason, location in taken if start <= when <= end and reason not in ('CONSUMED', 'NOT_DROPPED_YET')], ''
 
     # the rules taken
 
@@ -925,11 +981,9 @@ class Lab:
             if not namespace.plan['iptables']:
                 continue
             namespace.enter()
-            if namespace.monitor is None:
-                for chain in ('PREROUTING', 'OUTPUT'):
-                    status, _, stderr = command(['iptables', '-t', 'raw', '-I', chain, '-j', 'TRACE'])
-                    if status != 0:
-                        return None, 'TRACE: %s' % stderr.strip()
+            why = namespace.mark_for_tracing() if namespace.monitor is None else ''
+            if why != '':
+                return None, why
             if namespace.monitor is None or namespace.monitor.lost() != '':
                 namespace.monitor = Monitor()
                 self.children.append(namespace.monitor.child)

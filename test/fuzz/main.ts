@@ -4,6 +4,7 @@
  * usage: npm run fuzz:kernel -- [--seeds FIRST..LAST] [--worlds KIND] [--jobs N] [--probes N] [--odd] [--shrink] [--draft FILE]… [--print]
  *   --seeds   worlds from each seed (default 1..25)
  *   --worlds  flannel (with plain docker), calico (with Canal), or all: of each seed one of either (default)
+ *   --probes  that are played of each world (default 10); twice as many are drawn, since not all can be
  *   --jobs    in so many processes side by side
  *   --odd     also packets that no sane sender sends (what is known to differ there: docs/fidelity.md)
  *   --shrink  a world that differs is made smaller as long as it differs, and printed as a draft
@@ -60,16 +61,19 @@ class Summary {
   private probes = 0
   private frames = 0
   private differ = 0
-  private readonly unplayed = new Map<string, number>()
+  private readonly left = new Map<string, number>()
   private again = 0
+  private fewest = Infinity
   private readonly seeds: number[] = []
   private readonly started = performance.now()
 
-  add({ seed, probes, frames, failures, unplayed, again }: WorldResult): void {
+  add({ seed, probes, frames, failures, unplayed, unjudged, again }: WorldResult): void {
     this.worlds++
     this.probes += probes
+    this.fewest = Math.min(this.fewest, probes)
     this.frames += frames
-    for (const why of unplayed) this.unplayed.set(why, (this.unplayed.get(why) ?? 0) + 1)
+    const left = [...unplayed.map((why) => `not played: ${why}`), ...unjudged.map((why) => `frames alone compared: ${why}`)]
+    for (const what of left) this.left.set(what, (this.left.get(what) ?? 0) + 1)
     if (failures.length > 0) {
       this.differ++
       this.seeds.push(seed)
@@ -83,12 +87,12 @@ class Summary {
   line(): string {
     const seconds = Math.round((performance.now() - this.started) / 1000)
     const verdict = this.differ === 0 ? 'all equal' : `${this.differ} worlds differ (${this.seeds.join(' ')})`
-    return `${this.worlds} worlds, ${this.probes} probes, ${this.frames} frames in ${seconds} s: ${verdict}`
+    return `${this.worlds} worlds, ${this.probes} probes (at least ${this.fewest} each), ${this.frames} frames in ${seconds} s: ${verdict}`
   }
 
   end(): void {
     if (this.again > 0) console.log(`${this.again} probes were equal only when played again, alone`)
-    for (const [why, count] of this.unplayed) console.log(`not played: ${count} x ${why}`)
+    for (const [what, count] of this.left) console.log(`${count} x ${what}`)
     console.log(this.line())
     process.exitCode = this.differ > 0 ? 1 : 0
   }
@@ -97,7 +101,7 @@ class Summary {
 async function playAll(drafts: Iterable<WorldDraft>, options: Options): Promise<void> {
   const summary = new Summary()
   for (const draft of drafts) {
-    const result = await playWorld(draft)
+    const result = await playWorld(draft, options.drafts.length > 0 ? undefined : options.probes)
     if (options.json) {
       process.stdout.write(`${JSON.stringify(result)}\n`)
       continue
@@ -136,9 +140,12 @@ async function inJobs({ seeds, jobs, probes, odd, worlds }: Options): Promise<vo
   summary.end()
 }
 
+/** Probes drawn for each that is played. */
+const SPARE = 2
+
 function* draftsOf({ seeds, worlds, drafts, probes, odd }: Options): Iterable<WorldDraft> {
   if (drafts.length > 0) for (const file of drafts) yield JSON.parse(readFileSync(file, 'utf8')) as WorldDraft
-  else for (const seed of seeds) for (const draw of worlds) yield draw(seed, { probes, odd })
+  else for (const seed of seeds) for (const draw of worlds) yield draw(seed, { probes: probes * SPARE, odd })
 }
 
 const options = optionsOf(process.argv.slice(2))

@@ -12,6 +12,8 @@ export interface WorldResult {
   readonly failures: readonly string[]
   /** Why probes were not played. */
   readonly unplayed: readonly string[]
+  /** Why the kernel's reasons for losses could not be compared in others: then the frames alone were. */
+  readonly unjudged: readonly string[]
   /** Probes that differed and, played again alone, were equal: what the kernel does not do twice alike (timers, other CPUs). */
   readonly again: readonly string[]
 }
@@ -22,31 +24,33 @@ const AGAIN = 3
 
 let played = 0
 
-export async function playWorld(draft: WorldDraft): Promise<WorldResult> {
+/** @param enough so many of the draft's probes are played, if so many can be */
+export async function playWorld(draft: WorldDraft, enough = draft.probes.length): Promise<WorldResult> {
   const { seed } = draft
   try {
-    const { probes, problems, unplayed } = await playOnce(draft)
+    const { probes, problems, unplayed } = await playOnce(draft, enough)
     const failures = problems.filter(({ severity }) => severity === 'error').map((problem) => `seed ${seed}: ${formatProblem(problem)}`)
     const again: string[] = []
     for (const probe of probes.filter(({ verdict }) => verdict !== 'equal')) {
       const alone = draft.probes.length > 1 && (await isEqualAgain({ ...draft, probes: [draft.probes[indexOf(probe)]] }))
       ;(alone ? again : failures).push(wordsOf(seed, probe))
     }
-    return { seed, probes: probes.length, frames: probes.reduce((sum, { frames }) => sum + frames.predicted, 0), failures, unplayed, again }
+    const unjudged = probes.flatMap(({ drops }) => (drops.equal === null ? [drops.why.replace(/\d+/, 'some')] : []))
+    return { seed, probes: probes.length, frames: probes.reduce((sum, { frames }) => sum + frames.predicted, 0), failures, unplayed, unjudged, again }
   } catch (error) {
     const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { seed, probes: 0, frames: 0, failures: [`seed ${seed}: ${what}`], unplayed: [], again: [] }
+    return { seed, probes: 0, frames: 0, failures: [`seed ${seed}: ${what}`], unplayed: [], unjudged: [], again: [] }
   }
 }
 
-function playOnce(draft: WorldDraft): Promise<Played> {
-  return play(draft, { prefix: `netsim-fuzz-${process.pid}-${played++}-` })
+function playOnce(draft: WorldDraft, enough: number): Promise<Played> {
+  return play(draft, { prefix: `netsim-fuzz-${process.pid}-${played++}-`, enough })
 }
 
 /** Everything of it, as ever. */
 async function isEqualAgain(draft: WorldDraft): Promise<boolean> {
   for (let i = 0; i < AGAIN; i++) {
-    const { probes } = await playOnce(draft)
+    const { probes } = await playOnce(draft, 1)
     if (probes.length === 1 && probes[0].verdict === 'equal') return true
   }
   return false

@@ -7,8 +7,6 @@
 import { scheduler } from 'node:timers/promises'
 import { formatProblem, hasErrors, type Problem } from '../../src/base/problem.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
-import { printIptablesSave } from '../../src/dataplane/iptables-save.js'
-import { printIpsets } from '../../src/dataplane/ipset-save.js'
 import { judge } from '../../src/kernel/judge.js'
 import { KernelLab, labNetworkOf } from '../../src/kernel/lab.js'
 import { labLimit } from '../../src/kernel/lab-limits.js'
@@ -32,8 +30,14 @@ export interface Played {
   readonly problems: readonly Problem[]
 }
 
+export interface PlayOptions {
+  readonly prefix: string
+  /** So many probes are enough: the others stand in for those that cannot be played. */
+  readonly enough?: number
+}
+
 /** @throws LabError when this machine cannot build it */
-export async function play(draft: WorldDraft, options: { readonly prefix: string }): Promise<Played> {
+export async function play(draft: WorldDraft, options: PlayOptions): Promise<Played> {
   const { cluster, problems } = buildCluster([{ file: `seed-${draft.seed}.json`, text: manifestOf(draft) }])
   if (hasErrors(problems)) return { probes: [], problems, unplayed: [] }
   const built = buildNetwork(cluster, { seed: 1 })
@@ -45,6 +49,7 @@ export async function play(draft: WorldDraft, options: { readonly prefix: string
     await hastenProxies(built.network, lab)
     const rations = new Rations()
     for (const [index, probe] of draft.probes.entries()) {
+      if (probes.length === options.enough) break
       const document = await playProbe(built.network, lab, { probe, index, rations })
       if (typeof document === 'string') unplayed.push(document)
       else probes.push(document)
@@ -119,7 +124,6 @@ async function playProbe(network: Network, lab: KernelLab, { probe, index, ratio
   if (question === undefined) return 'no process sends this'
   const limit = labLimit(network, prediction)
   if (limit !== undefined) return limit.replace(/^.*?: /, '')
-  await forget(network, lab)
   const rest = rations.before(prediction, performance.now())
   if (rest > 0) await scheduler.wait(rest)
   if (prediction.request.cold) await lab.cold()
@@ -143,20 +147,4 @@ export function questionOf(network: Network, probe: ProbeDraft, prediction: Pred
   if (probe.kind === 'raw') return { kind: 'raw', netns: prediction.outcome.source.netns ?? '', packet: bytesOfPacket(probe.packet), predictedNs }
   const question = labProbeOf(network, prediction, { trace: false })
   return question === undefined ? undefined : { ...question, predictedNs }
-}
-
-/** What rules and sets remember from one packet to the next, netsim forgets between questions; so does the kernel when it is told. */
-export async function forget({ specs }: Network, lab: KernelLab): Promise<void> {
-  for (const { dataplane } of specs) {
-    const rules = printIptablesSave(dataplane.iptables)
-    // loaded anew they count from the start (xt_limit, xt_statistic: checkentry)
-    if (/-m (statistic|limit)/.test(rules)) await lab.run(dataplane.netns, ['iptables-restore'], rules)
-    if (/-m recent/.test(rules)) await lab.run(dataplane.netns, ['sh', '-c', 'for list in /proc/net/xt_recent/*; do echo / > "$list"; done'])
-    if (/-j SET /.test(rules)) {
-      const members = printIpsets(dataplane.ipsets)
-        .split('\n')
-        .filter((line) => !line.startsWith('create'))
-      await lab.run(dataplane.netns, ['ipset', 'restore'], [...dataplane.ipsets.map(({ name }) => `flush ${name}`), ...members].join('\n'))
-    }
-  }
 }

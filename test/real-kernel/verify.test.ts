@@ -84,6 +84,32 @@ describe.skipIf(!ready)('netsim verify against THIS KERNEL', () => {
     LONG_MS,
   )
 
+  it('rules that remember packets start each question alike', async () => {
+    const remembering = [
+      '-t raw -A PREROUTING -p udp --dport 9 -m limit --limit 1/hour --limit-burst 1 -j DROP',
+      '-I FORWARD -p tcp --dport 80 -m recent --name seen --set -m recent --name seen --rcheck --hitcount 2 -j REJECT',
+      '-I FORWARD -p tcp --dport 81 -m statistic --mode nth --every 2 --packet 1 -j DROP',
+      '-I FORWARD -p icmp -m limit --limit 1/hour --limit-burst 1 -j ACCEPT',
+      '-I FORWARD 2 -p icmp -m set --match-set met src -j DROP',
+      '-t mangle -A FORWARD -p tcp --dport 82 -j SET --add-set met src',
+    ]
+    const text = readFileSync(new URL('../../examples/flannel-firewall.yaml', import.meta.url), 'utf8').replace(
+      / {6}iptables:\n/,
+      `      ipset: [create met hash:ip]\n      iptables:\n${remembering.map((line) => `        - ${line}\n`).join('')}`,
+    )
+    const network = networkOf(text)
+    const asked = [
+      question('web-0', 'api-0:9', { proto: 'udp' }),
+      question('web-0', 'api-0:80'),
+      question('web-0', 'api-0:81'),
+      question('web-0', 'api-0:82'),
+      question('web-0', 'api-0'),
+    ]
+    const result = await verified(network, [...asked, ...asked, ...asked], { rules: ofRoot })
+    expect(told(result)).toEqual([])
+    expect(result.probes.slice(0, 5).map(({ disposition }) => disposition)).toEqual(['DENIED', 'DELIVERED', 'DELIVERED', 'DELIVERED', 'DELIVERED'])
+  })
+
   /** What the kernel is given, one Dataplane of it altered. */
   function altered(network: Network, netns: string, change: (dataplane: Dataplane) => Dataplane): Partial<VerifyOptions> {
     const lab = labNetworkOf(network)
