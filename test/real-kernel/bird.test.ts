@@ -65,7 +65,8 @@ describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i of this
     console.log(`${name}, BIRD ${major}: ${JSON.stringify({ opens, updates, endOfRib, bytes })} beside ${JSON.stringify(counts)}`)
     expect({ opens, endOfRib }).toEqual({ opens: counts.open, endOfRib: counts.endOfRib })
     // a daemon that is scheduled late says some of its first words twice
-    expect(updates).toBeGreaterThanOrEqual(counts.updates + counts.withdrawals)
+    // a reflector that has heard the client itself before its twin's word of it has nothing to withdraw
+    expect(updates).toBeGreaterThanOrEqual(counts.updates)
     expect(updates).toBeLessThanOrEqual(counts.updates + counts.withdrawals + 10)
   })
 })
