@@ -3,6 +3,7 @@
  * `network-references.ts`, what stands in for absent fields is in `settings.ts` and `underlay.ts`.
  */
 import { formatCidr, overlaps, contains, type Cidr } from '../base/cidr.js'
+import { dnsNameFault } from '../base/dns-record.js'
 import { formatIp, type Ip } from '../base/ip.js'
 import { formatMac, type Mac } from '../base/mac.js'
 import { isHostAddress } from './fields.js'
@@ -10,9 +11,11 @@ import { FrozenMap } from './frozen.js'
 import { isObject, type Path } from './located.js'
 import { describeValue, type KubernetesObject } from './manifest.js'
 import { suggestName } from './nearest-name.js'
+import { readOutsideHosts, type OutsideHostSpec } from './outside-hosts.js'
 import { networkSchema, type NetworkValue } from './network-schema.js'
 import { formatPlace, type Place, type ProblemList } from './problem-list.js'
 import { check } from './schema.js'
+import type { KubeProxySettings } from './services/kube-proxy-settings.js'
 
 export type Cni = 'flannel' | 'calico' | 'canal' | 'none'
 export type Datastore = 'etcd' | 'kubernetes'
@@ -83,6 +86,26 @@ interface Pin<Value> extends Place {
   readonly value: Value
 }
 
+export interface NamedAddress extends Place {
+  readonly name: string
+  readonly address: Ip
+}
+
+export interface DnsSpec {
+  /** --cluster-dns of the kubelets; empty: the address of the DNS Service. */
+  readonly clusterDNS: readonly Ip[]
+  /** Names outside the cluster. */
+  readonly hosts: readonly NamedAddress[]
+  /** resolv.conf of the nodes; absent: not known. */
+  readonly nodes?: { readonly nameservers: readonly Ip[]; readonly searches: readonly string[]; readonly options: readonly string[] }
+}
+
+/** What kube-proxy is told; the same names as in KubeProxyConfiguration where it has them. */
+export interface KubeProxySpec extends Partial<Omit<KubeProxySettings, 'mode' | 'unmodelled'>> {
+  readonly mode?: 'iptables' | 'none' | 'ipvs' | 'nftables' | 'userspace'
+  readonly version?: string
+}
+
 /** As written: undefined where the document says nothing. */
 export interface NetworkDocument extends Place {
   readonly object: KubernetesObject
@@ -98,12 +121,16 @@ export interface NetworkDocument extends Place {
   readonly clusterCIDR?: Cidr
   readonly serviceCIDR?: Cidr
   readonly clusterDomain?: string
+  readonly dns?: DnsSpec
   readonly etcd: readonly EtcdEntry[]
   readonly flannel: { readonly ipMasq?: boolean; readonly version?: string; readonly iface?: string }
   readonly calico: { readonly version?: string }
-  readonly kubeProxy: { readonly mode?: 'iptables' | 'none' }
+  readonly kubeProxy: KubeProxySpec
+  /** Where addresses of load balancers come from that no object gives. */
+  readonly loadBalancer: { readonly pool?: Cidr }
   readonly segments: readonly SegmentSpec[]
   readonly routers: readonly RouterSpec[]
+  readonly outsideHosts: readonly OutsideHostSpec[]
   readonly hosts: readonly HostSettings[]
   readonly macs: readonly Pin<Mac>[]
   readonly devices: readonly Pin<string>[]
@@ -121,19 +148,33 @@ export function readNetworkDocument(object: KubernetesObject, problems: ProblemL
     file: object.file,
     line: object.line,
     ...drop({ cni: spec.cni, datastore: spec.datastore, clusterCIDR: spec.clusterCIDR, serviceCIDR: spec.serviceCIDR, clusterDomain: spec.clusterDomain }),
+    ...(spec.dns ? { dns: readDns(spec.dns, object, problems) } : {}),
     runtime: drop(spec.runtime ?? {}),
     flannel: drop(spec.flannel ?? {}),
     calico: drop(spec.calico ?? {}),
     kubeProxy: drop(spec.kubeProxy ?? {}),
+    loadBalancer: drop(spec.loadBalancer ?? {}),
     etcd: readEtcdKeys(spec.etcd ?? {}, ['spec', 'etcd'], object, problems),
     segments: readSegments(spec, object, problems),
     routers: readRouters(spec, object, problems),
+    outsideHosts: readOutsideHosts(spec.underlay?.hosts ?? [], object, problems),
     hosts: (spec.hosts ?? []).map((host, index) => readHost(host, ['spec', 'hosts', index], object, problems)),
     macs: readPins(spec.pins?.macs, ['spec', 'pins', 'macs'], object, problems),
     devices: readPins(spec.pins?.devices, ['spec', 'pins', 'devices'], object, problems),
   }
   checkDuplicateMacs(document, problems)
   return document
+}
+
+function readDns({ clusterDNS, hosts, nodes }: NonNullable<Spec['dns']>, object: KubernetesObject, problems: ProblemList): DnsSpec {
+  const named = Object.entries(hosts ?? {}).flatMap(([name, address]): NamedAddress[] => {
+    const place = object.at('spec', 'dns', 'hosts', name)
+    const fault = dnsNameFault(name)
+    if (fault !== undefined) problems.error(place, object.label, `spec.dns.hosts: ${fault.what}`, fault.fix)
+    return fault === undefined ? [{ name, address, ...place }] : []
+  })
+  const resolver = nodes ? { nodes: { nameservers: nodes.nameservers ?? [], searches: nodes.searches ?? [], options: nodes.options ?? [] } } : {}
+  return { clusterDNS: clusterDNS ?? [], hosts: named, ...resolver }
 }
 
 /** Without the keys whose value is null or undefined. */

@@ -116,6 +116,16 @@ const underlay = () =>
         }),
       ),
     ),
+    hosts: optional(
+      v.array(
+        v.looseObject({
+          name: plainName(),
+          address: addressField(),
+          gateway: optional(addressField()),
+          ports: optional(v.array(v.union([v.number(), v.string()], () => say('not a port', 'Write 80, or "53/udp".')))),
+        }),
+      ),
+    ),
   })
 
 const host = () =>
@@ -132,6 +142,29 @@ const host = () =>
     ipset: commands(),
     ip: commands(),
     bridge: commands(),
+  })
+
+const dns = () =>
+  v.looseObject({
+    clusterDNS: optional(v.array(addressField())),
+    hosts: optional(v.record(v.string(), addressField())),
+    nodes: optional(
+      v.looseObject({ nameservers: optional(v.array(addressField())), searches: optional(v.array(v.string())), options: optional(v.array(v.string())) }),
+    ),
+  })
+
+const kubeProxy = () =>
+  v.looseObject({
+    mode: optional(v.picklist(['iptables', 'none', 'ipvs', 'nftables', 'userspace'])),
+    version: optional(version()),
+    clusterCIDR: optional(cidrField()),
+    detectLocalMode: optional(v.picklist(['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'])),
+    bridgeInterface: optional(deviceName()),
+    interfaceNamePrefix: optional(deviceName()),
+    masqueradeAll: optional(v.boolean()),
+    masqueradeBit: optional(integerField(0, 31)),
+    nodePortAddresses: optional(v.array(v.union([v.literal('primary'), cidrField()], () => say('neither a prefix nor primary', 'Write 192.168.0.0/24, or primary.')))),
+    localhostNodePorts: optional(v.boolean()),
   })
 
 export const networkSchema = lazily(() =>
@@ -155,10 +188,12 @@ export const networkSchema = lazily(() =>
         clusterCIDR: optional(cidrField()),
         serviceCIDR: optional(cidrField()),
         clusterDomain: optional(v.string()),
+        dns: optional(dns()),
         etcd: optional(v.record(v.string(), etcdValue())),
         flannel: optional(v.looseObject({ ipMasq: optional(v.boolean()), version: optional(version()), iface: optional(v.string()) })),
         calico: optional(v.looseObject({ version: optional(version()) })),
-        kubeProxy: optional(v.looseObject({ mode: optional(v.picklist(['iptables', 'none'])) })),
+        kubeProxy: optional(kubeProxy()),
+        loadBalancer: optional(v.looseObject({ pool: optional(cidrField()) })),
         underlay: optional(underlay()),
         hosts: optional(v.array(host())),
         pins: optional(v.looseObject({ macs: optional(v.record(v.string(), macField())), devices: optional(v.record(v.string(), deviceName())) })),
