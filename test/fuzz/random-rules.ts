@@ -78,23 +78,27 @@ export function ipCommands(draw: Draw, around: Surroundings): string[] {
   return commands.filter((command, index) => commands.findIndex((other) => destination(other) === destination(command)) === index)
 }
 
+/** Of a device or of all, with the least and the greatest value. */
+const DEVICE_SYSCTLS: readonly (readonly [key: string, least: number, most: number])[] = [
+  ['rp_filter', 1, 2],
+  ['rp_filter', 1, 2],
+  ['accept_local', 1, 1],
+  ['proxy_arp', 1, 1],
+  ['proxy_arp_pvlan', 1, 1],
+  ['arp_ignore', 1, 2],
+  ['arp_announce', 1, 2],
+  ['arp_filter', 1, 1],
+  ['send_redirects', 0, 0],
+  ['route_localnet', 1, 1],
+  ['src_valid_mark', 1, 1],
+  ['forwarding', 0, 0],
+]
+
 export function sysctlsOf(draw: Draw, around: Surroundings): (readonly [string, number])[] {
   const device = (): string => draw.pick([...around.devices.filter((name) => !name.includes('.')), 'all'])
-  const conf = (key: string, least: number, most: number) => (): readonly [string, number] => [`net.ipv4.conf.${device()}.${key}`, draw.int(least, most)]
   const choices: (() => readonly [string, number])[] = [
     () => ['net.ipv4.ip_forward', 0],
-    conf('rp_filter', 1, 2),
-    conf('rp_filter', 1, 2),
-    conf('accept_local', 1, 1),
-    conf('proxy_arp', 1, 1),
-    conf('proxy_arp_pvlan', 1, 1),
-    conf('arp_ignore', 1, 2),
-    conf('arp_announce', 1, 2),
-    conf('arp_filter', 1, 1),
-    conf('send_redirects', 0, 0),
-    conf('route_localnet', 1, 1),
-    conf('src_valid_mark', 1, 1),
-    conf('forwarding', 0, 0),
+    ...DEVICE_SYSCTLS.map(([key, least, most]) => (): readonly [string, number] => [`net.ipv4.conf.${device()}.${key}`, draw.int(least, most)]),
     () => ['net.ipv4.icmp_echo_ignore_all', 1],
     () => ['net.ipv4.icmp_echo_ignore_broadcasts', draw.int(0, 1)],
     () => ['net.ipv4.icmp_errors_use_inbound_ifaddr', 1],

@@ -158,36 +158,43 @@ describe.each(Object.entries(EXAMPLES))('examples/%s.yaml', (example, expected) 
   })
 })
 
-describe('calico-none: the ports of a pod', () => {
-  const network = load('calico-none')
+const TCP: Ask = { proto: 'tcp' }
+const OPENED: Ask = { proto: 'tcp', listen: true }
 
-  it.each([
-    ['monitoring/prometheus-0', 'shop/db-0:9187', 'DELIVERED'],
-    ['monitoring/prometheus-0', 'shop/db-0:5432', 'DENIED'],
-    ['shop/api-0', 'shop/db-0:9187', 'DENIED'],
-  ])('%s → %s: %s', (source, destination, wanted) => expect(verdict(network, source, destination, { proto: 'tcp' })).toBe(wanted))
-})
+describe.each<[string, string, (readonly [string, string, Ask, string])[]]>([
+  [
+    'the ports of a pod',
+    'calico-none',
+    [
+      ['monitoring/prometheus-0', 'shop/db-0:9187', TCP, 'DELIVERED'],
+      ['monitoring/prometheus-0', 'shop/db-0:5432', TCP, 'DENIED'],
+      ['shop/api-0', 'shop/db-0:9187', TCP, 'DENIED'],
+    ],
+  ],
+  [
+    'ops.ssh',
+    'calico-wireguard',
+    [
+      ['ops/shell', 'shop/web-0:22', OPENED, 'DELIVERED'],
+      ['shop/api-0', 'shop/web-0:22', OPENED, 'DENIED'],
+      ['shop/api-0', 'shop/web-0:80', OPENED, 'DELIVERED'],
+    ],
+  ],
+  [
+    'compliance.mainframes',
+    'calico-vxlan',
+    [
+      ['legacy/mainframe-gate', '172.30.1.9', {}, 'NO_ROUTE'],
+      ['legacy/mainframe-gate', '172.30.2.17', {}, 'NO_ROUTE'],
+      ['shop/api-0', '172.30.1.9', {}, 'DENIED'],
+      ['shop/web-0', '172.30.2.17', {}, 'DENIED'],
+      ['shop/web-0', '172.30.2.18', {}, 'NO_ROUTE'],
+    ],
+  ],
+])('%s of %s', (_, example, questions) => {
+  const network = load(example)
 
-describe('ops.ssh of calico-wireguard', () => {
-  const network = load('calico-wireguard')
-
-  it.each([
-    ['ops/shell', 'shop/web-0:22', 'DELIVERED'],
-    ['shop/api-0', 'shop/web-0:22', 'DENIED'],
-    ['shop/api-0', 'shop/web-0:80', 'DELIVERED'],
-  ])('%s → %s: %s', (source, destination, wanted) => expect(verdict(network, source, destination, { proto: 'tcp', listen: true })).toBe(wanted))
-})
-
-describe('compliance.mainframes of calico-vxlan', () => {
-  const network = load('calico-vxlan')
-
-  it.each([
-    ['legacy/mainframe-gate', '172.30.1.9', 'NO_ROUTE'],
-    ['legacy/mainframe-gate', '172.30.2.17', 'NO_ROUTE'],
-    ['shop/api-0', '172.30.1.9', 'DENIED'],
-    ['shop/web-0', '172.30.2.17', 'DENIED'],
-    ['shop/web-0', '172.30.2.18', 'NO_ROUTE'],
-  ])('%s → %s: %s', (source, destination, wanted) => expect(verdict(network, source, destination, {})).toBe(wanted))
+  it.each(questions)('%s → %s (%j): %s', (source, destination, ask, wanted) => expect(verdict(network, source, destination, ask)).toBe(wanted))
 })
 
 it('each example is built without a Problem', () => {

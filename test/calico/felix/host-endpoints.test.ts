@@ -9,7 +9,7 @@ import { dataplaneOf } from '../../net/kit.js'
 import { felixConfig } from './kit.js'
 import { pool } from '../kit.js'
 import { compiled, manifest, podEndpoint } from './manifest.js'
-import { LISTENING, send } from './send.js'
+import { itSends, LISTENING, podNetns, send } from './send.js'
 
 const HOST = '192.168.10.11'
 const CLIENT = '192.168.10.50'
@@ -52,15 +52,12 @@ function node(text: string): readonly Dataplane[] {
   return [
     { ...host, iptables: applyChainEdits({ tables: [] }, part.edits), ipsets: part.ipsets },
     dataplaneOf('client', 2, `link eth0 veth host/eth0\naddr ${CLIENT}/24 dev eth0\nroute add 10.65.0.0/16 via ${HOST} dev eth0`),
-    dataplaneOf(
-      'pod',
-      3,
-      `link eth0 veth host/cali0\naddr ${POD}/32 dev eth0\nroute add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1 dev eth0`,
-    ),
+    podNetns('pod', 3, { address: POD, hostDevice: 'cali0' }),
   ].map((one) => ({ ...one, sockets: LISTENING }))
 }
 
-const ADDRESS: Readonly<Record<string, string>> = { host: HOST, client: CLIENT, pod: POD }
+const ADDRESSES: Readonly<Record<string, string>> = { host: HOST, client: CLIENT, pod: POD }
+const addressOf = (name: string): string => ADDRESSES[name]
 const OK = 'DELIVERED'
 const NO = 'DENIED'
 
@@ -70,7 +67,7 @@ describe.each([
 ])('a host endpoint by %s, without profiles', (_, spec) => {
   const dataplanes = node(hep('n1-eth0', spec) + POLICIES)
 
-  it.each([
+  itSends(dataplanes, addressOf, [
     ['client', 'host', 'tcp 80', OK],
     ['client', 'host', 'tcp 81', NO],
     ['client', 'host', 'icmp', NO],
@@ -94,21 +91,17 @@ describe.each([
     ['client', 'pod', 'tcp 81', OK],
     // host to local pod is never policed
     ['host', 'pod', 'tcp 81', OK],
-  ])('%s → %s %s: %s', (from, to, what, expected) => {
-    expect(send(dataplanes, { from, src: ADDRESS[from], dst: ADDRESS[to], what })).toBe(expected)
-  })
+  ])
 })
 
 describe('applyOnForward', () => {
   const dataplanes = node(hep('n1-eth0', '{node: n1, interfaceName: eth0}') + POLICIES + FORWARD)
 
-  it.each([
+  itSends(dataplanes, addressOf, [
     ['client', 'pod', 'tcp 80', OK],
     ['client', 'pod', 'tcp 81', NO],
     ['client', 'pod', 'tcp 22', NO],
-  ])('%s → %s %s: %s', (from, to, what, expected) => {
-    expect(send(dataplanes, { from, src: ADDRESS[from], dst: ADDRESS[to], what })).toBe(expected)
-  })
+  ])
 })
 
 describe('a host endpoint of all interfaces', () => {

@@ -1,10 +1,11 @@
 /** One packet through a fresh world of these netns: how it ended. */
+import { expect, it } from 'vitest'
 import type { Dataplane } from '../../../src/dataplane/dataplane.js'
 import { compileWorld } from '../../../src/net/compile.js'
 import { DISPOSITIONS } from '../../../src/net/disposition.js'
 import { ipLocalOut } from '../../../src/net/ip-output.js'
 import { NETNS_NODE } from '../../../src/net/netns.js'
-import { packetOf } from '../../net/kit.js'
+import { dataplaneOf, packetOf } from '../../net/kit.js'
 
 export interface Sent {
   readonly from: string
@@ -35,6 +36,23 @@ export function send(dataplanes: readonly Dataplane[], { from, src, dst, what }:
   world.drain()
   world.sim.run(world.sim.nowNs + 5e9)
   return world.trace.endCount === 0 ? 'nothing' : DISPOSITIONS[world.trace.ends[1]]
+}
+
+/** One test a row: from, to, what, and how it ends. @param addressOf of an end's name */
+export function itSends(
+  dataplanes: readonly Dataplane[],
+  addressOf: (name: string) => string,
+  rows: readonly (readonly [string, string, string, string])[],
+): void {
+  it.each(rows)('%s → %s %s: %s', (from, to, what, expected) => {
+    expect(send(dataplanes, { from, src: addressOf(from), dst: addressOf(to), what })).toBe(expected)
+  })
+}
+
+/** A netns as Calico's CNI plugin leaves it, on the wire of the host's device. */
+export function podNetns(name: string, index: number, { address, hostDevice }: { readonly address: string; readonly hostDevice: string }): Dataplane {
+  const routes = 'route add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1 dev eth0'
+  return dataplaneOf(name, index, `link eth0 veth host/${hostDevice}\naddr ${address}/32 dev eth0\n${routes}`)
 }
 
 /** Every port of both protocols is open. */

@@ -2,7 +2,7 @@
  * 32 policies over tiers on one node, and what becomes of 70 packets: each worked out by hand from what the policies mean, each sent through
  * the chains that Felix rendered.
  */
-import { describe, expect, it } from 'vitest'
+import { describe } from 'vitest'
 import { ip } from '../../../src/base/ip.js'
 import { renderFelix } from '../../../src/calico/felix/felix.js'
 import { applyChainEdits } from '../../../src/dataplane/chain-edit.js'
@@ -11,7 +11,7 @@ import { dataplaneOf } from '../../net/kit.js'
 import { felixConfig } from './kit.js'
 import { pool } from '../kit.js'
 import { compiled, manifest, podEndpoint, type PodWords } from './manifest.js'
-import { LISTENING, send } from './send.js'
+import { itSends, LISTENING, podNetns } from './send.js'
 
 const WORDS: readonly PodWords[] = [
   { name: 'fe', namespace: 'shop', address: '10.65.0.10', interfaceName: 'cali0fe', labels: { app: 'fe' } },
@@ -214,18 +214,12 @@ function node(): readonly Dataplane[] {
     1,
     [...lines, 'link d0 dummy', `addr ${HOST}/24 dev d0`, 'route add default via 192.168.10.254 dev d0', 'sysctl net.ipv4.ip_forward=1'].join('\n'),
   )
-  const routes = 'route add 169.254.1.1 dev eth0 scope link\nroute add default via 169.254.1.1 dev eth0'
-  const guests = WORDS.map(({ name, address, interfaceName }, i) =>
-    dataplaneOf(name, i + 2, `link eth0 veth host/${interfaceName}\naddr ${address}/32 dev eth0\n${routes}`),
-  )
+  const guests = WORDS.map(({ name, address, interfaceName }, i) => podNetns(name, i + 2, { address, hostDevice: interfaceName }))
   return [{ ...host, iptables: applyChainEdits({ tables: [] }, part.edits), ipsets: part.ipsets }, ...guests].map((one) => ({ ...one, sockets: LISTENING }))
 }
 
 const addressOf = (name: string): string => WORDS.find((pod) => pod.name === name)?.address ?? HOST
 
 describe('packets through the chains', () => {
-  const dataplanes = node()
-  it.each(TABLE)('%s → %s %s: %s', (source, destination, what, expected) => {
-    expect(send(dataplanes, { from: source, src: addressOf(source), dst: addressOf(destination), what })).toBe(expected)
-  })
+  itSends(node(), addressOf, TABLE)
 })
