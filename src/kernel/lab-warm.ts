@@ -39,9 +39,9 @@ export function warmState(network: LabNetwork): StateMessage {
 }
 
 /** Of these addresses, and of the gateways. */
-export function warmNeighbours({ world, specs }: LabNetwork, addresses: readonly number[]): readonly NeighbourEntry[] {
+export function warmNeighbours({ world }: Pick<LabNetwork, 'world'>, addresses: readonly number[]): readonly NeighbourEntry[] {
   const known = [...new Set(addresses)]
-  return world.netns.flatMap((netns, index) => neighboursOf(netns, specs[index].dataplane, known))
+  return world.netns.flatMap((netns) => neighboursOf(netns, netns.dataplane, known))
 }
 
 /** Of whoever a question makes speak, spoofed or translated: somebody may answer for those too (proxy ARP). */

@@ -1,20 +1,19 @@
 /**
- * Dataplanes become a world: names become objects and integers once, so that the walk looks nothing up by name.
+ * Dataplanes become a world: names become objects and integers once, so that the walk looks nothing up by name. A host with its pods sleeps, and is
+ * neither rendered nor compiled, until a frame is sent to its card or somebody asks for it.
  *
  *   Dataplane ─▶ Netns { devices, fib, neighbours, FDBs, netfilter, sockets }      segments ─▶ Segment with the cards in it
  */
-import { maskOf } from '../base/cidr.js'
+import { assert } from '../base/assert.js'
 import { macHigh, macLow } from '../base/mac.js'
-import { unreachable } from '../base/assert.js'
-import { LOOPBACK, type Dataplane, type DeviceSpec } from '../dataplane/dataplane.js'
-import { Bridge, BridgePort } from './bridge.js'
+import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
+import { compileDevices, connectDevices, type Roommates } from './compile-devices.js'
 import { compileFib } from './compile-fib.js'
 import { connectBacklog } from './device-io.js'
-import { Device, DEVICE_KINDS, DEVICE_WIREGUARD, SCOPES, type DeviceAddress } from './device.js'
+import { DEVICE_WIREGUARD } from './device.js'
 import { proxyTimerFired } from './arp.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
-import { Ipip } from './ipip.js'
 import { frameArrived, InFlight, Segment } from './link.js'
 import {
   neighbourTimerFired,
@@ -29,12 +28,9 @@ import {
   NUD_STALE,
 } from './neigh.js'
 import { compileNetfilter } from './netfilter/netfilter.js'
-import { deviceNamed, Netns, World, type UserSpace } from './netns.js'
+import { deviceNamed, Netns, World, type Sleeper, type UserSpace } from './netns.js'
 import { SocketTable } from './socket.js'
-import { Tun } from './tun.js'
-import { Vxlan } from './vxlan.js'
 import { wireguardTimerFired } from './wireguard.js'
-import { Wireguard, WireguardPeer } from './wireguard-peer.js'
 
 export interface SegmentSpec {
   readonly name: string
@@ -63,7 +59,35 @@ const NEIGHBOUR_STATES = {
   failed: NUD_FAILED,
 } as const
 
+/** What wakes together: no cable but an underlay's leads out of it. */
+export interface Unit {
+  /** How many netns it is at most; each has its place in World.netns whoever wakes first. */
+  readonly size: number
+  /** Its cards on segments, in the order in which its specs have them. */
+  readonly cards: readonly Card[]
+  /** Might a card of it answer an ARP request for the address? Not sure is yes. */
+  mayAnswer(address: number): boolean
+  /** Asked once, when it wakes. */
+  specs(): readonly NetnsSpec[]
+  /** It runs now: for processes that belong to it. */
+  woken(byName: ReadonlyMap<string, Netns>): void
+}
+
+export type Card = Pick<Extract<DeviceSpec, { kind: 'nic' }>, 'segment' | 'mac'>
+
+/** Everybody is awake, in the order of the specs. */
 export function compileWorld(specs: readonly NetnsSpec[], segments: readonly SegmentSpec[], seed: number): World {
+  const world = composeWorld([{ size: specs.length, cards: cardsOf(specs), mayAnswer: () => true, specs: () => specs, woken() {} }], segments, seed)
+  world.wakeAll()
+  return world
+}
+
+export function cardsOf(specs: readonly NetnsSpec[]): readonly Card[] {
+  return specs.flatMap(({ dataplane }) => dataplane.devices.filter((device) => device.kind === 'nic'))
+}
+
+/** Everybody sleeps; a card's place on its segment goes by the order of the units. */
+export function composeWorld(units: readonly Unit[], segments: readonly SegmentSpec[], seed: number): World {
   const world = new World(seed)
   connectBacklog(world)
   world.inFlight = new InFlight()
@@ -75,32 +99,75 @@ export function compileWorld(specs: readonly NetnsSpec[], segments: readonly Seg
   for (const segment of segments) {
     world.segments.push(new Segment(world.segments.length, segment.name, segment.mtu, segment.latencyNs, segment.rateBps))
   }
-  const byName = new Map<string, Netns>()
-  for (const spec of specs) {
-    const netns = new Netns(world, world.netns.length, spec.dataplane.netns, spec.role)
-    netns.fabric = spec.fabric === true ? 1 : 0
-    world.netns.push(netns)
-    byName.set(netns.name, netns)
-    compileDevices(netns, spec.dataplane)
+  const segmentNamed = new Map(world.segments.map((segment) => [segment.name, segment]))
+  let size = 0
+  for (const unit of units) {
+    const sleeper = new SleepingUnit(world, unit, size)
+    world.sleepers.push(sleeper)
+    for (const { segment, mac = 0 } of unit.cards) segmentNamed.get(segment ?? '')?.reserve(macHigh(mac), macLow(mac), sleeper)
+    size += unit.size
   }
-  specs.forEach((spec, index) => {
-    const netns = world.netns[index]
-    connectDevices(netns, spec.dataplane, byName)
-    compileSysctls(netns, spec.dataplane)
-    netns.fib = compileFib(netns, spec.dataplane)
-    netns.fragments = new FragmentQueues(netns)
-    netns.icmpLimits = compileIcmpLimits(netns)
-    netns.socketSpecs = spec.dataplane.sockets
-    netns.sockets = new SocketTable(spec.dataplane.sockets)
-    loadNeighbours(netns, spec.dataplane)
-    loadFdb(netns, spec.dataplane)
-    netns.netfilter = compileNetfilter(netns, spec.dataplane.iptables, spec.dataplane.ipsets)
-  })
+  world.netns.length = size
   return world
 }
 
+class SleepingUnit implements Sleeper {
+  private readonly world: World
+  private readonly unit: Unit
+  /** Index of its first netns. */
+  private readonly first: number
+  private awake = false
+
+  constructor(world: World, unit: Unit, first: number) {
+    this.world = world
+    this.unit = unit
+    this.first = first
+  }
+
+  mayAnswer(address: number): boolean {
+    return this.awake || this.unit.mayAnswer(address)
+  }
+
+  wake(): void {
+    if (this.awake) return
+    this.awake = true
+    const { world, unit } = this
+    const specs = unit.specs()
+    assert(specs.length <= unit.size, 'more network stacks wake than there are places for')
+    const made = specs.map((spec, at) => makeNetns(world, spec, this.first + at))
+    const byName = new Map(made.map((netns) => [netns.name, netns]))
+    for (const netns of made) compileNetns(netns, { byName, sleeper: this })
+    unit.woken(byName)
+  }
+}
+
+function makeNetns(world: World, spec: NetnsSpec, index: number): Netns {
+  const netns = new Netns(world, index, spec.dataplane.netns, spec.role)
+  netns.fabric = spec.fabric === true ? 1 : 0
+  netns.dataplane = spec.dataplane
+  world.netns[index] = netns
+  world.awake.push(netns)
+  compileDevices(netns, spec.dataplane)
+  return netns
+}
+
+/** The devices of all its roommates are made. */
+function compileNetns(netns: Netns, roommates: Roommates): void {
+  const { dataplane } = netns
+  connectDevices(netns, dataplane, roommates)
+  compileSysctls(netns, dataplane)
+  netns.fib = compileFib(netns, dataplane)
+  netns.fragments = new FragmentQueues(netns)
+  netns.icmpLimits = compileIcmpLimits(netns)
+  netns.socketSpecs = dataplane.sockets
+  netns.sockets = new SocketTable(dataplane.sockets)
+  loadNeighbours(netns, dataplane)
+  loadFdb(netns, dataplane)
+  netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets)
+}
+
 /** The state a question starts from: nothing dynamic known, nothing under way; the warm state is filled in as it is asked for. */
-export function resetWorld(world: World, options: { readonly seed: number; readonly warm: boolean }, specs: readonly NetnsSpec[]): void {
+export function resetWorld(world: World, options: { readonly seed: number; readonly warm: boolean }): void {
   world.sim.reset()
   world.trace.clear()
   world.reseed(options.seed)
@@ -111,7 +178,8 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
   world.neighbours.length = 0
   world.wireguard.reset()
   for (const process of world.userSpaces) process.reset()
-  world.netns.forEach((netns, index) => {
+  for (const netns of world.awake) {
+    const { dataplane } = netns
     netns.fragments.clear()
     netns.icmpLimits.reset()
     netns.fib.pathMtus.clear()
@@ -119,7 +187,7 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
     if (netns.netfilterUsed === 1) {
       netns.netfilterUsed = 0
       netns.conntrack = null
-      netns.netfilter = compileNetfilter(netns, specs[index].dataplane.iptables, specs[index].dataplane.ipsets)
+      netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets)
     }
     for (const device of netns.devices) {
       device.busyUntilNs = 0
@@ -129,12 +197,13 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
       device.ipip?.reset()
       device.wireguard?.reset()
     }
-    loadNeighbours(netns, specs[index].dataplane)
-  })
+    loadNeighbours(netns, dataplane)
+  }
 }
 
 /** A process takes the sockets and TUN devices that name it as their handler. */
-export function attachProcess(netns: Netns, handler: string, process: UserSpace, dataplane: Dataplane): void {
+export function attachProcess(netns: Netns, handler: string, process: UserSpace): void {
+  const { dataplane } = netns
   netns.world.userSpaces.push(process)
   dataplane.sockets.forEach((socket, index) => {
     if (socket.handler === handler) netns.sockets.bind(index, process)
@@ -144,133 +213,6 @@ export function attachProcess(netns: Netns, handler: string, process: UserSpace,
     const tun = deviceNamed(netns, spec.name)?.tun
     if (tun !== null && tun !== undefined) tun.process = process
   }
-}
-
-function compileDevices(netns: Netns, dataplane: Dataplane): void {
-  const world = netns.world
-  const specs = dataplane.devices.some((device) => device.kind === 'loopback') ? dataplane.devices : [LOOPBACK, ...dataplane.devices]
-  for (const spec of specs) {
-    const device = new Device(netns, world.devices.length, spec.name, DEVICE_KINDS.indexOf(spec.kind), spec.mtu)
-    world.devices.push(device)
-    netns.devices.push(device)
-    device.ifindex = netns.devices.length
-    device.up = spec.up ? 1 : 0
-    if (spec.mac !== undefined) {
-      device.macHigh = macHigh(spec.mac)
-      device.macLow = macLow(spec.mac)
-    }
-    device.addresses = compileAddresses(spec)
-    if (spec.kind === 'loopback') netns.loopback = device
-    else if (device.ethernet === 1) device.neighbours = new NeighTable(device)
-  }
-}
-
-function compileAddresses(spec: DeviceSpec): DeviceAddress[] {
-  const addresses: DeviceAddress[] = []
-  for (const { address, length, scope } of spec.addresses) {
-    const secondary = addresses.some((other) => other.length === length && ((other.address ^ address) & maskOf(length)) === 0 && other.scope === SCOPES[scope])
-    addresses.push({ address, length, scope: SCOPES[scope], secondary: secondary ? 1 : 0 })
-  }
-  return addresses
-}
-
-function connectDevices(netns: Netns, dataplane: Dataplane, byName: ReadonlyMap<string, Netns>): void {
-  for (const spec of dataplane.devices) {
-    const device = deviceNamed(netns, spec.name) as Device
-    switch (spec.kind) {
-      case 'nic': {
-        const segment = netns.world.segments.find((candidate) => candidate.name === spec.segment)
-        if (segment === undefined) device.carrier = 0
-        else segment.plug(device)
-        device.sourceDestinationCheck = spec.sourceDestinationCheck === true ? 1 : 0
-        break
-      }
-      case 'veth': {
-        const peerNetns = byName.get(spec.peer.netns)
-        device.peer = peerNetns === undefined ? null : deviceNamed(peerNetns, spec.peer.device)
-        device.carrier = device.peer === null ? 0 : 1
-        break
-      }
-      case 'bridge':
-        device.bridge = new Bridge(device)
-        if (spec.ageing !== undefined) device.bridge.ageingNs = spec.ageing * 1e9
-        device.bridge.nfCallIptables = spec.nfCallIptables === true ? 1 : 0
-        device.bridge.addPermanent(device.macHigh, device.macLow, null, 1)
-        break
-      case 'tun':
-        device.tun = new Tun()
-        break
-      case 'vxlan':
-        device.vxlan = compileVxlan(spec)
-        netns.vxlanDevices.push(device)
-        break
-      case 'ipip':
-        device.ipip = compileIpip(spec)
-        netns.ipipDevices.push(device)
-        break
-      case 'wireguard':
-        device.wireguard = compileWireguard(spec, device)
-        netns.wireguardDevices.push(device)
-        break
-      case 'loopback':
-      case 'dummy':
-        break
-      default:
-        unreachable(spec)
-    }
-  }
-  for (const spec of dataplane.devices) if (spec.master !== undefined) enslave(netns, spec)
-}
-
-function enslave(netns: Netns, spec: DeviceSpec): void {
-  const bridge = deviceNamed(netns, spec.master as string)?.bridge
-  if (bridge === null || bridge === undefined) return
-  const device = deviceNamed(netns, spec.name) as Device
-  const port = new BridgePort(device, bridge)
-  port.hairpin = spec.bridgePort?.hairpin === true ? 1 : 0
-  port.learning = spec.bridgePort?.learning === false ? 0 : 1
-  port.flood = spec.bridgePort?.flood === false ? 0 : 1
-  port.isolated = spec.bridgePort?.isolated === true ? 1 : 0
-  device.port = port
-  bridge.ports.unshift(port)
-  bridge.addPermanent(device.macHigh, device.macLow, port, 1)
-  bridge.addPermanent(bridge.device.macHigh, bridge.device.macLow, null, 1)
-}
-
-function compileVxlan(spec: Extract<DeviceSpec, { kind: 'vxlan' }>): Vxlan {
-  const vxlan = new Vxlan(spec.vni, spec.port)
-  vxlan.local = spec.local ?? 0
-  vxlan.learning = spec.learning ? 1 : 0
-  vxlan.gbp = spec.gbp ? 1 : 0
-  vxlan.inheritTtl = spec.ttl === 'inherit' ? 1 : 0
-  vxlan.ttl = spec.ttl === 'inherit' ? 0 : spec.ttl
-  vxlan.tos = spec.tos === 'inherit' ? -1 : spec.tos
-  vxlan.udpChecksum = spec.udpChecksum ? 1 : 0
-  vxlan.df = spec.df === 'set' ? 1 : spec.df === 'inherit' ? 2 : 0
-  return vxlan
-}
-
-function compileIpip(spec: Extract<DeviceSpec, { kind: 'ipip' }>): Ipip {
-  const ipip = new Ipip(spec.local ?? 0, spec.remote ?? 0)
-  ipip.ttl = spec.ttl === 'inherit' ? 0 : spec.ttl
-  ipip.tos = spec.tos === 'inherit' ? -1 : spec.tos
-  ipip.pathMtuDiscovery = spec.pmtudisc ? 1 : 0
-  // ipip_init_net: the module's own device in each netns
-  ipip.fallback = spec.name === 'tunl0' ? 1 : 0
-  return ipip
-}
-
-function compileWireguard(spec: Extract<DeviceSpec, { kind: 'wireguard' }>, device: Device): Wireguard {
-  const registry = device.netns.world.wireguard
-  const wireguard = new Wireguard(spec.port, spec.publicKey, spec.fwmark ?? 0)
-  for (const { publicKey, endpoint, allowedIps } of spec.peers) {
-    const peer = new WireguardPeer(registry.peers.length, device, publicKey, endpoint)
-    registry.peers.push(peer)
-    wireguard.peers.push(peer)
-    for (const { base, length } of allowedIps) wireguard.allowed.add(base, length, peer)
-  }
-  registry.devices.push(device)
-  return wireguard
 }
 
 /** USER_HZ: what settings in jiffies are counted in. */

@@ -23,7 +23,7 @@ export function answerTo(neighbour: Neighbour): boolean {
 
 function firstAnswering(from: Device, sender: number, target: number, verdict: number): Device | null {
   const seen = new Set<Device>([from])
-  const pending = farEnds(from, null)
+  const pending = farEnds(from, target, null)
   for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
     if (seen.has(next) || next.up === 0) continue
     seen.add(next)
@@ -31,7 +31,7 @@ function firstAnswering(from: Device, sender: number, target: number, verdict: n
       const bridge = next.port.bridge
       if (!seen.has(bridge.device) && answers(bridge.device, sender, target, verdict)) return bridge.device
       seen.add(bridge.device)
-      for (const port of bridge.ports) if (port !== next.port) pending.push(...farEnds(port.device, null))
+      for (const port of bridge.ports) if (port !== next.port) pending.push(...farEnds(port.device, target, null))
       continue
     }
     if (answers(next, sender, target, verdict)) return next
@@ -43,16 +43,16 @@ function answers(device: Device, sender: number, target: number, verdict: number
   return device.up === 1 && device.noArp === 0 && arpVerdict(device, sender, target) === verdict
 }
 
-/** The devices at which a broadcast frame sent by this one arrives first. */
-function farEnds(device: Device, except: BridgePort | null): Device[] {
+/** The devices at which a broadcast frame sent by this one arrives first; hosts that sleep and cannot answer for the target stay asleep. */
+function farEnds(device: Device, target: number, except: BridgePort | null): Device[] {
   if (device.up === 0) return []
   switch (device.kind) {
     case DEVICE_VETH:
       return device.peer === null ? [] : [device.peer]
     case DEVICE_NIC:
-      return device.segment === null || device.carrier === 0 ? [] : device.segment.members.filter((member) => member !== device && member.carrier === 1)
+      return device.segment === null || device.carrier === 0 ? [] : device.segment.cardsThatMayAnswer(target, device)
     case DEVICE_BRIDGE:
-      return (device.bridge?.ports ?? []).filter((port) => port !== except).flatMap((port) => farEnds(port.device, null))
+      return (device.bridge?.ports ?? []).filter((port) => port !== except).flatMap((port) => farEnds(port.device, target, null))
     default:
       return []
   }

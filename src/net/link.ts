@@ -13,7 +13,7 @@ import { BLACKHOLE, DENIED, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_NONE, REAS
 import { dropPacket } from './drop.js'
 import { MacTable } from './mac-table.js'
 import { scrubPacket } from './scrub.js'
-import type { Netns, World } from './netns.js'
+import type { Netns, Sleeper, World } from './netns.js'
 import { STEP_LINK } from './trace.js'
 
 /** A segment's MTU is that of IP packets; its frames are untagged. */
@@ -30,7 +30,9 @@ export class Segment {
   latencyNs: number
   /** bits per second; 0: no serialisation time. */
   rateBps: number
-  readonly members: Device[] = []
+  /** A place for each card, in the order of hosts; null while its host sleeps. */
+  private readonly cards: (Device | null)[] = []
+  private readonly sleepers: Sleeper[] = []
   private readonly stations = new MacTable()
 
   constructor(index: number, name: string, mtu: number, latencyNs: number, rateBps: number) {
@@ -41,25 +43,71 @@ export class Segment {
     this.rateBps = rateBps
   }
 
-  plug(device: Device): void {
-    this.stations.set(device.macHigh, device.macLow, this.members.push(device) - 1)
+  /** Cold. A host that sleeps has a card here: what is sent to its MAC wakes it. */
+  reserve(macHigh: number, macLow: number, sleeper: Sleeper): void {
+    this.sleepers.push(sleeper)
+    this.stations.set(macHigh, macLow, this.cards.push(null) - 1)
+  }
+
+  /** Cold. The host has woken: its card takes the first place that was kept for it. */
+  plug(device: Device, sleeper: Sleeper): void {
+    let at = this.sleepers.indexOf(sleeper)
+    while (this.cards[at] !== null || this.sleepers[at] !== sleeper) at++
+    this.cards[at] = device
     device.segment = this
+  }
+
+  /** Cold. The cards of those that are awake. */
+  get members(): readonly Device[] {
+    return this.cards.filter((card) => card !== null)
+  }
+
+  /** Cold. The other cards with a cable whose hosts may answer an ARP request for the address; those hosts are awake then. */
+  cardsThatMayAnswer(address: number, except: Device): Device[] {
+    const cards: Device[] = []
+    for (let at = 0; at < this.cards.length; at++) {
+      if (this.cards[at] === null && !this.sleepers[at].mayAnswer(address)) continue
+      const card = this.cardAt(at)
+      if (card !== except && card.carrier === 1) cards.push(card)
+    }
+    return cards
+  }
+
+  get size(): number {
+    return this.cards.length
+  }
+
+  cardAt(at: number): Device {
+    return this.cards[at] ?? this.woken(at)
+  }
+
+  /** Cold. */
+  private woken(at: number): Device {
+    this.sleepers[at].wake()
+    return this.cards[at] as Device
   }
 
   /** A bridge behind a card has stations of its own: the card's cable leads to them. */
   hasStation(macHigh: number, macLow: number, except: Device): boolean {
     const at = this.stations.find(macHigh, macLow)
-    return at >= 0 && this.members[at] !== except
+    return at >= 0 && this.cards[at] !== except
   }
 
+  /** null also while the host of the card sleeps. */
   memberOf(macHigh: number, macLow: number): Device | null {
     const at = this.stations.find(macHigh, macLow)
-    return at < 0 ? null : this.members[at]
+    return at < 0 ? null : this.cards[at]
+  }
+
+  /** Cold. The card with the MAC, its host awake. */
+  wakeMember(macHigh: number, macLow: number): Device | null {
+    const at = this.stations.find(macHigh, macLow)
+    return at < 0 ? null : this.cardAt(at)
   }
 
   /** A station behind a bridge was heard. */
   learn(macHigh: number, macLow: number, member: Device): void {
-    if ((macHigh & 0x0100) === 0) this.stations.set(macHigh, macLow, this.members.indexOf(member))
+    if ((macHigh & 0x0100) === 0) this.stations.set(macHigh, macLow, this.cards.indexOf(member))
   }
 }
 
@@ -123,7 +171,7 @@ export function segmentTransmit(packet: Packet, device: Device): void {
   }
   const target = segment.memberOf(packet.dstMacHigh, packet.dstMacLow)
   if (target === null) {
-    broadcast(packet, device, segment, delayNs)
+    sendUnheard(packet, device, segment, delayNs)
     return
   }
   if (target === device || target.carrier === 0) {
@@ -132,6 +180,17 @@ export function segmentTransmit(packet: Packet, device: Device): void {
   }
   if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, netns)) return
   scheduleArrival(netns.world, packet, target, delayNs)
+}
+
+/** Nobody who is awake has the MAC: whoever sleeps with it wakes for it, else it is flooded. */
+function sendUnheard(packet: Packet, device: Device, segment: Segment, delayNs: number): void {
+  const target = segment.wakeMember(packet.dstMacHigh, packet.dstMacLow)
+  if (target === null) {
+    broadcast(packet, device, segment, delayNs)
+    return
+  }
+  if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, device.netns)) return
+  scheduleArrival(device.netns.world, packet, target, delayNs)
 }
 
 // The checks stand apart from segmentTransmit: it must stay small enough for V8 to inline what it hands its delay to, or the delay is boxed.
@@ -161,8 +220,8 @@ function hasAddress(device: Device, address: number): boolean {
 function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: number): void {
   const world = device.netns.world
   let previous: Device | null = null
-  for (let i = 0; i < segment.members.length; i++) {
-    const member = segment.members[i]
+  for (let i = 0; i < segment.size; i++) {
+    const member = segment.cardAt(i)
     if (member === device || member.carrier === 0 || isRefused(packet, member)) continue
     if (previous !== null) {
       const copy = world.packets.clone(packet)

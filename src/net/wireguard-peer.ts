@@ -186,9 +186,12 @@ export function hasSession(peer: WireguardPeer): boolean {
   return true
 }
 
-/** The other device's own entry for this one. */
+/** The other device's own entry for this one; of several devices that could be meant, that of the first netns. */
 function counterpart(peer: WireguardPeer): WireguardPeer | null {
-  const { devices } = peer.device.netns.world.wireguard
+  const { world } = peer.device.netns
+  world.wakeOwners(peer.address)
+  const { devices } = world.wireguard
+  let first: WireguardPeer | null = null
   const own = (peer.device.wireguard as Wireguard).publicKey
   for (let i = 0; i < devices.length; i++) {
     const device = devices[i]
@@ -196,7 +199,7 @@ function counterpart(peer: WireguardPeer): WireguardPeer | null {
     if (wireguard.publicKey !== peer.publicKey || wireguard.port !== peer.port || device.up === 0) continue
     if (!device.netns.fib.local.hasLocalAddress(peer.address)) continue
     const other = wireguard.peerWith(own)
-    if (other !== null) return other
+    if (other !== null && (first === null || device.netns.index < first.device.netns.index)) first = other
   }
-  return null
+  return first
 }

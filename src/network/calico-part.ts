@@ -1,4 +1,5 @@
 /** What Calico's agents hand to the composition, whichever generation they are of, and what both generations' plans share. */
+import type { Ip } from '../base/ip.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import { randomWireguardKey } from '../base/wireguard-key.js'
@@ -30,9 +31,14 @@ export interface CalicoPlan {
   readonly etcdKeys: readonly { readonly key: string; readonly value: string }[]
   /** Settings that Felix acts on and netsim does not, each once. */
   readonly unmodelled: readonly string[]
-  /** By name of the node; none for one whose Felix cannot run (reported). */
+  /** By name of the node; none for one whose Felix cannot run (reported). Each is rendered when it is first asked for. */
   readonly parts: ReadonlyMap<string, CalicoPart>
+  /** Of the resources and the addresses. */
   readonly problems: readonly Problem[]
+  /** What Felix's devices on the node may have. */
+  tunnelAddressesOf(node: string): readonly Ip[]
+  /** What the node's Felix finds and `known`, of the plan and other nodes, has not. */
+  problemsOf(node: string, known: readonly Problem[]): readonly Problem[]
 }
 
 /** A node as Felix finds it. */
@@ -55,6 +61,10 @@ export function completeNode(node: CalicoNode, { addresses, felixSettings }: Cal
     ...(tunnels.wireguard === undefined ? {} : { wireguardAddress: tunnels.wireguard }),
     ...(key === undefined ? {} : { wireguardPublicKey: key }),
   }
+}
+
+export function tunnelAddresses(node: CalicoNode | undefined): readonly Ip[] {
+  return [node?.ipipTunnelAddress, node?.vxlanTunnelAddress, node?.wireguardAddress].filter((address) => address !== undefined)
 }
 
 /** IPForwarding is Enabled where nobody says otherwise (int_dataplane.go). */

@@ -4,6 +4,7 @@
  */
 import { formatCidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
+import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import { buildCalicoCluster, type CalicoCluster } from '../calico/calico-cluster.js'
 import { FelixBook } from '../calico/felix/felix-book.js'
@@ -18,10 +19,11 @@ import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
 import type { FelixSettings } from '../cluster/calico/felix-configuration.js'
 import type { Net } from '../cluster/calico/resource.js'
 import type { Cluster } from '../cluster/cluster.js'
+import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import type { Dataplane } from '../dataplane/dataplane.js'
 import { allocateRoundRobin } from '../docker/address-allocation.js'
-import { birdSockets, completeNode, FORWARDING, hostInterfaces, type CalicoHost, type CalicoPart, type CalicoPlan } from './calico-part.js'
+import { birdSockets, completeNode, FORWARDING, hostInterfaces, tunnelAddresses, type CalicoHost, type CalicoPart, type CalicoPlan } from './calico-part.js'
 import { attachment, podsOn, podSockets } from './pods.js'
 
 export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan {
@@ -37,19 +39,32 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
   )
   const blocks = calico.addresses.affinities.flatMap(({ cidr, node, state }) => (state === 'confirmed' ? [{ cidr, node }] : []))
   const routes = routeInputs({ resources: calico.resources, workloadEndpoints }, { blocks, nodes })
-  const parts = new Map<string, CalicoPart>()
-  const unmodelled = new Set<string>()
   let book: FelixBook | undefined
-  for (const host of hosts) {
-    const part = planNodePart({ cluster, host, calico, nodes, policies, routes, seed })
-    if ('severity' in part) problems.push(...[part].filter(({ what }) => !problems.some((other) => other.what === what)))
-    else {
-      parts.set(host.node.name, part.part)
-      for (const setting of part.unmodelled) unmodelled.add(setting)
-      problems.push(...part.problems.filter(({ what }) => !problems.some((other) => other.what === what)))
-    }
+  const hostByName = new Map(hosts.map((host) => [host.node.name, host]))
+  const nodeByName = new Map(nodes.map((node) => [node.name, node]))
+  const configs = new Map<string, FelixConfig>()
+  for (const { node } of hosts) {
+    const config = felixConfigOf(calico, node, nodeByName.get(node.name))
+    if (config !== undefined) configs.set(node.name, config)
   }
-  return { cluster: calico, nodes, book: () => (book ??= new FelixBook(calico, policies)), etcdKeys: [], unmodelled: [...unmodelled], parts, problems }
+  const made = new LazyMap(configs.keys(), (name) => {
+    const [host, config] = [hostByName.get(name) as CalicoHost, configs.get(name) as FelixConfig]
+    return planNodePart({ cluster, host, config, calico, nodes, policies, routes, seed })
+  })
+  return {
+    cluster: calico,
+    nodes,
+    book: () => (book ??= new FelixBook(calico, policies)),
+    etcdKeys: [],
+    unmodelled: [...new Set([...configs.values()].flatMap((config) => config.unmodelled))],
+    parts: new LazyMap(configs.keys(), (name) => (made.get(name) as NodePart).part),
+    problems,
+    tunnelAddressesOf: (name) => tunnelAddresses(nodeByName.get(name)),
+    problemsOf: (name, known) => {
+      const found = made.get(name)?.problems ?? [tooFewMarks(calico, calico.felixSettings.get(name) ?? {})]
+      return found.filter(({ what }) => !known.some((other) => other.what === what))
+    },
+  }
 }
 
 /** host-local with usePodCidr: the gateway's .1 is nobody's, addresses go on from .2. */
@@ -75,6 +90,7 @@ function hostLocalAddresses(cluster: Cluster, problems: Problem[]): ReadonlyMap<
 interface NodeInput {
   readonly cluster: Cluster
   readonly host: CalicoHost
+  readonly config: FelixConfig
   readonly calico: CalicoCluster
   readonly nodes: readonly CalicoNode[]
   readonly policies: FelixPolicies
@@ -84,21 +100,18 @@ interface NodeInput {
 
 interface NodePart {
   readonly part: CalicoPart
-  readonly unmodelled: readonly string[]
   readonly problems: readonly Problem[]
 }
 
-function planNodePart(input: NodeInput): NodePart | Problem {
-  const { host, calico, nodes, policies, routes } = input
+function planNodePart(input: NodeInput): NodePart {
+  const { host, config, calico, nodes, policies, routes } = input
   const { name } = host.node
   const settings = calico.felixSettings.get(name) ?? {}
   const node = nodes.find((candidate) => candidate.name === name)
-  const config = felixConfigOf(settings, input, node)
-  if (config === undefined) return tooFewMarks(calico, settings)
   const card = cardOf(host)
   const tunnels = renderTunnels({ node: name, config, cluster: routes, parentDevice: card })
   const endpoints = calico.endpoints.get(name) ?? []
-  const workloads = plugIn(endpoints, { ...input, settings, config })
+  const workloads = plugIn(endpoints, { ...input, settings })
   const felix = renderFelix({
     config,
     policies,
@@ -123,16 +136,15 @@ function planNodePart(input: NodeInput): NodePart | Problem {
       chainEdits: felix.edits,
       pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
     },
-    unmodelled: config.unmodelled,
     problems: felix.problems,
   }
 }
 
-function felixConfigOf(settings: FelixSettings, { host, calico }: NodeInput, node: CalicoNode | undefined): FelixConfig | undefined {
-  const mtus = calico.mtus.get(host.node.name)
-  return resolveFelixConfig(settings, {
+/** undefined: Felix does not start. */
+function felixConfigOf(calico: CalicoCluster, { name, mtu }: ClusterNode, node: CalicoNode | undefined): FelixConfig | undefined {
+  return resolveFelixConfig(calico.felixSettings.get(name) ?? {}, {
     release: calico.release,
-    hostMtu: mtus?.host ?? host.node.mtu,
+    hostMtu: calico.mtus.get(name)?.host ?? mtu,
     poolsUse: calico.poolsUse,
     ...(node?.ipipTunnelAddress === undefined ? {} : { ipipTunnelAddress: node.ipipTunnelAddress }),
     ...(node?.vxlanTunnelAddress === undefined ? {} : { vxlanTunnelAddress: node.vxlanTunnelAddress }),
@@ -174,7 +186,6 @@ interface Workload {
 
 interface PlugInput extends NodeInput {
   readonly settings: FelixSettings
-  readonly config: FelixConfig
 }
 
 /** Only what is a Pod of the input has a netns. */

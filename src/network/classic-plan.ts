@@ -3,6 +3,7 @@
  * endpoints and BIRD, which have changed little. From resources of calicoctl 1.x or keys under /calico/v1 to what a node's Dataplane gets.
  */
 import { randomMac, type Mac } from '../base/mac.js'
+import { LazyMap } from '../base/lazy-map.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import type { CalicoCluster } from '../calico/calico-cluster.js'
@@ -24,7 +25,7 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { ProblemList } from '../cluster/problem-list.js'
 import type { Dataplane } from '../dataplane/dataplane.js'
-import { birdSockets, completeNode, FORWARDING, hostInterfaces, type CalicoHost, type CalicoPart, type CalicoPlan } from './calico-part.js'
+import { birdSockets, completeNode, FORWARDING, hostInterfaces, tunnelAddresses, type CalicoHost, type CalicoPart, type CalicoPlan } from './calico-part.js'
 import { podsOn, podSockets } from './pods.js'
 
 /** What the CNI plugin and Docker gave both ends of a veth. */
@@ -57,22 +58,23 @@ export function planClassic(cluster: Cluster, hosts: readonly CalicoHost[], seed
   const calico: CalicoCluster = { ...shared, endpoints }
   const nodes = calico.resources.nodes.map((node) => completeNode(node, calico, seed))
   reportHomeless(model, pods, problems)
-  const found: Problem[] = [...problems.problems, ...shared.problems]
-  const parts = new Map<string, CalicoPart>()
   let book: ClassicBook | undefined
-  for (const host of hosts) {
-    const { part, problems: ofNode } = nodePart({ cluster, host, calico, classic, nodes, seed })
-    parts.set(host.node.name, part)
-    found.push(...ofNode.filter(({ what, object }) => !found.some((other) => other.what === what && other.object === object)))
-  }
+  const hostByName = new Map(hosts.map((host) => [host.node.name, host]))
+  const made = new LazyMap(hostByName.keys(), (name) => nodePart({ cluster, host: hostByName.get(name) as CalicoHost, calico, classic, nodes, seed }))
   return {
     cluster: calico,
     nodes,
     book: () => (book ??= new ClassicBook(classic.model)),
     etcdKeys: classicEtcdTree(classic.model),
     unmodelled: [],
-    parts,
-    problems: found,
+    parts: new LazyMap(hostByName.keys(), (name) => (made.get(name) as NodePart).part),
+    problems: [...problems.problems, ...shared.problems],
+    tunnelAddressesOf: (name) => {
+      const { ipipTunnelAddress: told } = classicConfig(classic, name).config
+      return [...(told === undefined ? [] : [told]), ...tunnelAddresses(nodes.find((node) => node.name === name))]
+    },
+    problemsOf: (name, known) =>
+      (made.get(name)?.problems ?? []).filter(({ what, object }) => !known.some((other) => other.what === what && other.object === object)),
   }
 }
 
@@ -155,7 +157,12 @@ interface NodeInput {
   readonly seed: number
 }
 
-function nodePart({ cluster, host, calico, classic, nodes, seed }: NodeInput): { readonly part: CalicoPart; readonly problems: readonly Problem[] } {
+interface NodePart {
+  readonly part: CalicoPart
+  readonly problems: readonly Problem[]
+}
+
+function nodePart({ cluster, host, calico, classic, nodes, seed }: NodeInput): NodePart {
   const { name } = host.node
   const { config } = classicConfig(classic, name)
   const node = nodes.find((candidate) => candidate.name === name)

@@ -45,8 +45,10 @@ export function planCloud(cluster: Cluster, flannel: FlannelPlan | undefined): C
     if (cloud !== undefined) clouds.set(router.name, cloud)
   }
   const fabrics = new Map<string, Filling>([...clouds].map(([name, cloud]) => [name, { cloud, routes: [], clearsBlackholesIn: [] }]))
+  // no other backend has a part in it, and none need be rendered for that
+  const parts = CLOUD_OF_BACKEND.has(backend) ? flannel?.parts : undefined
   for (const node of cluster.nodes) {
-    const part = flannel?.parts.get(node.name)?.cloud
+    const part = parts?.get(node.name)?.cloud
     if (part === undefined) continue
     const router = routerOf(cluster, node, clouds)
     const fabric = router === undefined ? undefined : fabrics.get(router.name)
@@ -59,7 +61,7 @@ export function planCloud(cluster: Cluster, flannel: FlannelPlan | undefined): C
   }
   for (const [name, { cloud, routes }] of fabrics) if (cloud === 'aws' && routes.length > AWS_ROUTES_MAX) problems.push(tableFull(cluster, name, routes.length))
   const checkedNodes = new Set<string>()
-  for (const node of cluster.nodes) if (isChecked(cluster, node, { flannel, clouds, backend })) checkedNodes.add(node.name)
+  for (const node of cluster.nodes) if (isChecked(cluster, node, { parts, clouds, backend })) checkedNodes.add(node.name)
   return { fabrics, checkedNodes, problems }
 }
 
@@ -73,11 +75,11 @@ interface Filling {
 function isChecked(
   cluster: Cluster,
   node: ClusterNode,
-  how: { readonly flannel: FlannelPlan | undefined; readonly clouds: ReadonlyMap<string, Cloud>; readonly backend: string },
+  how: { readonly parts: FlannelPlan['parts'] | undefined; readonly clouds: ReadonlyMap<string, Cloud>; readonly backend: string },
 ): boolean {
   const told = cluster.hosts.filter((host) => host.node === node.name && host.sourceDestinationCheck !== undefined)
   if (told.length > 0) return told[told.length - 1].sourceDestinationCheck === true
-  if (how.flannel?.parts.get(node.name)?.cloud?.clearsSourceDestinationCheck === true) return false
+  if (how.parts?.get(node.name)?.cloud?.clearsSourceDestinationCheck === true) return false
   const segment = cluster.segments.find(({ name }) => name === node.segment)
   if (segment?.sourceDestinationCheck !== undefined) return segment.sourceDestinationCheck
   const router = routerOf(cluster, node, how.clouds)

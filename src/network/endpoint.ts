@@ -59,15 +59,11 @@ function lookUp(network: Network, name: string, namespace: string): Endpoint | P
 }
 
 function byAddress(network: Network, address: Ip): Endpoint {
-  const pod = network.pods.find((candidate) => candidate.address === address)
+  const pod = network.podWithAddress(address)
   if (pod !== undefined) return { name: `${pod.pod.namespace}/${pod.pod.name}`, address, netns: pod.dataplane.netns, node: pod.pod.node }
-  for (const { dataplane } of network.specs) {
-    if (dataplane.devices.some((device) => device.addresses.some((own) => own.address === address && own.scope !== 'host'))) {
-      const node = network.nodeNames.includes(dataplane.netns) ? dataplane.netns : undefined
-      return { name: formatIp(address), address, netns: dataplane.netns, ...(node === undefined ? {} : { node }) }
-    }
-  }
-  return { name: formatIp(address), address }
+  const netns = network.netnsWithAddress(address)
+  if (netns === undefined) return { name: formatIp(address), address }
+  return { name: formatIp(address), address, netns, ...(network.cluster.nodeByName.has(netns) ? { node: netns } : {}) }
 }
 
 function byNode(network: Network, name: string): Endpoint | Problem {
@@ -78,7 +74,7 @@ function byNode(network: Network, name: string): Endpoint | Problem {
 
 function byPod(network: Network, namespace: string, name: string): Endpoint | Problem {
   const key = `${namespace}/${name}`
-  const plan = network.pods.find(({ pod }) => pod.namespace === namespace && pod.name === name)
+  const plan = network.podPlan(namespace, name)
   if (plan !== undefined) return { name: key, address: plan.address, netns: plan.dataplane.netns, node: plan.pod.node }
   const pod = network.cluster.podByName.get(key)
   if (pod === undefined) {

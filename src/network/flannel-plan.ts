@@ -3,6 +3,7 @@
  * it. A node whose address has a lease keeps it as it stands (right or wrong); one without takes one as flanneld would.
  */
 import { formatCidr, overlaps } from '../base/cidr.js'
+import { LazyMap } from '../base/lazy-map.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
@@ -21,7 +22,7 @@ import { acquire, type SubnetManager } from '../flannel/subnet-manager.js'
 import { atLeast } from '../flannel/version.js'
 import { underlayOf } from '../flannel/underlay.js'
 import type { Mac } from '../base/mac.js'
-import { parseIp } from '../base/ip.js'
+import { parseIp, type Ip } from '../base/ip.js'
 
 export interface LeaseRow {
   /** Absent: no node of the cluster has this address (a stale lease, or somebody else's). */
@@ -32,10 +33,16 @@ export interface LeaseRow {
 export interface FlannelPlan {
   readonly config?: FlannelConfig
   readonly leases: readonly LeaseRow[]
+  /** By node: what it keeps or has taken. */
+  readonly ownLeases: ReadonlyMap<string, Lease>
+  /** Of the nodes that have a lease; each is rendered when it is first asked for. */
   readonly parts: ReadonlyMap<string, FlannelPart>
   /** etcd as it is once all agents have registered. */
   readonly etcdKeys: readonly { readonly key: string; readonly value: string }[]
+  /** Of the configuration and the leases. */
   readonly problems: readonly Problem[]
+  /** What rendering the node's part finds and `known`, of other nodes' parts, has not. */
+  problemsOf(node: string, known: readonly Problem[]): readonly Problem[]
 }
 
 /** The node as it is before flanneld starts. */
@@ -51,7 +58,18 @@ const NS = 1e9
 /** @param atNs virtual time of the question: a lease that nobody of the cluster renews is gone once its time to live is over */
 export function planFlannel(cluster: Cluster, bare: readonly BareNode[], options: { readonly seed: number; readonly atNs: number }): FlannelPlan {
   const plan = planUnplaced(cluster, bare, options)
-  return { ...plan, problems: plan.problems.map((problem) => placed(cluster, problem)) }
+  return {
+    ...plan,
+    problems: plan.problems.map((problem) => placed(cluster, problem)),
+    // what is wrong with the configuration or a lease is wrong for every node: said once
+    problemsOf: (node, known) => {
+      const found: Problem[] = []
+      for (const problem of plan.parts.get(node)?.problems ?? []) {
+        if (![...known, ...found].some(({ object, what }) => object === problem.object && what === problem.what)) found.push(placed(cluster, problem))
+      }
+      return found
+    },
+  }
 }
 
 /** What flanneld says of its configuration or of a lease, at the line where that stands. */
@@ -67,11 +85,11 @@ function leaseObjectOf(key: string): string | undefined {
   return parsed === undefined ? undefined : leaseObject(parsed.subnet)
 }
 
-function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { readonly seed: number; readonly atNs: number }): FlannelPlan {
+function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { readonly seed: number; readonly atNs: number }): Omit<FlannelPlan, 'problemsOf'> {
   const problems: Problem[] = []
   const source = cluster.datastore === 'etcd' ? etcdSource(cluster, bare, options, problems) : kubernetesSource(cluster, bare, problems)
   const { config } = source
-  if (config === undefined) return { leases: [], parts: new Map(), etcdKeys: source.etcdKeys(), problems }
+  if (config === undefined) return { leases: [], ownLeases: new Map(), parts: new Map(), etcdKeys: source.etcdKeys(), problems }
   const own = new Map<string, Lease>()
   for (const one of bare) {
     const lease = source.ownLease(one, config)
@@ -79,29 +97,20 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
   }
   const leases = source.leases(own)
   reportOverlaps(leases, problems)
-  const parts = new Map<string, FlannelPart>()
-  const seen = new Set<string>()
-  for (const one of bare) {
-    const ownLease = own.get(one.node.name)
-    if (ownLease === undefined) continue
-    const part = renderFlannel({
+  const byName = new Map(bare.map((one) => [one.node.name, one]))
+  const parts = new LazyMap(own.keys(), (name) => {
+    const one = byName.get(name) as BareNode
+    return renderFlannel({
       ...registrationView(cluster, one, config, options.seed),
-      ownLease,
+      ownLease: own.get(name) as Lease,
       leases,
       ipMasq: cluster.flannel.ipMasq,
       underlay: underlayOf(one.devices, one.routes),
     })
-    parts.set(one.node.name, part)
-    for (const problem of part.problems) {
-      // what is wrong with the configuration or a lease is wrong for every node: said once
-      const key = `${problem.object}|${problem.what}`
-      if (!seen.has(key)) problems.push(problem)
-      seen.add(key)
-    }
-  }
+  })
   const byAddress = new Map(bare.map((one) => [one.externalInterface.publicIp, one.node.name]))
   const rows = leases.map((lease) => ({ ...(byAddress.has(lease.attributes.publicIp) ? { node: byAddress.get(lease.attributes.publicIp) } : {}), lease }))
-  return { config, leases: rows, parts, etcdKeys: source.etcdKeys(), problems }
+  return { config, leases: rows, ownLeases: own, parts, etcdKeys: source.etcdKeys(), problems }
 }
 
 interface LeaseSource {
@@ -174,11 +183,20 @@ function etcdSource(cluster: Cluster, bare: readonly BareNode[], options: { read
   })
   const read = manager.readConfig()
   problems.push(...read.problems)
+  let byPublicIp: ReadonlyMap<Ip, Lease> | undefined
   return {
     config: read.config,
     ownLease(one, config) {
-      const found = manager.list().leases.find((lease) => lease.attributes.publicIp === one.externalInterface.publicIp)
+      // the first of several
+      byPublicIp ??= new Map(
+        manager
+          .list()
+          .leases.map((lease): [Ip, Lease] => [lease.attributes.publicIp, lease])
+          .reverse(),
+      )
+      const found = byPublicIp.get(one.externalInterface.publicIp)
       if (found !== undefined) return found
+      byPublicIp = undefined
       return register(manager, cluster, one, { config, seed: options.seed, problems })
     },
     leases() {
@@ -246,7 +264,8 @@ function kubernetesSource(cluster: Cluster, bare: readonly BareNode[], problems:
 /** Two nodes with overlapping subnets: flannel does not notice, packets do. */
 function reportOverlaps(leases: readonly Lease[], problems: Problem[]): void {
   leases.forEach((lease, index) => {
-    for (const other of leases.slice(0, index)) {
+    for (let before = 0; before < index; before++) {
+      const other = leases[before]
       if (!overlaps(lease.subnet, other.subnet)) continue
       problems.push({
         severity: 'error',

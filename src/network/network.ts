@@ -2,24 +2,25 @@
  * The one composition root: cluster + agents → Dataplanes → kernels and cables, and the questions asked of them.
  */
 import { assert } from '../base/assert.js'
+import type { Ip } from '../base/ip.js'
+import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
 import { formatSubnetEnv, type SubnetEnv } from '../flannel/subnet-env.js'
-import { UDP_HANDLER } from '../flannel/backend-udp.js'
-import { attachProcess, compileWorld, type NetnsSpec } from '../net/compile.js'
+import { composeWorld, type NetnsSpec, type Unit } from '../net/compile.js'
+import type { Netns, Sleeper, World } from '../net/netns.js'
 import { Trace } from '../net/trace.js'
-import { deviceNamed, NETNS_NODE, NETNS_POD, NETNS_ROUTER, type Netns, type World } from '../net/netns.js'
-import { UdpProcess } from './flannel-udp.js'
 import type { BgpPlan, planBgp } from './bgp-plan.js'
 import type { CalicoHost, CalicoPlan } from './calico-part.js'
-import { planFlannel, type BareNode, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
-import { planCloud, withCheck } from './cloud.js'
-import { bareHost, BIRD_SOCKET, cardName, routerDataplane } from './hosts.js'
-import { planNode, usesCalico, type NodePlan } from './nodes.js'
+import { Composition, type Agents, type Bare } from './composition.js'
+import { planFlannel, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
+import { bareHost, cardName } from './hosts.js'
+import { usesCalico, type NodePlan } from './nodes.js'
 import type { PodPlan } from './pods.js'
 import { runTrace, type TraceOutcome } from './probe.js'
 import type { TraceRequest } from './request.js'
+import { nodeUnit, routerUnit, specsOf } from './units.js'
 
 /** Calico's agents. They come from outside, so that a command whose network has none need not load them. */
 export interface CalicoAgents {
@@ -35,37 +36,100 @@ export interface BuildOptions {
   readonly calico?: CalicoAgents
 }
 
-/** A network that is built and can be asked; nothing in it changes from one question to the next. */
+/** A network that is built and can be asked; nothing in it changes from one question to the next, but that what a question touches is there from then on. */
 export class Network {
   readonly cluster: Cluster
-  readonly nodes: readonly NodePlan[]
   readonly flannel: FlannelPlan | undefined
   readonly calico: CalicoPlan | undefined
   readonly bgp: BgpPlan | undefined
-  /** Of every netns: nodes, pods, routers. */
-  readonly dataplanes: ReadonlyMap<string, Dataplane>
-  readonly specs: readonly NetnsSpec[]
   readonly world: World
-  private readonly netnsByName: ReadonlyMap<string, Netns>
+  /** What was found wrong with nodes that are rendered only when a question touches them (composition.ts). */
+  readonly lateProblems: Problem[] = []
+  private readonly composition: Composition
+  private readonly plans: LazyMap<NodePlan>
+  private readonly routers: readonly NetnsSpec[]
+  /** By the name of what wakes together: a node, `router/NAME`. */
+  private readonly sleepers: ReadonlyMap<string, Sleeper>
+  private readonly awake = new Map<string, Netns>()
+  private readonly nodeOfPod: (netns: string) => string | undefined
 
-  constructor(parts: Pick<Network, 'cluster' | 'nodes' | 'flannel' | 'calico' | 'bgp' | 'specs' | 'world'>) {
-    this.cluster = parts.cluster
-    this.nodes = parts.nodes
-    this.flannel = parts.flannel
-    this.calico = parts.calico
-    this.bgp = parts.bgp
-    this.specs = parts.specs
-    this.world = parts.world
-    this.dataplanes = new Map(parts.specs.map(({ dataplane }) => [dataplane.netns, dataplane]))
-    this.netnsByName = new Map(parts.world.netns.map((netns) => [netns.name, netns]))
+  constructor(composition: Composition, bgp: BgpPlan | undefined) {
+    const { cluster, agents, seed, bare } = composition
+    this.composition = composition
+    this.cluster = cluster
+    this.flannel = agents.flannel
+    this.calico = agents.calico
+    this.bgp = bgp
+    const birdRoutes = (name: string): readonly RouteSpec[] => bgp?.routes.get(name) ?? []
+    this.plans = new LazyMap(bare.keys(), (name) => this.touched(composition.planOf(name, birdRoutes(name))))
+    this.routers = composition.routerSpecs(birdRoutes)
+    this.nodeOfPod = homesOfPods(cluster, agents.calico)
+    const units: [string, Unit][] = [
+      ...cluster.nodes.map(({ name }): [string, Unit] => [name, nodeUnit(composition, name, () => this.planNamed(name))]),
+      ...this.routers.map((spec): [string, Unit] => [spec.dataplane.netns, routerUnit(spec)]),
+    ]
+    const segments = cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate }))
+    this.world = composeWorld(
+      units.map(([, unit]) => ({ ...unit, woken: (byName) => this.woken(unit, byName) })),
+      segments,
+      seed,
+    )
+    this.sleepers = new Map(units.map(([name], at) => [name, this.world.sleepers[at]]))
   }
 
   get nodeNames(): readonly string[] {
-    return this.nodes.map(({ node }) => node.name)
+    return this.cluster.nodes.map(({ name }) => name)
+  }
+
+  /** All, and all are rendered for it; as for pods, dataplanes and specs. Who wants one asks for it: nodePlan, podPlan, dataplane. */
+  get nodes(): readonly NodePlan[] {
+    return [...this.plans.values()]
   }
 
   get pods(): readonly PodPlan[] {
     return this.nodes.flatMap(({ pods }) => pods)
+  }
+
+  /** Of every netns: nodes, pods, routers. */
+  get dataplanes(): ReadonlyMap<string, Dataplane> {
+    return new Map(this.allSpecs().map(({ dataplane }) => [dataplane.netns, dataplane]))
+  }
+
+  /** Of every netns, all of them awake in the world. */
+  get specs(): readonly NetnsSpec[] {
+    this.world.wakeAll()
+    return this.allSpecs()
+  }
+
+  /** Of the problems, what was known before any question. */
+  get problems(): readonly Problem[] {
+    return [...this.composition.agentProblems(), ...this.composition.problems(this.plans), ...(this.bgp?.problems ?? [])]
+  }
+
+  nodePlan(name: string): NodePlan | undefined {
+    return this.plans.get(name)
+  }
+
+  podPlan(namespace: string, name: string): PodPlan | undefined {
+    const plan = this.plans.get(this.nodeOfPod(`${namespace}/${name}`) ?? '')
+    return plan?.pods.find(({ pod }) => pod.namespace === namespace && pod.name === name)
+  }
+
+  /** Of a netns by its name; renders no more than what wakes with it. */
+  dataplane(netns: string): Dataplane | undefined {
+    return this.specsWith(netns).find(({ dataplane }) => dataplane.netns === netns)?.dataplane
+  }
+
+  podWithAddress(address: Ip): PodPlan | undefined {
+    return firstOf(this.nodesThatMayHave(address), ({ pods }) => pods.find((pod) => pod.address === address))
+  }
+
+  /** The first netns with the address on a device of its own. */
+  netnsWithAddress(address: Ip): string | undefined {
+    const has = ({ dataplane }: NetnsSpec): boolean =>
+      dataplane.devices.some((device) => device.addresses.some((own) => own.address === address && own.scope !== 'host'))
+    const found = firstOf(this.nodesThatMayHave(address), (plan) => specsOf(plan).find(has)) ?? this.routers.find(has)
+    return found?.dataplane.netns
   }
 
   get leases(): readonly LeaseRow[] {
@@ -90,8 +154,10 @@ export class Network {
     return envs
   }
 
+  /** Awake from now on. */
   netns(name: string): Netns | undefined {
-    return this.netnsByName.get(name)
+    this.sleepers.get(this.unitOf(name))?.wake()
+    return this.awake.get(name)
   }
 
   /** Problems when the request names what is not there. */
@@ -110,9 +176,59 @@ export class Network {
       world.trace = before
     }
   }
+
+  private allSpecs(): readonly NetnsSpec[] {
+    return [...this.nodes.flatMap(specsOf), ...this.routers]
+  }
+
+  private planNamed(name: string): NodePlan {
+    return this.plans.get(name) as NodePlan
+  }
+
+  private unitOf(netns: string): string {
+    return this.plans.has(netns) ? netns : (this.nodeOfPod(netns) ?? netns)
+  }
+
+  private specsWith(netns: string): readonly NetnsSpec[] {
+    const plan = this.plans.get(this.unitOf(netns))
+    return plan === undefined ? this.routers : specsOf(plan)
+  }
+
+  private *nodesThatMayHave(address: Ip): Iterable<NodePlan> {
+    for (const name of this.plans.keys()) if (this.composition.homes.mayHave(name, address)) yield this.planNamed(name)
+  }
+
+  private touched(plan: NodePlan): NodePlan {
+    if (!this.composition.isEager(plan.node.name)) this.lateProblems.push(...this.composition.problemsOf(plan, this.lateProblems))
+    return plan
+  }
+
+  private woken(unit: Unit, byName: ReadonlyMap<string, Netns>): void {
+    for (const [name, netns] of byName) this.awake.set(name, netns)
+    unit.woken(byName)
+  }
 }
 
-type Bare = BareNode & { readonly dataplane: Dataplane }
+function firstOf<Item, Found>(items: Iterable<Item>, find: (item: Item) => Found | undefined): Found | undefined {
+  for (const item of items) {
+    const found = find(item)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** Calico's endpoints may stand as resources that name another node than the Pod does. */
+function homesOfPods(cluster: Cluster, calico: CalicoPlan | undefined): (netns: string) => string | undefined {
+  if (calico === undefined) return (netns) => cluster.podByName.get(netns)?.node
+  const homes = new Map<string, string>()
+  for (const [node, endpoints] of calico.cluster.endpoints) {
+    for (const { namespace, pod, ipNetworks } of endpoints) {
+      const netns = `${namespace}/${pod}`
+      if (ipNetworks.length > 0 && !homes.has(netns)) homes.set(netns, node)
+    }
+  }
+  return (netns) => homes.get(netns)
+}
 
 function bareNodes(cluster: Cluster, seed: number): Bare[] {
   return cluster.nodes.map((node) => {
@@ -120,11 +236,6 @@ function bareNodes(cluster: Cluster, seed: number): Bare[] {
     const externalInterface = { name: cardName(cluster), address: node.address, mtu: node.mtu, publicIp: node.address }
     return { node, dataplane, devices: dataplane.devices, routes: dataplane.routes, externalInterface }
   })
-}
-
-interface Agents {
-  readonly flannel: FlannelPlan | undefined
-  readonly calico: CalicoPlan | undefined
 }
 
 function calicoAgents({ calico }: BuildOptions): CalicoAgents {
@@ -145,82 +256,31 @@ function planAgents(cluster: Cluster, bare: readonly Bare[], options: BuildOptio
 
 /** What the agents would say of a cluster that is wrong already, so that one run tells everything; builds nothing. */
 export function agentProblems(cluster: Cluster, options: BuildOptions): readonly Problem[] {
-  return problemsOf(planAgents(cluster, bareNodes(cluster, options.seed), options))
+  return compositionOf(cluster, options).agentProblems()
 }
 
-function problemsOf({ flannel, calico }: Agents): readonly Problem[] {
-  return [...(flannel?.problems ?? []), ...(calico?.problems ?? [])]
+function compositionOf(cluster: Cluster, options: BuildOptions): Composition {
+  const bare = bareNodes(cluster, options.seed)
+  return new Composition(cluster, bare, planAgents(cluster, bare, options), options.seed)
 }
 
 /** Synchronous, of agents that are at hand; build-network.ts has them all. */
 export function composeNetwork(cluster: Cluster, options: BuildOptions): { readonly network: Network; readonly problems: readonly Problem[] } {
-  const bare = bareNodes(cluster, options.seed)
-  const agents = planAgents(cluster, bare, options)
-  const before = assemble(cluster, bare, { ...agents, bgp: undefined }, options)
-  const { network, problems } = withBgp(before, agents, (bgp) => assemble(cluster, bare, { ...agents, bgp }, options), options)
-  return { network, problems: [...problemsOf(agents), ...problems, ...(network.bgp?.problems ?? [])] }
-}
-
-interface Assembled {
-  readonly network: Network
-  readonly problems: readonly Problem[]
+  const composition = compositionOf(cluster, options)
+  const network = withBgp(composition, options)
+  return { network, problems: network.problems }
 }
 
 /** What routers learn by BGP may be the way that other sessions wait for (a mesh over a routed fabric): again, until no more of them come up. */
-function withBgp(before: Assembled, { calico }: Agents, build: (bgp: BgpPlan) => Assembled, options: BuildOptions): Assembled {
-  let built = before
+function withBgp(composition: Composition, options: BuildOptions): Network {
+  const { calico } = composition.agents
+  let network = new Network(composition, undefined)
   let established = -1
   for (;;) {
-    const bgp = calico === undefined ? undefined : calicoAgents(options).planBgp(built.network, calico, options.seed)
-    if (bgp === undefined) return built
-    built = build(bgp)
-    if (!bgp.mayGoOn || bgp.established <= established) return built
+    const bgp = calico === undefined ? undefined : calicoAgents(options).planBgp(network, calico, options.seed)
+    if (bgp === undefined) return network
+    network = new Network(composition, bgp)
+    if (!bgp.mayGoOn || bgp.established <= established) return network
     established = bgp.established
-  }
-}
-
-/** Dataplanes, kernels and cables of all that the agents said. */
-function assemble(
-  cluster: Cluster,
-  bare: readonly Bare[],
-  { flannel, calico, bgp }: Agents & { readonly bgp: BgpPlan | undefined },
-  { seed }: BuildOptions,
-): Assembled {
-  const cloud = planCloud(cluster, flannel)
-  const problems: Problem[] = [...cloud.problems]
-  const birdRoutes = (name: string): readonly RouteSpec[] => bgp?.routes.get(name) ?? []
-  const nodes = bare.map((one) => {
-    const { name } = one.node
-    const dataplane = withCheck(one.dataplane, cloud.checkedNodes.has(name))
-    const parts = { flannel: flannel?.parts.get(name), calico: calico?.parts.get(name), birdRoutes: birdRoutes(name) }
-    return planNode(cluster, { ...one, dataplane }, parts, seed)
-  })
-  const specs: NetnsSpec[] = []
-  for (const plan of nodes) {
-    problems.push(...plan.problems)
-    specs.push({ dataplane: plan.dataplane, role: NETNS_NODE }, ...plan.pods.map(({ dataplane }) => ({ dataplane, role: NETNS_POD })))
-  }
-  for (const router of cluster.routers) {
-    const fabric = cloud.fabrics.get(router.name)
-    const { dataplane, problems: found } = routerDataplane(cluster, router, seed, fabric)
-    problems.push(...found)
-    const routes = [...dataplane.routes, ...birdRoutes(dataplane.netns)]
-    const sockets = router.asn === undefined ? dataplane.sockets : [...dataplane.sockets, BIRD_SOCKET]
-    specs.push({ dataplane: { ...dataplane, routes, sockets }, role: NETNS_ROUTER, fabric: fabric !== undefined })
-  }
-  const segments = cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate }))
-  const network = new Network({ cluster, nodes, flannel, calico, bgp, specs, world: compileWorld(specs, segments, seed) })
-  startProxies(network)
-  return { network, problems }
-}
-
-/** flanneld's udp backend runs a process behind flannel0. */
-function startProxies(network: Network): void {
-  for (const [name, part] of network.flannel?.parts ?? []) {
-    const netns = network.netns(name)
-    const dataplane = network.dataplanes.get(name)
-    if (part.proxy === undefined || netns === undefined || dataplane === undefined) continue
-    const tun = deviceNamed(netns, part.proxy.device)
-    if (tun !== null) attachProcess(netns, UDP_HANDLER, new UdpProcess(netns, tun, part.proxy), dataplane)
   }
 }

@@ -18,13 +18,14 @@ import type { RuntimePart } from '../docker/attachment.js'
 import { renderCni } from '../docker/cni-bridge.js'
 import { renderDocker } from '../docker/docker.js'
 import type { FlannelPart } from '../flannel/flanneld.js'
+import type { KubeProxyPart } from '../kubeproxy/kube-proxy.js'
 import type { CalicoPart } from './calico-part.js'
 import type { BareNode } from './flannel-plan.js'
 import { applyHostSettings } from './host-commands.js'
 import { attachment, hostSockets, podsOn, podSockets, type PodPlan } from './pods.js'
 
 /** docker0 without --bip. */
-const DOCKER_DEFAULT_ADDRESS = { address: ip('172.17.0.1'), length: 16 }
+export const DOCKER_DEFAULT_ADDRESS = { address: ip('172.17.0.1'), length: 16 }
 const DOCKER_DEFAULT_MTU = 1500
 const BRIDGES = { docker: 'docker0', cni: 'cni0' } as const
 
@@ -35,20 +36,21 @@ export interface NodePlan {
   readonly problems: readonly Problem[]
 }
 
-/** What the agents of the pods' network put on a node; undefined where one plays no part or could not start. */
+/** What the agents put on a node; undefined where one plays no part or could not start. */
 export interface NodeAgents {
   readonly flannel: FlannelPart | undefined
+  readonly runtime: RuntimePart | undefined
+  readonly kubeProxy: KubeProxyPart | undefined
   readonly calico: CalicoPart | undefined
   /** What BIRD has in the kernel. */
   readonly birdRoutes: readonly RouteSpec[]
 }
 
-export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane: Dataplane }, agents: NodeAgents, seed: number): NodePlan {
+export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane: Dataplane }, agents: NodeAgents): NodePlan {
   const { node } = bare
-  const { calico } = agents
-  const runtime = usesCalico(cluster) ? undefined : renderRuntime(cluster, node, { pods: podsOn(cluster, node.name), flannel: agents.flannel, seed })
-  const problems = [...(runtime?.problems ?? [])]
-  let dataplane = withAgents(cluster, bare, agents, runtime)
+  const { calico, kubeProxy, runtime } = agents
+  const problems = [...(runtime?.problems ?? []), ...(kubeProxy?.problems ?? [])]
+  let dataplane = withAgents(cluster, bare, agents)
   for (const settings of cluster.hosts.filter((host) => host.node === node.name)) {
     const applied = applyHostSettings(dataplane, settings)
     dataplane = applied.dataplane
@@ -66,14 +68,10 @@ export function usesCalico({ cni }: Cluster): boolean {
 function withAgents(
   cluster: Cluster,
   { node, dataplane: bare }: BareNode & { readonly dataplane: Dataplane },
-  { flannel, calico, birdRoutes }: NodeAgents,
-  runtime: RuntimePart | undefined,
+  { flannel, runtime, kubeProxy, calico, birdRoutes }: NodeAgents,
 ): Dataplane {
   const devices = [...bare.devices, ...(flannel?.devices ?? []), ...(runtime?.devices ?? []), ...(calico?.devices ?? [])]
-  const dockerFirst = cluster.runtime.name === 'docker'
-  const edits = dockerFirst
-    ? [...(runtime?.chainEdits ?? []), ...(flannel?.chainEdits ?? [])]
-    : [...(flannel?.chainEdits ?? []), ...(runtime?.chainEdits ?? [])]
+  const inOrder = cluster.runtime.name === 'docker' ? [runtime, kubeProxy, flannel, calico] : [kubeProxy, flannel, runtime, calico]
   return {
     netns: node.name,
     devices,
@@ -81,8 +79,11 @@ function withAgents(
     rules: routingRules(calico?.rules ?? []),
     neighbours: [...(flannel?.neighbours ?? []), ...(calico?.neighbours ?? [])],
     fdb: [...(flannel?.fdb ?? []), ...(calico?.fdb ?? []), ...bridgeEntries(devices)],
-    sysctls: { ...bare.sysctls, ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}), ...(calico?.sysctls ?? {}) },
-    iptables: applyChainEdits({ tables: [] }, [...edits, ...(calico?.chainEdits ?? [])]),
+    sysctls: { ...bare.sysctls, ...(kubeProxy?.sysctls ?? {}), ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}), ...(calico?.sysctls ?? {}) },
+    iptables: applyChainEdits(
+      { tables: [] },
+      inOrder.flatMap((part) => part?.chainEdits ?? []),
+    ),
     ipsets: [...(runtime?.ipsets ?? []), ...(calico?.ipsets ?? [])],
     sockets: [...(flannel?.sockets ?? []), ...(calico?.sockets ?? []), ...hostSockets(cluster, node)],
   }
@@ -115,15 +116,14 @@ function inSaveOrder({ tables }: IptablesState): IptablesState {
 }
 
 interface RuntimeInput {
-  readonly pods: readonly ClusterPod[]
   readonly flannel: FlannelPart | undefined
   readonly seed: number
 }
 
-/** undefined when there is no network to plug pods into: flanneld never wrote subnet.env. */
-function renderRuntime(cluster: Cluster, node: ClusterNode, { pods, flannel, seed }: RuntimeInput): RuntimePart | undefined {
+/** undefined when there is no network to plug pods into: flanneld never wrote subnet.env; or when Calico's CNI plugin plugs them in. */
+export function renderRuntime(cluster: Cluster, node: ClusterNode, { flannel, seed }: RuntimeInput): RuntimePart | undefined {
   const env = flannel?.subnetEnv
-  if (cluster.cni === 'flannel' && env === undefined) return undefined
+  if (usesCalico(cluster) || (cluster.cni === 'flannel' && env === undefined)) return undefined
   const docker = cluster.runtime.name === 'docker'
   const bridgeMac = cluster.pins.macs.get(`${node.name}/${BRIDGES[cluster.runtime.name]}`)
   const view = {
@@ -132,7 +132,7 @@ function renderRuntime(cluster: Cluster, node: ClusterNode, { pods, flannel, see
     mtu: env?.mtu ?? DOCKER_DEFAULT_MTU,
     // who masquerades: flanneld, or else the runtime (mk-docker-opts.sh, flannel CNI plugin)
     ipMasq: env === undefined ? true : !env.ipMasq,
-    pods: pods.map((pod) => attachment(cluster, node, pod)),
+    pods: podsOn(cluster, node.name).map((pod) => attachment(cluster, node, pod)),
     seed: seed ^ hashText(node.name),
     ...(bridgeMac === undefined ? {} : { bridgeMac }),
   }

@@ -12,9 +12,28 @@ export interface PodPlan {
   readonly dataplane: Dataplane
 }
 
+/** Made once of each cluster, which is frozen. */
+const PLACED = new WeakMap<Cluster, Map<string, ClusterPod[]>>()
+
+/** Those that have not ended, in the order of the input. */
+function placedOn(cluster: Cluster, node: string): readonly ClusterPod[] {
+  let placed = PLACED.get(cluster)
+  if (placed === undefined) {
+    placed = new Map<string, ClusterPod[]>()
+    for (const pod of cluster.pods) {
+      if (pod.terminated || pod.node === undefined) continue
+      const there = placed.get(pod.node)
+      if (there === undefined) placed.set(pod.node, [pod])
+      else there.push(pod)
+    }
+    PLACED.set(cluster, placed)
+  }
+  return placed.get(node) ?? []
+}
+
 /** Those of the pod network that run on the node. */
 export function podsOn(cluster: Cluster, node: string): readonly ClusterPod[] {
-  return cluster.pods.filter((pod) => pod.node === node && !pod.hostNetwork && !pod.terminated)
+  return placedOn(cluster, node).filter((pod) => !pod.hostNetwork)
 }
 
 export function attachment(cluster: Cluster, node: Pick<ClusterNode, 'name'>, pod: ClusterPod): PodAttachment {
@@ -55,5 +74,7 @@ export function podSockets(pod: ClusterPod): SocketSpec[] {
 
 /** Pods on the host's network listen on what they declare. */
 export function hostSockets(cluster: Cluster, node: ClusterNode): SocketSpec[] {
-  return cluster.pods.filter((pod) => pod.node === node.name && pod.hostNetwork && !pod.terminated && pod.ports.length > 0).flatMap(podSockets)
+  return placedOn(cluster, node.name)
+    .filter((pod) => pod.hostNetwork && pod.ports.length > 0)
+    .flatMap(podSockets)
 }

@@ -162,7 +162,7 @@ function problem(object: string, what: string, fix: string): Problem {
 function ask(network: Network, question: Question): TraceOutcome {
   const { request, netns } = question
   const { world } = network
-  resetWorld(world, { seed: request.seed, warm: !request.cold }, network.specs)
+  resetWorld(world, { seed: request.seed, warm: !request.cold })
   world.trace.on = 1
   world.trace.level = request.level
   if ((request.listen || question.destination.listens === true) && question.destination.netns !== undefined) {
@@ -345,9 +345,9 @@ function weigh(network: Network, question: Question, { client, storm }: Run): Tr
 
 /** It arrived, at another netns than the one meant that has the same address: a rewritten destination is no such case. */
 function tookNamesake(network: Network, { destination }: Question, forward: LegOutcome): boolean {
-  const { name } = network.world.netns[forward.netns]
+  const { name, dataplane } = network.world.netns[forward.netns]
   if (destination.netns === undefined || name === destination.netns) return false
-  return network.dataplanes.get(name)?.devices.some(({ addresses }) => addresses.some(({ address }) => address === destination.address)) === true
+  return dataplane.devices.some(({ addresses }) => addresses.some(({ address }) => address === destination.address))
 }
 
 /** Of several ends of the packet (fragments, flooded copies): it arrived if one did; else the last loss tells. */

@@ -483,7 +483,7 @@ describe('between two questions', () => {
     expect(peers.map(({ publicKey }) => publicKey)).toEqual(['B', 'A'])
     peers[1].address = ip('1.2.3.4')
     peers[1].beginSession(world.wireguard.draw(peers[0]))
-    resetWorld(world, { seed: 1, warm: true }, specs)
+    resetWorld(world, { seed: 1, warm: true })
     expect([peers[1].valid, peers[1].address, peers[0].address, world.wireguard.find(peers[1].sendIndex)]).toEqual([0, 0, ip('192.168.0.2'), null])
   })
 })

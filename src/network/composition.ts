@@ -1,0 +1,132 @@
+/**
+ * Nodes and routers put together on demand: from what the agents said of all to the plan of the one that is asked for. In a cluster of a few nodes all are
+ * rendered at once and everything wrong with them is said at once; in a large one a node that no question touches is never rendered, and what only
+ * rendering finds wrong with it is said when it is.
+ */
+import type { Ip } from '../base/ip.js'
+import { LazyMap } from '../base/lazy-map.js'
+import type { Problem } from '../base/problem.js'
+import type { Cluster } from '../cluster/cluster.js'
+import type { ClusterPod } from '../cluster/pod.js'
+import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
+import type { RuntimePart } from '../docker/attachment.js'
+import type { NetnsSpec } from '../net/compile.js'
+import { NETNS_ROUTER } from '../net/netns.js'
+import { AddressHomes } from './address-homes.js'
+import type { CalicoPlan } from './calico-part.js'
+import { planCloud, withCheck, type CloudPlan } from './cloud.js'
+import type { BareNode, FlannelPlan } from './flannel-plan.js'
+import { BIRD_SOCKET, routerDataplane } from './hosts.js'
+import { planNode, renderRuntime, type NodePlan } from './nodes.js'
+
+/** Up to so many nodes all are rendered when the cluster is loaded, and all Problems told. */
+const EAGER_NODES_MAX = 50
+
+export type Bare = BareNode & { readonly dataplane: Dataplane }
+
+export interface Agents {
+  readonly flannel: FlannelPlan | undefined
+  readonly calico: CalicoPlan | undefined
+}
+
+/** Each rendering is kept: networks that differ only in BIRD's routes share them. */
+export class Composition {
+  readonly cluster: Cluster
+  readonly agents: Agents
+  readonly seed: number
+  readonly homes: AddressHomes
+  /** Before any agent, with the cloud's check of the card. */
+  readonly bare: ReadonlyMap<string, Bare>
+  private readonly cloud: CloudPlan
+  private readonly runtimes: LazyMap<RuntimePart | undefined>
+  /** Without BIRD's routes. */
+  private readonly plans: LazyMap<NodePlan>
+  private readonly routers: readonly { readonly spec: NetnsSpec; readonly problems: readonly Problem[] }[]
+
+  constructor(cluster: Cluster, bare: readonly Bare[], agents: Agents, seed: number) {
+    this.cluster = cluster
+    this.agents = agents
+    this.seed = seed
+    this.homes = new AddressHomes(cluster, agents)
+    this.cloud = planCloud(cluster, agents.flannel)
+    const { checkedNodes } = this.cloud
+    this.bare = new Map(bare.map((one) => [one.node.name, { ...one, dataplane: withCheck(one.dataplane, checkedNodes.has(one.node.name)) }]))
+    this.runtimes = new LazyMap(this.bare.keys(), (name) =>
+      renderRuntime(cluster, (this.bare.get(name) as Bare).node, { flannel: agents.flannel?.parts.get(name), seed }),
+    )
+    this.plans = new LazyMap(this.bare.keys(), (name) => this.render(name, []))
+    this.routers = cluster.routers.map((router) => {
+      const fabric = this.cloud.fabrics.get(router.name)
+      const { dataplane, problems } = routerDataplane(cluster, router, seed, fabric)
+      const sockets = router.asn === undefined ? dataplane.sockets : [...dataplane.sockets, BIRD_SOCKET]
+      return { spec: { dataplane: { ...dataplane, sockets }, role: NETNS_ROUTER, fabric: fabric !== undefined }, problems }
+    })
+  }
+
+  /** Is it rendered when the cluster is loaded? A node whose owner ran commands always is: what they did shows only then. */
+  isEager(node: string): boolean {
+    return this.bare.size <= EAGER_NODES_MAX || this.homes.isHandSet(node)
+  }
+
+  /** BIRD's routes come before what the owner does by hand; where he did nothing they are added to what is rendered already. */
+  planOf(node: string, birdRoutes: readonly RouteSpec[]): NodePlan {
+    const plan = this.plans.get(node) as NodePlan
+    if (birdRoutes.length === 0) return plan
+    if (this.homes.isHandSet(node)) return this.render(node, birdRoutes)
+    return { ...plan, dataplane: { ...plan.dataplane, routes: [...plan.dataplane.routes, ...birdRoutes] } }
+  }
+
+  routerSpecs(birdRoutes: (netns: string) => readonly RouteSpec[]): readonly NetnsSpec[] {
+    return this.routers.map(({ spec }) => {
+      const routes = [...spec.dataplane.routes, ...birdRoutes(spec.dataplane.netns)]
+      return { ...spec, dataplane: { ...spec.dataplane, routes } }
+    })
+  }
+
+  /** What the agents find wrong: with what they are told, then with the nodes that are rendered at once. */
+  agentProblems(): readonly Problem[] {
+    const { flannel, calico } = this.agents
+    const eager = [...this.bare.keys()].filter((name) => this.isEager(name))
+    const byFlannel: Problem[] = []
+    for (const name of eager) byFlannel.push(...(flannel?.problemsOf(name, byFlannel) ?? []))
+    const byCalico: Problem[] = [...(calico?.problems ?? [])]
+    for (const name of eager) byCalico.push(...(calico?.problemsOf(name, byCalico) ?? []))
+    return [...(flannel?.problems ?? []), ...byFlannel, ...byCalico]
+  }
+
+  /** What stands in the way of putting them together. @param plans of a network of this composition */
+  problems(plans: ReadonlyMap<string, NodePlan>): readonly Problem[] {
+    const eager = [...this.bare.keys()].filter((name) => this.isEager(name))
+    return [...this.cloud.problems, ...eager.flatMap((name) => plans.get(name)?.problems ?? []), ...this.routers.flatMap(({ problems }) => problems)]
+  }
+
+  /** What rendering a node finds that is not rendered at once. */
+  problemsOf({ node: { name }, problems }: NodePlan, known: readonly Problem[]): readonly Problem[] {
+    const { flannel, calico } = this.agents
+    const byFlannel = flannel?.problemsOf(name, known) ?? []
+    return [...byFlannel, ...(calico?.problemsOf(name, [...calico.problems, ...known]) ?? []), ...problems]
+  }
+
+  /** What the pod has, or is given once its node runs; undefined: nothing. Renders of its node only what gives addresses. */
+  addressOf(pod: ClusterPod): Ip | undefined {
+    if (pod.address !== undefined || pod.node === undefined || pod.hostNetwork) return pod.address
+    const { calico } = this.agents
+    const is = (namespace: string, name: string): boolean => namespace === pod.namespace && name === pod.name
+    if (calico !== undefined) {
+      const endpoint = calico.cluster.endpoints.get(pod.node)?.find((one) => is(one.namespace, one.pod))
+      return endpoint?.ipNetworks.at(0)?.base
+    }
+    return this.runtimes.get(pod.node)?.pods.find(({ attachment }) => is(attachment.namespace, attachment.name))?.address
+  }
+
+  private render(name: string, birdRoutes: readonly RouteSpec[]): NodePlan {
+    const { flannel, calico } = this.agents
+    return planNode(this.cluster, this.bare.get(name) as Bare, {
+      flannel: flannel?.parts.get(name),
+      runtime: this.runtimes.get(name),
+      kubeProxy: undefined,
+      calico: calico?.parts.get(name),
+      birdRoutes,
+    })
+  }
+}
