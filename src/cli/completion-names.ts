@@ -21,7 +21,7 @@ export interface CompletionNames {
 export async function readNames(files: readonly string[], recursive: boolean, io: Io): Promise<CompletionNames> {
   const named = files.filter((file) => file !== '-').map((file) => withHome(file, io))
   const { inputs } = files.length > 0 && named.length === 0 ? { inputs: [] } : await readInputs(named, recursive, io)
-  const size = inputs.reduce((sum, { text }) => sum + text.length, 0)
+  const size = inputs.reduce((sum, input) => sum + ('text' in input ? input.text.length : Infinity), 0)
   const { cluster } = buildCluster(size > LARGEST ? [] : inputs)
   const services = cluster.objects.filter(({ kind }) => kind === 'Service').map(({ namespace, name }) => `${namespace || 'default'}/${name}`)
   return { pods: cluster.pods, nodes: cluster.nodes, routers: cluster.routers, services, namespaces: cluster.namespaces.map(({ name }) => name) }

@@ -4,17 +4,38 @@
  */
 import { answerShape, type EtcdApi } from '../base/etcd-tree.js'
 import { classicName, isClassicKind } from './calico/classic-identity.js'
-import { isObject, linesAt, type JsonObject, type JsonValue, type Lines, type Located, type Path, type TextResult } from './located.js'
-import { readJson } from './json-text.js'
-import { kindInfo } from './kinds.js'
-import { formatPlace, type Place, type ProblemList } from './problem-list.js'
-import { readYaml } from './yaml-text.js'
+import { groupOf, kindInfo } from './kinds.js'
+import { isObject, linesAt, type JsonObject, type JsonValue, type Lines, type Located, type Path } from './located.js'
+import { readBytes, readText } from './manifest-text.js'
+import { noiseOf, withoutNoise } from './noise.js'
+import type { Place, ProblemList } from './problem-list.js'
+import { RepeatedObjects } from './repeated-objects.js'
 
-export interface Input {
+interface NamedInput {
   /** The file as the user named it, `-` for standard input. */
   readonly file: string
+}
+
+export interface TextInput extends NamedInput {
   readonly text: string
 }
+
+/** A file in pieces: of any size, never in memory as a whole. */
+export interface ByteInput extends NamedInput {
+  readonly chunks: Iterable<Uint8Array>
+}
+
+export type Input = TextInput | ByteInput
+
+interface Identity {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly namespace: string
+  readonly name: string
+  readonly file: string
+}
+
+const WHOLE: Path = Object.freeze([])
 
 /** One object as it was written. */
 export class KubernetesObject implements Place {
@@ -26,13 +47,11 @@ export class KubernetesObject implements Place {
   readonly file: string
   readonly line: number
   readonly value: JsonObject
+  /** Where inside the object of that name the value stands: [] but for part(). */
+  readonly within: Path
   private readonly lines: Lines
 
-  constructor(
-    head: { readonly apiVersion: string; readonly kind: string; readonly namespace: string; readonly name: string; readonly file: string },
-    value: JsonObject,
-    lines: Lines,
-  ) {
+  constructor(head: Identity, value: JsonObject, lines: Lines, within: Path = WHOLE) {
     this.apiVersion = head.apiVersion
     this.kind = head.kind
     this.namespace = head.namespace
@@ -40,6 +59,7 @@ export class KubernetesObject implements Place {
     this.file = head.file
     this.line = lines.line
     this.value = value
+    this.within = within
     this.lines = lines
     Object.freeze(this)
   }
@@ -47,6 +67,11 @@ export class KubernetesObject implements Place {
   /** `Node/n1`, `Pod/default/web-0`. */
   get label(): string {
     return objectLabel(this.kind, this.namespace, this.name)
+  }
+
+  /** What stands at `path` (a workload's template), under the name of the whole; `value` may be completed. */
+  part(path: Path, value: JsonObject): KubernetesObject {
+    return new KubernetesObject(this, value, linesAt(this.lines, path), Object.freeze([...path]))
   }
 
   /** The line of the deepest part of `path` that exists, 1-based. */
@@ -60,8 +85,8 @@ export class KubernetesObject implements Place {
 
   /** The place of line `textLine` (1-based) inside the text at `path`: exact in a YAML block scalar, else the text's own line. */
   inText(path: Path, textLine: number): Place {
-    const lines = linesAt(this.lines, path)
-    return { file: this.file, line: lines.block === true ? lines.line + textLine : lines.line }
+    const { line, block } = linesAt(this.lines, path)
+    return { file: this.file, line: block ? line + textLine : line }
   }
 }
 
@@ -83,69 +108,22 @@ export interface SavedAnswer extends Located {
 }
 
 export function readManifests(inputs: readonly Input[], problems: ProblemList): Manifests {
-  const collected: Collected = { objects: new Map(), answers: [], problems, complete: true }
+  const collected: Collected = { objects: new Map(), answers: [], problems, repeated: new RepeatedObjects(problems), complete: true }
   for (const input of inputs) {
-    const { documents, issues } = readText(input.text)
+    const { documents, issues } = 'text' in input ? readText(input.text) : readBytes(input.chunks, Infinity)
     for (const issue of issues) problems.error({ file: input.file, line: issue.line }, '', issue.what, issue.fix)
     if (issues.length > 0) collected.complete = false
     for (const document of documents) collectDocument(document, { file: input.file }, collected)
   }
+  collected.repeated.tell()
   return { objects: [...collected.objects.values()], answers: collected.answers, complete: collected.complete }
-}
-
-/** Text that starts like JSON is read as JSON, document by document (they may be separated by ---); what fails there may still be YAML. */
-export function readText(text: string): TextResult {
-  const plain = text.startsWith('\ufeff') ? text.slice(1) : text
-  if (!/^\s*(---\s)?\s*[{[]/.test(plain)) return readYaml(plain, 1)
-  const documents: Located[] = []
-  const issues: TextResult['issues'][number][] = []
-  for (const chunk of splitDocuments(plain)) {
-    const result = readJsonOrYaml(chunk.text, chunk.line)
-    documents.push(...result.documents)
-    issues.push(...result.issues)
-  }
-  return { documents, issues }
-}
-
-function readJsonOrYaml(text: string, line: number): TextResult {
-  if (!/^\s*[{[]/.test(text)) return readYaml(text, line)
-  const json = readJson(text, line)
-  if (json.issues.length === 0) return json
-  // so deep that YAML would refuse it too, after long work
-  if (json.issues.some(({ tooDeep }) => tooDeep === true)) return { documents: [], issues: json.issues }
-  const yaml = readYaml(text, line)
-  // flow YAML ({a: b}) is no JSON; with errors in both the text decides whose words help more
-  return yaml.issues.length === 0 || !/^\s*[{[]\s*["{[\]}]/.test(text) ? yaml : { documents: [], issues: json.issues }
-}
-
-/** Cuts at lines `---`: in YAML such a line ends a document even inside a block scalar. */
-function splitDocuments(text: string): { readonly text: string; readonly line: number }[] {
-  const chunks: { text: string; line: number }[] = []
-  let start = 0
-  let line = 1
-  const cut = (end: number): void => {
-    const chunk = text.slice(start, end)
-    if (chunk.trim() !== '') chunks.push({ text: chunk, line })
-    line += countNewlines(chunk)
-  }
-  for (const match of text.matchAll(/^---(?=\s|$)/gm)) {
-    cut(match.index)
-    start = match.index + 3
-  }
-  cut(text.length)
-  return chunks
-}
-
-function countNewlines(text: string): number {
-  let count = 0
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count++
-  return count
 }
 
 interface Collected {
   readonly objects: Map<string, KubernetesObject>
   readonly answers: SavedAnswer[]
   readonly problems: ProblemList
+  readonly repeated: RepeatedObjects
   complete: boolean
 }
 
@@ -159,7 +137,7 @@ function collectDocument(document: Located, context: Context, collected: Collect
   const { value, lines } = document
   const place = { file: context.file, line: lines.line }
   if (isClassicList(value)) {
-    for (const [index, item] of value.entries()) collectDocument({ value: item, lines: lines.items?.[index] ?? lines }, context, collected)
+    for (const item of lines.items()) collectDocument({ value: item.value, lines: item }, context, collected)
     return
   }
   if (!isObject(value)) {
@@ -211,38 +189,38 @@ function collectList(value: JsonObject, head: Head, context: Context, collected:
   }
   const itemKind = head.kind.slice(0, -'List'.length)
   const itemOf = itemKind === '' || !head.kind.endsWith('List') ? undefined : { apiVersion: head.apiVersion, kind: itemKind }
-  items.forEach((item: JsonValue, index) => {
-    collectDocument({ value: item, lines: at.items?.[index] ?? at }, { file: context.file, ...(itemOf === undefined ? {} : { itemOf }) }, collected)
-  })
+  const inside: Context = { file: context.file, ...(itemOf === undefined ? {} : { itemOf }) }
+  for (const item of at.items()) collectDocument({ value: item.value, lines: item }, inside, collected)
 }
 
-function collectObject(value: JsonObject, head: Head, context: Context, collected: Collected): void {
-  const { apiVersion, kind, lines } = head
+function collectObject(found: JsonObject, head: Head, context: Context, collected: Collected): void {
+  const { apiVersion, kind } = head
+  const { value, lines } = withoutNoise(found, head.lines, noiseOf(apiVersion, kind))
   const metadata = value.metadata
   const name = isClassicKind(apiVersion, kind) ? classicName(kind, metadata) : isObject(metadata) ? metadata.name : undefined
-  const generated = isObject(metadata) ? metadata.generateName : undefined
   const isNetwork = apiVersion.startsWith('netsim/') && name === undefined
-  if (!isNetwork && (typeof name !== 'string' || name === '')) {
-    const place = { file: context.file, line: linesAt(lines, ['metadata', 'name']).line }
-    const fix =
-      typeof generated === 'string'
-        ? 'generateName is filled in by an API server: write a name.'
-        : typeof name === 'number'
-          ? `Write it in quotes: "${name}".`
-          : 'Give it a metadata.name.'
-    reject(collected, place, `a ${kind} without a name${name === undefined ? '' : ` (${describeValue(name)})`}`, fix)
-    return
-  }
+  if (!isNetwork && (typeof name !== 'string' || name === '')) return rejectNameless(value, { ...head, lines }, context, collected)
   const ownNamespace = isObject(metadata) && typeof metadata.namespace === 'string' ? metadata.namespace : ''
   const info = kindInfo(apiVersion, kind)
   const namespace = info === undefined ? ownNamespace : info.namespaced ? ownNamespace || 'default' : ''
   const object = new KubernetesObject({ apiVersion, kind, namespace, name: isNetwork ? 'default' : String(name), file: context.file }, value, lines)
-  const identity = `${apiVersion.split('/')[0]}\n${object.label}`
+  const identity = `${groupOf(apiVersion)}\n${object.label}`
   const earlier = collected.objects.get(identity)
   if (earlier === undefined) collected.objects.set(identity, object)
-  else if (JSON.stringify(earlier.value) !== JSON.stringify(value)) {
-    collected.problems.error(object, object.label, `stands here and in ${formatPlace(earlier)}, and the two differ`, 'Keep one of them.')
-  }
+  else if (collected.repeated.isNewer(object, earlier)) collected.objects.set(identity, object)
+}
+
+function rejectNameless(value: JsonObject, { kind, lines }: Head, context: Context, collected: Collected): void {
+  const metadata = isObject(value.metadata) ? value.metadata : {}
+  const { name, generateName } = metadata
+  const fix =
+    typeof generateName === 'string'
+      ? 'generateName is filled in by an API server: write a name.'
+      : typeof name === 'number'
+        ? `Write it in quotes: "${name}".`
+        : 'Give it a metadata.name.'
+  const place = { file: context.file, line: linesAt(lines, ['metadata', 'name']).line }
+  reject(collected, place, `a ${kind} without a name${name === undefined ? '' : ` (${describeValue(name)})`}`, fix)
 }
 
 function reject(collected: Collected, place: Place, what: string, fix: string): void {

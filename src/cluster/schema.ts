@@ -54,8 +54,9 @@ export function check<const Schema extends v.GenericSchema>(
 }
 
 function reportIssue(issue: v.BaseIssue<unknown>, object: KubernetesObject, problems: ProblemList): void {
-  const path = (issue.path ?? []).map((item) => item.key as string | number)
-  const place = { file: object.file, line: object.lineOf(path) }
+  const inner = (issue.path ?? []).map((item) => item.key as string | number)
+  const path = [...object.within, ...inner]
+  const place = { file: object.file, line: object.lineOf(inner) }
   if (issue.message.includes(SEPARATOR)) {
     const [what, fix] = issue.message.split(SEPARATOR)
     problems.error(place, object.label, `${formatPath(path)}: ${what}`, fix)
@@ -72,6 +73,8 @@ const EXPECTED: Readonly<Record<string, string>> = { string: 'text', number: 'a 
 function fixOf(issue: v.BaseIssue<unknown>): string {
   if (issue.expected === 'string' && (typeof issue.input === 'number' || typeof issue.input === 'boolean'))
     return `Write it in quotes: "${String(issue.input)}".`
+  const glued = typeof issue.input === 'string' ? /^([A-Za-z0-9_./-]+):([^\s:/].*)$/.exec(issue.input) : null
+  if (glued !== null && (issue.expected === 'Object' || issue.type === 'record')) return `A blank belongs after the colon: ${glued[1]}: ${glued[2]}.`
   if (issue.expected === 'Array') return 'Start each item on a line of its own with "- ".'
   const choices = choicesOf(issue)
   return choices.length > 0 && typeof issue.input === 'string' ? suggestName(issue.input, choices) : ''
@@ -96,10 +99,12 @@ interface Unknown {
   readonly unknownFields: UnknownFields
 }
 
+type SchemaEntries = Readonly<Record<string, SchemaShape>>
+
 /** A schema as valibot lays it out; a pipe carries the fields of its first part. */
 interface SchemaShape {
   readonly type: string
-  readonly entries?: Readonly<Record<string, SchemaShape>>
+  readonly entries?: SchemaEntries
   readonly item?: SchemaShape
   readonly wrapped?: SchemaShape
   /** Of a record. */
@@ -117,7 +122,7 @@ function checkShape(schema: SchemaShape, value: JsonValue | undefined, path: Pat
     problems.error(
       { file: object.file, line: object.lineOf(path) },
       object.label,
-      `${formatPath(path)} is a list, not a mapping`,
+      `${formatPath([...object.within, ...path])} is a list, not a mapping`,
       'Write key: value, without the dash.',
     )
     return false
@@ -126,11 +131,10 @@ function checkShape(schema: SchemaShape, value: JsonValue | undefined, path: Pat
   const { entries } = schema
   if (entries === undefined)
     return schema.value === undefined || allOf(Object.keys(value).map((key) => checkShape(schema.value as SchemaShape, value[key], [...path, key], context)))
-  const known = Object.keys(entries)
   return allOf(
     Object.keys(value).map((key) => {
       if (Object.hasOwn(entries, key)) return checkShape(entries[key], value[key], [...path, key], context)
-      reportUnknownField(key, known, path, context)
+      reportUnknownField(key, entries, path, context)
       return true
     }),
   )
@@ -141,16 +145,29 @@ function allOf(checks: readonly boolean[]): boolean {
   return checks.every(Boolean)
 }
 
-function reportUnknownField(key: string, known: readonly string[], path: Path, context: Unknown): void {
-  const { object, problems } = context
+function reportUnknownField(key: string, entries: SchemaEntries, path: Path, context: Unknown): void {
+  const { object, problems, unknownFields } = context
+  const meant = unknownFields === 'refuse' ? undefined : misspeltField(key, entries)
+  const isNamed = unknownFields === 'name' && path[0] === 'spec'
+  if (unknownFields !== 'refuse' && meant === undefined && !isNamed) return
   const place = { file: object.file, line: object.lineOf([...path, key]) }
-  if (context.unknownFields === 'refuse') {
-    problems.error(place, object.label, `unknown field ${formatPath([...path, key])}`, suggestName(key, known))
-    return
+  const field = formatPath([...object.within, ...path, key])
+  if (unknownFields === 'refuse') problems.error(place, object.label, `unknown field ${field}`, suggestName(key, Object.keys(entries)))
+  else if (meant !== undefined)
+    problems.warning(place, object.label, `unknown field ${field}`, `Did you mean ${meant}? As it stands the field says nothing.`)
+  else problems.warning(place, object.label, `unknown field ${field}: it says nothing`, `The fields here are ${Object.keys(entries).join(', ')}.`)
+}
+
+/** By mapping of a schema and name: the pods of a dump have the same fields, tens of thousands of times. */
+const misspelt = new WeakMap<SchemaEntries, Map<string, string | undefined>>()
+
+/** The known field that is spelt almost like it. */
+function misspeltField(key: string, entries: SchemaEntries): string | undefined {
+  let found = misspelt.get(entries)
+  if (found === undefined) misspelt.set(entries, (found = new Map<string, string | undefined>()))
+  if (!found.has(key)) {
+    const isNear = (candidate: string): boolean => candidate.length >= 5 && editDistance(key.toLowerCase(), candidate.toLowerCase()) <= 1
+    found.set(key, key.length < 5 ? undefined : Object.keys(entries).find(isNear))
   }
-  const meant = key.length < 5 ? undefined : known.find((candidate) => candidate.length >= 5 && editDistance(key.toLowerCase(), candidate.toLowerCase()) <= 1)
-  if (meant !== undefined)
-    problems.warning(place, object.label, `unknown field ${formatPath([...path, key])}`, `Did you mean ${meant}? As it stands the field says nothing.`)
-  else if (context.unknownFields === 'name' && path[0] === 'spec')
-    problems.warning(place, object.label, `unknown field ${formatPath([...path, key])}: it says nothing`, `The fields here are ${known.join(', ')}.`)
+  return found.get(key)
 }

@@ -17,14 +17,24 @@ import {
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml'
-import { isObject, MAX_DEPTH, setKey, type JsonValue, type Lines, type Located, type TextIssue, type TextResult } from './located.js'
+import { isObject, Lines, MAX_DEPTH, setKey, type JsonValue, type Located, type TextIssue, type TextResult } from './located.js'
 
 /** What the aliases of one document may amount to, in values, all written out; a long text counts as several. */
 const MAX_ALIASED_VALUES = 500_000
 /** Syntax errors reported per document. */
 const MAX_ISSUES = 20
 
-interface Read extends Located {
+/** Where a value and its parts stand, while the document is converted: aliases share theirs. */
+interface Places {
+  readonly line: number
+  readonly keys?: ReadonlyMap<string, Places>
+  readonly items?: readonly Places[]
+  readonly block?: boolean
+}
+
+interface Read {
+  readonly value: JsonValue
+  readonly lines: Places
   /** Values, aliases written out. */
   readonly size: number
 }
@@ -84,11 +94,25 @@ function convertDocument(contents: ParsedNode, context: Context): Located[] {
   try {
     const read = convert(contents, context, 0)
     // only duplicate keys leave issues behind without stopping: the document is still worth checking
-    return read.value === null && context.issues.length === before ? [] : [{ value: read.value, lines: read.lines }]
+    return read.value === null && context.issues.length === before ? [] : [{ value: read.value, lines: linesOf(read) }]
   } catch (error) {
     if (!(error instanceof ConversionStopped)) throw error
     return []
   }
+}
+
+function linesOf({ value, lines }: Read): Lines {
+  const table: number[] = []
+  const add = (part: JsonValue, { line, block, items, keys }: Places): void => {
+    const start = table.push(block === true ? -line : line) - 1
+    if (typeof part !== 'object' || part === null) return
+    table.push(0)
+    if (Array.isArray(part)) part.forEach((item: JsonValue, index) => add(item, items?.[index] ?? { line }))
+    else if (isObject(part)) for (const key of Object.keys(part)) add(part[key], keys?.get(key) ?? { line })
+    table[start + 1] = table.length - start
+  }
+  add(value, lines)
+  return new Lines(value, Int32Array.from(table), 0)
 }
 
 function convert(node: ParsedNode | null, context: Context, depth: number): Read {
@@ -132,7 +156,7 @@ function convertScalar(node: ParsedNode, context: Context): Read {
 
 function convertSequence(node: YAMLSeq.Parsed, context: Context, depth: number): Read {
   const value: JsonValue[] = []
-  const items: Lines[] = []
+  const items: Places[] = []
   let size = 1
   for (const item of node.items) {
     const read = convert(item, context, depth + 1)
@@ -145,7 +169,7 @@ function convertSequence(node: YAMLSeq.Parsed, context: Context, depth: number):
 
 function convertMap(node: YAMLMap.Parsed, context: Context, depth: number): Read {
   const value: Record<string, JsonValue> = {}
-  const keys = new Map<string, Lines>()
+  const keys = new Map<string, Places>()
   const merged: Read[] = []
   let size = 1
   for (const pair of node.items) {
@@ -167,7 +191,7 @@ function convertMap(node: YAMLMap.Parsed, context: Context, depth: number): Read
 }
 
 /** `<<: *base` or `<<: [*a, *b]`: keys that the mapping has itself win, then the earlier of the list. */
-function mergeKeys(from: Located, value: Record<string, JsonValue>, keys: Map<string, Lines>): void {
+function mergeKeys(from: Pick<Read, 'value' | 'lines'>, value: Record<string, JsonValue>, keys: Map<string, Places>): void {
   if (Array.isArray(from.value)) {
     from.value.forEach((item: JsonValue, index) => mergeKeys({ value: item, lines: from.lines.items?.[index] ?? from.lines }, value, keys))
   } else if (isObject(from.value)) {
