@@ -11,7 +11,6 @@ import type { CalicoNode } from '../cluster/calico/calico-node.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { Dataplane, DeviceSpec, SocketSpec } from '../dataplane/dataplane.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
-import type { FlannelPart } from '../flannel/flanneld.js'
 import { BIRD_SOCKET } from './hosts.js'
 import type { PodPlan } from './pods.js'
 
@@ -45,8 +44,8 @@ export interface CalicoPlan {
 export interface CalicoHost {
   readonly node: ClusterNode
   readonly dataplane: Dataplane
-  /** Canal. */
-  readonly flannel?: FlannelPart
+  /** The bare host's devices, in Canal with flannel's. */
+  readonly links: readonly DeviceSpec[]
 }
 
 /** What calico-node writes on its Node once it runs: tunnel addresses, the WireGuard key. */

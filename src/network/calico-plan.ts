@@ -29,7 +29,7 @@ import { attachment, podsOn, podSockets } from './pods.js'
 export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan {
   const cni = cluster.cni === 'canal' ? 'canal' : 'calico'
   const problems: Problem[] = []
-  const links = new Map(hosts.map(({ node, dataplane, flannel }) => [node.name, [...dataplane.devices, ...(flannel?.devices ?? [])]]))
+  const links = new Map(hosts.map((host) => [host.node.name, host.links]))
   const calico = buildCalicoCluster(cluster, { cni, hostLocal: () => hostLocalAddresses(cluster, problems), links, seed })
   problems.push(...calico.problems)
   const nodes = calico.resources.nodes.map((node) => completeNode(node, calico, seed))
@@ -117,7 +117,7 @@ function planNodePart(input: NodeInput): NodePart {
     policies,
     workloadEndpoints: endpoints,
     hostEndpoints: calico.resources.hostEndpoints.filter((endpoint) => endpoint.node === name),
-    interfaces: hostInterfaces([...host.dataplane.devices, ...(host.flannel?.devices ?? []), ...tunnels.devices]),
+    interfaces: hostInterfaces([...host.links, ...tunnels.devices]),
     pools: calico.resources.ipPools,
     hostAddresses: nodes.flatMap(({ bgpAddress, addresses }) => (bgpAddress === undefined ? addresses.slice(0, 1) : [bgpAddress.address])),
     remoteVteps: remoteVteps({ node: name, cluster: routes }).map(({ address }) => address),

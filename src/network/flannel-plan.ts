@@ -37,6 +37,8 @@ export interface FlannelPlan {
   readonly ownLeases: ReadonlyMap<string, Lease>
   /** Of the nodes that have a lease; each is rendered when it is first asked for. */
   readonly parts: ReadonlyMap<string, FlannelPart>
+  /** flanneld's devices on the node, of WireGuard without the peers; nothing of other nodes is rendered for it. */
+  links(node: string): readonly DeviceSpec[]
   /** etcd as it is once all agents have registered. */
   readonly etcdKeys: readonly { readonly key: string; readonly value: string }[]
   /** Of the configuration and the leases. */
@@ -89,7 +91,7 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
   const problems: Problem[] = []
   const source = cluster.datastore === 'etcd' ? etcdSource(cluster, bare, options, problems) : kubernetesSource(cluster, bare, problems)
   const { config } = source
-  if (config === undefined) return { leases: [], ownLeases: new Map(), parts: new Map(), etcdKeys: source.etcdKeys(), problems }
+  if (config === undefined) return { leases: [], ownLeases: new Map(), parts: new Map(), links: () => [], etcdKeys: source.etcdKeys(), problems }
   const own = new Map<string, Lease>()
   for (const one of bare) {
     const lease = source.ownLease(one, config)
@@ -98,19 +100,24 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
   const leases = source.leases(own)
   reportOverlaps(leases, problems)
   const byName = new Map(bare.map((one) => [one.node.name, one]))
-  const parts = new LazyMap(own.keys(), (name) => {
+  const render = (name: string, ownLease: Lease, known: readonly Lease[]): FlannelPart => {
     const one = byName.get(name) as BareNode
     return renderFlannel({
       ...registrationView(cluster, one, config, options.seed),
-      ownLease: own.get(name) as Lease,
-      leases,
+      ownLease,
+      leases: known,
       ipMasq: cluster.flannel.ipMasq,
       underlay: underlayOf(one.devices, one.routes),
     })
-  })
+  }
+  const parts = new LazyMap(own.keys(), (name) => render(name, own.get(name) as Lease, leases))
+  const links = (name: string): readonly DeviceSpec[] => {
+    const lease = own.get(name)
+    return lease === undefined ? [] : render(name, lease, [lease]).devices
+  }
   const byAddress = new Map(bare.map((one) => [one.externalInterface.publicIp, one.node.name]))
   const rows = leases.map((lease) => ({ ...(byAddress.has(lease.attributes.publicIp) ? { node: byAddress.get(lease.attributes.publicIp) } : {}), lease }))
-  return { config, leases: rows, ownLeases: own, parts, etcdKeys: source.etcdKeys(), problems }
+  return { config, leases: rows, ownLeases: own, parts, links, etcdKeys: source.etcdKeys(), problems }
 }
 
 interface LeaseSource {

@@ -247,11 +247,9 @@ function planAgents(cluster: Cluster, bare: readonly Bare[], options: BuildOptio
   const { cni } = cluster
   const { seed, atNs = 0 } = options
   const flannel = cni === 'flannel' || cni === 'canal' ? planFlannel(cluster, bare, { seed, atNs }) : undefined
-  const hosts = bare.map(({ node, dataplane }) => {
-    const part = flannel?.parts.get(node.name)
-    return { node, dataplane, ...(part === undefined ? {} : { flannel: part }) }
-  })
-  return { flannel, calico: usesCalico(cluster) ? calicoAgents(options).planCalico(cluster, hosts, seed) : undefined }
+  if (!usesCalico(cluster)) return { flannel, calico: undefined }
+  const hosts = bare.map(({ node, dataplane }) => ({ node, dataplane, links: [...dataplane.devices, ...(flannel?.links(node.name) ?? [])] }))
+  return { flannel, calico: calicoAgents(options).planCalico(cluster, hosts, seed) }
 }
 
 /** What the agents would say of a cluster that is wrong already, so that one run tells everything; builds nothing. */
