@@ -14,7 +14,7 @@ import { inWords } from './json-words.js'
 import { loadNetwork, type Loaded, safe } from './load-network.js'
 import type { After } from './show-conntrack.js'
 import { showConntrack } from './show-conntrack.js'
-import { ALL_SYSCTLS, NETNS_KINDS, type NetnsKind } from './show-kinds.js'
+import { ALL_SYSCTLS, NETNS_KINDS, routesOfTable, type NetnsKind } from './show-kinds.js'
 import { withHeadings } from './show-heading.js'
 import {
   BGP_KINDS,
@@ -41,6 +41,8 @@ export interface ShowFlags extends EtcdFlags {
   readonly all: boolean
   /** bird: whose configuration language. */
   readonly dialect: BirdDialect
+  /** routes: of one table, or `all`. */
+  readonly table?: string
   /** conntrack: questions to ask first, as written. */
   readonly after: readonly string[]
 }
@@ -82,7 +84,12 @@ function conntrackShown(place: string | undefined, questions: readonly After[], 
   throw new UsageError(shown.map(({ what, fix }) => (fix === '' ? what : `${what}\n    ${fix}`)).join('\n'))
 }
 
-async function shownOf(kind: Exclude<Kind, 'conntrack'>, place: string | undefined, loaded: Loaded, { all, dialect }: ShowFlags): Promise<Shown> {
+async function shownOf(
+  kind: Exclude<Kind, 'conntrack'>,
+  place: string | undefined,
+  loaded: Loaded,
+  { all, dialect, table: routes }: ShowFlags,
+): Promise<Shown> {
   const ofBgp = BGP_KINDS.find((name): name is BgpKind => name === kind)
   const ofIpam = IPAM_KINDS.find((name): name is IpamKind => name === kind)
   if (ofBgp !== undefined) return (await import('./show-bgp.js')).showBgp(ofBgp, { place, all, dialect }, loaded)
@@ -90,7 +97,9 @@ async function shownOf(kind: Exclude<Kind, 'conntrack'>, place: string | undefin
   const ofCluster = CLUSTER_KINDS.find((name) => name === kind)
   const ofFile = FILE_KINDS.find((name) => name === kind)
   if (ofCluster !== undefined) return showCluster(ofCluster, place, loaded)
-  return ofFile === undefined ? showNetns(all ? ALL_SYSCTLS : NETNS_KINDS[kind as NetnsKindName], place, loaded.network) : showFiles(ofFile, place, loaded)
+  if (ofFile !== undefined) return showFiles(ofFile, place, loaded)
+  const ofNetns = all ? ALL_SYSCTLS : routes !== undefined ? routesOfTable(routes) : NETNS_KINDS[kind as NetnsKindName]
+  return showNetns(ofNetns, place, loaded.network)
 }
 
 /** A node's name first, then `ns/pod`, `router/NAME`, then a bare pod of the namespace. @throws UsageError that names the nearest */

@@ -3,11 +3,12 @@ import { printFdb } from '../dataplane/bridge-fdb.js'
 import type { Dataplane, RoutingRuleSpec } from '../dataplane/dataplane.js'
 import { printAddresses } from '../dataplane/ip-address.js'
 import { printNeighbours } from '../dataplane/ip-neigh.js'
-import { printRoutes } from '../dataplane/ip-route.js'
+import { parseTable, printRoutes, tableOf } from '../dataplane/ip-route.js'
 import { DEFAULT_ROUTING_RULES, printRules } from '../dataplane/ip-rule.js'
 import { printIpsets } from '../dataplane/ipset-save.js'
 import { printIptablesSave } from '../dataplane/iptables-save.js'
 import { printSysctls } from '../dataplane/sysctl.js'
+import { UsageError } from './exit.js'
 import type { NetnsKindName } from './show-names.js'
 import { printSockets, socketsOf } from './show-sockets.js'
 import { allSysctls, printAllSysctls } from './show-sysctls.js'
@@ -32,6 +33,16 @@ export const NETNS_KINDS: Readonly<Record<NetnsKindName, NetnsKind>> = {
   ipset: { text: ({ ipsets }) => printIpsets(ipsets), part: ({ ipsets }) => ipsets },
   sysctls: { text: ({ sysctls }) => printSysctls(sysctls), part: ({ sysctls }) => sysctls },
   sockets: { text: printSockets, part: socketsOf },
+}
+
+/** `ip route show table T`, and `table all`. @throws UsageError */
+export function routesOfTable(name: string): NetnsKind {
+  const table = name === 'all' ? name : parseTable(name)
+  if (table === undefined) throw new UsageError(`'${name}' is no routing table: it is a number, main, local, default or all`)
+  return {
+    text: ({ routes }) => printRoutes(routes, { table }),
+    part: ({ routes }) => routes.filter((route) => table === 'all' || tableOf(route) === table),
+  }
 }
 
 /** `--all`: the kernel's own values too. */

@@ -21,9 +21,11 @@ export function addShow(program: Command, name: string, running: Running): void 
     .addOption(new Option('-o, --output <FORMAT>', 'text or json').argParser(outputFormat(STATE_FORMATS)).default('text'))
     .option('--all', 'sysctls: with the kernel’s defaults; bgp: every attribute of the routes', false)
     .addOption(new Option('--dialect <DIALECT>', 'bird: the language of Calico’s BIRD 1.6, or that of BIRD 2').choices(['calico', 'bird2']).default('calico'))
+    .option('--table <TABLE>', 'routes: of another table than main, by number or name, or of all')
     .option("--after <'SRC DST[:PORT]'>", 'conntrack: ask this first, in the words and flags of trace; again and again', collect, [])
     .action(async (kind: Kind, node: string | undefined, flags: ShowFlags) => {
       if (flags.all && kind !== 'sysctls' && kind !== 'bgp') throw new UsageError(`--all is of sysctls and bgp, not of ${kind}`)
+      if (flags.table !== undefined && kind !== 'routes') throw new UsageError(`--table is of routes, not of ${kind}`)
       if (command.getOptionValueSource('dialect') === 'cli' && kind !== 'bird') throw new UsageError(`--dialect is of bird, not of ${kind}`)
       if (flags.after.length > 0 && kind !== 'conntrack')
         throw new UsageError(`--after is of conntrack, not of ${kind}: the rest is shown as it is before any packet`)
@@ -36,6 +38,7 @@ export function addShow(program: Command, name: string, running: Running): void 
 function showExamples(name: string): string {
   return `Examples:
   ${name} show routes                       ip route, of every node
+  ${name} show routes host-a --table all      ip route show table all
   ${name} show fdb host-a -f cluster.yaml   bridge fdb, of one
   ${name} show addr default/pod-a           ip addr, in a pod
   ${name} show iptables host-a              what iptables-restore takes

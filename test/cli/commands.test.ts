@@ -26,6 +26,33 @@ async function document(words: string): Promise<TraceDocument> {
   return JSON.parse((await netsim(['trace', ...words.split(' '), '-o', 'json'], { cwd: folder })).out) as TraceDocument
 }
 
+describe('show routes --table', () => {
+  const WIREGUARD = ['-f', new URL('../../examples/calico-wireguard.yaml', import.meta.url).pathname]
+
+  it('WireGuard of Calico has a table of its own; all of them name theirs', async () => {
+    const [main, one, all] = await Promise.all(
+      [[], ['--table', '1'], ['--table', 'all']].map((more) => netsim(['show', 'routes', 'node-1', ...WIREGUARD, ...more])),
+    )
+    expect(main.out).not.toContain('wireguard.cali')
+    expect(one.out).toMatch(/^10\.244\.\S+ dev wireguard\.cali /m)
+    expect(one.out).not.toContain('table')
+    expect(all.out).toContain(main.out.split('\n')[0])
+    const named = all.out.split('\n').filter((line) => line.includes(' table 1 '))
+    expect(named.map((line) => line.replace(' table 1', ''))).toEqual(one.out.split('\n').filter((line) => line !== ''))
+    const json = JSON.parse((await netsim(['show', 'routes', 'node-1', ...WIREGUARD, '--table', '1', '-o', 'json'])).out) as { items: { entries: unknown[] }[] }
+    expect(json.items[0].entries).toHaveLength(named.length)
+  })
+
+  it.each([
+    [['routes', '--table', 'mian'], "'mian' is no routing table: it is a number, main, local, default or all"],
+    [['rules', '--table', '1'], '--table is of routes, not of rules'],
+  ])('%j: %s', async (words, fault) => {
+    const { code, err } = await netsim(['show', ...words])
+    expect(code).toBe(2)
+    expect(err).toContain(fault)
+  })
+})
+
 describe('trace', () => {
   it('of the built-in example: TTL 60 at arrival, 28 bytes added, a frame of 126', async () => {
     const { code, out, err } = await netsim(['trace', 'pod-a', 'pod-b'])
