@@ -1,4 +1,5 @@
 /** What to do about packets that are too big, in the words of whoever sets the pods' MTU, and what the one who sends them sees. */
+import { tunnelMtus } from '../calico/mtu.js'
 import { atLeast } from '../flannel/version.js'
 import type { Network } from '../network/network.js'
 import { ENCAPSULATIONS, mtuReserve } from '../wire/overhead.js'
@@ -9,9 +10,10 @@ import type { BandDocument, DirectionDocument, MtuVerdict, UnderlayDocument } fr
 const OPTION_OF = ['vxlan', 'wireguard']
 const MTU_OPTION_SINCE = '0.21.3'
 
-/** What flannel would set for this underlay with each encapsulation. */
-export function underlayDocument(mtu: number): UnderlayDocument | null {
+/** What the cluster's agent would set for this underlay with each encapsulation; flannel's words where it has none. */
+export function underlayDocument({ cluster }: Pick<Network, 'cluster'>, mtu: number): UnderlayDocument | null {
   if (mtu === 0) return null
+  if (cluster.cni === 'calico') return { mtu, podMtu: { none: mtu, ...tunnelMtus(mtu, {}) } }
   const podMtu = Object.fromEntries(ENCAPSULATIONS.map((name) => [name, mtu - mtuReserve(name)])) as unknown as UnderlayDocument['podMtu']
   return { mtu, podMtu }
 }
@@ -48,7 +50,7 @@ function podMtuFix(network: Network, largest: number, underlay: UnderlayDocument
   const runtime = cluster.runtime.name === 'docker' ? 'docker --mtu' : 'the bridge plugin'
   const backend = flannel?.config?.backendType ?? ''
   const encapsulation = ENCAPSULATIONS.find((name) => name === backend) ?? 'none'
-  const pods = underlay === null ? largest : Math.min(largest, underlay.podMtu[encapsulation])
+  const pods = Math.min(largest, underlay?.podMtu[encapsulation] ?? largest)
   const kept = "flannel's device and the bridge keep their old MTU until they are made anew"
   const outcome = `pods' MTU ${pods} (FLANNEL_MTU, handed to ${runtime}); ${kept}`
   const outer = underlay?.mtu ?? largest

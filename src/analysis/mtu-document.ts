@@ -180,6 +180,6 @@ export interface TcpDocument {
 export interface UnderlayDocument {
   /** What the underlay carries between these ends. */
   readonly mtu: number
-  /** Pod MTU that an agent sets for it, by encapsulation. */
-  readonly podMtu: { readonly none: number; readonly ipip: number; readonly udp: number; readonly vxlan: number; readonly wireguard: number }
+  /** Pod MTU that the cluster's agent sets for it, by encapsulation: flannel's, or of a cluster of Calico's Calico's, which knows no udp. */
+  readonly podMtu: { readonly none: number; readonly ipip: number; readonly udp?: number; readonly vxlan: number; readonly wireguard: number }
 }

@@ -61,7 +61,7 @@ function answered(asked: Asked, handshake: Handshake | null): MtuReport {
   const reverse = back.measured?.document ?? null
   const verdict = worse(forward.document.verdict, reverse?.verdict ?? 'PASSES')
   const least = [forward.underlay, back.measured?.underlay ?? 0].filter((mtu) => mtu > 0)
-  const underlay = underlayDocument(least.length === 0 ? 0 : Math.min(...least))
+  const underlay = underlayDocument(network, least.length === 0 ? 0 : Math.min(...least))
   const mtus = { forward: forward.document.deviceMtu, reverse: reverse?.deviceMtu ?? 0xffff }
   return {
     ...frame(asked, verdict),

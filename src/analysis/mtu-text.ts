@@ -213,5 +213,6 @@ function fitsText({ forward, reverse }: MtuReport): string {
 function underlayText({ underlay }: MtuReport): string {
   if (underlay === null) return ''
   const { none, ipip, udp, vxlan, wireguard } = underlay.podMtu
+  if (udp === undefined) return `carries ${underlay.mtu}; pod MTU without encapsulation ${none}, ipip ${ipip}, vxlan ${vxlan}, wireguard ${wireguard}`
   return `carries ${underlay.mtu}; pod MTU with host-gw ${none}, ipip ${ipip}, udp ${udp}, vxlan ${vxlan}, wireguard ${wireguard} (80 reserved)`
 }

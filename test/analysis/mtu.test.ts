@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DirectionDocument, MtuReport } from '../../src/analysis/mtu-document.js'
+import { mtuText } from '../../src/analysis/mtu-text.js'
 import { overheadOf } from '../../src/wire/overhead.js'
 import { flannelCluster } from '../kit/flannel-cluster.js'
 import { answer, networkOf } from '../kit/network.js'
@@ -32,6 +33,14 @@ describe('examples', () => {
     )
     expect(told.forward.limit).toMatchObject({ mtu: largest, arithmetic })
     expect(bandsIn(told.forward)).toEqual([`${largest + 1}-${largest + 1} EMSGSIZE`])
+  })
+
+  it("Calico's table: room for IPv4 headers alone, and no udp", () => {
+    const told = report(example('calico-wireguard'), 'shop/api-0', 'shop/web-0:80')
+    expect(told.forward.limit).toMatchObject({ mtu: 1440 })
+    expect(told.underlay).toEqual({ mtu: 1500, podMtu: { none: 1500, ipip: 1480, vxlan: 1450, wireguard: 1440 } })
+    const text = mtuText(told, { width: 120, color: false, ascii: false, summaryOnly: false })
+    expect(text).toContain('carries 1500; pod MTU without encapsulation 1500, ipip 1480, vxlan 1450, wireguard 1440\n')
   })
 
   it('underlay-mtu: a segment that carries less than the cards believe', () => {
