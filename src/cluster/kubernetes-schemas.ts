@@ -6,11 +6,11 @@ import * as v from 'valibot'
 import { integerField } from './fields.js'
 import { lazily, optional, say } from './schema.js'
 
-const text = () => optional(v.string())
+export const text = () => optional(v.string())
 const texts = () => optional(v.array(v.string()))
-const textMap = () => optional(v.record(v.string(), v.string()))
+export const textMap = () => optional(v.record(v.string(), v.string()))
 
-const metadata = () =>
+export const metadata = () =>
   v.looseObject({
     name: v.string(),
     namespace: text(),
@@ -22,7 +22,7 @@ const metadata = () =>
 
 const requirements = () => optional(v.array(v.looseObject({ key: v.string(), operator: v.string(), values: texts() })))
 
-const labelSelector = () => optional(v.looseObject({ matchLabels: textMap(), matchExpressions: requirements() }))
+export const labelSelector = () => optional(v.looseObject({ matchLabels: textMap(), matchExpressions: requirements() }))
 
 const port = () => integerField(1, 65535)
 
@@ -169,6 +169,7 @@ export const podSchema = lazily(() =>
         podIP: text(),
         podIPs: optional(v.array(v.looseObject({ ip: text() }))),
         hostIP: text(),
+        hostIPs: optional(v.array(v.looseObject({ ip: text() }))),
         conditions: optional(v.array(v.looseObject({ type: v.string(), status: v.string() }))),
       }),
     ),

@@ -6,10 +6,10 @@ import type { Labels } from './labels.js'
 import type { NodeReading } from './node.js'
 import type { ClusterPod } from './pod.js'
 import { Loads, ownerKey } from './scheduling/loads.js'
-import { NodeFits } from './scheduling/node-fit.js'
+import { NodeFits, type NodeFit } from './scheduling/node-fit.js'
 import { Obstacles } from './scheduling/obstacles.js'
 import { PodCounts, type NamespaceLabels } from './scheduling/pod-counts.js'
-import { scorePods } from './scheduling/pod-scores.js'
+import { hasWishesOfPods, scorePods } from './scheduling/pod-scores.js'
 
 /** The pods in their order, each with `node`, or with `pending` where no node takes it. */
 export function placePods(
@@ -61,28 +61,37 @@ class Scheduler {
     if (this.refused !== undefined && isAlike(this.refused.pod, pod)) return { ...pod, pending: this.refused.verdict }
     const fit = this.fits.of(pod.scheduling)
     const obstacles = new Obstacles(pod, fit, { loads: this.loads, counts: this.counts, namespaceLabels: this.namespaceLabels })
-    const feasible: number[] = []
-    for (const node of fit.candidates) if (obstacles.at(node) === 0) feasible.push(node)
-    if (feasible.length === 0) {
+    const node = this.choose(pod, fit, obstacles)
+    if (node === undefined) {
       const verdict = obstacles.verdict()
       this.refused = { pod, verdict }
       return { ...pod, pending: verdict }
     }
-    const node = this.choose(pod, feasible, scorePods(pod, feasible, { fit, counts: this.counts, namespaceLabels: this.namespaceLabels }))
     const placed = { ...pod, node: this.loads.nodes[node].name, placed: true }
     this.take(placed, node)
     return placed
   }
 
-  private choose(pod: ClusterPod, feasible: readonly number[], score: Float64Array | undefined): number {
+  private choose(pod: ClusterPod, fit: NodeFit, obstacles: Obstacles): number | undefined {
+    if (!hasWishesOfPods(pod.scheduling)) return this.best(pod, fit.candidates, fit.score, obstacles)
+    // what is liked is scaled between the nodes that can take the pod
+    const feasible = fit.candidates.filter((node) => obstacles.at(node) === 0)
+    return this.best(pod, feasible, scorePods(pod, feasible, { fit, counts: this.counts, namespaceLabels: this.namespaceLabels }), obstacles)
+  }
+
+  /** Whether a node can take the pod is asked only where it would be better than the best so far. */
+  private best(pod: ClusterPod, nodes: Int32Array, score: Float64Array | undefined, obstacles: Obstacles): number | undefined {
     const owner = ownerKey(pod)
     const owned = owner === undefined ? undefined : this.loads.countsOf(owner)
     const { pods } = this.loads
-    let best = feasible[0]
-    for (const node of feasible) {
-      const difference =
-        (score === undefined ? 0 : score[best] - score[node]) || (owned === undefined ? 0 : owned[node] - owned[best]) || pods[node] - pods[best]
-      if (difference < 0) best = node
+    let best: number | undefined
+    for (const node of nodes) {
+      if (best !== undefined) {
+        const difference =
+          (score === undefined ? 0 : score[best] - score[node]) || (owned === undefined ? 0 : owned[node] - owned[best]) || pods[node] - pods[best]
+        if (difference >= 0) continue
+      }
+      if (obstacles.at(node) === 0) best = node
     }
     return best
   }

@@ -181,16 +181,18 @@ function requiredSpread(pod: ClusterPod, fit: NodeFit, counts: PodCounts): Sprea
   const labelled = required.map(({ topologyKey }) => counts.domainsOf(topologyKey).of)
   return required.map((constraint) => {
     const domains = counts.domainsOf(constraint.topologyKey)
-    const eligible = Uint8Array.from(fit.affinity, (matches, node) =>
-      labelled.every((of) => of[node] >= 0) && (matches === 1 || !constraint.honorsAffinity) && (fit.taints[node] === 1 || !constraint.honorsTaints) ? 1 : 0,
-    )
     const match = matchOfConstraint(constraint, pod)
-    const sums = counts.byDomain(counts.counterOf(match).counts, domains, eligible)
-    const present = new Set<number>()
-    eligible.forEach((counted, node) => {
-      if (counted === 1) present.add(domains.of[node])
-    })
-    const least = present.size < constraint.minDomains ? 0 : [...present].reduce((lowest, domain) => Math.min(lowest, sums[domain]), Infinity)
+    const { counts: matching } = counts.counterOf(match)
+    const sums = new Int32Array(domains.count)
+    const present = new Uint8Array(domains.count)
+    for (let node = 0; node < matching.length; node++) {
+      if ((constraint.honorsAffinity && fit.affinity[node] === 0) || (constraint.honorsTaints && fit.taints[node] === 0)) continue
+      if (labelled.some((of) => of[node] < 0)) continue
+      sums[domains.of[node]] += matching[node]
+      present[domains.of[node]] = 1
+    }
+    const populations = sums.filter((_, domain) => present[domain] === 1)
+    const least = populations.length < constraint.minDomains ? 0 : populations.reduce((lowest, sum) => Math.min(lowest, sum), Infinity)
     return { domains, sums, least: Number.isFinite(least) ? least : 0, maxSkew: constraint.maxSkew, self: match.pod(pod) ? 1 : 0 }
   })
 }

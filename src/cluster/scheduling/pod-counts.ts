@@ -123,12 +123,12 @@ export class PodCounts {
     return domains
   }
 
-  /** Summed over the nodes of each domain; `eligible`, where given, says which nodes count. */
-  byDomain(counts: Int32Array, domains: Domains, eligible?: Uint8Array): Int32Array {
+  /** Summed over the nodes of each domain. */
+  byDomain(counts: Int32Array, domains: Domains): Int32Array {
     const sums = new Int32Array(domains.count)
     for (let node = 0; node < counts.length; node++) {
       const domain = domains.of[node]
-      if (domain >= 0 && (eligible === undefined || eligible[node] === 1)) sums[domain] += counts[node]
+      if (domain >= 0) sums[domain] += counts[node]
     }
     return sums
   }

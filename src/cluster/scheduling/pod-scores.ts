@@ -2,6 +2,7 @@
  * How much a pod likes each node for the pods that run there: preferred (anti-)affinity and ScheduleAnyway spread, with the weights of the
  * default scheduler profile. After the Score and NormalizeScore of interpodaffinity and podtopologyspread.
  */
+import type { Scheduling } from '../pod-scheduling.js'
 import type { ClusterPod } from '../pod.js'
 import type { NodeFit } from './node-fit.js'
 import { matchOfConstraint, matchOfTerm, type NamespaceLabels, type PodCounts } from './pod-counts.js'
@@ -9,15 +10,18 @@ import { matchOfConstraint, matchOfTerm, type NamespaceLabels, type PodCounts } 
 const MAX_SCORE = 100
 const WEIGHT = 2
 
-/** By node; undefined where the pod has no such wishes. Only the nodes given are comparable. */
+export function hasWishesOfPods({ preferredPods, spread }: Scheduling): boolean {
+  return preferredPods.length > 0 || spread.some(({ required }) => !required)
+}
+
+/** By node, its wishes of nodes included; only the nodes given are comparable. */
 export function scorePods(
   pod: ClusterPod,
-  feasible: readonly number[],
+  feasible: Int32Array,
   { fit, counts, namespaceLabels }: { readonly fit: NodeFit; readonly counts: PodCounts; readonly namespaceLabels: NamespaceLabels },
-): Float64Array | undefined {
+): Float64Array {
   const { preferredPods, spread } = pod.scheduling
   const soft = spread.filter(({ required }) => !required)
-  if (preferredPods.length === 0 && soft.length === 0) return fit.score
   const score = fit.score === undefined ? new Float64Array(fit.affinity.length) : fit.score.slice()
   const liked = new Float64Array(score.length)
   for (const { weight, term } of preferredPods) {
@@ -40,7 +44,7 @@ export function scorePods(
 }
 
 /** Onto 0 … 100, times the weight; nothing when all are the same. */
-function addScaled(score: Float64Array, values: Float64Array, feasible: readonly number[]): void {
+function addScaled(score: Float64Array, values: Float64Array, feasible: Int32Array): void {
   let [least, most] = [Infinity, -Infinity]
   for (const node of feasible) {
     least = Math.min(least, values[node])
