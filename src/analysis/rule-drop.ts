@@ -48,7 +48,7 @@ function readDrop(network: Network, outcome: TraceOutcome): RuleDrop | undefined
 }
 
 /** The table's row before the row of the drop, of the same packet; -1 where something else dropped it. */
-function droppingTable({ world: { trace } }: Network, drop: number): number {
+export function droppingTable({ world: { trace } }: Network, drop: number): number {
   const at = (row: number, offset: number): number => trace.steps[row * STEP_STRIDE + offset]
   for (let row = drop - 1; row >= 0; row--) {
     if (at(row, ROW_PACKET) !== at(drop, ROW_PACKET) || at(row, ROW_KIND) !== STEP_TABLE) continue

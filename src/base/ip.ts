@@ -9,7 +9,8 @@ export type Ip = number
 
 /** undefined when the text is no dotted-quad IPv4 address. */
 export function parseIp(text: string): Ip | undefined {
-  if (text.includes('/') || !Address4.isValid(text)) return undefined
+  // the package throws where it refuses, and most texts that are tried are names
+  if (!/^[0-9.]+$/.test(text) || !Address4.isValid(text)) return undefined
   const [a, b, c, d] = text.split('.').map(Number)
   return (a << 24) | (b << 16) | (c << 8) | d
 }

@@ -23,30 +23,36 @@ export interface Loaded {
 }
 
 /** Everything wrong is said at once; undefined when any of it is an error. */
-export async function loadNetwork({ filename, recursive, seed, at, ...etcdFlags }: InputOptions, io: Io): Promise<Loaded | undefined> {
+export async function loadNetwork(options: InputOptions, io: Io): Promise<Loaded | undefined> {
+  const { problems, cluster, network, inputs } = await readNetwork(options, io)
+  await report(problems, io)
+  return network === undefined || hasErrors(problems) ? undefined : { cluster, network, inputs }
+}
+
+export interface ReadNetwork extends Omit<Loaded, 'network'> {
+  /** Absent where the errors among the problems let none be built. */
+  readonly network?: Network
+  readonly problems: readonly Problem[]
+}
+
+/** The same, of which nothing has been said yet. */
+export async function readNetwork({ filename, recursive, seed, at, ...etcdFlags }: InputOptions, io: Io): Promise<ReadNetwork> {
   const { etcd: urls = [], etcdPrefix } = etcdFlags
   checkEtcdFlags(etcdFlags)
   const etcd = urls.length === 0 ? undefined : await (await import('./etcd-input.js')).readEtcdInput(etcdFlags, io)
   const read = await readInputs(filename, recursive, io)
   const given = { ...(etcd === undefined ? {} : { etcd: { name: etcd.endpoint, trees: etcd.trees } }), ...(etcdPrefix === undefined ? {} : { etcdPrefix }) }
   const { cluster, problems } = buildCluster(read.inputs, given)
+  const inputs = [...read.inputs.map((input) => input.file), ...(etcd === undefined ? [] : [etcd.endpoint])]
   if (etcd !== undefined && hasErrors(etcd.problems)) {
     // What is not known is not built from: of the rest the errors that stand by themselves.
-    await report([...etcd.problems, ...read.problems, ...problems.filter((problem) => problem.severity === 'error')], io)
-    return undefined
+    return { cluster, inputs, problems: [...etcd.problems, ...read.problems, ...problems.filter((problem) => problem.severity === 'error')] }
   }
   const found = [...(etcd?.problems ?? []), ...read.problems, ...problems]
   const options = { seed, ...(at === undefined ? {} : { atNs: at }), ...(await calicoOf(cluster)) }
-  if (hasErrors(found)) {
-    await report([...found, ...agentProblems(cluster, options)], io)
-    return undefined
-  }
+  if (hasErrors(found)) return { cluster, inputs, problems: [...found, ...agentProblems(cluster, options)] }
   const built = composeNetwork(cluster, options)
-  const all = [...found, ...built.problems]
-  await report(all, io)
-  return hasErrors(all)
-    ? undefined
-    : { cluster, network: built.network, inputs: [...read.inputs.map((input) => input.file), ...(etcd === undefined ? [] : [etcd.endpoint])] }
+  return { cluster, network: built.network, inputs, problems: [...found, ...built.problems] }
 }
 
 /** A fifth of the command's code: loaded for the networks that have it. */

@@ -6,6 +6,7 @@ import type { Option } from 'commander'
 import { Command, CommanderError, Help } from 'commander'
 import { EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, UsageError } from './exit.js'
 import type { Io } from './io.js'
+import { addCheck } from './check-verb.js'
 import { addCompletion } from './completion-verb.js'
 import { addSchema } from './schema-verb.js'
 import { addShow } from './show-verb.js'
@@ -85,6 +86,7 @@ function buildProgram(name: string, running: Running): Command {
     .addHelpText('after', EXITS)
   addTrace(program, name, running)
   addShow(program, name, running)
+  addCheck(program, name, running)
   addVerify(program, name, running)
   addSchema(program, name, running)
   addCompletion(program, name, running)

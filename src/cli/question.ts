@@ -1,7 +1,7 @@
 /** A question on the command line, whatever is asked of its path: refused where it names what is not there, and asked again of the same network. */
 import type { Problem } from '../base/problem.js'
 import { NOT_MODELLED } from '../network/endpoint.js'
-import { etcdWords } from './etcd-flags.js'
+import { etcdWords, type EtcdFlags } from './etcd-flags.js'
 import { EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'
 import { safe } from './load-network.js'
@@ -19,7 +19,7 @@ export async function tell(problems: readonly Problem[], io: Io): Promise<void> 
 }
 
 /** So that a command of `next` asks the same network. */
-export function inputFlags({ filename, recursive, ...etcd }: TraceFlags): string {
+export function inputFlags({ filename, recursive, ...etcd }: Pick<TraceFlags, 'filename' | 'recursive'> & EtcdFlags): string {
   const quoted = (name: string): string => (/^[\w./:@%+=,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`)
   const files = filename.map((name) => ` -f ${quoted(name)}`).join('') + (recursive ? ' -R' : '')
   return (

@@ -1,0 +1,159 @@
+/**
+ * `netsim check`: a cluster held against the Kubernetes network model and the common faults. From a network to a CheckReport; of a cluster from which
+ * none can be built, to what its objects alone show.
+ *
+ *   objects ─▶ addresses, ports, policies      packets ─▶ pod to pod, node to pod, full sizes, probes
+ */
+import type { Cluster } from '../../cluster/cluster.js'
+import type { ServiceEndpoints } from '../../cluster/services/service.js'
+import type { Network } from '../../network/network.js'
+import { addressFindings, type NamedNetwork } from './address-findings.js'
+import { codeInfo } from './catalogue.js'
+import { CODES, type Code } from './codes.js'
+import { isAtLeast, SEVERITIES, type AskedDocument, type CheckReport, type Evidence, type Finding, type Severity } from './finding.js'
+import { checkModel } from './model-check.js'
+import { mtuFindings } from './mtu-findings.js'
+import { bridgeFindings, forwardingFindings, policyFindings } from './object-findings.js'
+import { portFindings } from './port-findings.js'
+import { probeFindings } from './probe-findings.js'
+import { endpointFindings } from './service-findings.js'
+
+export interface CheckOptions {
+  readonly seed: number
+  /** Findings less severe are counted, not told. */
+  readonly severity: Severity
+  /** Empty: all. */
+  readonly only: readonly Code[]
+  readonly skip: readonly Code[]
+  readonly tool: string
+  readonly inputs: readonly string[]
+  /** Who is behind the Services; absent: not known. */
+  readonly services?: readonly ServiceEndpoints[]
+}
+
+interface Found {
+  readonly findings: readonly Finding[]
+  readonly asked: readonly AskedDocument[]
+  readonly notJudged: readonly string[]
+}
+
+/** Asks some hundred questions of the network; the rows of the last one stand afterwards. */
+export function checkNetwork(network: Network, options: CheckOptions): CheckReport {
+  const { cluster } = network
+  const objects = objectFindings(cluster, options, poolsOf(network))
+  const packets = CODES_OF_PACKETS.some((code) => isWanted(code, options)) ? packetFindings(network, options) : NOTHING
+  const findings = [...objects, ...packets.findings]
+  return reportOf(cluster, { ...packets, findings, notJudged: [...packets.notJudged, ...notModelled(network)] }, { options, backend: backendOf(network) })
+}
+
+/** Nothing can be built from it: what its objects alone show. */
+export function checkObjects(cluster: Cluster, options: CheckOptions): CheckReport {
+  const findings = [...objectFindings(cluster, options, []), ...forwardingFindings(cluster, () => false)]
+  const notJudged = ['packets: the network cannot be built before the errors of its objects are mended']
+  return reportOf(cluster, { findings, asked: [], notJudged }, { options, backend: '' })
+}
+
+const NOTHING: Found = { findings: [], asked: [], notJudged: [] }
+const CODES_OF_PACKETS = CODES.filter((code) => codeInfo(code).traced)
+
+function isWanted(code: string, { only, skip }: CheckOptions): boolean {
+  return (only.length === 0 || only.some((one) => one === code)) && !skip.some((one) => one === code)
+}
+
+function objectFindings(cluster: Cluster, { services = [] }: CheckOptions, pools: readonly NamedNetwork[]): readonly Finding[] {
+  return [
+    ...addressFindings(cluster, pools),
+    ...portFindings(
+      cluster,
+      services.map(({ service }) => service),
+    ),
+    ...policyFindings(cluster),
+    ...bridgeFindings(cluster, services.length),
+    ...endpointFindings(services, cluster.pods),
+  ]
+}
+
+function packetFindings(network: Network, options: CheckOptions): Found {
+  const notJudged: string[] = []
+  const { flows, asked, tooBig } = checkModel(network, options.seed)
+  const sized = mtuFindings(network, tooBig, (what) => void notJudged.push(what))
+  const probes = probeFindings(network, options.seed)
+  const forwarding = forwardingFindings(network.cluster, (node) => flows.met('NM101', node))
+  return {
+    findings: [...flows.findings(), ...forwarding, ...sized, ...probes.findings],
+    asked: [...asked, ...(probes.asked.of === 0 ? [] : [probes.asked])],
+    notJudged: [...notJudged, ...flows.unknown.values()],
+  }
+}
+
+/** Where Calico gives pods their addresses from. */
+function poolsOf({ cluster, calico }: Network): readonly NamedNetwork[] {
+  // in Canal flannel gives them
+  if (cluster.cni === 'canal') return []
+  return (calico?.cluster.resources.ipPools ?? []).map(({ name, cidr, file, line }) => ({
+    kind: 'pods',
+    name: `IPPool ${name}`,
+    prefix: cidr,
+    place: { file, line },
+    assumed: false,
+  }))
+}
+
+function notModelled({ calico }: Network): readonly string[] {
+  return (calico?.unmodelled ?? []).map((setting) => `Felix: ${setting} of the FelixConfiguration is not modelled`)
+}
+
+function backendOf({ flannel }: Network): string {
+  return flannel?.config?.backendType ?? ''
+}
+
+function reportOf(
+  cluster: Cluster,
+  { findings, asked, notJudged }: Found,
+  { options, backend }: { readonly options: CheckOptions; readonly backend: string },
+): CheckReport {
+  const wanted = inOrder(findings.filter(({ code }) => isWanted(code, options)))
+  const shown = wanted.filter(({ severity }) => isAtLeast(severity, options.severity))
+  const count = (severity: Severity): number => wanted.filter((one) => one.severity === severity).length
+  const { severity, seed, tool, inputs } = options
+  return {
+    apiVersion: 'netsim/v1',
+    kind: 'Findings',
+    metadata: {
+      tool,
+      seed,
+      inputs,
+      cni: cluster.cni,
+      backend,
+      runtime: cluster.runtime.name,
+      nodes: cluster.nodes.length,
+      pods: cluster.pods.filter(({ terminated }) => !terminated).length,
+    },
+    asked,
+    summary: { severity, error: count('error'), warning: count('warning'), info: count('info'), below: wanted.length - shown.length },
+    findings: shown,
+    notJudged,
+  }
+}
+
+/** The worst first; within a severity by code, then by place. One that says the same of the same place is told once. */
+function inOrder(findings: readonly Finding[]): readonly Finding[] {
+  const unique = new Map(findings.map((one) => [JSON.stringify([one.code, one.what]), one]))
+  return [...unique.values()].sort(
+    (a, b) =>
+      SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
+      compareText(a.code, b.code) ||
+      compareText(placeOf(a)?.file ?? '', placeOf(b)?.file ?? '') ||
+      (placeOf(a)?.line ?? 0) - (placeOf(b)?.line ?? 0) ||
+      compareText(a.what, b.what),
+  )
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** The first place that the evidence names. */
+export function placeOf({ evidence }: Finding): (Evidence & { readonly file: string }) | undefined {
+  return evidence.find((one): one is Evidence & { readonly file: string } => one.file !== undefined && one.file !== '')
+}
