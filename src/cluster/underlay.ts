@@ -7,6 +7,7 @@ import { compareIp, formatIp, type Ip } from '../base/ip.js'
 import { isHostAddress } from './fields.js'
 import type { Cloud, Command, NetworkDocument, RouterSpec, SegmentSpec } from './network-document.js'
 import { ADDRESS_ANNOTATION, type NodeReading } from './node.js'
+import { ownPrefixes, placeOutsideHosts, type OutsideHost, type OutsideHostSpec } from './outside-hosts.js'
 import { formatPlace, type Place, type ProblemList } from './problem-list.js'
 
 export interface Segment extends Place {
@@ -45,6 +46,7 @@ export interface Router extends Place {
 export interface Underlay {
   readonly segments: readonly Segment[]
   readonly routers: readonly Router[]
+  readonly outsideHosts: readonly OutsideHost[]
 }
 
 export const DEFAULT_MTU = 1500
@@ -56,10 +58,11 @@ const DEFAULT_PREFIX_LENGTH = 24
 const IMPLICIT_ROUTER = 'router'
 
 export function buildUnderlay(document: NetworkDocument | undefined, nodes: readonly NodeReading[], problems: ProblemList): Underlay {
-  const specs = document === undefined || document.segments.length === 0 ? inferSegments(nodes, problems) : document.segments
-  const taken = new Set<Ip>(nodes.map(({ address }) => address))
+  const listed = document === undefined || document.segments.length === 0 ? inferSegments(nodes, problems) : document.segments
+  const specs = [...listed, ...outsideSegments(document?.outsideHosts ?? [], listed)]
+  const taken = new Set<Ip>([...nodes, ...(document?.outsideHosts ?? [])].map(({ address }) => address))
   for (const router of document?.routers ?? []) for (const address of router.addresses.values()) taken.add(address)
-  const segments = specs.map((spec) => completeSegment(spec, taken, document === undefined || document.segments.length === 0))
+  const segments = specs.map((spec) => completeSegment(spec, taken, document?.segments.includes(spec) !== true))
   for (const segment of segments) {
     const clash = nodes.find(({ address }) => address === segment.router)
     if (clash !== undefined)
@@ -70,7 +73,25 @@ export function buildUnderlay(document: NetworkDocument | undefined, nodes: read
         'Give the router another address of the segment.',
       )
   }
-  return { segments, routers: buildRouters(document, segments, taken, problems) }
+  const routers = buildRouters(document, segments, taken, problems)
+  const owners = new Map<Ip, string>(nodes.map(({ address, name }) => [address, `node ${name}`]))
+  for (const router of routers) for (const { address } of router.interfaces) owners.set(address, `router ${router.name}`)
+  return { segments, routers, outsideHosts: placeOutsideHosts(document?.outsideHosts ?? [], segments, owners, problems) }
+}
+
+/** Of hosts beyond the cluster that are in no other segment. */
+function outsideSegments(hosts: readonly OutsideHostSpec[], segments: readonly SegmentSpec[]): SegmentSpec[] {
+  const names = new Set(segments.map(({ name }) => name))
+  const own = ownPrefixes(
+    hosts,
+    segments.map(({ cidr: prefix }) => prefix),
+  )
+  return own.map(({ cidr: prefix, host: { name, file, line } }) => {
+    let segment = `outside-${name}`
+    while (names.has(segment)) segment += '-'
+    names.add(segment)
+    return { name: segment, cidr: prefix, file, line }
+  })
 }
 
 /** The segment that an address belongs to. */
