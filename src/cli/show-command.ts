@@ -11,7 +11,7 @@ import type { EtcdFlags } from './etcd-flags.js'
 import { EXIT_BAD_INPUT, EXIT_OK, UsageError } from './exit.js'
 import type { Io } from './io.js'
 import { inWords } from './json-words.js'
-import { loadNetwork, type Loaded, safe } from './load-network.js'
+import { loadNetwork, refusesTouched, type Loaded, safe } from './load-network.js'
 import type { After } from './show-conntrack.js'
 import { showConntrack } from './show-conntrack.js'
 import { ALL_SYSCTLS, NETNS_KINDS, routesOfTable, type NetnsKind } from './show-kinds.js'
@@ -71,6 +71,7 @@ export async function show(kind: Kind, node: string | undefined, call: ShowCall)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const place = node === undefined ? undefined : placeOf(node, flags.namespace, loaded)
   const shown = kind === 'conntrack' ? conntrackShown(place, call.questions, loaded) : await shownOf(kind, place, loaded, flags)
+  if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items, ...shown.more }
   // a pipe gets the bytes that iptables-restore wants; a terminal is not steered by a rule's comment
   const text = io.outIsTerminal ? shown.text.split('\t').map(safe).join('\t') : shown.text
@@ -106,14 +107,14 @@ async function shownOf(
 function placeOf(word: string, namespace: string, { network }: Loaded): string {
   const bare = word.replace(/^(node|host|pod)\//, '')
   const candidates = [word, bare, `${namespace}/${bare}`]
-  const found = candidates.find((name) => network.dataplanes.has(name))
+  const found = candidates.find((name) => network.dataplane(name) !== undefined)
   if (found === undefined) throw new UsageError(`there is no node or pod '${word}'. ${suggestName(word, [...network.dataplanes.keys()])}`)
   return found
 }
 
 function dataplanesOf(place: string | undefined, network: Network): Dataplane[] {
   const names = place === undefined ? network.nodeNames : [place]
-  return names.flatMap((name) => network.dataplanes.get(name) ?? [])
+  return names.flatMap((name) => network.dataplane(name) ?? [])
 }
 
 function showNetns({ part, text }: NetnsKind, place: string | undefined, network: Network): Shown {
@@ -169,13 +170,32 @@ function showNodes(place: string | undefined, { cluster, network }: Loaded): Sho
 
 function showPods(place: string | undefined, { cluster, network }: Loaded): Shown {
   const pods = cluster.pods.filter((pod) => place === undefined || pod.node === place || `${pod.namespace}/${pod.name}` === place)
-  const rows = pods.map((pod) => [pod.namespace, pod.name, pod.pending === undefined ? pod.phase : 'Pending', podAddress(pod, network), pod.node, pod.pending])
-  return rowsShown(['NAMESPACE', 'NAME', 'STATUS', 'IP', 'NODE', 'WHY'].slice(0, pods.some((pod) => pod.pending !== undefined) ? 6 : 5), rows)
+  // the last two columns only where they say something
+  const last = [
+    ['MADE-OF', madeOf],
+    ['WHY', ({ pending }: ClusterPod) => pending],
+  ] as const
+  const told = last.filter(([, tell]) => pods.some((pod) => tell(pod) !== undefined))
+  const rows = pods.map((pod) => [
+    pod.namespace,
+    pod.name,
+    pod.pending === undefined ? pod.phase : 'Pending',
+    podAddress(pod, network),
+    pod.node,
+    ...told.map(([, tell]) => tell(pod)),
+  ])
+  return rowsShown(['NAMESPACE', 'NAME', 'STATUS', 'IP', 'NODE', ...told.map(([heading]) => heading)], rows)
+}
+
+/** The workload whose template the pod is a copy of; a name that an API server would have drawn is netsim's draw. */
+function madeOf({ assumed, object, hostname, name }: ClusterPod): string | undefined {
+  if (!assumed) return undefined
+  return `${object.kind}/${object.name}${hostname === name ? '' : ' (name assumed)'}`
 }
 
 /** What it has, not only what it was told: IPAM may have drawn it. */
 function podAddress(pod: ClusterPod, network: Network): string | undefined {
-  const device = network.dataplanes.get(`${pod.namespace}/${pod.name}`)?.devices.find((candidate) => candidate.kind === 'veth')
+  const device = network.dataplane(`${pod.namespace}/${pod.name}`)?.devices.find((candidate) => candidate.kind === 'veth')
   const address = device?.addresses[0]?.address ?? pod.address
   return address === undefined ? undefined : formatIp(address)
 }

@@ -6,11 +6,11 @@ import * as v from 'valibot'
 import { integerField } from './fields.js'
 import { lazily, optional, say } from './schema.js'
 
-export const text = () => optional(v.string())
+const text = () => optional(v.string())
 const texts = () => optional(v.array(v.string()))
-export const textMap = () => optional(v.record(v.string(), v.string()))
+const textMap = () => optional(v.record(v.string(), v.string()))
 
-export const metadata = () =>
+const metadata = () =>
   v.looseObject({
     name: v.string(),
     namespace: text(),
@@ -22,7 +22,7 @@ export const metadata = () =>
 
 const requirements = () => optional(v.array(v.looseObject({ key: v.string(), operator: v.string(), values: texts() })))
 
-export const labelSelector = () => optional(v.looseObject({ matchLabels: textMap(), matchExpressions: requirements() }))
+const labelSelector = () => optional(v.looseObject({ matchLabels: textMap(), matchExpressions: requirements() }))
 
 const port = () => integerField(1, 65535)
 
@@ -206,5 +206,81 @@ export const networkPolicySchema = lazily(() =>
         egress: optional(v.array(v.nullish(v.looseObject({})))),
       }),
     ),
+  }),
+)
+
+const count = () => optional(integerField(0, 2147483647))
+const truth = () => optional(v.boolean())
+
+/** Its own fields are looked at as those of a Pod. */
+const template = () =>
+  optional(v.looseObject({ metadata: optional(v.looseObject({ labels: textMap(), annotations: textMap() })), spec: optional(v.looseObject({})) }))
+
+const conditions = () => optional(v.array(v.looseObject({ type: v.string(), status: v.string() })))
+
+export const replicatedSchema = lazily(() =>
+  v.looseObject({
+    metadata: metadata(),
+    spec: optional(v.looseObject({ replicas: count(), selector: labelSelector(), template: template(), paused: truth() })),
+    status: optional(v.looseObject({ replicas: count() })),
+  }),
+)
+
+export const replicationControllerSchema = lazily(() =>
+  v.looseObject({
+    metadata: metadata(),
+    spec: optional(v.looseObject({ replicas: count(), selector: textMap(), template: template() })),
+    status: optional(v.looseObject({ replicas: count() })),
+  }),
+)
+
+export const daemonSchema = lazily(() =>
+  v.looseObject({
+    metadata: metadata(),
+    spec: optional(v.looseObject({ selector: labelSelector(), template: template() })),
+    status: optional(v.looseObject({})),
+  }),
+)
+
+export const statefulSchema = lazily(() =>
+  v.looseObject({
+    metadata: metadata(),
+    spec: optional(
+      v.looseObject({
+        replicas: count(),
+        selector: labelSelector(),
+        template: template(),
+        serviceName: text(),
+        ordinals: optional(v.looseObject({ start: count() })),
+      }),
+    ),
+    status: optional(v.looseObject({ replicas: count() })),
+  }),
+)
+
+const jobSpec = () =>
+  v.looseObject({
+    parallelism: count(),
+    completions: count(),
+    completionMode: optional(v.picklist(['NonIndexed', 'Indexed'])),
+    suspend: truth(),
+    manualSelector: truth(),
+    autoSelector: truth(),
+    selector: labelSelector(),
+    template: template(),
+  })
+
+export const jobSchema = lazily(() =>
+  v.looseObject({
+    metadata: metadata(),
+    spec: optional(jobSpec()),
+    status: optional(v.looseObject({ active: count(), succeeded: count(), completedIndexes: text(), conditions: conditions() })),
+  }),
+)
+
+export const cronJobSchema = lazily(() =>
+  v.looseObject({
+    metadata: metadata(),
+    spec: optional(v.looseObject({ suspend: truth(), jobTemplate: optional(v.looseObject({ spec: optional(jobSpec()) })) })),
   }),
 )

@@ -14,7 +14,7 @@ import type { Context } from './context.js'
 import { generateName, podsPrefix } from './names.js'
 import { hasDefaultSelector, isLive } from './replicated.js'
 import { readSelector, readTemplate, stamp, type Template } from './template.js'
-import { daemonSchema } from './workload-schemas.js'
+import { daemonSchema } from '../kubernetes-schemas.js'
 
 const exists = (key: string, effect: string): Toleration => ({ key: `node.kubernetes.io/${key}`, operator: 'Exists', value: '', effect })
 const ADDED: readonly Toleration[] = [

@@ -8,7 +8,7 @@ import { namesOf, type Context } from './context.js'
 import { assumedUid, generateName, podsPrefix } from './names.js'
 import { isLive } from './replicated.js'
 import { readSelector, readTemplate, refuse, stamp, type Copy, type Template } from './template.js'
-import { cronJobSchema, jobSchema } from './workload-schemas.js'
+import { cronJobSchema, jobSchema } from '../kubernetes-schemas.js'
 
 type JobFields = InferOutput<ReturnType<typeof jobSchema>>
 type JobSpec = NonNullable<JobFields['spec']>

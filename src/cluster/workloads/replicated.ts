@@ -7,7 +7,7 @@ import { check } from '../schema.js'
 import type { Context } from './context.js'
 import { generateName, podsPrefix } from './names.js'
 import { readSelector, readTemplate, stamp, type Template } from './template.js'
-import { replicatedSchema, replicationControllerSchema } from './workload-schemas.js'
+import { replicatedSchema, replicationControllerSchema } from '../kubernetes-schemas.js'
 
 const HASH_LABEL = 'pod-template-hash'
 /** Of these versions on the selector must be written. */
@@ -39,7 +39,7 @@ function read(object: KubernetesObject, context: Context): Reading | undefined {
 /** Its selector is a mapping of labels; one that is empty counts as none. */
 function readController(object: KubernetesObject, { problems }: Context): Replicated | undefined {
   const value = check(replicationControllerSchema(), object, problems, 'hint')
-  if (value?.spec === undefined || value.spec === null) return value as Replicated | undefined
+  if (value?.spec === undefined || value.spec === null) return value === undefined ? undefined : { metadata: value.metadata }
   const { selector, ...spec } = value.spec
   const written = selector && Object.keys(selector).length > 0 ? { selector: { matchLabels: selector } } : {}
   return { ...value, spec: { ...spec, ...written } }

@@ -5,7 +5,7 @@ import { check } from '../schema.js'
 import type { Context } from './context.js'
 import { hasDefaultSelector, isLive } from './replicated.js'
 import { readSelector, readTemplate, refuse, stamp, type Template } from './template.js'
-import { statefulSchema } from './workload-schemas.js'
+import { statefulSchema } from '../kubernetes-schemas.js'
 
 /** As Go's strconv.ParseBool reads truth. */
 const TRUE: readonly string[] = ['1', 't', 'T', 'true', 'TRUE', 'True']
