@@ -93,27 +93,17 @@ export function arpReceive(packet: Packet, device: Device): void {
 /** pneigh_enqueue: whoever answers for another lets the other speak first. The row waits, and the question with it. */
 function answerLater(packet: Packet, device: Device): void {
   const { world } = device.netns
-  world.live++
   world.sim.schedule(device.proxyDelayNs, world.proxyTimer, world.inFlight.put(packet, device))
 }
 
-const ANSWER_IS_THERE = -1
-/** Until then the answer is on its way, which a question waits for too. */
-const ANSWER_NS = 1e6
-
 /** neigh_proxy_process. */
 export function proxyTimerFired(world: World, slot: number): void {
-  if (slot === ANSWER_IS_THERE) {
-    world.live--
-    return
-  }
   const packet = world.inFlight.packetAt(slot)
   const device = world.inFlight.deviceAt(slot)
   world.inFlight.release(slot)
   noteArp(packet, device, ARP_PROXIED)
   answer(packet, device)
   world.drain()
-  world.sim.schedule(ANSWER_NS, world.proxyTimer, ANSWER_IS_THERE)
 }
 
 /** Would this device answer who-has `target` tell `sender`? ARP_IGNORED, ARP_ANSWERED or ARP_PROXIED. Changes nothing. */

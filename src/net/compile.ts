@@ -169,6 +169,7 @@ function compileNetns(netns: Netns, roommates: Roommates): void {
 /** The state a question starts from: nothing dynamic known, nothing under way; the warm state is filled in as it is asked for. */
 export function resetWorld(world: World, options: { readonly seed: number; readonly warm: boolean }): void {
   world.sim.reset()
+  world.inFlight.reset()
   world.trace.clear()
   world.reseed(options.seed)
   world.warm = options.warm ? 1 : 0

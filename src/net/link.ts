@@ -117,6 +117,17 @@ export class InFlight {
   private readonly devices: (Device | null)[] = []
   private readonly free: number[] = []
 
+  get count(): number {
+    return this.packets.length - this.free.length
+  }
+
+  /** Cold. */
+  reset(): void {
+    this.packets.length = 0
+    this.devices.length = 0
+    this.free.length = 0
+  }
+
   put(packet: Packet, device: Device): number {
     const slot = this.free.pop()
     if (slot === undefined) {

@@ -181,7 +181,8 @@ function ask(network: Network, question: Question): TraceOutcome {
   } else client.sendRaw(question.packet)
   world.drain()
   let events = 0
-  while (world.live > 0 && events++ < EVENT_LIMIT && world.sim.step());
+  // what is on a cable when the last packet ends still arrives: an ARP request that nobody waits for any more
+  while ((world.live > 0 || world.inFlight.count > 0) && events++ < EVENT_LIMIT && world.sim.step());
   world.trace.on = 0
   return weigh(network, question, { client, storm: events > EVENT_LIMIT })
 }
