@@ -15,20 +15,11 @@ export interface HostLink {
   readonly up: boolean
 }
 
-/** The smallest MTU among cards that are up and whose name matches MTUIfacePattern. @param pattern undefined: the default */
-export function hostMtu(links: readonly HostLink[], pattern?: string): number {
-  const matches = patternOf(pattern)
+/** The smallest MTU among cards that are up and whose name matches MTUIfacePattern. @param pattern a regular expression */
+export function hostMtu(links: readonly HostLink[], pattern = DEFAULT_PATTERN): number {
+  const matches = new RegExp(pattern)
   const mtus = links.filter(({ name, up }) => up && matches.test(name)).map(({ mtu }) => mtu)
   return mtus.length === 0 ? FALLBACK_MTU : Math.min(...mtus)
-}
-
-/** One that is no expression makes Felix keep its default. */
-function patternOf(pattern: string | undefined): RegExp {
-  try {
-    return new RegExp(pattern ?? DEFAULT_PATTERN)
-  } catch {
-    return new RegExp(DEFAULT_PATTERN)
-  }
 }
 
 interface Encapsulations {

@@ -47,21 +47,20 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
     const config = felixConfigOf(calico, node, nodeByName.get(node.name))
     if (config !== undefined) configs.set(node.name, config)
   }
-  const made = new LazyMap(configs.keys(), (name) => {
-    const [host, config] = [hostByName.get(name) as CalicoHost, configs.get(name) as FelixConfig]
-    return planNodePart({ cluster, host, config, calico, nodes, policies, routes, seed })
-  })
   return {
     cluster: calico,
     nodes,
     book: () => (book ??= new FelixBook(calico, policies)),
     etcdKeys: [],
     unmodelled: [...new Set([...configs.values()].flatMap((config) => config.unmodelled))],
-    parts: new LazyMap(configs.keys(), (name) => (made.get(name) as NodePart).part),
+    parts: new LazyMap(configs.keys(), (name) => {
+      const [host, config] = [hostByName.get(name) as CalicoHost, configs.get(name) as FelixConfig]
+      return planNodePart({ cluster, host, config, calico, nodes, policies, routes, seed })
+    }),
     problems,
     tunnelAddressesOf: (name) => tunnelAddresses(nodeByName.get(name)),
     problemsOf: (name, known) => {
-      const found = made.get(name)?.problems ?? [tooFewMarks(calico, calico.felixSettings.get(name) ?? {})]
+      const found = configs.has(name) ? [] : [tooFewMarks(calico, calico.felixSettings.get(name) ?? {})]
       return found.filter(({ what }) => !known.some((other) => other.what === what))
     },
   }
@@ -98,12 +97,7 @@ interface NodeInput {
   readonly seed: number
 }
 
-interface NodePart {
-  readonly part: CalicoPart
-  readonly problems: readonly Problem[]
-}
-
-function planNodePart(input: NodeInput): NodePart {
+function planNodePart(input: NodeInput): CalicoPart {
   const { host, config, calico, nodes, policies, routes } = input
   const { name } = host.node
   const settings = calico.felixSettings.get(name) ?? {}
@@ -124,19 +118,16 @@ function planNodePart(input: NodeInput): NodePart {
     serviceCidrs: serviceCidrs(calico),
   })
   return {
-    part: {
-      devices: [...tunnels.devices, ...workloads.map(({ part }) => part.device)],
-      routes: [...tunnels.routes, ...workloads.flatMap(({ part }) => part.routes)],
-      rules: tunnels.rules,
-      neighbours: tunnels.neighbours,
-      fdb: tunnels.fdb,
-      sysctls: Object.assign({}, FORWARDING, tunnels.sysctls, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
-      ipsets: felix.ipsets,
-      sockets: birdSockets(calico, node),
-      chainEdits: felix.edits,
-      pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
-    },
-    problems: felix.problems,
+    devices: [...tunnels.devices, ...workloads.map(({ part }) => part.device)],
+    routes: [...tunnels.routes, ...workloads.flatMap(({ part }) => part.routes)],
+    rules: tunnels.rules,
+    neighbours: tunnels.neighbours,
+    fdb: tunnels.fdb,
+    sysctls: Object.assign({}, FORWARDING, tunnels.sysctls, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
+    ipsets: felix.ipsets,
+    sockets: birdSockets(calico, node),
+    chainEdits: felix.edits,
+    pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
   }
 }
 

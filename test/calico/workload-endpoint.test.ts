@@ -158,7 +158,6 @@ describe('MTUs', () => {
     ]
     expect(hostMtu(links)).toBe(1200)
     expect(hostMtu(links, '^docker')).toBe(1300)
-    expect(hostMtu(links, '(')).toBe(1200)
     expect(hostMtu([{ name: 'net0', mtu: 9000, up: true }])).toBe(1460)
   })
 

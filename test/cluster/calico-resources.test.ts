@@ -493,6 +493,41 @@ describe('Felix', () => {
     ])
   })
 
+  it('suggests the field that was meant, and leaves those that are others alone', () => {
+    const written = '{ipipMtu: 1400, defaultEndpointToHostActon: Accept, vxlanMTUV6: 1400, ipv6NormalRoutePriority: 7, reportingInterval: 0s, wireguard: true}'
+    expect(world(calico('FelixConfiguration', 'default', written)).problems.map(({ severity, what, fix }) => [severity, what, fix])).toEqual([
+      ['warning', 'unknown field spec.ipipMtu', 'Did you mean ipipMTU? As it stands the field says nothing.'],
+      ['warning', 'unknown field spec.defaultEndpointToHostActon', 'Did you mean defaultEndpointToHostAction? As it stands the field says nothing.'],
+    ])
+  })
+
+  it('names what netsim does not follow and what a kernel refuses, each at its line', () => {
+    const text = `apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec:
+  bpfEnabled: true
+  nftablesMode: Enabled
+  iptablesFilterDenyAction: Reject
+`
+    const list = world(text).problems
+    expect(list.map(({ line, what }) => `${line}: ${what}`)).toEqual([
+      '5: bpfEnabled is not modelled',
+      '6: nftablesMode is not modelled',
+      expect.stringMatching(/^7: iptablesFilterDenyAction Reject: .* raw /),
+    ])
+  })
+
+  it('an expression that cannot be read is named, and the default is taken', () => {
+    const written = calico('FelixConfiguration', 'default', "{mtuIfacePattern: '^(eth', interfaceExclude: 'kube-ipvs0,/veth(/'}")
+    expect(faults(written)).toEqual([
+      'warning: FelixConfiguration/default: mtuIfacePattern is "^(eth", which netsim cannot read: Felix\'s default is taken',
+      'warning: FelixConfiguration/default: interfaceExclude is "kube-ipvs0,/veth(/", which netsim cannot read: Felix\'s default is taken',
+    ])
+    expect(world(written).resources.felixConfigurations[0].settings).toEqual({})
+    expect(faults(calico('FelixConfiguration', 'default', "{mtuIfacePattern: '^eth', interfaceExclude: 'kube-ipvs0,/^veth.*$/'}"))).toEqual([])
+  })
+
   it('what iptables or the kernel would not take is an error too', () => {
     const wrong = [
       'vxlanPort: 99999',

@@ -4,6 +4,7 @@
  */
 import { formatIp, type Ip } from '../../base/ip.js'
 import type { FelixSettings, ProtoPort } from '../../cluster/calico/felix-configuration.js'
+import { unmodelledSettings } from '../../cluster/calico/felix-warnings.js'
 import { tunnelMtus } from '../mtu.js'
 import type { CalicoProfile } from '../version.js'
 import { allocateMarks, DEFAULT_MARK_MASK, type Marks } from './marks.js'
@@ -118,15 +119,6 @@ export function resolveFelixConfig(settings: FelixSettings, surroundings: FelixS
     workloadRouteMetric: settings.ipv4NormalRoutePriority ?? release.workloadRouteMetric,
     unmodelled: unmodelledSettings(settings),
   }
-}
-
-function unmodelledSettings(settings: FelixSettings): readonly string[] {
-  return [
-    ...(settings.bpfEnabled === true ? ['bpfEnabled'] : []),
-    ...(settings.nftablesMode === 'Enabled' ? ['nftablesMode'] : []),
-    ...(settings.istioAmbientMode === 'Enabled' ? ['istioAmbientMode'] : []),
-    ...(settings.ipv6Support === true ? ['ipv6Support'] : []),
-  ]
 }
 
 function tunnels(settings: FelixSettings, surroundings: FelixSurroundings): Pick<FelixConfig, 'ipip' | 'vxlan' | 'wireguard'> {

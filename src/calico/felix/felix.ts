@@ -12,7 +12,6 @@ import type { ClusterNetworkPolicy } from '../../cluster/calico/cluster-network-
 import type { KubernetesNetworkPolicy } from '../../cluster/calico/kubernetes-policy.js'
 import type { NetworkSet } from '../../cluster/calico/network-set.js'
 import type { CalicoPolicy, Profile, Tier } from '../../cluster/calico/policy.js'
-import type { Problem } from '../../base/problem.js'
 import type { Labels } from '../../cluster/labels.js'
 import type { IpSet } from '../../dataplane/ipset.js'
 import type { ChainEdit } from '../../dataplane/iptables.js'
@@ -31,7 +30,7 @@ import { ALL_INTERFACES, SET } from './names.js'
 import { policyChains, profileChains } from './policy-chains.js'
 import { PolicyResolver, type ResolvedTiers } from './policy-resolver.js'
 import { RuleScanner } from './rule-scanner.js'
-import { act, type FelixChain, type RuleCache } from './rule.js'
+import type { FelixChain, RuleCache } from './rule.js'
 import { staticFilterChains } from './static-filter.js'
 import {
   cidrBlockChain,
@@ -137,7 +136,6 @@ export interface FelixPart {
   readonly edits: readonly ChainEdit[]
   readonly ipsets: readonly IpSet[]
   /** What Felix would try and iptables refuse, and settings that netsim does not follow. */
-  readonly problems: readonly Problem[]
 }
 
 interface Workload {
@@ -163,24 +161,7 @@ export function renderFelix(view: FelixView): FelixPart {
   return {
     edits: tableEdits(chains, config, view.policies.ruleCache),
     ipsets: [...staticSets(view), ...policySets(view, active.rules)],
-    problems: settingProblems(config),
   }
-}
-
-/** Felix writes its deny action into raw too, for packets with a wrong source; the kernel has REJECT in filter only, and the table stays unwritten. */
-function settingProblems({ deny, unmodelled }: FelixConfig): readonly Problem[] {
-  const warning = (what: string, fix: string): Problem => ({ severity: 'warning', file: '', line: 0, object: 'FelixConfiguration', what, fix })
-  return [
-    ...unmodelled.map((setting) => warning(`${setting} is not modelled`, 'What netsim shows is the iptables dataplane of IPv4.')),
-    ...(deny === act.reject
-      ? [
-          warning(
-            'iptablesFilterDenyAction Reject: Felix writes REJECT into the tables raw and mangle as well, where the kernel refuses it',
-            'Use Drop; netsim shows the rules as Felix means them.',
-          ),
-        ]
-      : []),
-  ]
 }
 
 function resolve(endpoint: { readonly labels: Labels; readonly profiles: readonly string[] }, { resolver, profileLabels }: FelixPolicies): ResolvedTiers {

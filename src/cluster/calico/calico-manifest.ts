@@ -13,6 +13,7 @@ import type { Place, ProblemList } from '../problem-list.js'
 import type { FelixSettings } from './felix-configuration.js'
 import { modesOf, readInstallation, type Installation } from './installation.js'
 import { IP_POOL_DEFAULTS, type EncapsulationMode, type IPPool } from './ip-pool.js'
+import { felixWarnings } from './felix-warnings.js'
 import { felixEnvironment } from './read-felix-configuration.js'
 
 export interface CalicoManifest extends Place {
@@ -76,6 +77,8 @@ export function readCalicoManifest(objects: readonly KubernetesObject[], cni: 'c
     )
   const cniConfig = readCniConfig(configMaps)
   const version = typeof container?.image === 'string' ? /:v?([0-9]+(?:\.[0-9]+)+)/.exec(container.image)?.[1] : undefined
+  const felix = felixEnvironment(Object.entries(environment).map(([name, value]) => ({ name, value })))
+  if (daemonSet !== undefined) for (const { what, fix } of felixWarnings(felix)) problems.warning(daemonSet, daemonSet.label, what, fix)
   return {
     environment,
     backend,
@@ -87,7 +90,7 @@ export function readCalicoManifest(objects: readonly KubernetesObject[], cni: 'c
     allowsIpForwarding: cniConfig.allowsIpForwarding ?? installation?.allowsIpForwarding ?? false,
     ...cniMtuOf(cniConfig, installation),
     ...(installation === undefined ? {} : { installation }),
-    felix: felixEnvironment(Object.entries(environment).map(([name, value]) => ({ name, value }))),
+    felix,
     assumed,
     file: daemonSet?.file ?? installation?.object.file ?? '',
     line: daemonSet?.line ?? installation?.object.line ?? 0,

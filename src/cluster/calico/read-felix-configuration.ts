@@ -6,9 +6,11 @@
 import * as v from 'valibot'
 import { isObject, type JsonValue, type Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
+import { editDistance } from '../nearest-name.js'
 import type { ProblemList } from '../problem-list.js'
 import { lazily, optional } from '../schema.js'
 import type { FelixConfiguration, FelixSettings, ProtoPort } from './felix-configuration.js'
+import { felixWarnings } from './felix-warnings.js'
 import { parseGoDuration, parseNet, parsePort, ResourceReader, textMap } from './resource-reader.js'
 import type { CalicoPort } from './resource.js'
 
@@ -26,6 +28,8 @@ type SettingKind =
   | 'proto ports'
   | 'nets'
   | 'ranges'
+  | 'regular expression'
+  | 'names or /regular expressions/'
   | RegExp
   | readonly string[]
 
@@ -48,7 +52,7 @@ const KINDS: Readonly<Record<SettingName, SettingKind>> = {
   floatingIPs: ['Enabled', 'Disabled'],
   flowLogsGoldmaneServer: 'text',
   flowLogsLocalReporter: ['Enabled', 'Disabled'],
-  interfaceExclude: 'text',
+  interfaceExclude: 'names or /regular expressions/',
   // a pod's interface is the first one and 11 digits; of the others iptables makes `NAME+`
   interfacePrefix: /^[a-zA-Z0-9_-]{1,4}(,[a-zA-Z0-9_-]{1,14})*$/,
   ipForwarding: ['Enabled', 'Disabled'],
@@ -69,7 +73,7 @@ const KINDS: Readonly<Record<SettingName, SettingKind>> = {
   logActionRateLimitBurst: 'number',
   logPrefix: /^[^"\\\n]*$/,
   maxIpsetSize: 'number',
-  mtuIfacePattern: 'text',
+  mtuIfacePattern: 'regular expression',
   natOutgoingAddress: 'address',
   natOutgoingExclusions: ['IPPoolsOnly', 'IPPoolsAndHostIPs'],
   natPortRange: 'port range',
@@ -94,6 +98,22 @@ const KINDS: Readonly<Record<SettingName, SettingKind>> = {
   workloadSourceSpoofing: ['Any', 'Disabled'],
 }
 
+/** Fields that are spelt almost like one above, and are others. */
+const ALMOST: readonly string[] = [
+  'ipv6ElevatedRoutePriority',
+  'ipv6NormalRoutePriority',
+  'nftablesFilterAllowAction',
+  'nftablesFilterDenyAction',
+  'nftablesMangleAllowAction',
+  'nftablesMarkMask',
+  'routeTableRange',
+  'vxlanMTUV6',
+  'wireguardEnabledV6',
+  'wireguardInterfaceNameV6',
+  'wireguardListeningPortV6',
+  'wireguardMTUV6',
+]
+
 const schema = lazily(() =>
   v.looseObject({
     metadata: v.looseObject({ name: v.string(), labels: textMap(), annotations: textMap() }),
@@ -108,17 +128,30 @@ export function readFelixConfiguration(object: KubernetesObject, problems: Probl
   const spec = isObject(object.value.spec) ? object.value.spec : {}
   const settings: Record<string, unknown> = {}
   for (const [name, written] of Object.entries(spec)) {
+    if (!Object.hasOwn(KINDS, name)) suggestField(name, reader)
     if (!Object.hasOwn(KINDS, name) || written === null) continue
     const kind = KINDS[name as SettingName]
     const read = readSetting(written, kind)
     if (read !== undefined) settings[name] = read
     else if (written !== '') report(name, written, { kind, path: ['spec', name], reader })
   }
+  for (const { name, what, fix } of felixWarnings(settings)) reader.warning(['spec', name], what, fix)
   return { ...reader.head(value.metadata), settings }
+}
+
+/** Felix has three times as many fields as play a part here: only what is almost one of these is told. */
+function suggestField(name: string, reader: ResourceReader): void {
+  const isNear = (field: string): boolean => editDistance(name.toLowerCase(), field.toLowerCase()) <= 2
+  const meant = name.length < 6 || ALMOST.includes(name) ? undefined : Object.keys(KINDS).find(isNear)
+  if (meant !== undefined) reader.warning(['spec', name], `unknown field spec.${name}`, `Did you mean ${meant}? As it stands the field says nothing.`)
 }
 
 function report(name: string, written: JsonValue, { kind, path, reader }: { kind: SettingKind; path: Path; reader: ResourceReader }): void {
   const numbers: Readonly<Record<string, string>> = { port: 'a number up to 65535', vni: 'a number up to 16777215' }
+  if (kind === 'regular expression' || kind === 'names or /regular expressions/') {
+    reader.warning(path, `${name} is ${JSON.stringify(written)}, which netsim cannot read: Felix's default is taken`, `Due is: ${kind}.`)
+    return
+  }
   const due = kind instanceof RegExp ? `text that matches ${kind.source}` : typeof kind === 'string' ? (numbers[kind] ?? kind) : kind.join(', ')
   reader.error(path, `${name} is ${JSON.stringify(written)}`, `Due is: ${due}.`)
 }
@@ -176,6 +209,10 @@ function readSetting(value: JsonValue, kind: SettingKind): unknown {
       return typeof value === 'string' ? (parseGoDuration(value) ?? numberOf(value)) : numberOf(value)
     case 'ports':
       return listOf(value, portOf)
+    case 'regular expression':
+      return typeof value === 'string' && value !== '' && isExpression(value) ? value : undefined
+    case 'names or /regular expressions/':
+      return typeof value === 'string' && value.split(',').every((item) => isExpression(/^\/(.*)\/$/.exec(item.trim())?.[1] ?? '')) ? value : undefined
     case 'port range': {
       const port = portOf(value)
       return port !== undefined && 'from' in port ? port : undefined
@@ -188,6 +225,15 @@ function readSetting(value: JsonValue, kind: SettingKind): unknown {
       return listOf(value, (item) =>
         isObject(item) && typeof item.min === 'number' && typeof item.max === 'number' ? { min: item.min, max: item.max } : undefined,
       )
+  }
+}
+
+function isExpression(text: string): boolean {
+  try {
+    new RegExp(text)
+    return true
+  } catch {
+    return false
   }
 }
 

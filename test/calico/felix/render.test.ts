@@ -92,20 +92,6 @@ describe('a second node of the same cluster', () => {
   })
 })
 
-describe('settings that a kernel refuses, or netsim does not follow', () => {
-  it('are named', () => {
-    expect(exampleNode({ bpfEnabled: true, nftablesMode: 'Enabled' }).problems.map(({ what }) => what)).toEqual([
-      'bpfEnabled is not modelled',
-      'nftablesMode is not modelled',
-    ])
-  })
-
-  it('REJECT outside of filter', () => {
-    expect(PART.problems).toEqual([])
-    expect(exampleNode({ iptablesFilterDenyAction: 'Reject' }).problems).toMatchObject([{ severity: 'warning', what: expect.stringContaining('raw') }])
-  })
-})
-
 describe('sets', () => {
   it('of the cluster', () => {
     expect(setNamed('cali40network-ip-pools')).toEqual(['10.0.0.0/16'])
