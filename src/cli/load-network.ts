@@ -60,6 +60,15 @@ async function calicoOf(cluster: Cluster): Promise<{ readonly calico?: CalicoAge
   return usesCalico(cluster) ? { calico: (await import('../network/calico-agents.js')).CALICO_AGENTS } : {}
 }
 
+/**
+ * In a cluster of many nodes some are rendered only when they are asked for (network/composition.ts): what is wrong with those is told now.
+ * @returns true when an error is among it, and the answer is none
+ */
+export async function refusesTouched({ lateProblems }: Network, io: Io): Promise<boolean> {
+  await report(lateProblems, io)
+  return hasErrors(lateProblems)
+}
+
 const SHOWN = 100
 
 /** Errors first; of very many the first hundred and how many there are. */

@@ -5,7 +5,7 @@ import { mtuText } from '../analysis/mtu-text.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, UsageError } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork } from './load-network.js'
+import { loadNetwork, refusesTouched } from './load-network.js'
 import { inputFlags, isRefusal, refuse } from './question.js'
 import { wantsAscii, wantsColor, widthOf } from './terminal.js'
 import type { TraceFlags } from './trace-options.js'
@@ -17,6 +17,7 @@ export async function mtu(request: TraceRequest, flags: TraceFlags, io: Io): Pro
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const told = mtuReport(loaded.network, request)
+  if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(told)) return refuse(told, io)
   const { cluster, inputs } = loaded
   const report: MtuReport = {

@@ -4,7 +4,7 @@ import { printable, styleOf } from '../analysis/text-style.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, UsageError } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork } from './load-network.js'
+import { loadNetwork, refusesTouched } from './load-network.js'
 import { isRefusal, refuse } from './question.js'
 import { table } from './table.js'
 import { wantsAscii, wantsColor } from './terminal.js'
@@ -16,6 +16,7 @@ export async function outcomes(request: TraceRequest, flags: TraceFlags, io: Io)
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const told = allOutcomes(loaded.network, { ...request, level: 0 })
+  if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(told)) return refuse(told, io)
   await io.out(flags.output === 'json' ? `${JSON.stringify(told, null, 2)}\n` : outcomesText(told, flags, io))
   return statusOf(told, flags)

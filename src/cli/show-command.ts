@@ -195,8 +195,7 @@ function madeOf({ assumed, object, hostname, name }: ClusterPod): string | undef
 
 /** What it has, not only what it was told: IPAM may have drawn it. */
 function podAddress(pod: ClusterPod, network: Network): string | undefined {
-  const device = network.dataplane(`${pod.namespace}/${pod.name}`)?.devices.find((candidate) => candidate.kind === 'veth')
-  const address = device?.addresses[0]?.address ?? pod.address
+  const address = network.addressOf(pod)
   return address === undefined ? undefined : formatIp(address)
 }
 

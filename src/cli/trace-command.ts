@@ -4,7 +4,7 @@ import { traceDocument } from '../analysis/trace-report.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, exitOf } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork } from './load-network.js'
+import { loadNetwork, refusesTouched } from './load-network.js'
 import { inputFlags, isRefusal, refuse } from './question.js'
 import { checkOutputs, writeOutputs } from './trace-output.js'
 import type { TraceFlags } from './trace-options.js'
@@ -16,6 +16,7 @@ export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): P
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const outcome = loaded.network.trace(request)
+  if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(outcome)) return refuse(outcome, io)
   const told = traceDocument(loaded.network, outcome)
   const { cluster, inputs } = loaded

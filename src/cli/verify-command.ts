@@ -15,7 +15,7 @@ import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork, safe, type Loaded } from './load-network.js'
+import { loadNetwork, refusesTouched, safe, type Loaded } from './load-network.js'
 import { refuse, tell } from './question.js'
 import { wantsAscii, wantsColor } from './terminal.js'
 import type { Companion, VerifyFlags } from './verify-verb.js'
@@ -32,10 +32,12 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
   const refused = refusals(network, given)
   if (refused.length > 0) return refuse(refused, io)
   const probes = given.length > 0 ? given : coveringProbes(network, flags.probes, { seed: flags.seed, sport: flags.sport, namespace: flags.namespace })
+  const whole = labNetworkOf(network)
+  if (await refusesTouched(network, io)) return EXIT_BAD_INPUT
   try {
     const prefix = `netsim-${process.pid}-`
     const machine = await checkKernel(
-      labNetworkOf(network),
+      whole,
       prefix,
       Object.assign({}, ...companions.map((name) => COMPANIONS[name].tools)) as Record<string, string>,
     )

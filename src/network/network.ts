@@ -6,6 +6,7 @@ import type { Ip } from '../base/ip.js'
 import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
+import type { ClusterPod } from '../cluster/pod.js'
 import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
 import { formatSubnetEnv, type SubnetEnv } from '../flannel/subnet-env.js'
 import { composeWorld, type NetnsSpec, type Unit } from '../net/compile.js'
@@ -50,6 +51,7 @@ export class Network {
   private readonly routers: readonly NetnsSpec[]
   /** By the name of what wakes together: a node, `router/NAME`. */
   private readonly sleepers: ReadonlyMap<string, Sleeper>
+  private byNetns: ReadonlyMap<string, Dataplane> | undefined
   private readonly awake = new Map<string, Netns>()
   private readonly nodeOfPod: (netns: string) => string | undefined
 
@@ -92,7 +94,8 @@ export class Network {
 
   /** Of every netns: nodes, pods, routers. */
   get dataplanes(): ReadonlyMap<string, Dataplane> {
-    return new Map(this.allSpecs().map(({ dataplane }) => [dataplane.netns, dataplane]))
+    this.byNetns ??= new Map(this.allSpecs().map(({ dataplane }) => [dataplane.netns, dataplane]))
+    return this.byNetns
   }
 
   /** Of every netns, all of them awake in the world. */
@@ -118,6 +121,11 @@ export class Network {
   /** Of a netns by its name; renders no more than what wakes with it. */
   dataplane(netns: string): Dataplane | undefined {
     return this.specsWith(netns).find(({ dataplane }) => dataplane.netns === netns)?.dataplane
+  }
+
+  /** What the pod has or is given, without its node being rendered; undefined: nothing. */
+  addressOf(pod: ClusterPod): Ip | undefined {
+    return this.composition.addressOf(pod)
   }
 
   podWithAddress(address: Ip): PodPlan | undefined {
