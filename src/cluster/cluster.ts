@@ -24,6 +24,9 @@ import { placePods } from './placement.js'
 import { readPod, type ClusterPod } from './pod.js'
 import { formatPlace, ProblemList, type Place } from './problem-list.js'
 import { check } from './schema.js'
+import { checkEndpoints } from './services/check-endpoints.js'
+import type { ClusterService } from './services/service.js'
+import { readServices } from './services/services.js'
 import { resolveSettings, type Settings } from './settings.js'
 import { buildUnderlay, checkNodeAddress, DEFAULT_MTU, type Router, type Segment, type Underlay } from './underlay.js'
 
@@ -57,6 +60,8 @@ export interface Cluster extends Settings {
   /** Running pods on a node, on the pod network and without an address: for IPAM, in the order of their creation. */
   readonly addressRequests: readonly ClusterPod[]
   readonly networkPolicies: readonly ClusterNetworkPolicy[]
+  /** In the order of `ns/name`. */
+  readonly services: readonly ClusterService[]
   readonly segments: readonly Segment[]
   readonly routers: readonly Router[]
   readonly hosts: readonly HostSettings[]
@@ -105,6 +110,7 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
   const settings = resolveSettings({ document, manifest, etcd, objects: usable, nodes: readings }, problems)
   const underlay = buildUnderlay(document, readings, problems)
   const nodes = completeNodes(readings, readPods, { settings, underlay }, problems)
+  const services = readServices(ofKind(usable, 'Service'), { ...settings, nodes, ...document?.loadBalancer }, problems)
   const pods = completePods(placePods(readPods, readings), nodes)
   checkPodAddresses(pods, nodes, settings, problems)
   checkPending(pods, nodes, known, problems)
@@ -117,7 +123,8 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
     )
   const networkPolicies = readPolicies(usable, settings, problems)
   const namespaces = readNamespaces(usable, pods, networkPolicies, problems)
-  const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, document, objects })
+  checkEndpoints({ services, pods, objects: usable }, problems)
+  const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, document, objects })
   return { cluster, problems: Object.freeze(sortProblems(problems.problems, inputs)) }
 }
 
@@ -303,11 +310,12 @@ interface Parts extends Surroundings {
   readonly pods: readonly ClusterPod[]
   readonly namespaces: readonly ClusterNamespace[]
   readonly networkPolicies: readonly ClusterNetworkPolicy[]
+  readonly services: readonly ClusterService[]
   readonly document: NetworkDocument | undefined
   readonly objects: readonly KubernetesObject[]
 }
 
-function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, document, objects }: Parts): Cluster {
+function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, document, objects }: Parts): Cluster {
   const onPodNetwork = pods.filter((pod) => !pod.hostNetwork && !pod.terminated)
   const nodeNames = new Set(nodes.map(({ name }) => name))
   const podsByAddress = new Map<Ip, ClusterPod[]>()
@@ -319,6 +327,7 @@ function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies
     pods,
     addressRequests: onPodNetwork.filter((pod) => pod.address === undefined && pod.node !== undefined && nodeNames.has(pod.node)),
     networkPolicies,
+    services,
     segments: underlay.segments,
     routers: underlay.routers,
     hosts: document?.hosts ?? [],

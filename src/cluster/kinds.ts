@@ -40,9 +40,10 @@ const KINDS: ReadonlyMap<string, KindInfo> = new Map([
   ['Job', entry('workload', 'namespaced', 'batch/v1', 'extensions/v1beta1')],
   ['CronJob', entry('workload', 'namespaced', 'batch/v1', 'batch/v1beta1', 'batch/v2alpha1')],
   ['ScheduledJob', entry('workload', 'namespaced', 'batch/v2alpha1')],
-  ['Service', entry('later', 'namespaced', 'v1')],
-  ['Endpoints', entry('later', 'namespaced', 'v1')],
-  ['EndpointSlice', entry('later', 'namespaced', 'discovery.k8s.io/v1', 'discovery.k8s.io/v1beta1')],
+  ['Service', entry('read', 'namespaced', 'v1')],
+  ['Endpoints', entry('read', 'namespaced', 'v1')],
+  ['ServiceCIDR', entry('read', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'networking.k8s.io/v1alpha1')],
+  ['EndpointSlice', entry('read', 'namespaced', 'discovery.k8s.io/v1', 'discovery.k8s.io/v1beta1')],
   ['Ingress', entry('later', 'namespaced', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'extensions/v1beta1')],
   ['IngressClass', entry('later', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1')],
   ...[

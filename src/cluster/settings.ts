@@ -13,6 +13,9 @@ import type { NodeReading } from './node.js'
 import type { EtcdApi } from '../base/etcd-tree.js'
 import type { EtcdInput } from './etcd-snapshot.js'
 import { formatPlace, type Place, type ProblemList } from './problem-list.js'
+import { readKubeProxySettings } from './services/kube-proxy-config.js'
+import type { KubeProxySettings } from './services/kube-proxy-settings.js'
+import { findServiceCidr } from './services/service-cidr.js'
 
 interface Runtime {
   /** docker: docker0 with --bip. cni: cni0 by the bridge plugin. */
@@ -47,6 +50,8 @@ export interface Settings {
   readonly runtime: Runtime
   readonly clusterCIDR?: Cidr
   readonly serviceCIDR: Cidr
+  /** Nobody says it: netsim's default. */
+  readonly serviceCIDRAssumed: boolean
   readonly clusterDomain: string
   /** What etcd holds; with flannel on etcd the config key is always there. */
   readonly etcd: readonly EtcdEntry[]
@@ -56,7 +61,7 @@ export interface Settings {
   readonly etcdSource?: Place
   readonly flannel: FlannelSettings
   readonly calico: { readonly version: string }
-  readonly kubeProxy: { readonly mode: 'iptables' | 'none' }
+  readonly kubeProxy: KubeProxySettings
 }
 
 const DEFAULTS = {
@@ -86,19 +91,21 @@ export function resolveSettings(input: SettingsInput, problems: ProblemList): Se
   const flannel = resolveFlannel(input, { usesFlannel, datastore }, problems)
   const clusterCIDR = document?.clusterCIDR ?? (flannel.config === undefined ? undefined : networkOf(flannel.config.text))
   checkClusterCidr(document, flannel, problems)
+  const serviceCIDR = document?.serviceCIDR ?? findServiceCidr(input.objects)
   return {
     cni,
     datastore,
     runtime: resolveRuntime(document, cni, manifest, datastore),
     ...(clusterCIDR === undefined ? {} : { clusterCIDR }),
-    serviceCIDR: document?.serviceCIDR ?? DEFAULTS.serviceCIDR,
+    serviceCIDR: serviceCIDR ?? DEFAULTS.serviceCIDR,
+    serviceCIDRAssumed: serviceCIDR === undefined,
     clusterDomain: document?.clusterDomain ?? DEFAULTS.clusterDomain,
     etcd: resolveEtcd(input.etcd, flannel, usesFlannel && datastore === 'etcd'),
     etcdPrefix: input.etcd.prefix,
     ...(input.etcd.source === undefined ? {} : { etcdSource: input.etcd.source }),
     flannel,
     calico: { version: bare(document?.calico.version ?? DEFAULTS.calicoVersion) },
-    kubeProxy: { mode: document?.kubeProxy.mode ?? 'iptables' },
+    kubeProxy: readKubeProxySettings({ document, objects: input.objects, clusterCIDR }, problems),
   }
 }
 

@@ -6,7 +6,7 @@ import type { Ip } from '../../base/ip.js'
 import { parseIp } from '../../base/ip.js'
 import type { Cluster } from '../cluster.js'
 import { isObject, type JsonObject } from '../located.js'
-import { readText } from '../manifest-text.js'
+import { readYaml } from '../yaml-text.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { Place } from '../problem-list.js'
 import type { ClusterService } from '../services/service.js'
@@ -142,7 +142,7 @@ function findCorefile(objects: readonly KubernetesObject[]): { readonly text: st
 function readKubeletConfiguration(objects: readonly KubernetesObject[]): { readonly clusterDNS: readonly Ip[]; readonly clusterDomain?: string } {
   const map = objects.find(({ kind, namespace, name }) => kind === 'ConfigMap' && namespace === 'kube-system' && /^kubelet-config(-[0-9.]+)?$/.test(name))
   const text = map === undefined ? undefined : dataOf(map, 'kubelet')
-  const value = text === undefined ? undefined : readText(text).documents[0]?.value
+  const value = text === undefined ? undefined : readYaml(text, 1).documents[0]?.value
   const configuration: JsonObject = isObject(value) ? value : {}
   const servers: unknown = configuration.clusterDNS
   const domain = configuration.clusterDomain
