@@ -2,17 +2,19 @@
  * Text of manifests → a frozen Cluster and everything that is wrong with it. The cluster is what the agents, the underlay and (later) the
  * policies start from; nothing of it changes afterwards.
  *
- *   inputs ─▶ objects ─▶ nodes, pods, settings ─▶ underlay ─▶ placement ─▶ checks ─▶ Cluster
+ *   inputs ─▶ objects ─▶ nodes, pods, workloads' pods, settings ─▶ underlay ─▶ placement ─▶ checks ─▶ Cluster
  */
 import { cidr, contains, covers, formatCidr, nextCidr, overlaps, type Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { Mac } from '../base/mac.js'
 import type { Problem } from '../base/problem.js'
+import { checkPodDns } from './dns/resolver.js'
 import { checkDocumentNames, checkNodeNames, checkNodes, checkPodAddresses, type KnownNames } from './consistency.js'
 import { nameFault } from './fields.js'
 import { readFlannelManifest } from './flannel-settings.js'
 import { resolveEtcdInput, type EtcdServerKeys } from './etcd-snapshot.js'
 import { deepFreeze, FrozenMap } from './frozen.js'
+import { readIngresses, type ClusterIngresses } from './ingress/ingresses.js'
 import { takeInventory } from './inventory.js'
 import { CALICO_GROUPS, groupOf, kindInfo } from './kinds.js'
 import { namespaceSchema, networkPolicySchema } from './kubernetes-schemas.js'
@@ -20,6 +22,8 @@ import type { Labels } from './labels.js'
 import { readManifests, type Input, type KubernetesObject } from './manifest.js'
 import { readNetworkDocument, type HostSettings, type NetworkDocument } from './network-document.js'
 import { checkLabels, readNode, type ClusterNode, type NodeReading } from './node.js'
+import type { OutsideHost } from './outside-hosts.js'
+import { checkPending } from './pending-pods.js'
 import { placePods } from './placement.js'
 import { readPod, type ClusterPod } from './pod.js'
 import { formatPlace, ProblemList, type Place } from './problem-list.js'
@@ -28,6 +32,7 @@ import { checkEndpoints } from './services/check-endpoints.js'
 import type { ClusterService } from './services/service.js'
 import { readServices } from './services/services.js'
 import { resolveSettings, type Settings } from './settings.js'
+import { expandWorkloads } from './workloads/expand.js'
 import { buildUnderlay, checkNodeAddress, DEFAULT_MTU, type Router, type Segment, type Underlay } from './underlay.js'
 
 export interface ClusterNamespace {
@@ -52,7 +57,7 @@ interface Pins {
 }
 
 /** Deeply frozen. Lists are in the order of the input. */
-export interface Cluster extends Settings {
+export interface Cluster extends Settings, ClusterIngresses {
   readonly nodes: readonly ClusterNode[]
   readonly namespaces: readonly ClusterNamespace[]
   /** Terminated and pending ones too. */
@@ -64,6 +69,7 @@ export interface Cluster extends Settings {
   readonly services: readonly ClusterService[]
   readonly segments: readonly Segment[]
   readonly routers: readonly Router[]
+  readonly outsideHosts: readonly OutsideHost[]
   readonly hosts: readonly HostSettings[]
   readonly pins: Pins
   readonly networkDocument?: NetworkDocument
@@ -99,10 +105,12 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
   const usable = objects.filter((object) => kindInfo(object.apiVersion, object.kind)?.apiVersions?.includes(object.apiVersion) !== false)
   const document = readDocument(usable, problems)
   const readings = ofKind(usable, 'Node').flatMap((object) => readNode(object, problems) ?? [])
-  const readPods = ofKind(usable, 'Pod').flatMap((object) => readPod(object, problems) ?? [])
-  const known = namesOf(objects, complete)
+  const writtenPods = ofKind(usable, 'Pod').flatMap((object) => readPod(object, problems) ?? [])
+  const madePods = expandWorkloads({ pods: writtenPods, objects: usable, nodes: readings }, problems)
+  const readPods = [...writtenPods, ...madePods]
+  const known = namesOf(objects, madePods, complete)
   checkNodes(readings, problems)
-  checkNodeNames(readPods, known, problems)
+  checkNodeNames(oneOfEach(readPods), known, problems)
   const manifest = readFlannelManifest(usable, problems)
   const version = document?.flannel.version ?? manifest.version
   const told = { ...(given.etcdPrefix === undefined ? {} : { prefix: given.etcdPrefix }), ...(version === undefined ? {} : { version }) }
@@ -111,7 +119,9 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
   const underlay = buildUnderlay(document, readings, problems)
   const nodes = completeNodes(readings, readPods, { settings, underlay }, problems)
   const services = readServices(ofKind(usable, 'Service'), { ...settings, nodes, ...document?.loadBalancer }, problems)
-  const pods = completePods(placePods(readPods, readings), nodes)
+  const networkPolicies = readPolicies(usable, settings, problems)
+  const namespaces = readNamespaces(usable, readPods, networkPolicies, problems)
+  const pods = completePods(placePods(readPods, readings, namespaces), nodes)
   checkPodAddresses(pods, nodes, settings, problems)
   checkPending(pods, nodes, known, problems)
   if (document !== undefined)
@@ -121,10 +131,10 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
       known,
       problems,
     )
-  const networkPolicies = readPolicies(usable, settings, problems)
-  const namespaces = readNamespaces(usable, pods, networkPolicies, problems)
   checkEndpoints({ services, pods, objects: usable }, problems)
-  const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, document, objects })
+  for (const pod of oneOfEach(readPods)) checkPodDns(pod, problems)
+  const ingresses = readIngresses({ objects: usable, services, pods, complete }, problems)
+  const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, ingresses, document, objects })
   return { cluster, problems: Object.freeze(sortProblems(problems.problems, inputs)) }
 }
 
@@ -138,10 +148,15 @@ function ofKind(objects: readonly KubernetesObject[], kind: string): readonly Ku
   return objects.filter((object) => object.kind === kind && !CALICO_GROUPS.includes(groupOf(object.apiVersion)))
 }
 
-function namesOf(objects: readonly KubernetesObject[], complete: boolean): KnownNames {
+/** Copies of one template share what it says: a mistake in it is told once. */
+function oneOfEach(pods: readonly ClusterPod[]): ClusterPod[] {
+  return [...new Map(pods.map((pod) => [pod.object, pod])).values()]
+}
+
+function namesOf(objects: readonly KubernetesObject[], made: readonly ClusterPod[], complete: boolean): KnownNames {
   return {
     nodes: new Set(ofKind(objects, 'Node').map(({ name }) => name)),
-    pods: new Set(ofKind(objects, 'Pod').map(({ namespace, name }) => `${namespace}/${name}`)),
+    pods: new Set([...ofKind(objects, 'Pod'), ...made].map(({ namespace, name }) => `${namespace}/${name}`)),
     complete,
   }
 }
@@ -239,30 +254,6 @@ function completePods(pods: readonly ClusterPod[], nodes: readonly ClusterNode[]
   })
 }
 
-function checkPending(pods: readonly ClusterPod[], nodes: readonly ClusterNode[], known: KnownNames, problems: ProblemList): void {
-  const [first] = pods
-  if (known.nodes.size === 0) {
-    if (first !== undefined)
-      problems.warning(
-        first,
-        '',
-        `${pods.length === 1 ? '1 pod' : `${pods.length} pods`}, but no Node: no packet can be traced`,
-        'Add the nodes (kubectl get nodes -o yaml).',
-      )
-    return
-  }
-  if (nodes.length === 0) return
-  for (const pod of pods) {
-    if (pod.pending !== undefined)
-      problems.warning(
-        pod,
-        pod.object.label,
-        `no node takes it: ${pod.pending}`,
-        'It stays Pending, without a network; mend what is named, or write spec.nodeName.',
-      )
-  }
-}
-
 function readPolicies(objects: readonly KubernetesObject[], settings: Settings, problems: ProblemList): ClusterNetworkPolicy[] {
   const found = ofKind(objects, 'NetworkPolicy')
   const policies: ClusterNetworkPolicy[] = []
@@ -311,11 +302,12 @@ interface Parts extends Surroundings {
   readonly namespaces: readonly ClusterNamespace[]
   readonly networkPolicies: readonly ClusterNetworkPolicy[]
   readonly services: readonly ClusterService[]
+  readonly ingresses: ClusterIngresses
   readonly document: NetworkDocument | undefined
   readonly objects: readonly KubernetesObject[]
 }
 
-function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, document, objects }: Parts): Cluster {
+function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, ingresses, document, objects }: Parts): Cluster {
   const onPodNetwork = pods.filter((pod) => !pod.hostNetwork && !pod.terminated)
   const nodeNames = new Set(nodes.map(({ name }) => name))
   const podsByAddress = new Map<Ip, ClusterPod[]>()
@@ -328,8 +320,10 @@ function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies
     addressRequests: onPodNetwork.filter((pod) => pod.address === undefined && pod.node !== undefined && nodeNames.has(pod.node)),
     networkPolicies,
     services,
+    ...ingresses,
     segments: underlay.segments,
     routers: underlay.routers,
+    outsideHosts: underlay.outsideHosts,
     hosts: document?.hosts ?? [],
     pins: {
       macs: new FrozenMap((document?.macs ?? []).map(({ key, value }) => [key, value])),

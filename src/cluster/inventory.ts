@@ -1,6 +1,5 @@
 /** Which objects play a part, which will, which never do: each group is named once, nothing is left out in silence. */
 import { CLASSIC_KINDS } from './calico/classic-identity.js'
-import { isAgentDaemonSet } from './flannel-settings.js'
 import { coreKinds, kindInfo } from './kinds.js'
 import type { KubernetesObject } from './manifest.js'
 import { nearestName, suggestName } from './nearest-name.js'
@@ -8,7 +7,7 @@ import type { ProblemList } from './problem-list.js'
 
 /** Reports the kinds that nothing is built from, and apiVersions that a kind never had. */
 export function takeInventory(objects: readonly KubernetesObject[], problems: ProblemList): void {
-  const groups: Record<'workload' | 'later' | 'none', KubernetesObject[]> = { workload: [], later: [], none: [] }
+  const groups: Record<'later' | 'none', KubernetesObject[]> = { later: [], none: [] }
   for (const object of objects) {
     const info = kindInfo(object.apiVersion, object.kind)
     if (info === undefined) {
@@ -18,14 +17,11 @@ export function takeInventory(objects: readonly KubernetesObject[], problems: Pr
       continue
     }
     const role = info?.role ?? 'none'
-    if (role === 'none' || role === 'later' || (role === 'workload' && !isAgentDaemonSet(object))) groups[role].push(object)
+    if (role === 'none' || role === 'later') groups[role].push(object)
   }
   if (groups.none.length > 0) problems.warning(groups.none[0], '', `${countKinds(groups.none)}: play no part in packet paths, kept`, '')
   if (groups.later.length > 0)
     problems.warning(groups.later[0], '', `${countKinds(groups.later)}: not modelled yet, kept`, 'Trace to the address of a pod instead.')
-  for (const [kind, members] of groupByKind(groups.workload)) {
-    problems.warning(members[0], '', `${kind} ${listNames(members)}: their pods are not created yet`, 'Add the pods themselves (kubectl get pods -A -o yaml).')
-  }
 }
 
 /** Reports a kind that cannot exist: netsim's own group and the core group are closed. */
@@ -57,11 +53,4 @@ function countKinds(objects: readonly KubernetesObject[]): string {
 function plural(kind: string): string {
   if (/(s|x|ch)$/.test(kind)) return kind === 'Endpoints' ? kind : `${kind}es`
   return /[^aeiou]y$/.test(kind) ? `${kind.slice(0, -1)}ies` : `${kind}s`
-}
-
-const NAMED = 5
-
-function listNames(objects: readonly KubernetesObject[]): string {
-  const names = objects.slice(0, NAMED).map(({ namespace, name }) => (namespace === '' ? name : `${namespace}/${name}`))
-  return objects.length > NAMED ? `${names.join(', ')} and ${objects.length - NAMED} more` : names.join(', ')
 }

@@ -2,10 +2,10 @@
 import { isClassicKind } from './calico/classic-identity.js'
 
 /**
- * read: built into the cluster. workload: makes pods, not expanded yet. later: belongs to packet paths, not modelled yet.
+ * read: built into the cluster. later: belongs to packet paths, not modelled yet.
  * calico: Calico's own objects, kept for its agents. none: plays no part in packet paths.
  */
-type Role = 'read' | 'workload' | 'later' | 'calico' | 'none'
+type Role = 'read' | 'later' | 'calico' | 'none'
 
 interface KindInfo {
   readonly role: Role
@@ -13,8 +13,6 @@ interface KindInfo {
   /** Every apiVersion that the kind has had; absent: not checked. */
   readonly apiVersions?: readonly string[]
 }
-
-const WORKLOAD_VERSIONS = ['apps/v1', 'apps/v1beta2', 'apps/v1beta1', 'extensions/v1beta1']
 
 function entry(role: Role, scope: 'namespaced' | 'cluster', ...apiVersions: readonly string[]): KindInfo {
   return { role, namespaced: scope === 'namespaced', ...(apiVersions.length > 0 ? { apiVersions } : {}) }
@@ -31,21 +29,21 @@ const KINDS: ReadonlyMap<string, KindInfo> = new Map([
   ['ClusterNetworkPolicy', entry('read', 'cluster', 'policy.networking.k8s.io/v1alpha2')],
   ['AdminNetworkPolicy', entry('read', 'cluster', 'policy.networking.k8s.io/v1alpha1')],
   ['BaselineAdminNetworkPolicy', entry('read', 'cluster', 'policy.networking.k8s.io/v1alpha1')],
-  ['DaemonSet', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],
-  ['Deployment', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],
-  ['ReplicaSet', entry('workload', 'namespaced', ...WORKLOAD_VERSIONS)],
-  ['StatefulSet', entry('workload', 'namespaced', 'apps/v1', 'apps/v1beta2', 'apps/v1beta1')],
-  ['PetSet', entry('workload', 'namespaced', 'apps/v1alpha1')],
-  ['ReplicationController', entry('workload', 'namespaced', 'v1')],
-  ['Job', entry('workload', 'namespaced', 'batch/v1', 'extensions/v1beta1')],
-  ['CronJob', entry('workload', 'namespaced', 'batch/v1', 'batch/v1beta1', 'batch/v2alpha1')],
-  ['ScheduledJob', entry('workload', 'namespaced', 'batch/v2alpha1')],
+  ['DaemonSet', entry('read', 'namespaced', 'apps/v1', 'apps/v1beta2', 'extensions/v1beta1')],
+  ['Deployment', entry('read', 'namespaced', 'apps/v1', 'apps/v1beta2', 'apps/v1beta1', 'extensions/v1beta1')],
+  ['ReplicaSet', entry('read', 'namespaced', 'apps/v1', 'apps/v1beta2', 'extensions/v1beta1')],
+  ['StatefulSet', entry('read', 'namespaced', 'apps/v1', 'apps/v1beta2', 'apps/v1beta1')],
+  ['PetSet', entry('read', 'namespaced', 'apps/v1alpha1')],
+  ['ReplicationController', entry('read', 'namespaced', 'v1')],
+  ['Job', entry('read', 'namespaced', 'batch/v1', 'batch/v2alpha1', 'extensions/v1beta1')],
+  ['CronJob', entry('read', 'namespaced', 'batch/v1', 'batch/v1beta1', 'batch/v2alpha1')],
+  ['ScheduledJob', entry('read', 'namespaced', 'batch/v2alpha1')],
   ['Service', entry('read', 'namespaced', 'v1')],
   ['Endpoints', entry('read', 'namespaced', 'v1')],
   ['ServiceCIDR', entry('read', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'networking.k8s.io/v1alpha1')],
   ['EndpointSlice', entry('read', 'namespaced', 'discovery.k8s.io/v1', 'discovery.k8s.io/v1beta1')],
-  ['Ingress', entry('later', 'namespaced', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'extensions/v1beta1')],
-  ['IngressClass', entry('later', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1')],
+  ['Ingress', entry('read', 'namespaced', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'extensions/v1beta1')],
+  ['IngressClass', entry('read', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1')],
   ...[
     'Secret',
     'ServiceAccount',

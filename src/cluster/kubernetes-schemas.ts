@@ -212,9 +212,8 @@ export const networkPolicySchema = lazily(() =>
 const count = () => optional(integerField(0, 2147483647))
 const truth = () => optional(v.boolean())
 
-/** Its own fields are looked at as those of a Pod. */
-const template = () =>
-  optional(v.looseObject({ metadata: optional(v.looseObject({ labels: textMap(), annotations: textMap() })), spec: optional(v.looseObject({})) }))
+/** What is in it is looked at as a Pod. */
+const template = () => optional(v.looseObject({}))
 
 const conditions = () => optional(v.array(v.looseObject({ type: v.string(), status: v.string() })))
 

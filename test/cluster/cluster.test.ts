@@ -150,7 +150,7 @@ describe('what is wrong between objects', () => {
     expect(texts.map((text) => text.split('\n')[0])).toEqual([
       't.yaml:1: warning: 2 Secrets, 1 ServiceAccount, 1 Policy: play no part in packet paths, kept',
       't.yaml:17: warning: 1 Service: not modelled yet, kept',
-      't.yaml:21: warning: Deployment default/f: their pods are not created yet',
+      't.yaml:21: warning: Deployment/default/f: an API server refuses it: spec.template.spec is missing',
     ])
     expect(cluster.objects).toHaveLength(7)
   })

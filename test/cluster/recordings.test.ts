@@ -120,8 +120,9 @@ spec: {podSelector: {matchLabels: {role: db}}, ingress: [{from: [{podSelector: {
 `)
     expect(texts.map((text) => text.split('\n')[0])).toEqual([
       't.yaml:1: warning: 1 Service: not modelled yet, kept',
-      't.yaml:6: warning: PetSet default/web: their pods are not created yet',
-      't.yaml:11: warning: Deployment default/front, default/back: their pods are not created yet',
+      't.yaml:9: warning: PetSet/default/web: an API server refuses it: spec.template.spec is missing',
+      't.yaml:11: warning: Deployment/default/front: an API server refuses it: spec.template.spec is missing',
+      't.yaml:15: warning: Deployment/default/back: an API server refuses it: spec.template.spec is missing',
       't.yaml:19: warning: NetworkPolicy/default/old: the NetworkPolicy has no effect: plain docker does not enforce it',
     ])
   })

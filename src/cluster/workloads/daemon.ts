@@ -28,7 +28,7 @@ const GENERATION = 'deprecated.daemonset.template.generation'
 export function expandDaemonSet(object: KubernetesObject, context: Context): ClusterPod[] {
   const { problems } = context
   const value = check(daemonSchema(), object, problems, 'hint')
-  const template = value === undefined ? undefined : readTemplate(object, ['Always'], problems)
+  const template = readTemplate(object, ['Always'], problems)
   if (value === undefined || template === undefined) return []
   const isDefaulted = hasDefaultSelector(object.apiVersion)
   const selector = readSelector(object, value.spec?.selector ?? undefined, { isDefaulted, pod: template.pod }, problems)

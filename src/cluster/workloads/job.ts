@@ -19,7 +19,7 @@ const COMPLETION_INDEX = 'batch.kubernetes.io/job-completion-index'
 export function expandJob(object: KubernetesObject, context: Context): ClusterPod[] {
   const { problems } = context
   const value = check(jobSchema(), object, problems, 'hint')
-  const template = value === undefined ? undefined : readTemplate(object, RESTART_POLICIES, problems)
+  const template = readTemplate(object, RESTART_POLICIES, problems)
   if (value === undefined || template === undefined) return []
   const spec: JobSpec = value.spec ?? {}
   const isIndexed = spec.completionMode === 'Indexed'

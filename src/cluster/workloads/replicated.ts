@@ -28,9 +28,8 @@ interface Reading {
 function read(object: KubernetesObject, context: Context): Reading | undefined {
   const { problems } = context
   const value = object.kind === 'ReplicationController' ? readController(object, context) : check(replicatedSchema(), object, problems, 'hint')
-  if (value === undefined) return undefined
   const template = readTemplate(object, ['Always'], problems)
-  if (template === undefined) return undefined
+  if (value === undefined || template === undefined) return undefined
   const isDefaulted = hasDefaultSelector(object.apiVersion)
   const selector = readSelector(object, value.spec?.selector ?? undefined, { isDefaulted, pod: template.pod }, problems)
   return selector === undefined ? undefined : { value, template, selector }

@@ -14,7 +14,7 @@ const INITIALIZED = 'pod.alpha.kubernetes.io/initialized'
 export function expandStatefulSet(object: KubernetesObject, context: Context): ClusterPod[] {
   const { problems } = context
   const value = check(statefulSchema(), object, problems, 'hint')
-  const template = value === undefined ? undefined : readTemplate(object, ['Always'], problems)
+  const template = readTemplate(object, ['Always'], problems)
   if (value === undefined || template === undefined) return []
   const spec = value.spec ?? {}
   const isDefaulted = hasDefaultSelector(object.apiVersion)

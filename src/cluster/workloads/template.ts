@@ -1,5 +1,5 @@
 /** A workload's pod template → the pod that every replica is a copy of, and what an API server has against the two together. */
-import { isObject, type JsonObject, type JsonValue, type Path } from '../located.js'
+import { isObject, type JsonValue, type Path } from '../located.js'
 import { matchesLabels, matchesRequirement, selectorFaults, type Labels, type LabelSelector } from '../labels.js'
 import type { KubernetesObject } from '../manifest.js'
 import { plainSelector, type SelectorFields } from '../pod-scheduling.js'
@@ -29,18 +29,20 @@ export function readTemplate(
   path: Path = TEMPLATE_PATH,
 ): Template | undefined {
   const template = path.reduce<JsonValue | undefined>((value, step) => (isObject(value) ? value[step] : undefined), object.value)
-  const spec = isObject(template) ? template.spec : undefined
-  if (!isObject(template) || !isObject(spec)) return refuse(object, path, `${path.join('.')}.spec is missing`, 'Write the pod that it makes there.', problems)
-  const metadata: JsonObject = { ...(isObject(template.metadata) ? template.metadata : {}), name: object.name, namespace: object.namespace }
-  const part = object.part(path, Object.freeze({ metadata: Object.freeze(metadata), spec }))
+  // of another shape: the schema of the whole has said so
+  if (template !== undefined && template !== null && !isObject(template)) return undefined
+  const { spec, metadata = {} } = template ?? {}
+  if (spec === undefined || spec === null) return refuse(object, path, `${path.join('.')}.spec is missing`, 'Write the pod that it makes there.', problems)
+  const named = isObject(metadata) ? Object.freeze({ ...metadata, name: object.name, namespace: object.namespace }) : metadata
+  const part = object.part(path, Object.freeze({ metadata: named, spec }))
   const pod = readPod(part, problems)
-  if (pod === undefined) return undefined
+  if (pod === undefined || !isObject(spec)) return undefined
   const policy = typeof spec.restartPolicy === 'string' && spec.restartPolicy !== '' ? spec.restartPolicy : 'Always'
   if (!restartPolicies.includes(policy)) {
     const what = `restartPolicy of its template is ${policy}${spec.restartPolicy === undefined ? ', where nothing is written' : ''}`
     return refuse(object, [...path, 'spec', 'restartPolicy'], what, `Write ${restartPolicies.join(' or ')}.`, problems)
   }
-  return { pod, hash: templateHash(template) }
+  return { pod, hash: templateHash(template ?? null) }
 }
 
 /** Of one copy. */
