@@ -9,6 +9,8 @@ export { formatResolvConf, podResolver, type Resolver } from './cluster/dns/reso
 export { resolve as resolveName, type Resolution } from './cluster/dns/resolve.js'
 export { decode as decodeDns, encode as encodeDns, queryOf as dnsQuery } from './wire/dns.js'
 export { EXAMPLE_TEXT } from './cluster/example.js'
+export { backendTargets, entriesOf, findControllers, ingressesOf, type IngressController } from './cluster/ingress/controllers.js'
+export { routeRequest, type IngressRequest, type Route } from './cluster/ingress/route-request.js'
 export type { Input } from './cluster/manifest.js'
 export type { Dataplane } from './dataplane/dataplane.js'
 export { printDataplane, sectionsOf, type DataplaneSection } from './dataplane/dataplane-text.js'

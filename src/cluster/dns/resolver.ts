@@ -4,8 +4,8 @@
  * later; 6 domains and 256 characters before).
  */
 import { formatIp, ip, parseIp, type Ip } from '../../base/ip.js'
-import { isObject, type JsonObject, type JsonValue } from '../located.js'
-import type { ClusterPod } from '../pod.js'
+import { isObject, type JsonValue } from '../located.js'
+import type { ClusterPod, DnsConfig } from '../pod.js'
 import type { Place, ProblemList } from '../problem-list.js'
 import { addressFault } from '../fields.js'
 import type { DnsSettings } from './dns-settings.js'
@@ -57,8 +57,7 @@ const LOCALHOST: HostsLine = { address: ip('127.0.0.1'), names: ['localhost'], f
 
 /** @param address of the pod, where IPAM has given it one since */
 export function podResolver(settings: DnsSettings, pod: ClusterPod, address = pod.address): Resolver {
-  const spec = podSpecOf(pod)
-  const policy = typeof spec.dnsPolicy === 'string' && spec.dnsPolicy !== '' ? spec.dnsPolicy : 'ClusterFirst'
+  const policy = pod.dnsPolicy
   const notes: string[] = []
   const ofNode = nodeResolver(settings)
   const clusterFirst = policy !== 'Default' && policy !== 'None' && !(policy === 'ClusterFirst' && pod.hostNetwork)
@@ -67,9 +66,9 @@ export function podResolver(settings: DnsSettings, pod: ClusterPod, address = po
   if (policy === 'ClusterFirst' && pod.hostNetwork)
     notes.push("dnsPolicy ClusterFirst of a pod on the host's network means its node's resolver: for names of the cluster write ClusterFirstWithHostNet")
   const base: Config = policy === 'None' ? NOTHING : cluster ? clusterConfig(settings, pod.namespace, ofNode.searches) : ofNode
-  const config = appendDnsConfig(base, isObject(spec.dnsConfig) ? spec.dnsConfig : {})
+  const config = appendDnsConfig(base, pod.dnsConfig)
   const known = policy === 'None' || cluster || ofNode.known
-  return finish(config, { policy: `dnsPolicy ${policy}`, known, hosts: hostsOf(pod, spec, address, settings.clusterDomain), notes })
+  return finish(config, { policy: `dnsPolicy ${policy}`, known, hosts: hostsOf(pod, address, settings.clusterDomain), notes })
 }
 
 const NOTHING: Config = { nameservers: [], searches: [], options: [] }
@@ -80,17 +79,12 @@ function clusterConfig({ clusterDNS, clusterDomain }: DnsSettings, namespace: st
 }
 
 /** Servers and searches are added, options of one name replaced. */
-function appendDnsConfig(base: Config, dnsConfig: JsonObject): Config {
+function appendDnsConfig(base: Config, { nameservers, searches, options: added }: DnsConfig = { nameservers: [], searches: [], options: [] }): Config {
   const options = new Map(base.options.map((option) => [option.replace(/:.*$/s, ''), option]))
-  for (const option of listOf(dnsConfig.options)) {
-    if (!isObject(option) || typeof option.name !== 'string') continue
-    const value = typeof option.value === 'string' || typeof option.value === 'number' ? String(option.value) : ''
-    options.set(option.name, value === '' ? option.name : `${option.name}:${value}`)
-  }
-  const servers = textsOf(dnsConfig.nameservers).flatMap((text) => parseIp(text) ?? [])
+  for (const { name, value = '' } of added) options.set(name, value === '' ? name : `${name}:${value}`)
   return {
-    nameservers: unique([...base.nameservers, ...servers]),
-    searches: unique([...base.searches, ...textsOf(dnsConfig.searches)]),
+    nameservers: unique([...base.nameservers, ...nameservers.flatMap((text) => parseIp(text) ?? [])]),
+    searches: unique([...base.searches, ...searches]),
     options: [...options.values()],
   }
 }
@@ -148,22 +142,13 @@ export function formatResolvConf({ nameservers, searches, options }: Pick<Resolv
 
 // ---- the pod
 
-/** Its own, or that of the template which it was made from. */
-function podSpecOf({ object }: ClusterPod): JsonObject {
-  const below = (value: JsonValue | undefined, ...path: readonly string[]): JsonValue | undefined =>
-    path.reduce<JsonValue | undefined>((at, key) => (isObject(at) ? at[key] : undefined), value)
-  const { value } = object
-  const spec = below(value, 'spec', 'jobTemplate', 'spec', 'template', 'spec') ?? below(value, 'spec', 'template', 'spec') ?? value.spec
-  return isObject(spec) ? spec : {}
-}
-
 /** The hosts file: localhost, the pod's own name (not on the host's network), hostAliases. */
-function hostsOf(pod: ClusterPod, spec: JsonObject, address: Ip | undefined, domain: string): HostsLine[] {
-  const hostname = (typeof spec.hostname === 'string' && spec.hostname !== '' ? spec.hostname : pod.name).slice(0, 63)
-  const subdomain = typeof spec.subdomain === 'string' ? spec.subdomain : ''
-  const full = subdomain === '' ? [] : [`${hostname}.${subdomain}.${pod.namespace}.svc.${domain}`]
+function hostsOf(pod: ClusterPod, address: Ip | undefined, domain: string): HostsLine[] {
+  const hostname = (pod.hostname ?? pod.name).slice(0, 63)
+  const full = pod.subdomain === undefined ? [] : [`${hostname}.${pod.subdomain}.${pod.namespace}.svc.${domain}`]
   const own: HostsLine[] = pod.hostNetwork || address === undefined ? [] : [{ address, names: [...full, hostname], file: pod.file, line: pod.line }]
-  const aliases = listOf(spec.hostAliases).flatMap((alias): HostsLine[] => {
+  const { spec } = pod.object.value
+  const aliases = listOf(isObject(spec) ? spec.hostAliases : undefined).flatMap((alias): HostsLine[] => {
     const at = isObject(alias) && typeof alias.ip === 'string' ? parseIp(alias.ip) : undefined
     return at === undefined || !isObject(alias) ? [] : [{ address: at, names: textsOf(alias.hostnames), file: pod.file, line: pod.line }]
   })
@@ -172,23 +157,21 @@ function hostsOf(pod: ClusterPod, spec: JsonObject, address: Ip | undefined, dom
 
 /** What an API server would refuse of a pod's DNS fields (validation.go validatePodDNSConfig, validateDNSPolicy). */
 export function checkPodDns(pod: ClusterPod, problems: ProblemList): void {
-  const { object } = pod
-  const spec = podSpecOf(pod)
-  const config = isObject(spec.dnsConfig) ? spec.dnsConfig : {}
-  const at =
-    object.kind === 'Pod'
-      ? (...path: (string | number)[]) => object.at('spec', ...path)
-      : (...path: (string | number)[]) => object.at('spec', 'template', 'spec', ...path)
-  const { dnsPolicy } = spec
-  if (typeof dnsPolicy === 'string' && dnsPolicy !== '' && !(DNS_POLICIES as readonly string[]).includes(dnsPolicy))
-    problems.error(at('dnsPolicy'), object.label, `dnsPolicy ${JSON.stringify(dnsPolicy)} is none`, `Write ${DNS_POLICIES.join(', ')}.`)
-  const servers = textsOf(config.nameservers)
+  const { object, dnsPolicy } = pod
+  const servers = pod.dnsConfig?.nameservers ?? []
+  if (!(DNS_POLICIES as readonly string[]).includes(dnsPolicy))
+    problems.error(object.at('spec', 'dnsPolicy'), object.label, `dnsPolicy ${JSON.stringify(dnsPolicy)} is none`, `Write ${DNS_POLICIES.join(', ')}.`)
   for (const [index, text] of servers.entries()) {
     const fault = text.includes(':') ? undefined : addressFault(text)
-    if (fault !== undefined) problems.error(at('dnsConfig', 'nameservers', index), object.label, `dnsConfig: ${fault.what}`, fault.fix)
+    if (fault !== undefined) problems.error(object.at('spec', 'dnsConfig', 'nameservers', index), object.label, `dnsConfig: ${fault.what}`, fault.fix)
   }
   if (dnsPolicy === 'None' && servers.length === 0)
-    problems.error(at('dnsConfig'), object.label, 'dnsPolicy None without a nameserver', 'List at least one in dnsConfig.nameservers.')
+    problems.error(object.at('spec', 'dnsConfig'), object.label, 'dnsPolicy None without a nameserver', 'List at least one in dnsConfig.nameservers.')
   if (servers.length > MAX_NAMESERVERS)
-    problems.error(at('dnsConfig', 'nameservers'), object.label, `${servers.length} nameservers`, `An API server takes at most ${MAX_NAMESERVERS}.`)
+    problems.error(
+      object.at('spec', 'dnsConfig', 'nameservers'),
+      object.label,
+      `${servers.length} nameservers`,
+      `An API server takes at most ${MAX_NAMESERVERS}.`,
+    )
 }

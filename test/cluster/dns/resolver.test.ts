@@ -57,14 +57,6 @@ describe('resolv.conf', () => {
     expect(podResolver(SETTINGS, pod('p', { spec: '{hostNetwork: true}' })).notes[0]).toContain('write ClusterFirstWithHostNet')
   })
 
-  it('of a pod of a workload is that of the template', () => {
-    const template = '{template: {spec: {dnsPolicy: Default}}}'
-    const made = { ...pod('p', { namespace: 'ns1' }), object: podOf('apiVersion: v1\nkind: Pod\nmetadata: {name: x}').object }
-    const of = { ...made, object: podOf(`apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: ${template}`).object }
-    expect(podResolver(WITH_NODES, of).policy).toBe('dnsPolicy Default')
-    expect(podResolver(WITH_NODES, made).policy).toBe('dnsPolicy ClusterFirst')
-  })
-
   it.each([
     ['too many servers', '{dnsConfig: {nameservers: [192.0.2.1, 192.0.2.2, 192.0.2.3]}}', 'of 4 nameservers the first 3 count: 192.0.2.3 is left out'],
     ['too many domains', `{dnsConfig: {searches: [${Array.from({ length: 40 }, (_, i) => `d${i}`).join(', ')}]}}`, 'of 43 search domains 32 fit'],
