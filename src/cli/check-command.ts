@@ -5,7 +5,7 @@ import { CODES } from '../analysis/check/codes.js'
 import { checkNetwork, checkObjects, type CheckOptions } from '../analysis/check/check.js'
 import { checkJunit } from '../analysis/check/check-junit.js'
 import { checkText } from '../analysis/check/check-text.js'
-import type { CheckReport } from '../analysis/check/finding.js'
+import type { CheckReport, Finding } from '../analysis/check/finding.js'
 import { sarifLog } from '../analysis/check/sarif.js'
 import type { CheckFlags } from './check-verb.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN } from './exit.js'
@@ -19,18 +19,15 @@ import { VERSION } from './version.js'
 export async function check(flags: CheckFlags, io: Io): Promise<number> {
   const read = await readNetwork(flags, io)
   const { severity, only, skip, seed } = flags
-  const options: CheckOptions = { seed, severity, only, skip, tool: `netsim ${VERSION}`, inputs: read.inputs }
-  // every finding, whatever is asked for: what one of them tells need not be said twice
-  const everything: CheckOptions = { ...options, severity: 'info', only: [], skip: [] }
+  const options: CheckOptions = { seed, severity, only, skip, tool: `netsim ${VERSION}`, inputs: read.inputs, problems: read.problems }
   const broken = read.network === undefined || hasErrors(read.problems)
-  const told = toldBy(checkObjects(read.cluster, everything))
-  const rest = read.problems.filter((problem) => !told(problem))
+  const checked = broken || read.network === undefined ? checkObjects(read.cluster, options) : checkNetwork(read.network, options)
+  const rest = read.problems.filter((problem) => !isTold(problem, checked.found))
   await report(rest, io)
   if (hasErrors(rest)) return EXIT_BAD_INPUT
-  const checked = broken || read.network === undefined ? checkObjects(read.cluster, options) : checkNetwork(read.network, options)
-  await io.out(printed(withFiles(checked, flags), flags, io))
-  if (checked.findings.length > 0) return EXIT_NOT_DELIVERED
-  return checked.notJudged.length > 0 ? EXIT_UNKNOWN : EXIT_OK
+  await io.out(printed(withFiles(checked.report, flags), flags, io))
+  if (checked.report.findings.length > 0) return EXIT_NOT_DELIVERED
+  return checked.report.notJudged.length > 0 ? EXIT_UNKNOWN : EXIT_OK
 }
 
 /** So that a command of the evidence asks the same network. */
@@ -43,10 +40,9 @@ function withFiles(checked: CheckReport, flags: CheckFlags): CheckReport {
   return { ...checked, findings }
 }
 
-/** A Problem that stands on a line which a finding names is that finding. */
-function toldBy({ findings }: CheckReport): (problem: Problem) => boolean {
-  const lines = new Set(findings.flatMap(({ evidence }) => evidence.flatMap(({ file, line, object }) => [`${file ?? ''}:${line ?? 0} ${object ?? ''}`])))
-  return ({ file, line, object }) => lines.has(`${file}:${line} ${object}`)
+/** A Problem about an object on a line that a finding names is that finding. */
+function isTold({ file, line, object }: Problem, found: readonly Finding[]): boolean {
+  return found.some(({ evidence }) => evidence.some((one) => one.file === file && one.line === line && one.object === object))
 }
 
 function printed(checked: CheckReport, flags: CheckFlags, io: Io): string {

@@ -4,6 +4,7 @@
  *
  *   objects ─▶ addresses, ports, policies      packets ─▶ pod to pod, node to pod, full sizes, probes
  */
+import type { Problem } from '../../base/problem.js'
 import type { Cluster } from '../../cluster/cluster.js'
 import type { ServiceEndpoints } from '../../cluster/services/service.js'
 import type { Network } from '../../network/network.js'
@@ -27,8 +28,14 @@ export interface CheckOptions {
   readonly skip: readonly Code[]
   readonly tool: string
   readonly inputs: readonly string[]
-  /** Who is behind the Services; absent: not known. */
-  readonly services?: readonly ServiceEndpoints[]
+  /** Of the reading and the building of the input; what they know of a fault is taken over. */
+  readonly problems?: readonly Problem[]
+}
+
+export interface Checked {
+  readonly report: CheckReport
+  /** All that was found, whatever was asked to be told. */
+  readonly found: readonly Finding[]
 }
 
 interface Found {
@@ -38,17 +45,17 @@ interface Found {
 }
 
 /** Asks some hundred questions of the network; the rows of the last one stand afterwards. */
-export function checkNetwork(network: Network, options: CheckOptions): CheckReport {
+export function checkNetwork(network: Network, options: CheckOptions): Checked {
   const { cluster } = network
-  const objects = objectFindings(cluster, options, poolsOf(network))
+  const objects = objectFindings(cluster, options, { pools: poolsOf(network), services: network.services.endpoints })
   const packets = CODES_OF_PACKETS.some((code) => isWanted(code, options)) ? packetFindings(network, options) : NOTHING
   const findings = [...objects, ...packets.findings]
   return reportOf(cluster, { ...packets, findings, notJudged: [...packets.notJudged, ...notModelled(network)] }, { options, backend: backendOf(network) })
 }
 
 /** Nothing can be built from it: what its objects alone show. */
-export function checkObjects(cluster: Cluster, options: CheckOptions): CheckReport {
-  const findings = [...objectFindings(cluster, options, []), ...forwardingFindings(cluster, () => false)]
+export function checkObjects(cluster: Cluster, options: CheckOptions): Checked {
+  const findings = [...objectFindings(cluster, options, { pools: [], services: [] }), ...forwardingFindings(cluster, () => false)]
   const notJudged = ['packets: the network cannot be built before the errors of its objects are mended']
   return reportOf(cluster, { findings, asked: [], notJudged }, { options, backend: '' })
 }
@@ -60,16 +67,18 @@ function isWanted(code: string, { only, skip }: CheckOptions): boolean {
   return (only.length === 0 || only.some((one) => one === code)) && !skip.some((one) => one === code)
 }
 
-function objectFindings(cluster: Cluster, { services = [] }: CheckOptions, pools: readonly NamedNetwork[]): readonly Finding[] {
+interface Known {
+  readonly pools: readonly NamedNetwork[]
+  readonly services: readonly ServiceEndpoints[]
+}
+
+function objectFindings(cluster: Cluster, { problems = [] }: CheckOptions, { pools, services }: Known): readonly Finding[] {
   return [
     ...addressFindings(cluster, pools),
-    ...portFindings(
-      cluster,
-      services.map(({ service }) => service),
-    ),
+    ...portFindings(cluster),
     ...policyFindings(cluster),
-    ...bridgeFindings(cluster, services.length),
-    ...endpointFindings(services, cluster.pods),
+    ...bridgeFindings(cluster),
+    ...endpointFindings(services, cluster.pods, problems),
   ]
 }
 
@@ -111,12 +120,13 @@ function reportOf(
   cluster: Cluster,
   { findings, asked, notJudged }: Found,
   { options, backend }: { readonly options: CheckOptions; readonly backend: string },
-): CheckReport {
-  const wanted = inOrder(findings.filter(({ code }) => isWanted(code, options)))
+): Checked {
+  const found = inOrder(findings)
+  const wanted = found.filter(({ code }) => isWanted(code, options))
   const shown = wanted.filter(({ severity }) => isAtLeast(severity, options.severity))
   const count = (severity: Severity): number => wanted.filter((one) => one.severity === severity).length
   const { severity, seed, tool, inputs } = options
-  return {
+  const report: CheckReport = {
     apiVersion: 'netsim/v1',
     kind: 'Findings',
     metadata: {
@@ -134,6 +144,7 @@ function reportOf(
     findings: shown,
     notJudged,
   }
+  return { report, found }
 }
 
 /** The worst first; within a severity by code, then by place. One that says the same of the same place is told once. */

@@ -17,7 +17,7 @@ import { settingEvidence } from './settings.js'
 import { ruleWords, type LossFact, type NatFact, type RuleFact, type WalkFacts } from './walk-facts.js'
 
 /** Kinds of flows that the model's rules speak of. */
-export type Relation = 'pod to pod' | 'node to pod' | 'pod to node'
+export type Relation = 'pod to pod' | 'node to pod' | 'pod to node' | 'pod to Service'
 
 /** One question that was answered, and how many pairs it stands for. */
 export interface Answered {
@@ -28,6 +28,8 @@ export interface Answered {
   readonly pairs: number
   /** What is asked is one port of many: a rule about it is less than a wall. */
   readonly onePort: boolean
+  /** A Service drew the pod that asks. */
+  readonly hairpin: boolean
 }
 
 interface Group {
@@ -69,8 +71,10 @@ export class FlowFindings {
       if (!this.unknown.has(what)) this.unknown.set(what, `${source.name} → ${destination.name}: ${what}`)
       return
     }
-    if (facts.arrived !== undefined) this.addNat(answered)
-    if (facts.loss !== undefined) this.addLoss(answered, facts.loss)
+    // a Service is NAT, and which ports its pods listen on is a guess
+    const service = answered.relation === 'pod to Service'
+    if (facts.arrived !== undefined && !service) this.addNat(answered)
+    if (facts.loss !== undefined && !(service && facts.loss.leg.disposition === 'NO_SOCKET')) this.addLoss(answered, facts.loss)
   }
 
   /** Some packet was lost there for that. */
@@ -191,14 +195,15 @@ function keyOf(rule: RuleFact | undefined): string {
   return JSON.stringify([table, chain, number === 0 ? 'policy' : '', provenance?.by ?? '', provenance?.file ?? '', provenance?.line ?? 0])
 }
 
-function lossCode({ outcome, onePort }: Answered, loss: LossFact): { readonly code: Code; readonly severity?: Severity } {
+function lossCode({ outcome, onePort, hairpin, relation }: Answered, loss: LossFact): { readonly code: Code; readonly severity?: Severity } {
   const { disposition } = loss.leg
   if (loss.policy !== undefined) return { code: 'NM004' }
+  if (hairpin) return { code: 'NM402' }
   if (disposition === 'RPFILTER') return { code: 'NM104' }
   if (loss.detail === FOREIGN_SOURCE || loss.detail === FOREIGN_DESTINATION) return { code: 'NM106' }
   if (disposition === 'NO_ROUTE' && loss.leg.kernelReason === 'IP_INADDRERRORS') return { code: 'NM101' }
   if (outcome.disposition === 'AMBIGUOUS') return { code: 'NM202' }
-  if (disposition !== 'DENIED' && disposition !== 'REJECTED') return { code: 'NM005' }
+  if (disposition !== 'DENIED' && disposition !== 'REJECTED') return { code: relation === 'pod to Service' ? 'NM403' : 'NM005' }
   if (loss.encapsulated) return { code: 'NM105' }
   if (loss.rule?.number === 0 && loss.rule.chain === 'FORWARD') return { code: 'NM102' }
   return onePort ? { code: 'NM103', severity: 'warning' } : { code: 'NM103' }
@@ -224,7 +229,7 @@ function culpritOf({ forward, source, destination }: TraceOutcome, { detail, leg
 
 /** Where the code knows better than the trace what to do. */
 function lossFix(code: Code): string | undefined {
-  return code === 'NM004' || code === 'NM005' || code === 'NM103' ? undefined : ''
+  return code === 'NM004' || code === 'NM005' || code === 'NM103' || code === 'NM403' ? undefined : ''
 }
 
 function natFix({ network }: Answered, code: Code, nat: NatFact | undefined): string {

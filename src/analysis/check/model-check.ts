@@ -4,20 +4,20 @@
  */
 import type { ClusterPod } from '../../cluster/pod.js'
 import type { Network } from '../../network/network.js'
-import { isOutcome, type TraceOutcome } from '../../network/probe.js'
-import { DEFAULT_REQUEST, type TraceRequest } from '../../network/request.js'
+import { isOutcome } from '../../network/probe.js'
+import type { TraceRequest } from '../../network/request.js'
+import { Asker, podEnd, portOf } from './asker.js'
 import type { AskedDocument, AskedKind } from './finding.js'
-import { FlowFindings, type Relation } from './flow-findings.js'
+import { FlowFindings } from './flow-findings.js'
 import { nodePairs, podClasses, podPairs, samples, type Chosen, type ClassPair } from './pair-classes.js'
 import { portQuestions } from './port-questions.js'
-import { walkFacts, type WalkFacts } from './walk-facts.js'
+import { askServices } from './service-flows.js'
+import { walkFacts } from './walk-facts.js'
 
 /** Questions of one kind; beyond, pairs of classes are left out, and the report says how many. */
 const MOST_POD_PAIRS = 600
 const MOST_NODE_PAIRS = 300
 const MOST_SIZED = 150
-/** Where a pod declares no TCP port. */
-const OPEN_PORT = 8080
 /** The kubelet's. */
 const KUBELET_PORT = 10250
 
@@ -53,6 +53,7 @@ export function checkModel(network: Network, seed: number): ModelCheck {
     asker.ask('pod to node', podEnd(to), { to: `node/${from}`, port: KUBELET_PORT, pairs })
   }
   asked.push(askedOf('node to pod', nodes), askedOf('pod to node', nodes))
+  asked.push(askServices(network, flows, { classes, seed }))
   const tooBig = askSizes(network, asker, sound, asked)
   askPorts(network, asker, pods.asked, asked)
   return { flows, asked: asked.filter(({ of }) => of > 0), tooBig }
@@ -61,15 +62,6 @@ export function checkModel(network: Network, seed: number): ModelCheck {
 function askedOf(what: AskedKind, chosen: Chosen<unknown, unknown>): AskedDocument {
   const covered = chosen.asked.reduce((sum, { pairs }) => sum + pairs, 0)
   return { what, asked: chosen.asked.length, of: chosen.of, pairs: chosen.pairs, covered }
-}
-
-/** As a question names it, whatever its namespace is called. */
-export function podEnd(pod: ClusterPod): string {
-  return `pod/${pod.namespace}/${pod.name}`
-}
-
-export function portOf({ ports }: ClusterPod): number {
-  return ports.find(({ protocol }) => protocol === 'TCP')?.port ?? OPEN_PORT
 }
 
 /** The largest packets that both ends' devices take, there and back, between pods of different nodes that reach each other. */
@@ -119,39 +111,4 @@ function askPorts(network: Network, asker: Asker, pairs: readonly ClassPair<Clus
     }
   }
   asked.push({ what: 'ports of rules', asked: count, of: count, pairs: count, covered: count })
-}
-
-interface Question {
-  readonly to: string
-  readonly port: number
-  readonly pairs: number
-  readonly proto?: 'tcp' | 'udp'
-  readonly onePort?: boolean
-}
-
-class Asker {
-  private readonly network: Network
-  private readonly seed: number
-  private readonly flows: FlowFindings
-
-  constructor(network: Network, seed: number, flows: FlowFindings) {
-    this.network = network
-    this.seed = seed
-    this.flows = flows
-  }
-
-  request(source: string, to: string, { port, proto = 'tcp' }: Pick<Question, 'port' | 'proto'>): TraceRequest {
-    return { ...DEFAULT_REQUEST, seed: this.seed, source, destination: `${to}:${port}`, proto, listen: true }
-  }
-
-  ask(relation: Relation, source: string, question: Question): { readonly outcome: TraceOutcome; readonly facts: WalkFacts } | undefined {
-    const outcome = this.network.trace(this.request(source, question.to, question))
-    if (!isOutcome(outcome)) {
-      for (const { object, what } of outcome) this.flows.unknown.set(object, `${object}: ${what}`)
-      return undefined
-    }
-    const facts = walkFacts(this.network, outcome)
-    this.flows.add({ network: this.network, outcome, facts, relation, pairs: question.pairs, onePort: question.onePort === true })
-    return { outcome, facts }
-  }
 }

@@ -32,7 +32,8 @@ export function forwardingFindings(cluster: Cluster, isMet: (node: string) => bo
 }
 
 /** Only where a bridge carries the pods and Services are translated. */
-export function bridgeFindings(cluster: Cluster, services: number): readonly Finding[] {
+export function bridgeFindings(cluster: Cluster): readonly Finding[] {
+  const services = cluster.services.filter(({ clusterIP }) => clusterIP !== undefined).length
   if (services === 0 || cluster.kubeProxy.mode === 'none' || cluster.cni === 'calico' || cluster.cni === 'canal') return []
   return nodesWithPods(cluster).flatMap((node) => {
     const setting = sysctlOf(cluster, node, BRIDGE_NF)

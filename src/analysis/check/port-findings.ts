@@ -16,7 +16,7 @@ interface Claim {
 
 const EVERY = ['', '0.0.0.0', '::']
 
-export function portFindings(cluster: Cluster, services: readonly ClusterService[]): readonly Finding[] {
+export function portFindings(cluster: Cluster): readonly Finding[] {
   const claims = new Map<string, Claim[]>()
   for (const pod of cluster.pods) {
     if (pod.terminated || pod.node === undefined) continue
@@ -33,7 +33,7 @@ export function portFindings(cluster: Cluster, services: readonly ClusterService
       })
     }
   }
-  return [...clashes(claims), ...nodePortClashes(services, claims)]
+  return [...clashes(claims), ...nodePortClashes(cluster.services, claims)]
 }
 
 function note(claims: Map<string, Claim[]>, key: string, claim: Claim): void {

@@ -12,7 +12,7 @@ import { traceDocument } from '../trace-report.js'
 import { finding } from './catalogue.js'
 import type { AskedDocument, Evidence, Finding } from './finding.js'
 import { ruleEvidence } from './flow-findings.js'
-import { podEnd } from './model-check.js'
+import { podEnd } from './asker.js'
 import { podClasses, podName } from './pair-classes.js'
 import { walkFacts } from './walk-facts.js'
 
