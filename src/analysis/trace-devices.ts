@@ -1,7 +1,7 @@
 /** The devices on which a trace saw frames, for who reads the bytes: how a frame begins, how large it may be. */
 import { formatMac, macOf } from '../base/mac.js'
 import { DEVICE_KINDS, DEVICE_LOOPBACK, type Device } from '../net/device.js'
-import { NETNS_ROUTER } from '../net/netns.js'
+import { isBeyond } from '../net/netns.js'
 import { FRAME_STRIDE } from '../net/trace.js'
 import type { Network } from '../network/network.js'
 import type { DeviceDocument } from './trace-document.js'
@@ -11,7 +11,7 @@ export function devicesOf({ world: { trace, devices } }: Network): DeviceDocumen
   const found = new Map<number, DeviceDocument>()
   for (let i = 0; i < trace.frameCount; i++) {
     const device = devices[trace.frames[i * FRAME_STRIDE + 1]]
-    if (device.netns.role !== NETNS_ROUTER && !found.has(device.index)) found.set(device.index, documentOf(device))
+    if (!isBeyond(device.netns) && !found.has(device.index)) found.set(device.index, documentOf(device))
   }
   return [...found.values()]
 }

@@ -5,7 +5,7 @@
 import { formatIp } from '../base/ip.js'
 import { frameLength, encodeFrame } from '../wire/frame.js'
 import { FRAME_STRIDE, ROW_KIND, ROW_LEG, ROW_MARK, ROW_NETNS, ROW_PACKET, ROW_TTL, STEP_KINDS, STEP_STRIDE } from '../net/trace.js'
-import { NETNS_POD, NETNS_ROUTER, type Netns } from '../net/netns.js'
+import { NETNS_POD, isBeyond, type Netns } from '../net/netns.js'
 import { LEG_FORWARD, LEG_REPLY } from '../wire/packet.js'
 import type { Endpoint } from '../network/endpoint.js'
 import type { CalicoPlan } from '../network/calico-part.js'
@@ -159,7 +159,7 @@ function framesOf(network: Network, leg: number, numbers: Int32Array): FrameDocu
   for (let i = 0; i < trace.frameCount; i++) {
     const at = i * FRAME_STRIDE
     const stack = netns[trace.frames[at]]
-    if (trace.frames[at + 3] !== leg || stack.role === NETNS_ROUTER) continue
+    if (trace.frames[at + 3] !== leg || isBeyond(stack)) continue
     const packet = trace.framePackets[i]
     const step = numberBefore(network, trace.frames[at + 5], { leg, numbers })
     frames.push({
@@ -184,9 +184,8 @@ function numberBefore({ world: { trace } }: Network, row: number, { leg, numbers
 
 function notModelledOf(network: Network, outcome: TraceOutcome): string[] {
   const found: string[] = []
-  if (network.cluster.kubeProxy.mode === 'iptables' && network.cluster.cni !== 'none') {
-    found.push('kube-proxy: its iptables rules are not rendered yet')
-  }
+  const { unmodelled } = network.cluster.kubeProxy
+  if (unmodelled !== undefined) found.push(`kube-proxy: ${unmodelled.what} (${unmodelled.file}:${unmodelled.line}); no Service is translated here`)
   for (const setting of network.calico?.unmodelled ?? [])
     found.push(`Felix: ${setting} of the FelixConfiguration; what is shown is the iptables dataplane of IPv4`)
   if (outcome.disposition === 'INCOMPLETE') found.push('the packet met something that netsim does not model; the last step names it')

@@ -113,7 +113,7 @@ function provenanceOf(from: Provenance | undefined): Pick<StepDocument, 'provena
   return from === undefined ? {} : { provenance: from }
 }
 
-const ORIGINS = ['a process sends it', 'ARP request', 'answers the echo request', 'TCP answers', 'flanneld writes ICMP to the TUN device'] as const
+const ORIGINS = ['a process sends it', 'ARP request', 'answers the echo request', 'TCP answers', 'flanneld writes ICMP to the TUN device', 'the server answers'] as const
 
 function originate(row: Row): Words {
   if (row.action === 1) return { action: 'ASK', text: `ARP who has ${formatIp(row.b)}, tell ${formatIp(row.a)}`, at: { device: deviceName(row, row.c) } }

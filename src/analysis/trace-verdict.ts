@@ -8,7 +8,7 @@ import type { Network } from '../network/network.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'
 import { DEVICE_NIC } from '../net/device.js'
 import { FOREIGN_DESTINATION, FOREIGN_SOURCE } from '../net/link.js'
-import { NETNS_ROUTER } from '../net/netns.js'
+import { isBeyond } from '../net/netns.js'
 import { DEFAULT_REQUEST } from '../network/request.js'
 import { FRAME_STRIDE } from '../net/trace.js'
 import { frameLength } from '../wire/frame.js'
@@ -57,7 +57,7 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     fixes: fixesOf(outcome, step, {
       drop,
       mtu: parts.mtu,
-      outside: losing.netns >= 0 && network.world.netns[losing.netns].role === NETNS_ROUTER,
+      outside: losing.netns >= 0 && isBeyond(network.world.netns[losing.netns]),
       noRoute: noRouteAdvice(network, lostAddress(outcome, losing), netns),
       nullRoute: nullRouteAdvice(network, lostAddress(outcome, losing)),
     }),

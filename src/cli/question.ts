@@ -1,6 +1,6 @@
 /** A question on the command line, whatever is asked of its path: refused where it names what is not there, and asked again of the same network. */
 import type { Problem } from '../base/problem.js'
-import { NOT_MODELLED } from '../network/endpoint.js'
+import { NOT_MODELLED } from '../network/request-problem.js'
 import { etcdWords, type EtcdFlags } from './etcd-flags.js'
 import { EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'

@@ -6,7 +6,7 @@
  *   Network ─▶ LabNetwork ─▶ plan (build-plan.ts: batches of ip, bridge, iptables-restore, …) ─▶ porter.py ─▶ namespaces
  *   LabProbe ─▶ porter.py: sends, copies every frame from mapped rings ─▶ Sighting
  */
-import { NETNS_ROUTER } from '../net/netns.js'
+import { isBeyond } from '../net/netns.js'
 import type { Network } from '../network/network.js'
 import { buildPlan, type LabPlan } from './build-plan.js'
 import { probeMessage, sightingOf, type SightingMessage } from './lab-message.js'
@@ -54,7 +54,7 @@ export class KernelLab {
     try {
       const lacking = await porter.lackingKinds(network.specs.flatMap(({ dataplane }) => dataplane.devices.map(({ kind }) => kind)))
       const plan = buildPlan(network, options, lacking)
-      const captured = network.specs.filter(({ role }) => options.routers === true || role !== NETNS_ROUTER).map(({ dataplane }) => dataplane.netns)
+      const captured = network.specs.filter(({ role }) => options.routers === true || !isBeyond({ role })).map(({ dataplane }) => dataplane.netns)
       const { complaints } = await porter.ask<{ complaints: readonly string[] }>({ op: 'build', plan, captured }, { timeoutMs: BUILD_MS })
       return new KernelLab({ network, plan, porter, complaints })
     } catch (error) {

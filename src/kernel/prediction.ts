@@ -9,7 +9,7 @@ import type { Problem } from '../base/problem.js'
 import { printRule } from '../dataplane/iptables-print.js'
 import { DISPOSITIONS, REASONS, type Disposition } from '../net/disposition.js'
 import { DIRECTION_TX, END_STRIDE, FRAME_STRIDE, ROW_A, ROW_KIND, ROW_NETNS, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
-import { NETNS_ROUTER } from '../net/netns.js'
+import { isBeyond } from '../net/netns.js'
 import type { Network } from '../network/network.js'
 import { isOutcome, type TraceOutcome } from '../network/probe.js'
 import type { TraceRequest } from '../network/request.js'
@@ -99,7 +99,7 @@ function framesOf(network: Network, numbers: Int32Array): PredictedFrame[] {
     const at = i * FRAME_STRIDE
     const packet = trace.framePackets[i]
     const stack = netns[trace.frames[at]]
-    if (stack.role === NETNS_ROUTER) continue
+    if (isBeyond(stack)) continue
     frames.push({
       netns: stack.name,
       device: devices[trace.frames[at + 1]].name,

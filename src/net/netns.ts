@@ -22,6 +22,13 @@ import { WireguardRegistry } from './wireguard-peer.js'
 export const NETNS_NODE = 0
 export const NETNS_POD = 1
 export const NETNS_ROUTER = 2
+/** A host beyond the cluster. */
+export const NETNS_OUTSIDE = 3
+
+/** Routers and hosts beyond: what happens on their devices is nobody's frame of the cluster. */
+export function isBeyond({ role }: Pick<Netns, 'role'>): boolean {
+  return role === NETNS_ROUTER || role === NETNS_OUTSIDE
+}
 
 /** What runs behind a named socket or a TUN in user space: flanneld's proxy, BIRD. Composed in by the network. */
 export interface UserSpace {
@@ -123,6 +130,8 @@ export class World {
   readonly sleepers: Sleeper[] = []
   prng!: Prng
   readonly chance = new Chance()
+  /** What a UDP server answers the question with; null: it swallows. */
+  datagramAnswer: Uint8Array | null = null
   /** Seeds the flow hashes (a kernel draws its own at boot). */
   hashSeed = 0
   /** 1: neighbours that would answer are known, bridges have learned (the default question); 0: nothing dynamic is known. */

@@ -1,7 +1,7 @@
 // hot path
 /** UDP arrives: a tunnel, a process, an open port, or nobody, which is answered. Source: net/ipv4/udp.c (__udp4_lib_rcv). */
 import { checksumOf, pseudoHeaderSum } from '../wire/checksum.js'
-import { PAYLOAD_RAW, PROTO_UDP, type Packet } from '../wire/packet.js'
+import { ETHERTYPE_NONE, IPV4_HEADER, LEG_FORWARD, LEG_REPLY, PAYLOAD_BYTES, PAYLOAD_RAW, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_NONE, REASON_PKT_TOO_SMALL, REASON_UDP_CSUM } from './disposition.js'
 import { dropPacket } from './drop.js'
@@ -11,6 +11,7 @@ import { outputMtu, routeOutputFrom } from './route-output.js'
 import { ipLocalOut } from './ip-output.js'
 import type { Netns } from './netns.js'
 import { deliver, deliverToClient, isForClient } from './socket.js'
+import { STEP_ORIGINATE } from './trace.js'
 import { vxlanReceive, vxlanSocket } from './vxlan.js'
 import { wireguardReceive, wireguardSocket } from './wireguard.js'
 
@@ -57,8 +58,36 @@ export function udpReceive(packet: Packet, device: Device): void {
     process.receive(packet, null)
     return
   }
+  const answer = netns.world.datagramAnswer
+  if (answer !== null && packet.leg === LEG_FORWARD) answerDatagram(netns, packet, answer)
   deliver(netns, packet, listener)
 }
+
+/** Cold. The server of the question answers with these bytes, from the address and port it was asked at. */
+function answerDatagram(netns: Netns, packet: Packet, bytes: Uint8Array): void {
+  const { world } = netns
+  const datagram = world.packets.take()
+  datagram.id = world.newPacketId()
+  datagram.leg = LEG_REPLY
+  datagram.etherType = ETHERTYPE_NONE
+  datagram.proto = PROTO_UDP
+  datagram.src = packet.dst
+  datagram.dst = packet.src
+  datagram.sport = packet.dport
+  datagram.dport = packet.sport
+  datagram.ttl = netns.defaultTtl
+  datagram.ipId = world.prng.nextInt32() & 0xffff
+  datagram.payloadKind = PAYLOAD_BYTES
+  datagram.payloadBytes = bytes
+  datagram.payloadLength = bytes.length
+  datagram.ipLength = IPV4_HEADER + UDP_HEADER + bytes.length
+  world.live++
+  if (world.trace.on === 1) world.trace.note(STEP_ORIGINATE, ORIGINATE_DATAGRAM_ANSWER, netns, datagram, datagram.src, datagram.dst)
+  sendDatagram(netns, datagram)
+}
+
+const ORIGINATE_DATAGRAM_ANSWER = 5
+const UDP_HEADER = 8
 
 /** Of a datagram that a row cannot say: its length may be less than there is, not more; -1: it is. */
 function soundLength({ payloadBytes: bytes }: Packet): number {

@@ -53,11 +53,15 @@ export function planBgp(network: Network, calico: CalicoPlan, seed: number): Bgp
     passwordOf: (secret) => passwordOf(cluster, secret),
   })
   const fabric = cluster.routers.flatMap((router) => routerConfig(router, cluster, configs) ?? [])
-  const all = [...configs, ...fabric].filter(({ name }) => network.dataplane(name) !== undefined)
+  const hosts = [...configs, ...fabric].flatMap((config) => {
+    const host = network.birdHost(config.name)
+    return host === undefined ? [] : [{ config, host }]
+  })
+  const all = hosts.map(({ config }) => config)
   if (all.length === 0) return undefined
   const paths = bgpPaths(network, all)
   const world = new BgpWorld({ flavour: CALICO_BIRD, seed, path: paths.find })
-  for (const config of all) world.add(config, birdHostOf(network.dataplane(config.name) ?? { devices: [], routes: [] }))
+  for (const { config, host } of hosts) world.add(config, birdHostOf(host))
   const rested = world.settle()
   const sessions = [...world.birds.values()].flatMap((bird) => bird.sessions)
   const established = sessions.filter(({ phase }) => phase === 'up').length

@@ -106,17 +106,20 @@ function planNodePart(input: NodeInput): CalicoPart {
   const tunnels = renderTunnels({ node: name, config, cluster: routes, parentDevice: card })
   const endpoints = calico.endpoints.get(name) ?? []
   const workloads = plugIn(endpoints, { ...input, settings })
-  const felix = renderFelix({
-    config,
-    policies,
-    workloadEndpoints: endpoints,
-    hostEndpoints: calico.resources.hostEndpoints.filter((endpoint) => endpoint.node === name),
-    interfaces: hostInterfaces([...host.links, ...tunnels.devices]),
-    pools: calico.resources.ipPools,
-    hostAddresses: nodes.flatMap(({ bgpAddress, addresses }) => (bgpAddress === undefined ? addresses.slice(0, 1) : [bgpAddress.address])),
-    remoteVteps: remoteVteps({ node: name, cluster: routes }).map(({ address }) => address),
-    serviceCidrs: serviceCidrs(calico),
-  })
+  // chains and sets are the most of it, and BIRD asks for none
+  const felix = once(() =>
+    renderFelix({
+      config,
+      policies,
+      workloadEndpoints: endpoints,
+      hostEndpoints: calico.resources.hostEndpoints.filter((endpoint) => endpoint.node === name),
+      interfaces: hostInterfaces([...host.links, ...tunnels.devices]),
+      pools: calico.resources.ipPools,
+      hostAddresses: nodes.flatMap(({ bgpAddress, addresses }) => (bgpAddress === undefined ? addresses.slice(0, 1) : [bgpAddress.address])),
+      remoteVteps: remoteVteps({ node: name, cluster: routes }).map(({ address }) => address),
+      serviceCidrs: serviceCidrs(calico),
+    }),
+  )
   return {
     devices: [...tunnels.devices, ...workloads.map(({ part }) => part.device)],
     routes: [...tunnels.routes, ...workloads.flatMap(({ part }) => part.routes)],
@@ -124,11 +127,20 @@ function planNodePart(input: NodeInput): CalicoPart {
     neighbours: tunnels.neighbours,
     fdb: tunnels.fdb,
     sysctls: Object.assign({}, FORWARDING, tunnels.sysctls, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
-    ipsets: felix.ipsets,
+    get ipsets() {
+      return felix().ipsets
+    },
     sockets: birdSockets(calico, node),
-    chainEdits: felix.edits,
+    get chainEdits() {
+      return felix().edits
+    },
     pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
   }
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined
+  return () => (made ??= { value: make() }).value
 }
 
 /** undefined: Felix does not start. */

@@ -3,6 +3,7 @@
  * rendered at once and everything wrong with them is said at once; in a large one a node that no question touches is never rendered, and what only
  * rendering finds wrong with it is said when it is.
  */
+import { covers } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
@@ -18,6 +19,7 @@ import { planCloud, withCheck, type CloudPlan } from './cloud.js'
 import type { BareNode, FlannelPlan } from './flannel-plan.js'
 import { BIRD_SOCKET, routerDataplane } from './hosts.js'
 import { planNode, renderRuntime, type NodePlan } from './nodes.js'
+import { ServicePlan } from './service-plan.js'
 
 /** Up to so many nodes all are rendered when the cluster is loaded, and all Problems told. */
 const EAGER_NODES_MAX = 50
@@ -35,6 +37,7 @@ export class Composition {
   readonly agents: Agents
   readonly seed: number
   readonly homes: AddressHomes
+  readonly services: ServicePlan
   /** Before any agent, with the cloud's check of the card. */
   readonly bare: ReadonlyMap<string, Bare>
   private readonly cloud: CloudPlan
@@ -48,6 +51,7 @@ export class Composition {
     this.agents = agents
     this.seed = seed
     this.homes = new AddressHomes(cluster, agents)
+    this.services = new ServicePlan(cluster, (pod) => this.addressOf(pod))
     this.cloud = planCloud(cluster, agents.flannel)
     const { checkedNodes } = this.cloud
     this.bare = new Map(bare.map((one) => [one.node.name, { ...one, dataplane: withCheck(one.dataplane, checkedNodes.has(one.node.name)) }]))
@@ -76,9 +80,20 @@ export class Composition {
     return { ...plan, dataplane: { ...plan.dataplane, routes: [...plan.dataplane.routes, ...birdRoutes] } }
   }
 
+  /** What BIRD finds there at its start: Felix's chains and sets need not be rendered for it. */
+  birdHost(node: string): Pick<Dataplane, 'devices' | 'routes'> | undefined {
+    const bare = this.bare.get(node)
+    if (bare === undefined || this.homes.isHandSet(node)) return this.plans.get(node)?.dataplane
+    const { flannel, calico } = this.agents
+    const parts = [bare.dataplane, flannel?.parts.get(node), this.runtimes.get(node), calico?.parts.get(node)]
+    return { devices: parts.flatMap((part) => part?.devices ?? []), routes: parts.flatMap((part) => part?.routes ?? []) }
+  }
+
   routerSpecs(birdRoutes: (netns: string) => readonly RouteSpec[]): readonly NetnsSpec[] {
     return this.routers.map(({ spec }) => {
-      const routes = [...spec.dataplane.routes, ...birdRoutes(spec.dataplane.netns)]
+      const known = [...spec.dataplane.routes, ...birdRoutes(spec.dataplane.netns)]
+      const isKnown = ({ destination }: RouteSpec): boolean => known.some((route) => route.destination.length > 0 && covers(route.destination, destination))
+      const routes = [...known, ...this.services.balancedRoutes(cardsBySegment(spec.dataplane)).filter((route) => !isKnown(route))]
       return { ...spec, dataplane: { ...spec.dataplane, routes } }
     })
   }
@@ -119,14 +134,28 @@ export class Composition {
     return this.runtimes.get(pod.node)?.pods.find(({ attachment }) => is(attachment.namespace, attachment.name))?.address
   }
 
+  /** Does it answer ARP for a load balancer's address? */
+  balances(node: string, address: Ip): boolean {
+    return this.services.balancedNeighbours((this.bare.get(node) as Bare).node).some((neighbour) => neighbour.address === address)
+  }
+
   private render(name: string, birdRoutes: readonly RouteSpec[]): NodePlan {
     const { flannel, calico } = this.agents
-    return planNode(this.cluster, this.bare.get(name) as Bare, {
+    const bare = this.bare.get(name) as Bare
+    const runtime = this.runtimes.get(name)
+    return planNode(this.cluster, bare, {
       flannel: flannel?.parts.get(name),
-      runtime: this.runtimes.get(name),
-      kubeProxy: undefined,
+      runtime,
+      kubeProxy: this.services.proxyPart(bare.node, [...bare.devices, ...(flannel?.parts.get(name)?.devices ?? []), ...(runtime?.devices ?? [])]),
       calico: calico?.parts.get(name),
       birdRoutes,
+      balanced: this.services.balancedNeighbours(bare.node),
     })
   }
+}
+
+function cardsBySegment({ devices }: Dataplane): ReadonlyMap<string, string> {
+  return new Map(
+    devices.flatMap((device): [string, string][] => (device.kind === 'nic' && device.segment !== undefined ? [[device.segment, device.name]] : [])),
+  )
 }

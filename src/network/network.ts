@@ -7,10 +7,12 @@ import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterPod } from '../cluster/pod.js'
+import { readDnsSettings } from '../cluster/dns/dns-settings.js'
+import { buildDnsWorld, type DnsWorld } from '../cluster/dns/records.js'
 import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
 import { formatSubnetEnv, type SubnetEnv } from '../flannel/subnet-env.js'
 import { composeWorld, type NetnsSpec, type Unit } from '../net/compile.js'
-import type { Netns, Sleeper, World } from '../net/netns.js'
+import { NETNS_OUTSIDE, type Netns, type Sleeper, type World } from '../net/netns.js'
 import { Trace } from '../net/trace.js'
 import type { BgpPlan, planBgp } from './bgp-plan.js'
 import type { CalicoHost, CalicoPlan } from './calico-part.js'
@@ -18,9 +20,11 @@ import { Composition, type Agents, type Bare } from './composition.js'
 import { planFlannel, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
 import { bareHost, cardName } from './hosts.js'
 import { usesCalico, type NodePlan } from './nodes.js'
+import { outsideDataplane } from './outside.js'
 import type { PodPlan } from './pods.js'
 import { runTrace, type TraceOutcome } from './probe.js'
 import type { TraceRequest } from './request.js'
+import type { ServicePlan } from './service-plan.js'
 import { nodeUnit, routerUnit, specsOf } from './units.js'
 
 /** Calico's agents. They come from outside, so that a command whose network has none need not load them. */
@@ -48,7 +52,9 @@ export class Network {
   readonly lateProblems: Problem[] = []
   private readonly composition: Composition
   private readonly plans: LazyMap<NodePlan>
-  private readonly routers: readonly NetnsSpec[]
+  /** Routers and hosts beyond the cluster. */
+  private readonly beyond: readonly NetnsSpec[]
+  private dnsWorld: DnsWorld | undefined
   /** By the name of what wakes together: a node, `router/NAME`. */
   private readonly sleepers: ReadonlyMap<string, Sleeper>
   private byNetns: ReadonlyMap<string, Dataplane> | undefined
@@ -64,11 +70,12 @@ export class Network {
     this.bgp = bgp
     const birdRoutes = (name: string): readonly RouteSpec[] => bgp?.routes.get(name) ?? []
     this.plans = new LazyMap(bare.keys(), (name) => this.touched(composition.planOf(name, birdRoutes(name))))
-    this.routers = composition.routerSpecs(birdRoutes)
+    const outside = cluster.outsideHosts.map((host) => ({ dataplane: outsideDataplane(cluster, host, seed), role: NETNS_OUTSIDE }))
+    this.beyond = [...composition.routerSpecs(birdRoutes), ...outside]
     this.nodeOfPod = homesOfPods(cluster, agents.calico)
     const units: [string, Unit][] = [
       ...cluster.nodes.map(({ name }): [string, Unit] => [name, nodeUnit(composition, name, () => this.planNamed(name))]),
-      ...this.routers.map((spec): [string, Unit] => [spec.dataplane.netns, routerUnit(spec)]),
+      ...this.beyond.map((spec): [string, Unit] => [spec.dataplane.netns, routerUnit(spec)]),
     ]
     const segments = cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate }))
     this.world = composeWorld(
@@ -92,7 +99,7 @@ export class Network {
     return this.nodes.flatMap(({ pods }) => pods)
   }
 
-  /** Of every netns: nodes, pods, routers. */
+  /** Of every netns: nodes, pods, routers, hosts beyond. */
   get dataplanes(): ReadonlyMap<string, Dataplane> {
     this.byNetns ??= new Map(this.allSpecs().map(({ dataplane }) => [dataplane.netns, dataplane]))
     return this.byNetns
@@ -107,6 +114,23 @@ export class Network {
   /** Of the problems, what was known before any question. */
   get problems(): readonly Problem[] {
     return [...this.composition.agentProblems(), ...this.composition.problems(this.plans), ...(this.bgp?.problems ?? [])]
+  }
+
+  get services(): ServicePlan {
+    return this.composition.services
+  }
+
+  /** What the cluster's DNS knows. */
+  get dns(): DnsWorld {
+    const { cluster, services } = this
+    this.dnsWorld ??= buildDnsWorld({
+      settings: readDnsSettings(cluster, cluster.services),
+      services: services.endpoints,
+      namespaces: cluster.namespaces.map(({ name }) => name),
+      pods: cluster.pods,
+      addressOf: (pod) => this.composition.addressOf(pod),
+    })
+    return this.dnsWorld
   }
 
   nodePlan(name: string): NodePlan | undefined {
@@ -128,6 +152,11 @@ export class Network {
     return this.composition.addressOf(pod)
   }
 
+  /** Of a node or a router, without BIRD's routes in a network before BGP. */
+  birdHost(netns: string): Pick<Dataplane, 'devices' | 'routes'> | undefined {
+    return this.composition.birdHost(netns) ?? this.dataplane(netns)
+  }
+
   podWithAddress(address: Ip): PodPlan | undefined {
     return firstOf(this.nodesThatMayHave(address), ({ pods }) => pods.find((pod) => pod.address === address))
   }
@@ -136,7 +165,7 @@ export class Network {
   netnsWithAddress(address: Ip): string | undefined {
     const has = ({ dataplane }: NetnsSpec): boolean =>
       dataplane.devices.some((device) => device.addresses.some((own) => own.address === address && own.scope !== 'host'))
-    const found = firstOf(this.nodesThatMayHave(address), (plan) => specsOf(plan).find(has)) ?? this.routers.find(has)
+    const found = firstOf(this.nodesThatMayHave(address), (plan) => specsOf(plan).find(has)) ?? this.beyond.find(has)
     return found?.dataplane.netns
   }
 
@@ -186,7 +215,7 @@ export class Network {
   }
 
   private allSpecs(): readonly NetnsSpec[] {
-    return [...this.nodes.flatMap(specsOf), ...this.routers]
+    return [...this.nodes.flatMap(specsOf), ...this.beyond]
   }
 
   private planNamed(name: string): NodePlan {
@@ -199,7 +228,7 @@ export class Network {
 
   private specsWith(netns: string): readonly NetnsSpec[] {
     const plan = this.plans.get(this.unitOf(netns))
-    return plan === undefined ? this.routers : specsOf(plan)
+    return plan === undefined ? this.beyond : specsOf(plan)
   }
 
   private *nodesThatMayHave(address: Ip): Iterable<NodePlan> {

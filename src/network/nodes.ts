@@ -11,7 +11,7 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { applyChainEdits } from '../dataplane/chain-edit.js'
-import type { Dataplane, DeviceSpec, FdbSpec, RouteSpec, RoutingRuleSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, FdbSpec, NeighbourSpec, RouteSpec, RoutingRuleSpec } from '../dataplane/dataplane.js'
 import { DEFAULT_ROUTING_RULES } from '../dataplane/ip-rule.js'
 import type { IptablesState, TableName } from '../dataplane/iptables.js'
 import type { RuntimePart } from '../docker/attachment.js'
@@ -44,6 +44,8 @@ export interface NodeAgents {
   readonly calico: CalicoPart | undefined
   /** What BIRD has in the kernel. */
   readonly birdRoutes: readonly RouteSpec[]
+  /** Addresses of load balancers that the node answers ARP for. */
+  readonly balanced: readonly NeighbourSpec[]
 }
 
 export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane: Dataplane }, agents: NodeAgents): NodePlan {
@@ -68,7 +70,7 @@ export function usesCalico({ cni }: Cluster): boolean {
 function withAgents(
   cluster: Cluster,
   { node, dataplane: bare }: BareNode & { readonly dataplane: Dataplane },
-  { flannel, runtime, kubeProxy, calico, birdRoutes }: NodeAgents,
+  { flannel, runtime, kubeProxy, calico, birdRoutes, balanced }: NodeAgents,
 ): Dataplane {
   const devices = [...bare.devices, ...(flannel?.devices ?? []), ...(runtime?.devices ?? []), ...(calico?.devices ?? [])]
   const inOrder = cluster.runtime.name === 'docker' ? [runtime, kubeProxy, flannel, calico] : [kubeProxy, flannel, runtime, calico]
@@ -77,7 +79,7 @@ function withAgents(
     devices,
     routes: [...bare.routes, ...(flannel?.routes ?? []), ...(runtime?.routes ?? []), ...(calico?.routes ?? []), ...birdRoutes],
     rules: routingRules(calico?.rules ?? []),
-    neighbours: [...(flannel?.neighbours ?? []), ...(calico?.neighbours ?? [])],
+    neighbours: [...(flannel?.neighbours ?? []), ...(calico?.neighbours ?? []), ...balanced],
     fdb: [...(flannel?.fdb ?? []), ...(calico?.fdb ?? []), ...bridgeEntries(devices)],
     sysctls: { ...bare.sysctls, ...(kubeProxy?.sysctls ?? {}), ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}), ...(calico?.sysctls ?? {}) },
     iptables: applyChainEdits(

@@ -34,9 +34,11 @@ import { rawSend } from '../net/raw.js'
 import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
 import { advertisedMss, discoversPathMtu, initialWindow, scaledWindow, WINDOW_SCALE } from '../net/tcp.js'
 import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
-import { NOT_MODELLED, REQUEST, resolveEndpoint, type Endpoint } from './endpoint.js'
+import { KUBELET, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
+import { kubeletEnds } from './kubelet.js'
 import { PROTOCOLS, type Protocol, type TraceRequest } from './request.js'
+import { NOT_MODELLED, requestProblem } from './request-problem.js'
 
 /** As the IP header has them. */
 export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: PROTO_TCP, udp: PROTO_UDP, icmp: PROTO_ICMP, sctp: PROTO_SCTP }
@@ -116,14 +118,14 @@ export function runTrace(network: Network, request: TraceRequest): TraceOutcome 
 function readRaw(network: Network, request: TraceRequest, bytes: Uint8Array): Question | Problem[] {
   const packet = new Packet()
   const decoded = decodeFrame(bytes, { link: 'none' }, packet)
-  const source = resolveEndpoint(network, request.source, request.namespace)
+  const source = resolveEndpoint(network, request.source, request)
   if ('severity' in source) return [source]
   const netns = source.netns === undefined ? undefined : network.netns(source.netns)
   if (decoded !== 'ok' || netns === undefined) {
     const what = decoded === 'ok' ? `${source.name} is no pod, node or router here` : `the packet cannot be read: ${decoded}`
-    return [problem(request.source, what, 'A raw packet is an IPv4 packet, sent by a pod or a node.')]
+    return [requestProblem(request.source, what, 'A raw packet is an IPv4 packet, sent by a pod or a node.')]
   }
-  const destination = resolveEndpoint(network, formatIp(packet.dst), request.namespace)
+  const destination = resolveEndpoint(network, formatIp(packet.dst), request)
   if ('severity' in destination) return [destination]
   const proto = PROTOCOLS.find((name) => PROTOCOL_NUMBERS[name] === packet.proto) ?? 'icmp'
   return { request, source, destination, netns, proto, dport: packet.dport, size: packet.ipLength, packet }
@@ -131,8 +133,7 @@ function readRaw(network: Network, request: TraceRequest, bytes: Uint8Array): Qu
 
 function readQuestion(network: Network, request: TraceRequest): Question | Problem[] {
   if (request.packet !== undefined) return readRaw(network, request, request.packet)
-  const source = resolveEndpoint(network, request.source, request.namespace)
-  const destination = resolveEndpoint(network, request.destination, request.namespace)
+  const [source, destination] = resolveEnds(network, request)
   const problems = [source, destination].filter((end): end is Problem => 'severity' in end)
   if (problems.length > 0) return problems
   const from = source as Endpoint
@@ -140,23 +141,30 @@ function readQuestion(network: Network, request: TraceRequest): Question | Probl
   const netns = from.netns === undefined ? undefined : network.netns(from.netns)
   if (netns === undefined)
     problems.push(
-      problem(request.source, `${from.name} is no pod, node or router here`, 'A question starts at a pod, a node or an address that one of them has.'),
+      requestProblem(request.source, `${from.name} is no pod, node or router here`, 'A question starts at a pod, a node or an address that one of them has.'),
     )
-  const proto = request.proto ?? (to.port === undefined ? 'icmp' : 'tcp')
-  if (proto !== 'icmp' && to.port === undefined) problems.push(problem(request.destination, `${proto} needs a port`, `Write ${request.destination}:PORT.`))
+  const proto = request.proto ?? to.proto ?? (to.port === undefined ? 'icmp' : 'tcp')
+  if (proto !== 'icmp' && to.port === undefined)
+    problems.push(requestProblem(request.destination, `${proto} needs a port`, `Write ${request.destination}:PORT.`))
   if (proto === 'icmp' && to.port !== undefined)
-    problems.push(problem(request.destination, 'icmp has no ports', 'Leave the port out, or ask with --proto tcp.'))
-  if (proto === 'sctp') problems.push({ ...problem(request.destination, 'sctp is not modelled yet', 'Ask with --proto tcp or udp.'), file: NOT_MODELLED })
+    problems.push(requestProblem(request.destination, 'icmp has no ports', 'Leave the port out, or ask with --proto tcp.'))
+  if (proto === 'sctp')
+    problems.push({ ...requestProblem(request.destination, 'sctp is not modelled yet', 'Ask with --proto tcp or udp.'), file: NOT_MODELLED })
   const size = request.size ?? (proto === 'icmp' ? ECHO_LENGTH : proto === 'tcp' ? SYN_LENGTH : DATAGRAM_LENGTH)
   const smallest = proto === 'tcp' ? (request.size === undefined ? SYN_LENGTH : IPV4_HEADER + 32) : IPV4_HEADER + 8
   if (size < smallest || size > IP_LENGTH_MAX)
-    problems.push(problem('--size', `an IP packet of ${size} bytes cannot be`, `For ${proto} it has ${smallest} to ${IP_LENGTH_MAX} bytes.`))
+    problems.push(requestProblem('--size', `an IP packet of ${size} bytes cannot be`, `For ${proto} it has ${smallest} to ${IP_LENGTH_MAX} bytes.`))
   if (problems.length > 0 || netns === undefined) return problems
   return { request, source: from, destination: to, netns, proto, dport: to.port ?? 0, size }
 }
 
-function problem(object: string, what: string, fix: string): Problem {
-  return { severity: 'error', file: REQUEST, line: 0, object, what, fix }
+/** The destination is looked up by the source's resolver; the kubelet is wherever the pod that it probes is. */
+function resolveEnds(network: Network, request: TraceRequest): readonly [Endpoint | Problem, Endpoint | Problem] {
+  const { namespace, proto } = request
+  const context = { namespace, ...(proto === undefined ? {} : { proto }) }
+  if (request.source === KUBELET) return kubeletEnds(network, resolveEndpoint(network, request.destination, context))
+  const source = resolveEndpoint(network, request.source, { namespace })
+  return [source, resolveEndpoint(network, request.destination, 'severity' in source ? context : { ...context, asker: source })]
 }
 
 function ask(network: Network, question: Question): TraceOutcome {
