@@ -188,7 +188,7 @@ export function resetWorld(world: World, options: { readonly seed: number; reado
     if (netns.netfilterUsed === 1) {
       netns.netfilterUsed = 0
       netns.conntrack = null
-      netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets)
+      netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets, netns.netfilter)
     }
     for (const device of netns.devices) {
       device.busyUntilNs = 0

@@ -155,6 +155,11 @@ export class CompiledSet {
     return true
   }
 
+  /** Entries go away with time. Cold. */
+  get hasTimeouts(): boolean {
+    return this.expires !== null
+  }
+
   /** Adds an element, or its timeout and nomatch anew. 0 ns: for ever. */
   add(a: number, b: number, length: number, expiresNs: number, nomatch: boolean): void {
     let at = this.find(a, b, length)

@@ -9,6 +9,10 @@ export class Limits {
   private readonly credits: number[] = []
   private readonly filledAt: number[] = []
 
+  get count(): number {
+    return this.costs.length
+  }
+
   /** A new bucket, full. Cold. */
   add(costNs: number, burst: number): number {
     this.caps.push(costNs * burst)

@@ -114,7 +114,7 @@ export class Netfilter {
   incompleteWord = 0
   readonly setContext: SetContext = { inInterface: -1, outInterface: -1, nowNs: 0 }
 
-  private readonly compiled: CompiledRules
+  readonly compiled: CompiledRules
   /** Row of each table's chain at each hook, -1 none; and of that chain's policy. */
   private readonly entries: Int32Array
   private readonly policies: Int32Array
@@ -143,13 +143,13 @@ export class Netfilter {
     this.setChanges = compiled.setChanges
     this.limits = compiled.limits
     this.recents = compiled.recents
-    this.nthCounters = compiled.nthCounters
+    this.nthCounters = compiled.nthCounters.slice()
     this.runs = compiled.runs
     this.ruleChains = compiled.ruleChains
     this.ruleNumbers = compiled.ruleNumbers
     this.fieldOrigins = compiled.fieldOrigins
-    this.packets = compiled.packets
-    this.bytes = compiled.bytes
+    this.packets = compiled.packets.slice()
+    this.bytes = compiled.bytes.slice()
     this.stack = new Int32Array(compiled.depth + 1)
     this.entries = compiled.entries
     this.policies = compiled.policies
@@ -343,13 +343,17 @@ export class Netfilter {
 /**
  * Compiles a netns's rules; null when it has no table at all. Turns conntrack on in the netns when they need it. What iptables
  * would refuse (a loop, a jump to nowhere) is in `faults`; a packet that comes to such a rule meets NF_INCOMPLETE.
+ * @param earlier of the same rules and sets, for the question before: what it compiled serves again where packets leave nothing in it
  */
-export function compileNetfilter(netns: Netns, state: IptablesState, sets: readonly IpSet[]): Netfilter | null {
+export function compileNetfilter(netns: Netns, state: IptablesState, sets: readonly IpSet[], earlier?: Netfilter | null): Netfilter | null {
   if (state.tables.length === 0) return null
   if (!needsConntrack(state)) netns.conntrack = null
   else netns.conntrack ??= new Conntrack(netns)
-  return new Netfilter(
-    netns,
-    compileRules(state, sets, (text) => netns.world.word(text)),
-  )
+  const known = earlier?.compiled
+  return new Netfilter(netns, known !== undefined && !remembers(known) ? known : compileRules(state, sets, (text) => netns.world.word(text)))
+}
+
+/** Cold. Beside the counters that each Netfilter has for itself. */
+function remembers({ limits, recents, sets, setChanges }: CompiledRules): boolean {
+  return limits.count > 0 || recents.lists.size > 0 || setChanges.length > 0 || sets.some((set) => set.hasTimeouts)
 }
