@@ -7,23 +7,22 @@
 import { MAX_LABEL_LENGTH, MAX_NAME_LENGTH, type DnsRecord, type DnsType } from '../base/dns-record.js'
 import { read16, read32 } from './bytes.js'
 
-export const HEADER_LENGTH = 12
-export const DNS_PORT = 53
+const HEADER_LENGTH = 12
 
-export const TYPE_CODES: Readonly<Record<DnsType, number>> = { A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, TXT: 16, AAAA: 28, SRV: 33 }
+const TYPE_CODES: Readonly<Record<DnsType, number>> = { A: 1, NS: 2, CNAME: 5, SOA: 6, PTR: 12, TXT: 16, AAAA: 28, SRV: 33 }
 const TYPE_NAMES: ReadonlyMap<number, DnsType> = new Map(Object.entries(TYPE_CODES).map(([name, code]) => [code, name as DnsType]))
 const CLASS_IN = 1
 
 export const RCODES = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const
 
-export interface Question {
+interface Question {
   readonly name: string
   /** A code where it has no name here. */
   readonly type: DnsType | number
 }
 
 /** A record whose type has no fields here, or whose class is not IN (an OPT has the size of a datagram there). */
-export interface RawRecord {
+interface RawRecord {
   readonly name: string
   readonly ttl: number
   readonly type: number
@@ -190,7 +189,7 @@ function putData(writer: Writer, record: DnsRecord): void {
 
 // ---- decode
 
-export type DecodeError = 'dns-truncated' | 'dns-label' | 'dns-pointer' | 'dns-data'
+type DecodeError = 'dns-truncated' | 'dns-label' | 'dns-pointer' | 'dns-data'
 
 /** Bytes after the last record are let be. */
 export function decode(bytes: Uint8Array): Message | DecodeError {

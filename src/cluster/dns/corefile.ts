@@ -17,12 +17,12 @@ export interface ServerBlock {
   readonly line: number
 }
 
-export interface CorefileFault {
+interface CorefileFault {
   readonly line: number
   readonly what: string
 }
 
-export interface Corefile {
+interface Corefile {
   readonly servers: readonly ServerBlock[]
   readonly faults: readonly CorefileFault[]
 }

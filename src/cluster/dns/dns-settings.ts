@@ -85,7 +85,8 @@ export function readDnsSettings(cluster: Pick<Cluster, 'objects' | 'networkDocum
   if (service === undefined) notes.push('no Service is that of the cluster DNS (label k8s-app: kube-dns in kube-system)')
   else if (clusterDNS.length > 0 && service.clusterIP !== undefined && !clusterDNS.includes(service.clusterIP))
     notes.push(
-      `pods ask ${written.length > 0 ? 'spec.dns.clusterDNS' : 'clusterDNS of the kubelets'}, which is not the address of Service ${service.namespace}/${service.name}`,
+      `pods ask ${written.length > 0 ? 'spec.dns.clusterDNS' : 'clusterDNS of the kubelets'}, ` +
+        `which is not the address of Service ${service.namespace}/${service.name}`,
     )
   if (objects.some(isNodeLocalCache)) notes.push('NodeLocal DNSCache runs on the nodes: it is not modelled, queries are shown as they go to the Service')
   const entries = (dns?.hosts ?? []).map(({ name, address, file, line }): [string, HostEntry] => [lower(name), { address, file, line }])

@@ -6,11 +6,11 @@
 import { formatIp, parseIp, type Ip } from '../../base/ip.js'
 import type { DnsRecord } from '../../base/dns-record.js'
 import { suggestName } from '../nearest-name.js'
-import type { ClusterPod } from '../pod.js'
 import { formatPlace, type Place } from '../problem-list.js'
 import type { ServiceEndpoint, ServiceEndpoints } from '../services/service.js'
-import { serverFor, type DnsServerBlock, type DnsSettings, type KubernetesPlugin } from './dns-settings.js'
+import { serverFor, type DnsServerBlock, type KubernetesPlugin } from './dns-settings.js'
 import { zoneFor } from './corefile.js'
+import type { DnsWorld } from './dns-world.js'
 
 export const QUERY_TYPES = ['A', 'AAAA', 'CNAME', 'PTR', 'SRV', 'TXT'] as const
 export type QueryType = (typeof QUERY_TYPES)[number]
@@ -35,41 +35,6 @@ export interface DnsReply {
   /** Addresses of the names that SRV records point to. */
   readonly additional: readonly DnsRecord[]
   readonly why: readonly Reason[]
-}
-
-export interface DnsWorld {
-  readonly settings: DnsSettings
-  /** By `name.namespace`, lower case. */
-  readonly services: ReadonlyMap<string, ServiceEndpoints>
-  readonly namespaces: ReadonlySet<string>
-  /** Living pods with an address, by it. */
-  readonly pods: ReadonlyMap<Ip, readonly ClusterPod[]>
-}
-
-export interface DnsWorldInput {
-  readonly settings: DnsSettings
-  readonly services: readonly ServiceEndpoints[]
-  /** Names of those that exist. */
-  readonly namespaces: readonly string[]
-  readonly pods: readonly ClusterPod[]
-  /** Of a pod, once IPAM has given it one; absent: what the object says. */
-  readonly addressOf?: (pod: ClusterPod) => Ip | undefined
-}
-
-export function buildDnsWorld({ settings, services, namespaces, pods, addressOf = ({ address }) => address }: DnsWorldInput): DnsWorld {
-  const byAddress = new Map<Ip, ClusterPod[]>()
-  for (const pod of pods) {
-    const address = pod.terminated ? undefined : addressOf(pod)
-    const sharing = address === undefined ? undefined : byAddress.get(address)
-    if (sharing !== undefined) sharing.push(pod)
-    else if (address !== undefined) byAddress.set(address, [pod])
-  }
-  return {
-    settings,
-    services: new Map(services.map((endpoints) => [`${endpoints.service.name}.${endpoints.service.namespace}`.toLowerCase(), endpoints])),
-    namespaces: new Set([...namespaces, ...services.map(({ service }) => service.namespace)]),
-    pods: byAddress,
-  }
 }
 
 const SCHEMA_VERSION = { coredns: '1.1.0', 'kube-dns': '1.0.0' }
@@ -240,7 +205,7 @@ function find(world: DnsWorld, lookup: Lookup): Hits {
   const endpoints = world.services.get(`${service}.${namespace}`)
   if (endpoints === undefined) {
     const names = [...world.services.values()].filter((other) => other.service.namespace === namespace).map((other) => other.service.name)
-    return none(`there is no Service ${service} in namespace ${namespace}. ${suggestName(service, names)}`.trim())
+    return none(`there is no Service ${service}. ${suggestName(service, names)}`.trim(), { object: `Namespace/${namespace}`, file: '', line: 0 })
   }
   const [protocol, port] = labels.length === 2 ? [labels[1], labels[0]].map((label) => label.replace(/^_/, '')) : ['', '']
   return serviceHits(lookup, endpoints, { endpoint: labels.length === 1 ? labels[0] : '', protocol, port })
@@ -314,7 +279,7 @@ function endpointHits(plugin: KubernetesPlugin, { service, ports, addresses: all
 }
 
 /** kubernetes.go endpointHostname; undefined: kube-dns makes a hash of its own, which is not modelled. */
-export function endpointLabel(plugin: Pick<KubernetesPlugin, 'kind' | 'endpointPodNames'>, { hostname, pod, address }: ServiceEndpoint): string | undefined {
+function endpointLabel(plugin: Pick<KubernetesPlugin, 'kind' | 'endpointPodNames'>, { hostname, pod, address }: ServiceEndpoint): string | undefined {
   if (hostname !== undefined && hostname !== '') return hostname
   if (plugin.kind === 'kube-dns') return undefined
   return plugin.endpointPodNames && pod !== undefined ? pod.name : formatIp(address).replaceAll('.', '-')
@@ -327,10 +292,13 @@ function whyNoEndpoint(plugin: KubernetesPlugin, { service, addresses: all }: Se
   if (endpoint === '') return `Service ${service.name} has no ready endpoint: ${all.length} not ready`
   const unready = all.find((one) => !one.ready && endpointLabel(plugin, one)?.toLowerCase() === endpoint)
   if (unready !== undefined)
-    return `the endpoint ${endpoint} (${unready.pod === undefined ? formatIp(unready.address) : `${unready.pod.name}, ${formatPlace(unready.pod)}`}) is not ready`
+    return `the endpoint ${endpoint} (${formatIp(unready.address)}${unready.pod === undefined ? '' : `, ${formatPlace(unready.pod)}`}) is not ready`
   const selected = ready.find((one) => one.pod?.name.toLowerCase() === endpoint)
   if (selected?.pod !== undefined)
-    return `pod ${selected.pod.name} (${formatPlace(selected.pod)}) has no name of its own under Service ${service.name}: that takes spec.hostname, and spec.subdomain: ${service.name}`
+    return (
+      `pod ${selected.pod.name} (${formatPlace(selected.pod)}) has no name of its own under Service ${service.name}: ` +
+      `that takes spec.hostname, and spec.subdomain: ${service.name}`
+    )
   const labels = ready.flatMap((one) => endpointLabel(plugin, one) ?? [])
   return `Service ${service.name} has no endpoint ${endpoint} (${asked}). ${suggestName(endpoint, labels)}`.trim()
 }

@@ -7,7 +7,8 @@ import { dnsNameFault, type DnsRecord } from '../../base/dns-record.js'
 import { formatIp, parseIp, type Ip } from '../../base/ip.js'
 import type { ClusterPod } from '../pod.js'
 import { nodeResolver, podResolver, type HostsLine, type Resolver } from './resolver.js'
-import { answer, outside, type DnsReply, type DnsWorld, type QueryType, type Reason } from './records.js'
+import type { DnsWorld } from './dns-world.js'
+import { answer, outside, type DnsReply, type QueryType, type Reason } from './records.js'
 
 /** One query and what came of it. */
 export interface Attempt extends DnsReply {
@@ -62,10 +63,10 @@ export function resolve(world: DnsWorld, from: Asker, name: string): Resolution 
     const cname = lastCname(attempt.records)
     const found = { name, resolver, queries, addresses, ...(cname === undefined ? {} : { cname }), why: attempt.why }
     if (addresses.length > 0) return { ...found, outcome: 'found', address: addresses[0] }
-    if (attempt.rcode === 'unknown') return { ...found, outcome: 'outside' }
+    if (attempt.rcode === 'unknown') return { ...found, outcome: 'outside', why: [...hintOf(name, queries), ...attempt.why] }
     // glibc goes on after NXDOMAIN, after no data, and after SERVFAIL
   }
-  return { ...start, queries, outcome: 'none', why: bestWhy(queries) }
+  return { ...start, queries, outcome: 'none', why: hintOf(name, queries) }
 }
 
 /** The names to ask for, in order (res_query.c): the name itself comes first if it has ndots dots or ends with one, else last. */
@@ -90,7 +91,7 @@ function ask(world: DnsWorld, resolver: Resolver, name: string): Attempt {
 }
 
 /** By the server at an address: the cluster's, or one of the world outside. */
-export function replyOf(world: DnsWorld, server: Ip, question: { readonly name: string; readonly type: QueryType }): DnsReply {
+function replyOf(world: DnsWorld, server: Ip, question: { readonly name: string; readonly type: QueryType }): DnsReply {
   return isClusterDns(world, server) ? answer(world, question) : outside(world, question, { forward: [formatIp(server)] })
 }
 
@@ -107,8 +108,14 @@ function lastCname(records: readonly DnsRecord[]): string | undefined {
   return records.flatMap((record) => (record.type === 'CNAME' ? record.target : [])).at(-1)
 }
 
-/** What says most of a name that was not found: an object's word before none, the shortest name that was asked before longer ones. */
-function bestWhy(queries: readonly Attempt[]): readonly Reason[] {
-  const spoken = queries.find(({ why }) => why.some(({ object }) => object !== ''))
-  return spoken?.why ?? queries[0]?.why ?? []
+/**
+ * What the cluster says of a name that it lacks, where the name was meant for it: the first answer that names an object. The namespace of the
+ * asker itself says nothing of a name with dots: www.example.com too is asked there first.
+ */
+function hintOf(name: string, queries: readonly Attempt[]): readonly Reason[] {
+  const dotted = name.replace(/\.$/, '').includes('.')
+  const speaks = ({ why, rcode }: Attempt, index: number): boolean =>
+    rcode !== 'unknown' && why.some(({ object }) => object !== '' && !(dotted && index === 0 && object.startsWith('Namespace/')))
+  const spoken = queries.find(speaks) ?? (queries.some(({ rcode }) => rcode === 'unknown') ? undefined : queries[0])
+  return spoken?.why ?? []
 }

@@ -10,7 +10,7 @@ import type { Place, ProblemList } from '../problem-list.js'
 import { addressFault } from '../fields.js'
 import type { DnsSettings } from './dns-settings.js'
 
-export const DNS_POLICIES = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'] as const
+const DNS_POLICIES = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'] as const
 
 /** A line of /etc/hosts. */
 export interface HostsLine extends Place {
@@ -107,7 +107,8 @@ function finish(config: Config, about: Pick<Resolver, 'policy' | 'known' | 'host
   const notes = [...about.notes]
   if (config.nameservers.length > MAX_NAMESERVERS)
     notes.push(
-      `of ${config.nameservers.length} nameservers the first ${MAX_NAMESERVERS} count: ${config.nameservers.slice(MAX_NAMESERVERS).map(formatIp).join(', ')} is left out`,
+      `of ${config.nameservers.length} nameservers the first ${MAX_NAMESERVERS} count: ` +
+        `${config.nameservers.slice(MAX_NAMESERVERS).map(formatIp).join(', ')} is left out`,
     )
   const { searches, options } = config
   const kept = fitSearches(searches)

@@ -94,7 +94,8 @@ function checkBackend(
   problems.warning(
     place,
     object.label,
-    `Service ${wanted.name} (${formatPlace(service)}) has no port ${wanted.port}${target === undefined ? '' : `: that is the targetPort of its port ${target.port}`}`,
+    `Service ${wanted.name} (${formatPlace(service)}) has no port ${wanted.port}` +
+      (target === undefined ? '' : `: that is the targetPort of its port ${target.port}`),
     known === '' ? 'The Service has no ports.' : `Its ports are ${known}.`,
   )
 }
@@ -130,7 +131,8 @@ function checkConflicts(ingresses: readonly Ingress[], problems: ProblemList): v
         problems.warning(
           { file, line },
           ingress.object.label,
-          `host ${host || '*'}, path ${path || '/'} is in ${same ? 'the same Ingress' : `Ingress ${other.ingress.namespace}/${other.ingress.name}`} too (${other.place})`,
+          `host ${host || '*'}, path ${path || '/'} is in ` +
+            `${same ? 'the same Ingress' : `Ingress ${other.ingress.namespace}/${other.ingress.name}`} too (${other.place})`,
           same ? 'The first counts.' : `With ingress-nginx ${rule}: the requests go by that one.`,
         )
       }

@@ -35,7 +35,8 @@ function checkTaken({ ingresses, ingressClasses }: ClusterIngresses, controllers
   const [first] = ingresses
   if (first === undefined) return
   if (controllers.length === 0) {
-    const what = `no pod of an ingress controller that netsim knows: ${ingresses.length === 1 ? 'the Ingress has' : `the ${ingresses.length} Ingresses have`} no effect`
+    const whose = ingresses.length === 1 ? 'the Ingress has' : `the ${ingresses.length} Ingresses have`
+    const what = `no pod of an ingress controller that netsim knows: ${whose} no effect`
     problems.warning(
       first,
       first.object.label,

@@ -1,4 +1,7 @@
-/** Ingress and IngressClass objects of every apiVersion → the model. Source: k8s.io/api networking/{v1,v1beta1}, extensions/v1beta1; pkg/apis/networking/validation. */
+/**
+ * Ingress and IngressClass objects of every apiVersion → the model. Source: k8s.io/api networking/{v1,v1beta1}, extensions/v1beta1;
+ * kubernetes pkg/apis/networking/validation.
+ */
 import * as v from 'valibot'
 import { integerField, nameFault } from '../fields.js'
 import type { Path } from '../located.js'
@@ -20,7 +23,7 @@ const backend = () =>
 
 const metadata = () => v.looseObject({ annotations: optional(v.record(v.string(), v.string())), creationTimestamp: text() })
 
-export const ingressSchema = lazily(() =>
+const ingressSchema = lazily(() =>
   v.looseObject({
     metadata: metadata(),
     spec: optional(

@@ -3,7 +3,7 @@ import { ip } from '../../../src/base/ip.js'
 import type { DnsRecord } from '../../../src/base/dns-record.js'
 import { formatIp } from '../../../src/base/ip.js'
 import { readDnsSettings, type DnsSettings } from '../../../src/cluster/dns/dns-settings.js'
-import { buildDnsWorld, type DnsWorld } from '../../../src/cluster/dns/records.js'
+import { buildDnsWorld, type DnsWorld } from '../../../src/cluster/dns/dns-world.js'
 import { readManifests, type KubernetesObject } from '../../../src/cluster/manifest.js'
 import { readPod, type ClusterPod } from '../../../src/cluster/pod.js'
 import { ProblemList } from '../../../src/cluster/problem-list.js'
@@ -109,7 +109,8 @@ export function settings({ services, corefile, objects = '', clusterDomain = 'cl
   const map =
     corefile === undefined
       ? ''
-      : `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns, namespace: kube-system}\ndata:\n  Corefile: |\n${corefile.replaceAll(/^(?=.)/gm, '    ')}\n---\n`
+      : `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns, namespace: kube-system}\ndata:\n` +
+        `  Corefile: |\n${corefile.replaceAll(/^(?=.)/gm, '    ')}\n---\n`
   return readDnsSettings(
     { objects: objectsOf(`${map}${objects}`), clusterDomain },
     services.map((one) => one.service),

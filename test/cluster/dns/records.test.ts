@@ -1,7 +1,8 @@
 /** Answers against CoreDNS's own test tables (plugin/kubernetes handler_test.go, reverse_test.go, handler_pod_*_test.go: their IPv4 rows). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { answer, buildDnsWorld, QUERY_TYPES, reverseName, type QueryType } from '../../../src/cluster/dns/records.js'
+import { buildDnsWorld } from '../../../src/cluster/dns/dns-world.js'
+import { answer, QUERY_TYPES, reverseName, type QueryType } from '../../../src/cluster/dns/records.js'
 import { ip } from '../../../src/base/ip.js'
 import { endpoints, line, pod, settings, world } from './kit.js'
 
@@ -108,7 +109,7 @@ describe('handler_test.go', () => {
 
   it('names the nearest Service where there is none', () => {
     expect(answer(WORLD, { name: `svc2.${ZONE}`, type: 'A' }).why).toEqual([
-      { object: '', text: 'there is no Service svc2 in namespace testns. Did you mean svc1?', file: '', line: 0 },
+      { object: 'Namespace/testns', text: 'there is no Service svc2. Did you mean svc1?', file: '', line: 0 },
     ])
   })
 })

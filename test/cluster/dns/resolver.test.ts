@@ -7,7 +7,7 @@ import { checkPodDns, formatResolvConf, nodeResolver, podResolver } from '../../
 import { ProblemList } from '../../../src/cluster/problem-list.js'
 import { buildCluster } from '../../../src/cluster/cluster.js'
 import { readDnsSettings } from '../../../src/cluster/dns/dns-settings.js'
-import { buildDnsWorld, type DnsWorld } from '../../../src/cluster/dns/records.js'
+import { buildDnsWorld, type DnsWorld } from '../../../src/cluster/dns/dns-world.js'
 import { formatProblem } from '../../../src/base/problem.js'
 import { endpoints, pod, podOf, settings, world } from './kit.js'
 
@@ -201,7 +201,17 @@ describe('a lookup', () => {
     const closed: DnsWorld = { ...WORLD, settings: settings({ services: [KUBE_DNS], corefile: 'cluster.local {\n  kubernetes\n}' }) }
     const found = resolve(closed, { pod: client }, 'wbe')
     expect(found.queries.map(({ rcode }) => rcode)).toEqual(['NXDOMAIN', 'NXDOMAIN', 'NXDOMAIN', 'REFUSED'])
-    expect(found.why[0].text).toBe('there is no Service wbe in namespace default. Did you mean web?')
+    expect(found.why[0]).toMatchObject({ object: 'Namespace/default', text: 'there is no Service wbe. Did you mean web?' })
+  })
+
+  it.each([
+    ['wbe', 'there is no Service wbe. Did you mean web?'],
+    ['crat.shop', 'there is no Service crat. Did you mean cart?'],
+    ['cart-7.cart.shop', 'Service cart has no endpoint cart-7 (cart-7.cart.shop.svc.cluster.local). Did you mean cart-0?'],
+    ['www.example.com', 'www.example.com is outside the cluster, asked of /etc/resolv.conf: netsim does not know its address'],
+  ])('that ends outside the cluster tells first what the cluster says of it: %s', (name, text) => {
+    const found = resolve(WORLD, { pod: client }, name)
+    expect([found.outcome, found.why[0].text]).toEqual(['outside', text])
   })
 
   it('of any text ends', () => {
