@@ -87,7 +87,7 @@ describe('what an owner did by hand, of which a sleeping host must know', () => 
   })
 })
 
-/** kube-flannel's VXLAN over so many nodes with a pod each; every second node is on the other segment where there are two. The crowded one has a pod too many. */
+/** kube-flannel's VXLAN over so many nodes with a pod each, every second one on the other segment where there are two. The crowded one has a pod too many. */
 function largeCluster(count: number, { segments = 1, crowded = -1 } = {}): string {
   const documents: unknown[] = [
     {
