@@ -22,6 +22,13 @@ export function allEndpoints(cluster: ServiceCluster, addressOf: AddressOf): rea
   })
 }
 
+/** Names of the nodes with an endpoint, ready or not, in the order of cluster.services: known before any pod has its address. */
+export function endpointNodes(cluster: ServiceCluster): readonly (readonly string[])[] {
+  // where a pod runs does not hang on its address
+  const sources = { cluster, listing: listingObjects(cluster), selected: new SelectedPods(cluster.pods), addressOf: () => 0 }
+  return cluster.services.map((service) => [...new Set(addressesOf(service, sources).addresses.flatMap(({ endpoint }) => endpoint.node ?? []))])
+}
+
 interface Sources {
   readonly cluster: ServiceCluster
   readonly listing: ListingObjects
