@@ -27,11 +27,11 @@ export class ChanceLedger {
   /** Of a TCP connection: whose number came first, then the other. */
   private readonly sides: { readonly first: number; readonly difference: number }[] = []
   private readonly inverse = new Map<string, number>()
-  private readonly portsByPacket: boolean
+  private readonly injected: number | undefined
 
-  /** @param portsByPacket packets of one flow may have different source ports of a tunnel */
-  constructor(portsByPacket = false) {
-    this.portsByPacket = portsByPacket
+  /** @param injected a packet that is no socket's although its flow is: a tunnel chooses another source port for it */
+  constructor(injected?: number) {
+    this.injected = injected
   }
 
   /** Notes a pair. @returns what it contradicts, in words, or undefined */
@@ -39,7 +39,7 @@ export class ChanceLedger {
     const chance = field.chance
     if (chance === undefined) return undefined
     if (chance === 'tcp-sequence') return this.noteSequence(predicted, captured)
-    const key = `${chance} ${chance === 'vxlan-port' ? `${role.leg} ${this.portsByPacket ? role.packet : ''} ` : ''}${predicted}`
+    const key = `${chance} ${chance === 'vxlan-port' ? `${role.leg} ${role.packet === this.injected ? 'injected ' : ''}` : ''}${predicted}`
     const known = this.pairs.get(key)
     // 16 bits that each side draws anew for every packet: two packets of netsim's may have one by accident, and the kernel gives 0 to many
     const accident = chance === 'ip-id' && known !== undefined && known.packet !== role.packet && !field.name.includes('quote.')
@@ -48,6 +48,11 @@ export class ChanceLedger {
     }
     this.pairs.set(key, { kernel: captured, packet: role.packet })
     return INJECTIVE.includes(chance) ? this.noteInverse(chance, predicted, captured) : undefined
+  }
+
+  /** What stands for a value, as far as it was seen. */
+  standsFor(chance: Chance, predicted: number): number | undefined {
+    return this.pairs.get(`${chance} ${predicted}`)?.kernel
   }
 
   private noteInverse(chance: Chance, predicted: number, captured: number): string | undefined {

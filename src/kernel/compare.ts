@@ -14,6 +14,7 @@ import { ChanceLedger, type FrameRole } from './chance.js'
 import { fieldsOf, type Chance, type Field } from './frame-fields.js'
 import { ETHERTYPE_ARP } from '../wire/packet.js'
 import { read16 } from '../wire/bytes.js'
+import { updateChecksum } from '../wire/checksum.js'
 
 export interface SeenFrame {
   /** The node's name, or `namespace/pod`. */
@@ -73,8 +74,8 @@ interface CompareOptions {
   readonly tunnelPorts?: ReadonlySet<number>
   /** A wrong checksum was asked for: both may be wrong. */
   readonly corrupt?: boolean
-  /** One packet of the connection is no socket's: tunnels choose another source port for it. */
-  readonly injected?: boolean
+  /** This packet of the connection is no socket's: tunnels choose another source port for it. */
+  readonly injected?: number | undefined
 }
 
 interface Pair {
@@ -83,7 +84,13 @@ interface Pair {
   readonly at: number
 }
 
-export function compareFrames(predicted: readonly PredictedFrame[], captured: readonly SeenFrame[], options: CompareOptions): Comparison {
+interface FieldOptions extends CompareOptions {
+  /** Headers that are equally wrong are equal: the packet was asked for so, or flanneld's proxy had it, which gets one wrong (a TTL of 0). */
+  readonly wrongHeaders: boolean
+}
+
+export function compareFrames(predicted: readonly PredictedFrame[], captured: readonly SeenFrame[], compareOptions: CompareOptions): Comparison {
+  const options: FieldOptions = { ...compareOptions, wrongHeaders: compareOptions.corrupt === true || predicted.some(({ link }) => link === 'none') }
   const concurrent = options.concurrent || options.cold
   const kept = options.cold ? captured : withoutUpkeep(predicted, captured)
   const differences: FrameDifference[] = []
@@ -120,7 +127,7 @@ function inOrder(differences: readonly FrameDifference[], pairs: readonly Pair[]
   return placed.sort((a, b) => a.at - b.at || (a.captured?.timeNs ?? 0) - (b.captured?.timeNs ?? 0))
 }
 
-interface TapContext extends CompareOptions {
+interface TapContext extends FieldOptions {
   readonly places: ReadonlyMap<PredictedFrame, number>
   readonly differences: FrameDifference[]
   readonly pairs: Pair[]
@@ -188,11 +195,7 @@ function fieldsDiffer(
 }
 
 /** The fields, of equal name and place, that have to be equal and are not. */
-function differingFields(
-  predicted: PredictedFrame,
-  captured: SeenFrame,
-  options: Pick<CompareOptions, 'natPorts' | 'tunnelPorts' | 'corrupt'>,
-): FieldDifference[] {
+function differingFields(predicted: PredictedFrame, captured: SeenFrame, options: FieldOptions): FieldDifference[] {
   const found: FieldDifference[] = []
   if (predicted.direction !== captured.direction) found.push({ name: 'direction', predicted: predicted.direction, captured: captured.direction })
   const [ours, theirs] = bothFields(predicted, captured, options)
@@ -206,16 +209,35 @@ function differingFields(
       })
       break
     }
-    // a checksum that was not made yet when it was quoted bears the port that NAT drew, which is back to what it was (inet_proto_csum_replace)
-    if (options.natPorts !== undefined && options.natPorts.size > 0 && bothUnknown(a, b)) continue
-    const difference = fieldDifference(a, b, { ours: predicted.bytes, theirs: captured.bytes, corrupt: options.corrupt === true })
+    // held to the ports that NAT drew once they are known (quotedContradiction)
+    if (bearsNatPort(a, b, options)) continue
+    const difference = fieldDifference(a, b, { ours: predicted.bytes, theirs: captured.bytes, options })
     if (difference !== undefined) found.push(difference)
   }
   return found
 }
 
-function bothUnknown(a: Field, b: Field): boolean {
-  return /quote\.(tcp|udp)\.checksum$/.test(a.name) && a.checksum?.soundness === 'unknown' && b.checksum?.soundness === 'unknown'
+/** A checksum that was not made yet when it was quoted bears the port that NAT drew, which is back to what it was (inet_proto_csum_replace). */
+function bearsNatPort({ name, checksum }: Field, other: Field, { natPorts }: CompareOptions): boolean {
+  const unknown = checksum?.soundness === 'unknown' && other.checksum?.soundness === 'unknown'
+  return unknown && natPorts !== undefined && natPorts.size > 0 && QUOTED_CHECKSUM.test(name)
+}
+
+const QUOTED_CHECKSUM = /quote\.(tcp|udp)\.checksum$/
+
+/** Such a checksum differs by nothing but one of those ports, where it showed what port of the kernel's that is. */
+function quotedContradiction(a: Field, b: Field, { natPorts = new Set() }: CompareOptions, ledger: ChanceLedger): string | undefined {
+  if (a.value === b.value || a.checksum?.settled === b.checksum?.settled) return undefined
+  for (const drawn of natPorts) {
+    const port = ledger.standsFor('nat-port', drawn)
+    if (port === undefined || sameSum(updateChecksum(a.value, drawn, port), b.value) || sameSum(updateChecksum(a.value, port, drawn), b.value)) return undefined
+  }
+  return `${a.text} with none of the ports that NAT drew`
+}
+
+/** One's complement has two zeros. */
+function sameSum(a: number, b: number): boolean {
+  return a % 0xffff === b % 0xffff
 }
 
 /** A port that NAT drew in netsim's frame is one in the kernel's, whatever its number. */
@@ -235,11 +257,11 @@ const FIXED_AT_ZERO: readonly (Chance | undefined)[] = ['tcp-sequence', 'tcp-tim
 interface Sides {
   readonly ours: Uint8Array
   readonly theirs: Uint8Array
-  readonly corrupt: boolean
+  readonly options: FieldOptions
 }
 
-function fieldDifference(a: Field, b: Field, { ours, theirs, corrupt }: Sides): FieldDifference | undefined {
-  if (a.checksum !== undefined && b.checksum !== undefined) return checksumDifference(a, b, corrupt)
+function fieldDifference(a: Field, b: Field, { ours, theirs, options }: Sides): FieldDifference | undefined {
+  if (a.checksum !== undefined && b.checksum !== undefined) return checksumDifference(a, b, options)
   // a number that is none of chance (a reset that answers nothing, an echo of no timestamp) stands for nothing that is
   const alike = a.chance === b.chance || !FIXED_AT_ZERO.includes(a.chance ?? b.chance)
   if (a.chance !== undefined && alike) return undefined
@@ -253,34 +275,42 @@ function fieldDifference(a: Field, b: Field, { ours, theirs, corrupt }: Sides): 
   return undefined
 }
 
-function checksumDifference(a: Field, b: Field, corrupt: boolean): FieldDifference | undefined {
+function checksumDifference(a: Field, b: Field, { corrupt, wrongHeaders }: FieldOptions): FieldDifference | undefined {
   const [ours, theirs] = [a.checksum, b.checksum]
   if (ours === undefined || theirs === undefined) return undefined
   const difference = { name: a.name, predicted: `${a.text} (${ours.soundness})`, captured: `${b.text} (${theirs.soundness})` }
   if (ours.soundness !== theirs.soundness) return difference
   if (ours.soundness === 'right' || ours.soundness === 'none') return undefined
-  // flanneld's proxy makes a wrong header of a TTL of 0: equally wrong is equal there
-  if (ours.soundness === 'wrong' && !corrupt && !a.name.endsWith('ip.checksum')) return difference
+  if (ours.soundness === 'wrong' && !(a.name.endsWith('ip.checksum') ? wrongHeaders : corrupt === true)) return difference
   // the very same: a checksum not made yet (CHECKSUM_PARTIAL) sums no word of chance
   return ours.settled === theirs.settled || a.value === b.value ? undefined : difference
 }
 
 /** Chance that does not stand for the same thing all along (rule 1). */
 function contradictions(pairs: readonly Pair[], options: CompareOptions): FrameDifference[] {
-  const ledger = new ChanceLedger(options.injected === true)
-  const found: FrameDifference[] = []
-  for (const { predicted, captured, at } of pairs) {
-    const [ours, theirs] = bothFields(predicted, captured, options)
+  const ledger = new ChanceLedger(options.injected)
+  const sides = pairs.map((pair) => ({ pair, fields: bothFields(pair.predicted, pair.captured, options) }))
+  const noted = contradicting(sides, (a, b, role) => ledger.note(a, a.value, b.value, role))
+  const quoted = contradicting(sides, (a, b) => (bearsNatPort(a, b, options) ? quotedContradiction(a, b, options, ledger) : undefined))
+  return [...noted, ...quoted]
+}
+
+interface PairFields {
+  readonly pair: Pair
+  readonly fields: ReturnType<typeof bothFields>
+}
+
+/** @param why what is wrong with a field of both, undefined: nothing */
+function contradicting(sides: readonly PairFields[], why: (a: Field, b: Field, role: FrameRole) => string | undefined): FrameDifference[] {
+  return sides.flatMap(({ pair: { predicted, captured, at }, fields: [ours, theirs] }) => {
     const fields = ours.flatMap((field, i): FieldDifference[] => {
-      const why = ledger.note(field, field.value, theirs[i].value, predicted)
-      return why === undefined ? [] : [{ name: field.name, predicted: field.text, captured: `${theirs[i].text}: ${why}` }]
+      const wrong = why(field, theirs[i], predicted)
+      return wrong === undefined ? [] : [{ name: field.name, predicted: field.text, captured: `${theirs[i].text}: ${wrong}` }]
     })
-    if (fields.length === 0) continue
     const { netns, device, direction } = predicted
     const what = fields.map((field) => `${field.name} ${field.captured}`).join(', ')
-    found.push({ kind: 'chance', netns, device, direction, fields, what, predicted, captured, at })
-  }
-  return found
+    return fields.length === 0 ? [] : [{ kind: 'chance', netns, device, direction, fields, what, predicted, captured, at }]
+  })
 }
 
 /** Times that go back along the predicted order (rule 2); pairs are in that order. */

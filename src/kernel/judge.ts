@@ -19,7 +19,7 @@ export function judge(name: string, prediction: Prediction, sighting: Judged): P
     natPorts,
     tunnelPorts,
     corrupt,
-    injected: sighting.injected === true,
+    injected: sighting.injected === true ? outcome.packetId : undefined,
   })
   const drops = dropsOf(prediction.drops, sighting)
   const rules = rulesOf(prediction, sighting)

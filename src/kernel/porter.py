@@ -76,8 +76,7 @@ TRACING = '/sys/kernel/tracing'
 PERF_TYPE_TRACEPOINT = 2
 PERF_SAMPLE_TID, PERF_SAMPLE_TIME, PERF_SAMPLE_RAW = 2, 4, 1 << 10
 PERF_RECORD_SAMPLE = 9
-PERF_PAGES = 256
-MOST_READS = 5
+PERF_PAGES, LONGEST_RECORD = 256, 512
 ETH_P_IP, ETH_P_ARP = 0x0800, 0x0806
 SYSCALL_PERF_EVENT_OPEN = {'x86_64': 298, 'aarch64': 241, 'riscv64': 241, 'ppc64le': 319, 's390x': 331}
 
@@ -111,42 +110,27 @@ class Drops:
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), 'perf_event_open: ' + os.strerror(ctypes.get_errno()))
         self.ring = mmap.mmap(self.fd, (PERF_PAGES + 1) * mmap.PAGESIZE)
-        self.accounted = 0
 
     def take(self):
-        """[(time, pid, reason, location)] since the last call, and how many more there were for which the ring had no room."""
-        ahead, found = time.time_ns() - time.monotonic_ns(), []
-        # each is counted whether there was room or not (perf_swevent_event); what comes in between is read too
-        for _ in range(MOST_READS):
-            counted = self._counted()
-            found += [(when + ahead, *rest) for when, *rest in self._records()]
-            if self._counted() == counted:
-                break
-        lost = max(0, counted - self.accounted)
-        self.accounted += lost
-        return found, lost
-
-    def _counted(self):
-        return struct.unpack('=Q', os.read(self.fd, 8))[0]
-
-    def _records(self):
+        """[(time, pid, reason, location)] since the last call, and whether the ring had room for all."""
+        ahead = time.time_ns() - time.monotonic_ns()
         head, tail = struct.unpack_from('=QQ', self.ring, 1024)
         size, found = PERF_PAGES * mmap.PAGESIZE, []
+        room = head - tail < size - LONGEST_RECORD
         while tail < head:
             at = tail % size
             kind, _, length = struct.unpack('=IHH', self._bytes(at, 8, size))
             if kind == PERF_RECORD_SAMPLE:
-                self.accounted += 1
                 record = self._bytes((at + 8) % size, length - 8, size)
                 pid, _, when, _ = struct.unpack_from('=IIQI', record)
                 raw = record[20:]
                 reason = int.from_bytes(self._field(raw, 'reason'), sys.byteorder)
                 location = int.from_bytes(self._field(raw, 'location'), sys.byteorder)
                 if int.from_bytes(self._field(raw, 'protocol'), sys.byteorder) in (ETH_P_IP, ETH_P_ARP):
-                    found.append((when, pid, self.reasons.get(reason, str(reason)), location))
+                    found.append((when + ahead, pid, self.reasons.get(reason, str(reason)), location))
             tail += length
         struct.pack_into('=Q', self.ring, 1032, tail)
-        return found
+        return found, room
 
     def _field(self, raw, name):
         offset, size = self.fields[name]
@@ -963,9 +947,9 @@ class Lab:
         """The drops, or None and why."""
         if self.drops is None:
             return None, self.drops_why
-        taken, lost = self.drops.take()
-        if lost > 0:
-            return None, 'the kernel lost more than the ring has room for: %d of its reasons are not known' % lost
+        taken, room = self.drops.take()
+        if not room:
+            return None, 'the kernel lost more packets than the ring has room for: reasons are missing'
         return [[reason, '%016x' % location, 1 if pid == os.getpid() else 0, when - start]
                 for when, pid, reason, location in taken if start <= when <= end and reason not in ('CONSUMED', 'NOT_DROPPED_YET')], ''
 

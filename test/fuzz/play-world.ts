@@ -19,8 +19,9 @@ export interface WorldResult {
 }
 
 const MOST_DIFFERENCES = 3
-/** How often a probe that differs is played again, each time in a world of its own. */
+/** How often a probe that differs is played again, each time in a world of its own, and how often of these it must be equal. */
 const AGAIN = 3
+const EQUAL = 2
 
 let played = 0
 
@@ -35,7 +36,7 @@ export async function playWorld(draft: WorldDraft, enough = draft.probes.length)
       const alone = draft.probes.length > 1 && (await isEqualAgain({ ...draft, probes: [draft.probes[indexOf(probe)]] }))
       ;(alone ? again : failures).push(wordsOf(seed, probe))
     }
-    const unjudged = probes.flatMap(({ drops }) => (drops.equal === null ? [drops.why.replace(/\d+/, 'some')] : []))
+    const unjudged = probes.flatMap(({ drops }) => (drops.equal === null ? [drops.why] : []))
     return { seed, probes: probes.length, frames: probes.reduce((sum, { frames }) => sum + frames.predicted, 0), failures, unplayed, unjudged, again }
   } catch (error) {
     const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -49,11 +50,12 @@ function playOnce(draft: WorldDraft, enough: number): Promise<Played> {
 
 /** Everything of it, as ever. */
 async function isEqualAgain(draft: WorldDraft): Promise<boolean> {
-  for (let i = 0; i < AGAIN; i++) {
+  let equal = 0
+  for (let i = 0; i < AGAIN && equal < EQUAL; i++) {
     const { probes } = await playOnce(draft, 1)
-    if (probes.length === 1 && probes[0].verdict === 'equal') return true
+    if (probes.length === 1 && probes[0].verdict === 'equal') equal++
   }
-  return false
+  return equal === EQUAL
 }
 
 /** A probe's name begins with its place in the draft. */
