@@ -40,8 +40,11 @@ function serverText({ request, result: { server } }: TraceDocument): string {
   const withPort = (address: string, port: number | undefined): string => (port === undefined ? address : `${address}:${port}`)
   const asked = withPort(source.address, server.port === undefined ? undefined : sport)
   const sees = withPort(server.sees.address, server.sees.port)
-  if (server.address === destination.address && (sees === asked || source.address === server.sees.address)) return ''
-  const client = sees === asked ? `${sees}, the client itself` : `${sees}, not ${asked}`
+  const same = source.address === server.sees.address
+  // a process of a host has no address before its kernel picks one
+  const unbound = source.name.startsWith('node/') || server.address.startsWith('127.')
+  if (server.address === destination.address && (same || unbound)) return ''
+  const client = sees === asked ? `${sees}, the client itself` : unbound ? sees : `${sees}, not ${asked}`
   return `${server.netns} takes it at ${withPort(server.address, server.port)} and sees ${client}`
 }
 

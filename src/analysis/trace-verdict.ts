@@ -17,6 +17,7 @@ import { arrivalOf, type Arrival } from './arrival.js'
 import { dropCause, dropFixes } from './policy-advice.js'
 import { noRouteAdvice, nullRouteAdvice } from './pool-advice.js'
 import { losingLeg, type RuleDrop } from './rule-drop.js'
+import { noEndpointAdvice, untranslatedAdvice } from './service-advice.js'
 import { icmpWords } from './trace-step.js'
 import type { LegDocument, MtuDocument, ResultDocument, StepDocument } from './trace-document.js'
 import { bytesAdded } from './trace-mtu.js'
@@ -42,6 +43,8 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
   const wireFrame = largestWireFrame(network)
   const arrival = arrivalOf(network, outcome)
   const drop = parts.drop
+  const noEndpoint = losing.disposition === 'NO_ENDPOINT' ? noEndpointAdvice(network, step) : undefined
+  const service = lost ? untranslatedAdvice(network, outcome, lostAddress(outcome, losing)) : undefined
   return {
     disposition: outcome.disposition,
     reachable: UNKNOWN.includes(outcome.disposition) ? null : !lost,
@@ -51,16 +54,19 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     cause:
       outcome.disposition === 'AMBIGUOUS'
         ? `${netns ?? ''} has the address ${formatIp(outcome.destination.address)} too, and got the packet`
-        : causeOf(outcome, step, drop),
+        : (noEndpoint?.cause ?? causeOf(outcome, step, drop)),
     client: clientOf(outcome),
     ...nearOf(drop),
-    fixes: fixesOf(outcome, step, {
-      drop,
-      mtu: parts.mtu,
-      outside: losing.netns >= 0 && isBeyond(network.world.netns[losing.netns]),
-      noRoute: noRouteAdvice(network, lostAddress(outcome, losing), netns),
-      nullRoute: nullRouteAdvice(network, lostAddress(outcome, losing)),
-    }),
+    fixes:
+      noEndpoint?.fixes ??
+      fixesOf(outcome, step, {
+        drop,
+        mtu: parts.mtu,
+        outside: losing.netns >= 0 && isBeyond(network.world.netns[losing.netns]),
+        service,
+        noRoute: noRouteAdvice(network, lostAddress(outcome, losing), netns),
+        nullRoute: nullRouteAdvice(network, lostAddress(outcome, losing)),
+      }),
     next: nextOf(outcome),
     ...(arrival === undefined ? {} : arrivalFields(arrival)),
     overhead: wireFrame === 0 ? (parts.mtu?.overhead ?? 0) : bytesAdded(network),
@@ -74,7 +80,7 @@ function decidingStep(losing: LegOutcome, { forward, reply, numbers }: Parts): S
   const all = [...forward.hops, ...(reply?.hops ?? [])].flatMap(({ steps }) => steps)
   const at = all.findIndex(({ n }) => n === numbers[losing.step])
   if (at < 0) return undefined
-  if (losing.disposition !== 'DENIED' && losing.disposition !== 'REJECTED') return all[at]
+  if (losing.disposition !== 'DENIED' && losing.disposition !== 'REJECTED' && losing.disposition !== 'NO_ENDPOINT') return all[at]
   for (let i = at - 1; i >= 0; i--) if (all[i].kind === 'table' && all[i].action === 'DROP') return all[i]
   return all[at]
 }
@@ -153,6 +159,8 @@ interface FixParts {
   /** It ended at a router of the underlay. */
   readonly outside: boolean
   readonly drop: RuleDrop | undefined
+  /** The destination is a Service's, and nobody translated it. */
+  readonly service: string | undefined
   readonly noRoute: string | undefined
   readonly nullRoute: string | undefined
 }
@@ -162,8 +170,9 @@ function lostAddress({ forward, source, destination }: TraceOutcome, losing: Leg
   return losing === forward ? destination.address : source.address
 }
 
-function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, { mtu, outside, drop, noRoute, nullRoute }: FixParts): string[] {
+function fixesOf(outcome: TraceOutcome, step: StepDocument | undefined, { mtu, outside, drop, service, noRoute, nullRoute }: FixParts): string[] {
   if (drop?.policy !== undefined) return [...dropFixes(drop.policy)]
+  if (service !== undefined) return [service]
   const place = step?.provenance?.file === undefined ? '' : ` (${step.provenance.file}:${step.provenance.line ?? 0})`
   return match(outcome.disposition)
     .returnType<string[]>()

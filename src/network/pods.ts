@@ -1,10 +1,10 @@
 /** Pods as every CNI plugs them in: what a runtime is asked for, and who listens. From the cluster's pods to attachments, plans and sockets. */
-import type { Ip } from '../base/ip.js'
+import { parseIp, type Ip } from '../base/ip.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import type { Dataplane, SocketSpec } from '../dataplane/dataplane.js'
-import type { PodAttachment } from '../docker/attachment.js'
+import type { HostPort, PodAttachment } from '../docker/attachment.js'
 
 export interface PodPlan {
   readonly pod: ClusterPod
@@ -41,11 +41,13 @@ export function attachment(cluster: Cluster, node: Pick<ClusterNode, 'name'>, po
   const pinnedMac = cluster.pins.macs.get(key)
   const pinnedHostDevice = cluster.pins.devices.get(key)
   const pinnedHostMac = pinnedHostDevice === undefined ? undefined : cluster.pins.macs.get(`${node.name}/${pinnedHostDevice}`)
+  const hostPorts = hostPortsOf(pod)
   return {
     namespace: pod.namespace,
     name: pod.name,
     file: pod.file,
     line: pod.line,
+    ...(hostPorts.length === 0 ? {} : { hostPorts }),
     ...(pod.address === undefined ? {} : { address: pod.address }),
     ...(pinnedMac === undefined ? {} : { pinnedMac }),
     ...(pinnedHostDevice === undefined ? {} : { pinnedHostDevice }),
@@ -55,6 +57,15 @@ export function attachment(cluster: Cluster, node: Pick<ClusterNode, 'name'>, po
 
 const PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const
 const LAST_PORT = 65535
+
+/** Of a pod of the pod network; those of IPv6 addresses are left out. */
+export function hostPortsOf(pod: ClusterPod): HostPort[] {
+  return pod.ports.flatMap(({ hostPort, port, protocol, hostIP, line }) => {
+    const address = hostIP === undefined ? undefined : parseIp(hostIP)
+    if (hostPort === undefined || (hostIP !== undefined && address === undefined)) return []
+    return [{ hostPort, containerPort: port, protocol: PROTOCOLS[protocol], ...(address === undefined ? {} : { hostIP: address }), line }]
+  })
+}
 
 /** A pod that declares ports listens on those only, one that declares none on all: assumptions, and the step says so. */
 export function podSockets(pod: ClusterPod): SocketSpec[] {

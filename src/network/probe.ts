@@ -10,6 +10,7 @@ import {
   l4HeaderLength,
   LEG_FORWARD,
   LEG_REPLY,
+  PAYLOAD_BYTES,
   PAYLOAD_PATTERN,
   PROTO_ICMP,
   PROTO_SCTP,
@@ -26,7 +27,19 @@ import {
 } from '../wire/packet.js'
 import { decodeFrame } from '../wire/frame-decode.js'
 import { resetWorld } from '../net/compile.js'
-import { AMBIGUOUS, BLACKHOLE, DELIVERED, DISPOSITIONS, LOOP, REASONS, REPLY_LOST, TOO_BIG, TTL_EXCEEDED, type Disposition } from '../net/disposition.js'
+import {
+  AMBIGUOUS,
+  BLACKHOLE,
+  DELIVERED,
+  DISPOSITIONS,
+  LOOP,
+  NO_ENDPOINT,
+  REASONS,
+  REPLY_LOST,
+  TOO_BIG,
+  TTL_EXCEEDED,
+  type Disposition,
+} from '../net/disposition.js'
 import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
 import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
@@ -36,6 +49,7 @@ import { advertisedMss, discoversPathMtu, initialWindow, scaledWindow, WINDOW_SC
 import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
 import { KUBELET, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
+import { lacksEndpoint } from './no-endpoint.js'
 import { kubeletEnds } from './kubelet.js'
 import { PROTOCOLS, type Protocol, type TraceRequest } from './request.js'
 import { NOT_MODELLED, requestProblem } from './request-problem.js'
@@ -150,12 +164,17 @@ function readQuestion(network: Network, request: TraceRequest): Question | Probl
     problems.push(requestProblem(request.destination, 'icmp has no ports', 'Leave the port out, or ask with --proto tcp.'))
   if (proto === 'sctp')
     problems.push({ ...requestProblem(request.destination, 'sctp is not modelled yet', 'Ask with --proto tcp or udp.'), file: NOT_MODELLED })
-  const size = request.size ?? (proto === 'icmp' ? ECHO_LENGTH : proto === 'tcp' ? SYN_LENGTH : DATAGRAM_LENGTH)
+  const size = sizeOfPayload(request) ?? request.size ?? (proto === 'icmp' ? ECHO_LENGTH : proto === 'tcp' ? SYN_LENGTH : DATAGRAM_LENGTH)
   const smallest = proto === 'tcp' ? (request.size === undefined ? SYN_LENGTH : IPV4_HEADER + 32) : IPV4_HEADER + 8
   if (size < smallest || size > IP_LENGTH_MAX)
     problems.push(requestProblem('--size', `an IP packet of ${size} bytes cannot be`, `For ${proto} it has ${smallest} to ${IP_LENGTH_MAX} bytes.`))
   if (problems.length > 0 || netns === undefined) return problems
   return { request, source: from, destination: to, netns, proto, dport: to.port ?? 0, size }
+}
+
+/** A datagram of bytes that are given is as long as they are. */
+function sizeOfPayload({ payload }: TraceRequest): number | undefined {
+  return payload === undefined ? undefined : IPV4_HEADER + 8 + payload.length
 }
 
 /** The destination is looked up by the source's resolver; the kubelet is wherever the pod that it probes is. */
@@ -173,6 +192,7 @@ function ask(network: Network, question: Question): TraceOutcome {
   resetWorld(world, { seed: request.seed, warm: !request.cold })
   world.trace.on = 1
   world.trace.level = request.level
+  world.datagramAnswer = request.answer ?? null
   if ((request.listen || question.destination.listens === true) && question.destination.netns !== undefined) {
     const spec = request.listen ? SPEC_ASSUMED : SPEC_UNDECLARED
     network.netns(question.destination.netns)?.sockets.open(PROTOCOL_NUMBERS[question.proto], question.dport, spec)
@@ -280,7 +300,8 @@ class Client {
     packet.ttl = request.ttl
     packet.dontFragment = request.df || (proto === 'tcp' && discoversPathMtu(this.netns, packet) === 1) ? 1 : 0
     packet.ipId = world.prng.nextInt32() & 0xffff
-    packet.payloadKind = PAYLOAD_PATTERN
+    packet.payloadKind = request.payload === undefined ? PAYLOAD_PATTERN : PAYLOAD_BYTES
+    packet.payloadBytes = request.payload ?? null
     return packet
   }
 
@@ -328,9 +349,11 @@ interface Run {
 const NO_END: LegOutcome = { disposition: 'INCOMPLETE', step: -1, kernelReason: '', netns: -1 }
 
 function weigh(network: Network, question: Question, { client, storm }: Run): TraceOutcome {
-  const answerDue = question.packet === undefined && (question.proto === 'icmp' || question.proto === 'tcp')
+  const answerDue = question.packet === undefined && (question.proto === 'icmp' || question.proto === 'tcp' || question.request.answer !== undefined)
   let forward = storm ? { ...NO_END, disposition: 'LOOP' as const } : forwardOutcome(network, client.packetId)
   const came = replyOutcome(network, question.netns)
+  if ((forward.disposition === 'DENIED' || forward.disposition === 'REJECTED') && lacksEndpoint(network.world, forward.step))
+    forward = { ...forward, disposition: DISPOSITIONS[NO_ENDPOINT] }
   if (forward.disposition === 'TOO_BIG' && !senderTold(network, question, forward, client)) forward = { ...forward, disposition: DISPOSITIONS[BLACKHOLE] }
   if (forward.disposition === 'DELIVERED' && tookNamesake(network, question, forward)) forward = { ...forward, disposition: DISPOSITIONS[AMBIGUOUS] }
   const reply = came ?? null

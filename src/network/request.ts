@@ -28,6 +28,10 @@ export interface TraceRequest {
   readonly pathMtus?: readonly LearnedPathMtu[]
   /** TCP with --size: length of the IP packet that the segment is answered with; absent: an ACK without data. */
   readonly answerSize?: number
+  /** What a UDP datagram carries, in place of the pattern; it sets the length. */
+  readonly payload?: Uint8Array
+  /** What the UDP server answers; absent: nothing, as a server that is not known. */
+  readonly answer?: Uint8Array
   /**
    * An IP packet as a process with a raw socket sends it (IP_HDRINCL), in place of one that is made from the fields above; no socket waits for an
    * answer. `destination` is then its own.
