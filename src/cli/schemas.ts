@@ -26,6 +26,11 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
     load: () => import('../../docs/mtu.schema.json', { with: { type: 'json' } }),
   },
   {
+    kind: 'Findings',
+    about: 'what netsim check -o json prints',
+    load: () => import('../../docs/findings.schema.json', { with: { type: 'json' } }),
+  },
+  {
     kind: 'Verification',
     about: 'what netsim verify -o json prints',
     load: () => import('../../docs/verification.schema.json', { with: { type: 'json' } }),

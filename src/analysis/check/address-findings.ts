@@ -73,9 +73,7 @@ function overlapFindings(networks: readonly NamedNetwork[]): readonly Finding[] 
         `${network.name} (${formatCidr(network.prefix)}${network.assumed && network.kind === 'Services' ? ', assumed' : ''})`
       return finding('NM201', {
         what: `${words(one)} overlaps ${words(other)}`,
-        evidence: [other, one]
-          .map((network) => ({ what: words(network), ...placed(network.place) }))
-          .sort((a, b) => Number(b.file !== undefined) - Number(a.file !== undefined)),
+        evidence: [other, one].sort((a, b) => Number(a.assumed) - Number(b.assumed)).map((network) => ({ what: words(network), ...placed(network.place) })),
         // nobody said where Services are
         ...(guessed ? { severity: 'info', fix: 'Say where Services are: spec.serviceCIDR of the Network document.' } : {}),
       })
@@ -104,7 +102,10 @@ function podCidrFindings({ nodes, cni, datastore, clusterCIDR }: Cluster): reado
     found.push(
       finding('NM204', {
         what: `podCIDR ${formatCidr(prefix)} of node ${node.name} is outside the pods' network ${formatCidr(clusterCIDR)}`,
-        evidence: [{ what: `podCIDR ${formatCidr(prefix)}`, object: node.object.label, ...placed(place) }],
+        evidence: [
+          { what: `podCIDR ${formatCidr(prefix)}`, object: node.object.label, ...placed(place) },
+          { what: `node ${node.name}`, object: node.object.label, ...placed(node) },
+        ],
       }),
     )
   }
