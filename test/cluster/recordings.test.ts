@@ -119,7 +119,7 @@ metadata: {name: old}
 spec: {podSelector: {matchLabels: {role: db}}, ingress: [{from: [{podSelector: {}}]}]}
 `)
     expect(texts.map((text) => text.split('\n')[0])).toEqual([
-      't.yaml:1: warning: 1 Service: not modelled yet, kept',
+      't.yaml:4: warning: Service/default/nginx: no pod of namespace default has the label app=nginx',
       't.yaml:9: warning: PetSet/default/web: an API server refuses it: spec.template.spec is missing',
       't.yaml:11: warning: Deployment/default/front: an API server refuses it: spec.template.spec is missing',
       't.yaml:15: warning: Deployment/default/back: an API server refuses it: spec.template.spec is missing',

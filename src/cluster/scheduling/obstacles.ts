@@ -107,8 +107,9 @@ export class Obstacles {
       }
     })
     const texts = [...reasons].map(([reason, details]) => {
+      const count = [...details.values()].reduce((sum, names) => sum + names.length, 0)
       const groups = [...details].map(([detail, names]) => `${someNames(names)}${detail === '' ? '' : `: ${detail}`}`)
-      return `${[...details.values()].reduce((sum, names) => sum + names.length, 0)} ${reason} (${groups.slice(0, NAMED).join('; ')}${groups.length > NAMED ? '; …' : ''})`
+      return `${count} ${reason} (${groups.slice(0, NAMED).join('; ')}${groups.length > NAMED ? '; …' : ''})`
     })
     return `0/${nodes.length} nodes are available: ${texts.sort().join(', ')}.`
   }

@@ -88,7 +88,8 @@ export class Context {
       this.problems.warning(
         first,
         '',
-        `${kind} ${namesOf([first, ...more])}: live, but without pods in the input; they are made of the template, with names, nodes and addresses of netsim's own`,
+        `${kind} ${namesOf([first, ...more])}: live, but without pods in the input; ` +
+          "they are made of the template, with names, nodes and addresses of netsim's own",
         'Add the pods (kubectl get pods -A -o yaml).',
       )
   }

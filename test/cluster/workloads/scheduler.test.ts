@@ -37,7 +37,8 @@ describe('resources', () => {
 
   it('names every resource that is short, and the limit of pods', () => {
     expect(verdicts(asking({ cpu: 3, memory: '2Gi', 'nvidia.com/gpu': 1 }, 1))).toEqual([
-      '0/2 nodes are available: 2 Insufficient cpu (n1, n2: wants 3, left 2 of 2), 2 Insufficient memory (n1, n2: wants 2147483648, left 1073741824 of 1073741824), ' +
+      '0/2 nodes are available: 2 Insufficient cpu (n1, n2: wants 3, left 2 of 2), ' +
+        '2 Insufficient memory (n1, n2: wants 2147483648, left 1073741824 of 1073741824), ' +
         '2 Insufficient nvidia.com/gpu (n1, n2: wants 1, left 0 of 0).',
     ])
     const full = asking({}, 7)
