@@ -1,11 +1,11 @@
 /**
  * The plain part of YAML that programs print (kubectl -o yaml, helm) → located values: block mappings and sequences, scalars on one line,
- * literal blocks. Twenty times as fast as the package `yaml`, which reads everything else, and everything that is wrong: at the first sign
+ * literal blocks. Many times as fast as the package `yaml`, which reads everything else, and everything that is wrong: at the first sign
  * of either this reader gives up. What it does read it reads as the package does (YAML 1.2, core schema).
  */
 import { isIndexKey, isObject, Lines, LineTable, setKey, type JsonValue, type Located } from './located.js'
 import { ALL_NOISE, noiseAt, noiseOf, type Noise } from './noise.js'
-import { decodeUtf8, HASH_PRIME, SharedStrings } from './shared-strings.js'
+import { decodeUtf8, HASH_PRIME, type SharedStrings } from './shared-strings.js'
 
 const DEEPEST = 60
 

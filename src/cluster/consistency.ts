@@ -55,9 +55,13 @@ function checkPodCidrs(nodes: readonly NodeReading[], problems: ProblemList): vo
 /** Names of nodes in pods, before placement. */
 export function checkNodeNames(pods: readonly ClusterPod[], known: KnownNames, problems: ProblemList): void {
   if (!known.complete || known.nodes.size === 0) return
+  // a dump may lack a node with hundreds of pods
+  const suggestions = new Map<string, string>()
   for (const pod of pods) {
     if (pod.node === undefined || known.nodes.has(pod.node) || pod.terminated) continue
-    problems.error(pod.object.at('spec', 'nodeName'), pod.object.label, `its node ${pod.node} is not in the input`, suggestName(pod.node, [...known.nodes]))
+    const fix = suggestions.get(pod.node) ?? suggestName(pod.node, [...known.nodes])
+    suggestions.set(pod.node, fix)
+    problems.error(pod.object.at('spec', 'nodeName'), pod.object.label, `its node ${pod.node} is not in the input`, fix)
   }
 }
 
@@ -111,6 +115,16 @@ function checkPodPrefix(pod: ClusterPod, node: ClusterNode | undefined, settings
       `its address ${formatIp(address)} is outside the cluster's ${formatCidr(settings.clusterCIDR)}`,
       'Check the address, or the clusterCIDR.',
     )
+  }
+}
+
+/** BGP is Calico's: elsewhere nobody answers a router that speaks it. */
+export function checkRouterNumbers({ object, routers }: NetworkDocument, { cni }: Settings, problems: ProblemList): void {
+  if (cni === 'calico' || cni === 'canal') return
+  for (const router of routers) {
+    if (router.asn === undefined) continue
+    const what = `router ${router.name} has an AS number in a cluster that speaks no BGP: it listens on port 179, and no session comes up`
+    problems.warning(router, object.label, what, 'Leave asn out, or say cni: calico.')
   }
 }
 

@@ -3,7 +3,7 @@ import { isClassicKind } from './calico/classic-identity.js'
 
 /**
  * read: built into the cluster. later: belongs to packet paths, not modelled yet.
- * calico: Calico's own objects, kept for its agents. none: plays no part in packet paths.
+ * calico: Calico's own objects, kept for its agents. none: plays no part in packet paths, and of its objects the head alone is kept (noise.ts).
  */
 type Role = 'read' | 'later' | 'calico' | 'none'
 
@@ -44,9 +44,10 @@ const KINDS: ReadonlyMap<string, KindInfo> = new Map([
   ['EndpointSlice', entry('read', 'namespaced', 'discovery.k8s.io/v1', 'discovery.k8s.io/v1beta1')],
   ['Ingress', entry('read', 'namespaced', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'extensions/v1beta1')],
   ['IngressClass', entry('read', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1')],
+  // read by Calico's agents: passwords of BGP sessions, and labels that policies select by
+  ['Secret', entry('read', 'namespaced', 'v1')],
+  ['ServiceAccount', entry('read', 'namespaced', 'v1')],
   ...[
-    'Secret',
-    'ServiceAccount',
     'PersistentVolumeClaim',
     'Role',
     'RoleBinding',
