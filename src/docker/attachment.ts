@@ -13,6 +13,16 @@ import type { Dataplane, DeviceSpec, RouteSpec } from '../dataplane/dataplane.js
 import type { ChainEdit } from '../dataplane/iptables.js'
 import type { IpSet } from '../dataplane/ipset.js'
 
+/** A port of the node that leads to one of the pod's. */
+export interface HostPort {
+  readonly hostPort: number
+  readonly containerPort: number
+  readonly protocol: 'tcp' | 'udp' | 'sctp'
+  /** Absent or 0.0.0.0: every address of the node. */
+  readonly hostIP?: Ip
+  readonly line?: number
+}
+
 /** One pod that wants a network; for provenance and Problems also where it was written. */
 export interface PodAttachment {
   readonly namespace: string
@@ -25,6 +35,7 @@ export interface PodAttachment {
   readonly pinnedHostDevice?: string
   /** MAC of the host's end. */
   readonly pinnedHostMac?: Mac
+  readonly hostPorts?: readonly HostPort[]
   /** Absent: `Pod/namespace/name`. */
   readonly object?: string
   readonly file?: string

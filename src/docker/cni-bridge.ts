@@ -10,6 +10,7 @@ import type { Provenance } from '../dataplane/dataplane.js'
 import type { ChainEdit, Match, Rule, Target } from '../dataplane/iptables.js'
 import { allocateRoundRobin } from './address-allocation.js'
 import { netnsOf, objectOf, subnetOf, type AttachedPod, type CniView, type RuntimePart } from './attachment.js'
+import { renderPortmap } from './portmap.js'
 import { attachPods, bridgeStream, connectedRoute, interfaceAddress, viaGateway } from './veth.js'
 
 const CNI_BRIDGE = 'cni0'
@@ -35,6 +36,7 @@ export function renderCni(view: CniView): RuntimePart {
     sysctls: { 'net.ipv4.conf.eth0.arp_notify': 1 },
   })
   const object = `bridge ${CNI_BRIDGE}`
+  const mapped = renderPortmap({ networkName: view.networkName ?? NETWORK_NAME, prefixLength: view.subnet.length, pods })
   return {
     devices: [
       {
@@ -50,9 +52,10 @@ export function renderCni(view: CniView): RuntimePart {
       ...hostEnds,
     ],
     routes: [connectedRoute(view, CNI_BRIDGE, view.subnet.address, object)],
-    chainEdits: view.ipMasq ? pods.flatMap((pod) => masqueradeEdits(pod, view)) : [],
+    chainEdits: [...(view.ipMasq ? pods.flatMap((pod) => masqueradeEdits(pod, view)) : []), ...mapped],
     ipsets: [],
-    sysctls: { 'net.ipv4.ip_forward': 1 },
+    // what the portmap plugin sets so that 127.0.0.1 gets to the pod
+    sysctls: { 'net.ipv4.ip_forward': 1, ...(mapped.length === 0 ? {} : { [`net.ipv4.conf.${CNI_BRIDGE}.route_localnet`]: 1 }) },
     pods,
     problems,
   }
