@@ -12,7 +12,7 @@ import { readCalicoResources, type CalicoResources } from '../cluster/calico/cal
 import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
 import type { FelixSettings } from '../cluster/calico/felix-configuration.js'
 import type { Tier } from '../cluster/calico/policy.js'
-import { checkTiersExist } from '../cluster/calico/policy-checks.js'
+import { checkNamespacesExist, checkTiersExist } from '../cluster/calico/policy-checks.js'
 import { felixSettingsOf } from '../cluster/calico/read-felix-configuration.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { Labels } from '../cluster/labels.js'
@@ -152,6 +152,7 @@ function completed(
   }
   const ipPools = ipPoolsOf(input, problems)
   checkTiersExist(read.policies, [...read.tiers, ...release.builtInTiers], problems)
+  checkNamespacesExist(read.policies, cluster, problems)
   const missing = release.builtInTiers.filter(({ name }) => !read.tiers.some((tier) => tier.name === name))
   const tiers = missing.map((tier): Tier => ({ ...tier, labels: {}, annotations: {}, file: '', line: 0 }))
   return { ...read, ipPools, tiers: [...read.tiers, ...tiers] }

@@ -9,7 +9,7 @@ import type { Ip } from '../base/ip.js'
 import type { Mac } from '../base/mac.js'
 import type { Problem } from '../base/problem.js'
 import { checkPodDns } from './dns/resolver.js'
-import { checkDocumentNames, checkNodeNames, checkNodes, checkPodAddresses, type KnownNames } from './consistency.js'
+import { checkDocumentNames, checkNodeNames, checkNodes, checkPodAddresses, checkRouterNumbers, type KnownNames } from './consistency.js'
 import { nameFault } from './fields.js'
 import { readFlannelManifest } from './flannel-settings.js'
 import { resolveEtcdInput, type EtcdServerKeys } from './etcd-snapshot.js'
@@ -131,6 +131,7 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
       known,
       problems,
     )
+  if (document !== undefined) checkRouterNumbers(document, settings, problems)
   checkEndpoints({ services, pods, objects: usable }, problems)
   for (const pod of oneOfEach(readPods)) checkPodDns(pod, problems)
   const ingresses = readIngresses({ objects: usable, services, pods, complete }, problems)

@@ -4,6 +4,7 @@
  */
 import { formatCidr } from '../../base/cidr.js'
 import type { Path } from '../located.js'
+import { suggestName } from '../nearest-name.js'
 import type { ProblemList } from '../problem-list.js'
 import type { CalicoPolicy, EntityRule, PolicyRule, Tier } from './policy.js'
 import type { PolicySpec } from './read-policy.js'
@@ -66,6 +67,24 @@ export function checkTiersExist(policies: readonly CalicoPolicy[], tiers: readon
       `there is no tier ${JSON.stringify(policy.tier)}: Felix asks the policy after all tiers, and what no policy of it decides is denied`,
       'Add the Tier, or name one that exists.',
     )
+  }
+}
+
+interface Inhabited {
+  /** Those with an object were written. */
+  readonly namespaces: readonly { readonly name: string; readonly object?: object }[]
+  readonly pods: readonly { readonly namespace: string }[]
+}
+
+/** Calico takes such a policy without a word. Inputs without any Namespace say nothing of which there are. */
+export function checkNamespacesExist(policies: readonly CalicoPolicy[], { namespaces, pods }: Inhabited, problems: ProblemList): void {
+  const written = namespaces.filter(({ object }) => object !== undefined).map(({ name }) => name)
+  if (written.length === 0) return
+  const known = new Set([...written, 'default', ...pods.map(({ namespace }) => namespace)])
+  for (const { object } of policies) {
+    if (object === undefined || object.namespace === '' || known.has(object.namespace)) continue
+    const what = `there is no namespace ${JSON.stringify(object.namespace)} in the input: the policy selects nothing`
+    problems.warning(object.at('metadata', 'namespace'), object.label, what, suggestName(object.namespace, [...known]))
   }
 }
 

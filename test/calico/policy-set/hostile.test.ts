@@ -76,6 +76,11 @@ describe('one fault', () => {
       gnp('{tier: ghost}', 'ghost.p'),
       'warning: GlobalNetworkPolicy/ghost.p: there is no tier "ghost": Felix asks the policy after all tiers, and what no policy of it decides is denied',
     ],
+    [
+      'a namespace that is not there',
+      `apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n${object('NetworkPolicy', '{selector: all()}', { metadata: ', namespace: shpo' })}`,
+      'warning: NetworkPolicy/shpo/p: there is no namespace "shpo" in the input: the policy selects nothing',
+    ],
     ['a name', gnp('{}', '"Web_1"'), 'error: GlobalNetworkPolicy/Web_1: "Web_1" is no name of a policy'],
     ['a name of a tier', object('Tier', '{order: 1}', { name: 'a.b' }), 'error: Tier/a.b: "a.b" is no name of a tier'],
     [
