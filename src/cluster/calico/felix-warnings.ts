@@ -1,7 +1,7 @@
 /** Settings that Felix acts on and netsim does not, and one that no kernel takes. */
 import type { FelixSettings } from './felix-configuration.js'
 
-export interface FelixWarning {
+interface FelixWarning {
   readonly name: keyof FelixSettings
   readonly what: string
   readonly fix: string
