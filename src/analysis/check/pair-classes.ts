@@ -1,7 +1,7 @@
 /**
  * Who asks whom. Pods that no rule can tell apart are one class: those of a node, where policies are of one namespace and with one set of labels, that
  * the same prefixes of what people wrote by hand take in. One packet between two classes stands for all pairs of their pods. Where there are more
- * pairs of classes than a check may ask, each class asks some on its own node, on its segment and beyond, evenly spread; the same cluster gives the same.
+ * pairs of classes than a check may ask, each class asks some on its own node, on its segment and beyond, spread over all of them; the same cluster gives the same.
  */
 import { contains, parseCidr, type Cidr } from '../../base/cidr.js'
 import type { Cluster } from '../../cluster/cluster.js'
@@ -108,7 +108,7 @@ function relationOf(from: Placed, to: Placed): (typeof RELATIONS)[number] {
   return from.segment === to.segment ? 'one segment' : 'routed'
 }
 
-/** All where they are few; else from each one (where even that is too much from each so-manieth) the next ones of each relation. */
+/** All where they are few; else from each one (where even that is too much from each so-manieth) some of each relation, all over the list. */
 function chooseIndexes(froms: readonly Placed[], tos: readonly Placed[], most: number): (readonly [number, number])[] {
   const chosen: (readonly [number, number])[] = []
   if (froms.length * tos.length <= most) {
@@ -118,13 +118,14 @@ function chooseIndexes(froms: readonly Placed[], tos: readonly Placed[], most: n
   const relations = relationsAmong(tos)
   const stride = Math.max(1, Math.ceil((froms.length * relations.length) / most))
   const each = Math.max(1, Math.floor(most / (Math.ceil(froms.length / stride) * relations.length)))
+  const hop = farHop(tos.length)
   for (let from = 0; from < froms.length; from += stride) {
     // each starts elsewhere, so that everyone is asked as well
     const start = Math.floor((from * tos.length) / froms.length)
     for (const relation of relations) {
       let taken = 0
       for (let step = 1; taken < each && step <= tos.length; step++) {
-        const to = (start + step) % tos.length
+        const to = (start + step * hop) % tos.length
         if (relationOf(froms[from], tos[to]) !== relation) continue
         chosen.push([from, to])
         taken++
@@ -132,6 +133,17 @@ function chooseIndexes(froms: readonly Placed[], tos: readonly Placed[], most: n
     }
   }
   return chosen
+}
+
+/** Steps of about 0.618 of the length, which meet everyone once: neighbours in the list are of one node, and of one kind. */
+function farHop(length: number): number {
+  let hop = Math.max(1, Math.round(length * 0.618))
+  while (greatestDivisor(hop, length) > 1) hop++
+  return hop
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b)
 }
 
 function relationsAmong(all: readonly Placed[]): readonly (typeof RELATIONS)[number][] {

@@ -1,5 +1,8 @@
 /** What the cluster's objects show by themselves: addresses, ports, policies, Services. Each fault is found at its line, and is gone once it is mended. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { codeInfo } from '../../../src/analysis/check/catalogue.js'
+import { CODES } from '../../../src/analysis/check/codes.js'
 import { flannelCluster, leaseValue, PODS, VTEP_A, VTEP_B } from '../../kit/flannel-cluster.js'
 import { check, checkBroken, codesOf, lineAt, theFinding } from './kit.js'
 
@@ -281,5 +284,29 @@ describe('Services', () => {
     expect(found.evidence[0]).toMatchObject({ what: 'n1: net.bridge.bridge-nf-call-iptables = 0', file: 'test.yaml' })
     expect(codesOf(check(cluster([web, web2, service('s', { app: 'web' })], {}, off(1))))).toEqual(SOUND)
     expect(codesOf(check(cluster([web, web2], {}, off(0))))).toEqual(SOUND)
+  })
+})
+
+describe('docs/check.md', () => {
+  const page = readFileSync(new URL('../../../docs/check.md', import.meta.url), 'utf8')
+  const sections = new Map(page.split(/^### /m).map((text) => [text.slice(0, 5), text.replaceAll(/\s+/g, ' ')]))
+
+  it.each(CODES.map((code) => [code, codeInfo(code)] as const))(
+    'tells %s as the catalogue does, with an example',
+    (code, { title, severity, cause, effect, fix }) => {
+      const section = sections.get(code) ?? ''
+      for (const words of [
+        `${code} ${title}`,
+        `${severity[0].toUpperCase()}${severity.slice(1)}. ${cause}`,
+        `**Effect.** ${effect}`,
+        `**Fix.** ${fix}`,
+        '**Example.** ',
+      ])
+        expect(section).toContain(words)
+    },
+  )
+
+  it('has no section of a code that is not', () => {
+    expect([...sections.keys()].filter((key) => key.startsWith('NM'))).toEqual([...CODES])
   })
 })
