@@ -92,8 +92,8 @@ export interface NamedAddress extends Place {
 }
 
 export interface DnsSpec {
-  /** --cluster-dns of the kubelets; empty: the address of the DNS Service. */
-  readonly clusterDNS: readonly Ip[]
+  /** --cluster-dns of the kubelets; empty: they are told none. */
+  readonly clusterDNS?: readonly Ip[]
   /** Names outside the cluster. */
   readonly hosts: readonly NamedAddress[]
   /** resolv.conf of the nodes; absent: not known. */
@@ -174,7 +174,7 @@ function readDns({ clusterDNS, hosts, nodes }: NonNullable<Spec['dns']>, object:
     return fault === undefined ? [{ name, address, ...place }] : []
   })
   const resolver = nodes ? { nodes: { nameservers: nodes.nameservers ?? [], searches: nodes.searches ?? [], options: nodes.options ?? [] } } : {}
-  return { clusterDNS: clusterDNS ?? [], hosts: named, ...resolver }
+  return { ...drop({ clusterDNS }), hosts: named, ...resolver }
 }
 
 /** Without the keys whose value is null or undefined. */

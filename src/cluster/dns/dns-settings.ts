@@ -3,7 +3,7 @@
  * Defaults: coredns plugin/kubernetes/setup.go; the Corefile assumed where there is none is the one of kubeadm (cmd/kubeadm/app/phases/addons/dns).
  */
 import type { Ip } from '../../base/ip.js'
-import { parseIp } from '../../base/ip.js'
+import { formatIp, parseIp } from '../../base/ip.js'
 import type { Cluster } from '../cluster.js'
 import { isObject, type JsonObject } from '../located.js'
 import { readYaml } from '../yaml-text.js'
@@ -51,7 +51,7 @@ export interface DnsSettings {
   readonly place?: Place
   /** --cluster-domain of the kubelets. */
   readonly clusterDomain: string
-  /** --cluster-dns of the kubelets; empty: pods of policy ClusterFirst get their node's resolver. */
+  /** --cluster-dns of the kubelets: as told, else the Service's address, else assumed; empty: pods of policy ClusterFirst get their node's resolver. */
   readonly clusterDNS: readonly Ip[]
   /** The Service that has such an address. */
   readonly service?: ClusterService
@@ -63,29 +63,33 @@ export interface DnsSettings {
   readonly notes: readonly string[]
 }
 
-export function readDnsSettings(cluster: Pick<Cluster, 'objects' | 'networkDocument' | 'clusterDomain'>, services: readonly ClusterService[]): DnsSettings {
-  const { objects, networkDocument } = cluster
+export function readDnsSettings(
+  cluster: Pick<Cluster, 'objects' | 'networkDocument' | 'clusterDomain' | 'serviceCIDR'>,
+  services: readonly ClusterService[],
+): DnsSettings {
+  const { objects, networkDocument, serviceCIDR } = cluster
   const notes: string[] = []
   const kubelet = readKubeletConfiguration(objects)
   const corefile = findCorefile(objects)
   const dns = networkDocument?.dns
-  const told = networkDocument?.clusterDomain ?? kubelet.clusterDomain
+  const domain = networkDocument?.clusterDomain ?? kubelet.clusterDomain
   const old = corefile === undefined && runsKubeDns(objects)
   const servers =
-    corefile === undefined ? [assumedServer(told ?? cluster.clusterDomain, old ? 'kube-dns' : 'coredns')] : readServers(corefile.text, corefile.place, notes)
+    corefile === undefined ? [assumedServer(domain ?? cluster.clusterDomain, old ? 'kube-dns' : 'coredns')] : readServers(corefile.text, corefile.place, notes)
   const plugin = servers.find(({ kubernetes }) => kubernetes !== undefined)?.kubernetes
-  const clusterDomain = lower(told ?? plugin?.primaryZone ?? cluster.clusterDomain)
+  const clusterDomain = lower(domain ?? plugin?.primaryZone ?? cluster.clusterDomain)
   const service = services.find(isDnsService)
-  const written = dns?.clusterDNS ?? []
-  const clusterDNS =
-    written.length > 0 ? written : kubelet.clusterDNS.length > 0 ? kubelet.clusterDNS : service?.clusterIP === undefined ? [] : [service.clusterIP]
+  const told = dns?.clusterDNS ?? kubelet.clusterDNS
+  const clusterDNS = told ?? [service?.clusterIP ?? (serviceCIDR.base + DNS_OFFSET) | 0]
   if (plugin === undefined) notes.push('the Corefile has no kubernetes plugin: no name of the cluster resolves')
   else if (!plugin.zones.includes(clusterDomain))
     notes.push(`the kubelets' cluster domain is ${clusterDomain}, the DNS server's ${plugin.primaryZone}: no name of the search list resolves`)
-  if (service === undefined) notes.push('no Service is that of the cluster DNS (label k8s-app: kube-dns in kube-system)')
-  else if (clusterDNS.length > 0 && service.clusterIP !== undefined && !clusterDNS.includes(service.clusterIP))
+  if (service === undefined) {
+    const where = told === undefined ? `: ${clusterDNS.map(formatIp).join('')} is assumed, no query can reach it` : ''
+    notes.push(`no Service is that of the cluster DNS (label k8s-app: kube-dns in kube-system)${where}`)
+  } else if (told !== undefined && told.length > 0 && service.clusterIP !== undefined && !clusterDNS.includes(service.clusterIP))
     notes.push(
-      `pods ask ${written.length > 0 ? 'spec.dns.clusterDNS' : 'clusterDNS of the kubelets'}, ` +
+      `pods ask ${dns?.clusterDNS !== undefined ? 'spec.dns.clusterDNS' : 'clusterDNS of the kubelets'}, ` +
         `which is not the address of Service ${service.namespace}/${service.name}`,
     )
   if (objects.some(isNodeLocalCache)) notes.push('NodeLocal DNSCache runs on the nodes: it is not modelled, queries are shown as they go to the Service')
@@ -106,6 +110,9 @@ export function readDnsSettings(cluster: Pick<Cluster, 'objects' | 'networkDocum
 function lower(name: string): string {
   return name.toLowerCase().replace(/\.$/, '')
 }
+
+/** kubeadm gives the DNS Service the tenth address of the Services' prefix (constants.GetDNSIP). */
+const DNS_OFFSET = 10
 
 // ---- who is there
 
@@ -140,7 +147,7 @@ function findCorefile(objects: readonly KubernetesObject[]): { readonly text: st
 }
 
 /** kubeadm keeps it in the ConfigMap kubelet-config (with -1.23 and so on before 1.24), key kubelet. */
-function readKubeletConfiguration(objects: readonly KubernetesObject[]): { readonly clusterDNS: readonly Ip[]; readonly clusterDomain?: string } {
+function readKubeletConfiguration(objects: readonly KubernetesObject[]): { readonly clusterDNS?: readonly Ip[]; readonly clusterDomain?: string } {
   const map = objects.find(({ kind, namespace, name }) => kind === 'ConfigMap' && namespace === 'kube-system' && /^kubelet-config(-[0-9.]+)?$/.test(name))
   const text = map === undefined ? undefined : dataOf(map, 'kubelet')
   const value = text === undefined ? undefined : readYaml(text, 1).documents[0]?.value
@@ -148,9 +155,9 @@ function readKubeletConfiguration(objects: readonly KubernetesObject[]): { reado
   const servers: unknown = configuration.clusterDNS
   const domain = configuration.clusterDomain
   return {
-    clusterDNS: (Array.isArray(servers) ? (servers as readonly unknown[]) : []).flatMap((server) =>
-      typeof server === 'string' ? (parseIp(server) ?? []) : [],
-    ),
+    ...(Array.isArray(servers)
+      ? { clusterDNS: (servers as readonly unknown[]).flatMap((server) => (typeof server === 'string' ? (parseIp(server) ?? []) : [])) }
+      : {}),
     ...(typeof domain === 'string' && domain !== '' ? { clusterDomain: domain } : {}),
   }
 }

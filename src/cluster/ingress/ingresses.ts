@@ -27,13 +27,12 @@ export function readIngresses({ objects, services, pods, complete }: IngressInpu
   const ingressClasses = objects.filter(({ kind }) => kind === 'IngressClass').flatMap((object) => readIngressClass(object, problems) ?? [])
   const secrets = objects.filter(({ kind }) => kind === 'Secret')
   checkIngresses(ingresses, { classes: ingressClasses, services, secrets, complete }, problems)
-  if (complete) checkTaken({ ingresses, ingressClasses }, findControllers(pods, services), problems)
+  if (complete && ingresses.length > 0) checkTaken({ ingresses, ingressClasses }, findControllers(pods, services), problems)
   return { ingresses, ingressClasses }
 }
 
 function checkTaken({ ingresses, ingressClasses }: ClusterIngresses, controllers: ReturnType<typeof findControllers>, problems: ProblemList): void {
   const [first] = ingresses
-  if (first === undefined) return
   if (controllers.length === 0) {
     const whose = ingresses.length === 1 ? 'the Ingress has' : `the ${ingresses.length} Ingresses have`
     const what = `no pod of an ingress controller that netsim knows: ${whose} no effect`

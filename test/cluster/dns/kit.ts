@@ -1,4 +1,5 @@
 /** Services, endpoints and pods by hand, and a DNS world over them. */
+import { parseCidr, type Cidr } from '../../../src/base/cidr.js'
 import { ip } from '../../../src/base/ip.js'
 import type { DnsRecord } from '../../../src/base/dns-record.js'
 import { formatIp } from '../../../src/base/ip.js'
@@ -112,7 +113,7 @@ export function settings({ services, corefile, objects = '', clusterDomain = 'cl
       : `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns, namespace: kube-system}\ndata:\n` +
         `  Corefile: |\n${corefile.replaceAll(/^(?=.)/gm, '    ')}\n---\n`
   return readDnsSettings(
-    { objects: objectsOf(`${map}${objects}`), clusterDomain },
+    { objects: objectsOf(`${map}${objects}`), clusterDomain, serviceCIDR: parseCidr('10.96.0.0/12') as Cidr },
     services.map((one) => one.service),
   )
 }

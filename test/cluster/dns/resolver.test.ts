@@ -328,7 +328,11 @@ describe('what kubelets tell pods', () => {
   it('names NodeLocal DNSCache, a missing Service and domains that differ', () => {
     const cache = 'apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: node-local-dns, namespace: kube-system}\n'
     expect(settings({ services: [KUBE_DNS], objects: cache }).notes[0]).toContain('NodeLocal DNSCache')
-    expect(settings({ services: [] }).notes[0]).toContain('no Service is that of the cluster DNS')
+    const bare = settings({ services: [] })
+    expect(bare.clusterDNS).toEqual([ip('10.96.0.10')])
+    expect(bare.notes[0]).toContain(
+      'no Service is that of the cluster DNS (label k8s-app: kube-dns in kube-system): 10.96.0.10 is assumed, no query can reach it',
+    )
     const text = 'apiVersion: netsim/v1\nkind: Network\nspec: {clusterDomain: kube.local, dns: {hosts: {"a..b": 192.0.2.1}}}\n'
     const { problems } = buildCluster([{ file: 'n.yaml', text }])
     expect(problems.map(formatProblem).join('')).toContain('n.yaml:3: error: Network/default: spec.dns.hosts: "a..b" has an empty label')
