@@ -12,6 +12,8 @@ export interface TraceDocument {
   readonly disposition: Disposition
   readonly metadata: MetadataDocument
   readonly request: TraceRequestDocument
+  /** How the destination's name was looked up; absent where it is no DNS name. */
+  readonly lookup?: LookupDocument
   readonly forward: LegDocument
   readonly reply: LegDocument | null
   readonly result: ResultDocument
@@ -56,6 +58,27 @@ export interface TraceRequestDocument {
   readonly df: boolean
   readonly ttl: number
   readonly cold: boolean
+}
+
+/** A name, as the source's resolver looks it up. */
+export interface LookupDocument {
+  readonly name: string
+  /** `dnsPolicy ClusterFirst` */
+  readonly policy: string
+  readonly outcome: 'literal' | 'files' | 'found' | 'outside' | 'none'
+  /** In the order made; the last decided. */
+  readonly queries: readonly {
+    readonly name: string
+    readonly type: string
+    readonly server?: string
+    readonly rcode: string
+    /** Addresses and names. */
+    readonly answers: readonly string[]
+  }[]
+  readonly addresses: readonly string[]
+  readonly cname?: string
+  /** What the answer comes from. */
+  readonly why: readonly { readonly object?: string; readonly text: string; readonly file?: string; readonly line?: number }[]
 }
 
 export interface LegDocument {

@@ -12,6 +12,7 @@ import type { CalicoPlan } from '../network/calico-part.js'
 import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import type { LegOutcome, TraceOutcome } from '../network/probe.js'
+import { lookupDocument } from './name-lookup.js'
 import { devicesOf } from './trace-devices.js'
 import { packetFacts } from './packet-facts.js'
 import { mtuOf } from './trace-mtu.js'
@@ -47,6 +48,7 @@ export function traceDocument(network: Network, outcome: TraceOutcome): TraceDoc
       ttl: request.ttl,
       cold: request.cold,
     },
+    ...(outcome.destination.resolution === undefined ? {} : { lookup: lookupDocument(outcome.destination.resolution) }),
     forward,
     reply,
     result: resultOf(network, outcome, { forward, reply, mtu, numbers, drop: ruleDropOf(network, outcome) }),

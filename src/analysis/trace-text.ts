@@ -5,6 +5,7 @@
  *   nr  what              text, header changes in bold                                    bytes  VERDICT
  */
 import { hopLines, replyLines, type Page } from './trace-text-hops.js'
+import { lookupText } from './name-lookup.js'
 import { printable, styleOf, wrap } from './text-style.js'
 import type { EndDocument, TraceDocument } from './trace-document.js'
 import { verdictLines } from './trace-text-verdict.js'
@@ -48,7 +49,8 @@ function headLines(page: Page): string[] {
   const what = clean(packetText(document))
   const flow = ends.length + 3 + what.length <= width ? [`${ends}   ${what}`] : [ends, `  ${what}`]
   const colored = flow.map((line, index) => (index === 0 ? withNames(line, [source.name, destination.name].map(clean), page) : line))
-  return [...colored, ...wrap([{ text: clean(assumptions(document)), style: 'dim' }], width, style)]
+  const lookup = document.lookup === undefined ? [] : wrap([{ text: clean(lookupText(document.lookup)) }], width, style)
+  return [...colored, ...lookup, ...wrap([{ text: clean(assumptions(document)), style: 'dim' }], width, style)]
 }
 
 /** The first occurrence of each name in cyan, left to right. */

@@ -1,5 +1,7 @@
 /** `netsim trace`: builds the network, asks it, prints the answer. Loaded when it is called. */
 import type { TraceDocument } from '../analysis/trace-document.js'
+import type { Problem } from '../base/problem.js'
+import { queryRequest, type NameQuery } from '../analysis/name-lookup.js'
 import { traceDocument } from '../analysis/trace-report.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, exitOf } from './exit.js'
@@ -15,13 +17,16 @@ export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): P
   checkOutputs(flags, io)
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
-  const outcome = loaded.network.trace(request)
+  const asked: NameQuery | { readonly request: TraceRequest } | readonly Problem[] = flags.dns === true ? queryRequest(loaded.network, request) : { request }
+  if (isRefusal(asked)) return refuse(asked, io)
+  const outcome = loaded.network.trace(asked.request)
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(outcome)) return refuse(outcome, io)
   const told = traceDocument(loaded.network, outcome)
   const { cluster, inputs } = loaded
   const document: TraceDocument = {
     ...told,
+    ...('lookup' in asked ? { lookup: asked.lookup } : {}),
     metadata: { ...told.metadata, tool: `netsim ${VERSION}`, inputs, runtime: cluster.runtime.name, nodes: cluster.nodes.length },
     result: { ...told.result, next: told.result.next.map((command) => command + inputFlags(flags)) },
   }

@@ -40,6 +40,8 @@ export interface TraceFlags extends EtcdFlags, QuestionFlags {
   readonly pcap?: string
   readonly mtu?: boolean
   readonly all?: boolean
+  /** The DNS query of the destination's name in place of the packet to its address. */
+  readonly dns?: boolean
   /** false: `--no-color`. */
   readonly color: ColorWhen | false
   readonly ascii: boolean

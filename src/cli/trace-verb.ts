@@ -21,8 +21,8 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .command('trace')
     .summary('follow one packet, and its answer')
     .description('Follows one packet from SRC to DST, and what is sent back: every hop, every rule that decided, every byte added.')
-    .argument('<SRC>', 'ns/pod, pod/NAME, node/NAME, host/NAME, an address, or a pod of -n')
-    .argument('<DST[:PORT]>', 'the same; without a port an ICMP echo is sent, with one a TCP connection is begun')
+    .argument('<SRC>', 'ns/pod, ns/pod/container, node/NAME, host/NAME, kubelet, an address, or a pod of -n')
+    .argument('<DST[:PORT]>', 'the same, svc/NAME, a DNS name or a URL; without a port an ICMP echo is sent, with one a TCP connection is begun')
     .addHelpText('before', traceExamples(name))
     .showHelpAfterError(`See '${name} trace --help'.`)
   addInputOptions(command).addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
@@ -33,6 +33,7 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .option('--summary', 'the last block only', false)
     .option('--mtu', 'how large packets may be, both ways, and what becomes of larger ones', false)
     .option('--all', 'every outcome and how likely it is: endpoints of a Service, equal-cost paths', false)
+    .option('--dns', "the DNS query for DST's name, in place of a packet to its address", false)
     .option('--svg <FILE|->', 'draw the path; - for standard output, in place of the text')
     .option('--pcap <FILE|->', 'write every frame as pcapng, for Wireshark; - for standard output, in place of the text')
     .addOption(new Option('--color <WHEN>', 'auto, always or never').argParser(colorWhen).default('auto'))
@@ -40,6 +41,11 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .option('--ascii', 'plain letters only', false)
     .action(async (source: string, destination: string, flags: TraceFlags) => {
       const request = requestOf(source, destination, flags)
+      if (/^https?:\/\//i.test(destination)) {
+        const { ingress } = await import('./ingress-command.js')
+        status.code = await ingress(request, flags, io)
+        return
+      }
       if (flags.mtu === true) {
         const { mtu } = await import('./mtu-command.js')
         status.code = await mtu(request, flags, io)
@@ -59,6 +65,9 @@ function traceExamples(name: string): string {
   return `Examples:
   ${name} trace pod-a pod-b                             ping; the built-in example, where there is no ./netsim.yaml
   ${name} trace web-0 api-0:8080 -n shop -f cluster/    TCP, through the manifests of a folder
+  ${name} trace web-0 svc/api --all                     every endpoint of a Service, and how likely each is
+  ${name} trace web-0 api.shop.svc:80                   a name, as the pod's resolver looks it up
+  ${name} trace host/client https://shop.example/cart   through an Ingress: both connections
   ${name} trace web-0 10.244.2.9:53 --proto udp -v      UDP, with every rule that was tried
   ${name} trace web-0 api-0:8080 --size 1500            a full segment: does it fit?
   ${name} trace web-0 api-0:8080 --mtu                  the largest packet and MSS, both ways

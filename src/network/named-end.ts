@@ -3,7 +3,7 @@
  */
 import { formatIp, type Ip } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
-import { resolve, type Resolution } from '../cluster/dns/resolve.js'
+import type { Resolution } from '../cluster/dns/resolve.js'
 import { nearestName } from '../cluster/nearest-name.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import type { ClusterService, ServiceEndpoints, ServicePort } from '../cluster/services/service.js'
@@ -118,8 +118,7 @@ const LOOPBACK: Ip = 0x7f000001
 
 /** A name with dots, or one that the source's resolver knows. */
 export function nameEnd(network: Network, asker: Endpoint | undefined, name: string): Endpoint | Problem {
-  const pod = asker?.netns === undefined ? undefined : network.cluster.podByName.get(asker.netns)
-  const resolution = resolve(network.dns, pod === undefined ? {} : { pod, ...(asker === undefined ? {} : { address: asker.address }) }, name)
+  const resolution = network.lookup(asker, name)
   const { address, addresses, outcome } = resolution
   if (address !== undefined) {
     const found = network.services.endpoints.find(({ service }) => service.clusterIP === address)?.service

@@ -8,6 +8,7 @@ import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { readDnsSettings } from '../cluster/dns/dns-settings.js'
+import { resolve, type Resolution } from '../cluster/dns/resolve.js'
 import { buildDnsWorld, type DnsWorld } from '../cluster/dns/dns-world.js'
 import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
 import { formatSubnetEnv, type SubnetEnv } from '../flannel/subnet-env.js'
@@ -17,6 +18,7 @@ import { Trace } from '../net/trace.js'
 import type { BgpPlan, planBgp } from './bgp-plan.js'
 import type { CalicoHost, CalicoPlan } from './calico-part.js'
 import { Composition, type Agents, type Bare } from './composition.js'
+import type { Endpoint } from './endpoint.js'
 import { planFlannel, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
 import { bareHost, cardName } from './hosts.js'
 import { usesCalico, type NodePlan } from './nodes.js'
@@ -131,6 +133,12 @@ export class Network {
       addressOf: (pod) => this.composition.addressOf(pod),
     })
     return this.dnsWorld
+  }
+
+  /** By the resolver of whoever asks: a pod's own, or the node's. */
+  lookup(asker: Endpoint | undefined, name: string): Resolution {
+    const pod = asker?.netns === undefined ? undefined : this.cluster.podByName.get(asker.netns)
+    return resolve(this.dns, pod === undefined || asker === undefined ? {} : { pod, address: asker.address }, name)
   }
 
   nodePlan(name: string): NodePlan | undefined {
