@@ -19,6 +19,7 @@ export class Context {
   readonly nodes: readonly NodeReading[]
   readonly problems: ProblemList
   private readonly byOwner = new Map<string, ClusterPod[]>()
+  /** By namespace, and by namespace and each label. */
   private readonly orphans = new Map<string, ClusterPod[]>()
   private readonly ownedObjects = new Set<string>()
   private readonly names = new Map<string, Set<string>>()
@@ -30,10 +31,13 @@ export class Context {
     this.problems = problems
     for (const pod of pods) {
       this.namesOf(pod.namespace).add(pod.name)
-      if (pod.owner === undefined) append(this.orphans, pod.namespace, pod)
-      else append(this.byOwner, ownedBy(pod.namespace, pod.owner.kind, pod.owner.name), pod)
+      if (pod.owner === undefined) {
+        append(this.orphans, pod.namespace, pod)
+        for (const [key, value] of Object.entries(pod.labels)) append(this.orphans, labelled(pod.namespace, key, value), pod)
+      } else append(this.byOwner, ownedBy(pod.namespace, pod.owner.kind, pod.owner.name), pod)
     }
-    for (const object of objects) for (const owner of ownersOf(object)) this.ownedObjects.add(ownedBy(object.namespace, owner.kind, owner.name, object.kind))
+    const owned = objects.filter(({ kind }) => OWNED_KINDS.includes(kind))
+    for (const object of owned) for (const owner of ownersOf(object)) this.ownedObjects.add(ownedBy(object.namespace, owner.kind, owner.name, object.kind))
   }
 
   /** Taken in the namespace; those that are made are added. */
@@ -56,7 +60,9 @@ export class Context {
 
   /** Living pods that nobody owns and that the selector matches: a controller adopts them. */
   orphansOf(namespace: string, selector: LabelSelector): readonly ClusterPod[] {
-    return (this.orphans.get(namespace) ?? []).filter((pod) => !pod.terminated && !pod.terminating && matchesSelector(selector, pod.labels))
+    const [first] = Object.entries(selector.matchLabels ?? {})
+    const candidates = this.orphans.get(first === undefined ? namespace : labelled(namespace, ...first))
+    return (candidates ?? []).filter((pod) => !pod.terminated && !pod.terminating && matchesSelector(selector, pod.labels))
   }
 
   owns(object: KubernetesObject, kind: string): boolean {
@@ -93,6 +99,13 @@ export class Context {
         'Add the pods (kubectl get pods -A -o yaml).',
       )
   }
+}
+
+/** What other workloads make, besides pods. */
+const OWNED_KINDS: readonly string[] = ['ReplicaSet', 'Job']
+
+function labelled(namespace: string, key: string, value: string): string {
+  return `${namespace}\n${key}=${value}`
 }
 
 function ownedBy(namespace: string, kind: string, name: string, what = 'Pod'): string {

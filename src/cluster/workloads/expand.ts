@@ -29,13 +29,11 @@ const CRON_KINDS: readonly string[] = ['CronJob', 'ScheduledJob']
  * the input has them.
  */
 export function expandWorkloads(existing: Existing, problems: ProblemList): ClusterPod[] {
-  const context = new Context(existing, problems)
-  const pods = existing.objects.flatMap((object) => {
-    if (!Object.hasOwn(EXPANSIONS, object.kind) || isAgentDaemonSet(object)) return []
-    const [expand, ...groups] = EXPANSIONS[object.kind]
-    return groups.includes(object.apiVersion.split('/')[0]) ? expand(object, context) : []
-  })
+  const workloads = existing.objects.filter((object) => expansionOf(object) !== undefined && !isAgentDaemonSet(object))
   const cronJobs = existing.objects.filter(({ kind, apiVersion }) => CRON_KINDS.includes(kind) && apiVersion.startsWith('batch/'))
+  if (workloads.length + cronJobs.length === 0) return []
+  const context = new Context(existing, problems)
+  const pods = workloads.flatMap((object) => expansionOf(object)?.(object, context) ?? [])
   for (const kind of CRON_KINDS)
     checkCronJobs(
       cronJobs.filter((object) => object.kind === kind),
@@ -43,4 +41,10 @@ export function expandWorkloads(existing: Existing, problems: ProblemList): Clus
     )
   context.report()
   return pods
+}
+
+function expansionOf({ kind, apiVersion }: KubernetesObject): Expand | undefined {
+  if (!Object.hasOwn(EXPANSIONS, kind)) return undefined
+  const [expand, ...groups] = EXPANSIONS[kind]
+  return groups.includes(apiVersion.split('/')[0]) ? expand : undefined
 }
