@@ -5,7 +5,7 @@
 import type { Scheduling } from '../pod-scheduling.js'
 import type { ClusterPod } from '../pod.js'
 import type { NodeFit } from './node-fit.js'
-import { matchOfConstraint, matchOfTerm, type NamespaceLabels, type PodCounts } from './pod-counts.js'
+import { matchOfConstraint, matchOfTerm, type Domains, type NamespaceLabels, type PodCounts } from './pod-counts.js'
 
 const MAX_SCORE = 100
 const WEIGHT = 2
@@ -34,13 +34,23 @@ export function scorePods(
   for (const constraint of soft) {
     const domains = counts.domainsOf(constraint.topologyKey)
     const sums = counts.byDomain(counts.counterOf(matchOfConstraint(constraint, pod)).counts, domains)
-    const size = new Set(feasible.map((node) => domains.of[node])).size
+    const weight = Math.log(domainsAmong(feasible, domains) + 2)
     // a node without the label is the worst there is
-    for (const node of feasible)
-      crowded[node] -= domains.of[node] < 0 ? Number.MAX_SAFE_INTEGER : sums[domains.of[node]] * Math.log(size + 2) + constraint.maxSkew - 1
+    for (const node of feasible) crowded[node] -= domains.of[node] < 0 ? Number.MAX_SAFE_INTEGER : sums[domains.of[node]] * weight + constraint.maxSkew - 1
   }
   addScaled(score, crowded, feasible)
   return score
+}
+
+function domainsAmong(nodes: Int32Array, { of, count }: Domains): number {
+  const seen = new Uint8Array(count)
+  let distinct = 0
+  for (const node of nodes) {
+    if (of[node] < 0 || seen[of[node]] === 1) continue
+    seen[of[node]] = 1
+    distinct++
+  }
+  return distinct
 }
 
 /** Onto 0 … 100, times the weight; nothing when all are the same. */
