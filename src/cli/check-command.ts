@@ -22,7 +22,9 @@ export async function check(flags: CheckFlags, io: Io): Promise<number> {
   const options: CheckOptions = { seed, severity, only, skip, tool: `netsim ${VERSION}`, inputs: read.inputs, problems: read.problems }
   const broken = read.network === undefined || hasErrors(read.problems)
   const checked = broken || read.network === undefined ? checkObjects(read.cluster, options) : checkNetwork(read.network, options)
-  const rest = read.problems.filter((problem) => !isTold(problem, checked.found))
+  // of nodes that were rendered only for the questions
+  const problems = [...read.problems, ...(read.network?.lateProblems ?? [])]
+  const rest = problems.filter((problem) => !isTold(problem, checked.found))
   await report(rest, io)
   if (hasErrors(rest)) return EXIT_BAD_INPUT
   await io.out(printed(withFiles(checked.report, flags), flags, io))

@@ -27,7 +27,7 @@ export function addCheck(program: Command, name: string, { io, status }: Running
     .command('check')
     .summary('hold the cluster against the Kubernetes network model')
     .description(
-      'Asks packets between pods and nodes of every class and looks for what the Kubernetes network model forbids (NAT between pods, addresses that are hidden) ' +
+      'Asks packets between pods and nodes of every class, looks for what the Kubernetes network model forbids (NAT between pods, hidden addresses) ' +
         'and for the common faults: overlapping networks, MTUs, Services without endpoints, policies that nobody enforces, ports that clash.',
     )
     .addHelpText('before', checkExamples(name))

@@ -46,11 +46,10 @@ function podNetwork({ cni, clusterCIDR, flannel, networkDocument }: Cluster): re
   return [{ kind: 'pods', name: "the pods' network", prefix: clusterCIDR, place, assumed: flannel.configAssumed && !told }]
 }
 
-function serviceNetwork({ serviceCIDR, kubeProxy, networkDocument }: Cluster): readonly NamedNetwork[] {
+function serviceNetwork({ serviceCIDR, serviceCIDRAssumed, kubeProxy, networkDocument }: Cluster): readonly NamedNetwork[] {
   if (kubeProxy.mode === 'none') return []
-  const told = networkDocument?.serviceCIDR !== undefined
-  const place = told ? networkDocument?.object.at('spec', 'serviceCIDR') : undefined
-  return [{ kind: 'Services', name: 'the network of Services', prefix: serviceCIDR, place, assumed: !told }]
+  const place = networkDocument?.serviceCIDR === undefined ? undefined : networkDocument.object.at('spec', 'serviceCIDR')
+  return [{ kind: 'Services', name: 'the network of Services', prefix: serviceCIDR, place, assumed: serviceCIDRAssumed }]
 }
 
 function nodeNetworks({ segments }: Cluster): readonly NamedNetwork[] {

@@ -45,7 +45,7 @@ const ENTRIES: Readonly<Record<Code, Entry>> = {
     severity: 'info',
     cause: 'Packets of a pod to a node arrive with another source than the pod has: masquerade for what leaves the pod network.',
     effect: 'A service on a node cannot tell pods apart by address. Agents do so on purpose; the model in its strict form forbids it.',
-    fix: "Leave the nodes' own network out of the masquerade (ip-masq-agent's nonMasqueradeCIDRs, an IPPool of Calico's for the nodes), if nodes must see pods.",
+    fix: "Leave the nodes' network out of the masquerade (ip-masq-agent's nonMasqueradeCIDRs, an IPPool of Calico's for the nodes), if nodes must see pods.",
     traced: true,
   },
   NM004: {
@@ -107,7 +107,7 @@ const ENTRIES: Readonly<Record<Code, Entry>> = {
     title: "the overlay's packets are blocked on the underlay",
     severity: 'error',
     cause:
-      'A host or a router on the way drops the outer packets of the tunnel: UDP 8472 or 4789 (VXLAN), 8285 (flannel udp), 51820 (WireGuard), protocol 4 (IPIP).',
+      'A host or a router on the way drops the tunnel's outer packets: UDP 8472 or 4789 (VXLAN), 8285 (flannel udp), 51820 (WireGuard), protocol 4 (IPIP).',
     effect: 'Nodes reach one another, their pods do not.',
     fix: "Let the tunnel's protocol and port pass between all nodes, in firewalls and security groups.",
     traced: true,

@@ -11,7 +11,7 @@ export function masqueradeAdvice({ cluster }: Network, rule: RuleFact | undefine
   switch (from.by) {
     case 'docker':
       return cluster.cni === 'flannel'
-        ? 'start flanneld with --ip-masq and dockerd with --ip-masq=false, as mk-docker-opts.sh writes it then (spec.flannel.ipMasq: true of the Network document)'
+        ? 'start flanneld with --ip-masq and dockerd with --ip-masq=false, as mk-docker-opts.sh then writes it (Network document: spec.flannel.ipMasq: true)'
         : 'start dockerd with --ip-masq=false'
     case 'bridge plugin':
       return "set ipMasq to false in the CNI configuration (flannel's plugin does so when flanneld runs with --ip-masq), or let flanneld masquerade"

@@ -1,7 +1,7 @@
 /**
  * Who asks whom. Pods that no rule can tell apart are one class: those of a node, where policies are of one namespace and with one set of labels, that
  * the same prefixes of what people wrote by hand take in. One packet between two classes stands for all pairs of their pods. Where there are more
- * pairs of classes than a check may ask, each class asks some on its own node, on its segment and beyond, spread over all of them; the same cluster gives the same.
+ * pairs of classes than a check may ask, each class asks some on its own node, on its segment and beyond, all over the cluster, and always the same.
  */
 import { contains, parseCidr, type Cidr } from '../../base/cidr.js'
 import type { Cluster } from '../../cluster/cluster.js'
