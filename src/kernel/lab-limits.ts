@@ -2,10 +2,9 @@
  * What a laboratory cannot show although this kernel can: its cards are ends of veths. Such a question is left out, and named; comparing it
  * would find the veth and not the model.
  */
-import { DEVICE_NIC, DEVICE_TUN, type Device } from '../net/device.js'
+import { DEVICE_NIC, type Device } from '../net/device.js'
 import type { Network } from '../network/network.js'
 import { read16 } from '../wire/bytes.js'
-import { PROTO_TCP } from '../wire/packet.js'
 import type { PredictedFrame } from './compare.js'
 import type { Prediction } from './prediction.js'
 
@@ -13,24 +12,15 @@ const ETHERNET_HEADER = 14
 /** __is_skb_forwardable: over its MTU a veth takes an Ethernet header and a tag. */
 const VETH_SLACK = ETHERNET_HEADER + 4
 const MORE_FRAGMENTS = 0x2000
-const PAGE = 4096
-/** NET_SKB_PAD. */
-const HEADROOM = 64
 
 /** Why not, in words; undefined: it can be shown. */
 export function labLimit(network: Network, { frames }: Prediction): string | undefined {
   for (const frame of frames) {
     const device = network.netns(frame.netns)?.devices.find(({ name }) => name === frame.device)
-    const limit = device?.kind === DEVICE_NIC ? limitOf(device, frame) : device?.kind === DEVICE_TUN ? bufferOf(device, frame) : undefined
+    const limit = device?.kind === DEVICE_NIC ? limitOf(device, frame) : undefined
     if (limit !== undefined) return limit
   }
   return undefined
-}
-
-/** tun_alloc_skb takes pages for what does not fit into one with its headroom, and the receiver's window goes by what they hold besides. */
-function bufferOf({ name, netns }: Device, { direction, bytes }: PredictedFrame): string | undefined {
-  const long = direction === 'rx' && bytes.length >= PAGE - HEADROOM && bytes[9] === PROTO_TCP && (read16(bytes, 6) & 0x1fff) === 0
-  return long ? `${netns.name} ${name}: how large a window a segment of more than a page leaves is up to the pages that it lies in` : undefined
 }
 
 function limitOf({ name, netns, mtu, segment }: Device, { direction, bytes }: PredictedFrame): string | undefined {

@@ -25,7 +25,7 @@ import {
   type Packet,
 } from '../wire/packet.js'
 import { checksumOf, pseudoHeaderSum } from '../wire/checksum.js'
-import type { Device } from './device.js'
+import { DEVICE_TUN, type Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
 import { CORRUPT, NO_SOCKET, REASON_NO_SOCKET, REASON_NONE, REASON_PKT_TOO_SMALL, REASON_TCP_CSUM, REASON_TCP_FLAGS, REASON_TCP_RESET } from './disposition.js'
 import { dropPacket } from './drop.js'
@@ -36,6 +36,7 @@ import type { Netns } from './netns.js'
 import { PACKET_HOST } from './packet-type.js'
 import { deliver, deliverToClient, isForClient } from './socket.js'
 import { STEP_ORIGINATE } from './trace.js'
+import { linearized } from './tun.js'
 
 /** 65535, or half of net.ipv4.tcp_rmem[1] (131072), whichever is less: what tcp_select_initial_window() rounds down to whole segments. */
 const INITIAL_WINDOW = 65535
@@ -271,6 +272,12 @@ function answerSyn(netns: Netns, packet: Packet): void {
   send(netns, segment, 0)
 }
 
+/** 0: a socket's of this host. */
+function bufferSizeOf({ world }: Netns, { bufferSize, inDevice, ipLength }: Packet): number {
+  const written = bufferSize === 0 || world.devices[inDevice].kind === DEVICE_TUN
+  return written ? bufferSize : linearized(bufferSize, ipLength)
+}
+
 function answerData(netns: Netns, packet: Packet): void {
   const segment = segmentTo(netns, packet)
   segment.ipId = netns.world.prng.nextInt32() & 0xffff
@@ -278,7 +285,7 @@ function answerData(netns: Netns, packet: Packet): void {
   segment.tcpSeq = packet.tcpAck
   segment.tcpAck = (packet.tcpSeq + packet.payloadLength) | 0
   segment.tcpOptions = TCP_OPTIONS_TIMESTAMP
-  segment.tcpWindow = windowAfterData(advertisedMss(netns, segment) - TIMESTAMP_ROOM, packet.payloadLength, packet.bufferSize)
+  segment.tcpWindow = windowAfterData(advertisedMss(netns, segment) - TIMESTAMP_ROOM, packet.payloadLength, bufferSizeOf(netns, packet))
   segment.tcpTsVal = netns.world.prng.nextInt32()
   segment.tcpTsEcr = packet.tcpTsVal
   segment.payloadLength = netns.sockets.answerLength

@@ -27,9 +27,27 @@ const SHARED_INFO = 320
 const SKB = 256
 const SMALL_HEAD = 704
 const CACHE_LINE = 64
+const PAGE = 4096
+/** That __pskb_pull_tail makes room for besides. */
+const SPARE = 128
 
-/** tun_alloc_skb, kmalloc_reserve: the smallest power of two that holds it all. */
+/** tun_alloc_skb: what fits into a page with its headroom lies in one piece, of a longer packet the first page so and the rest in whole pages. */
 function bufferOf(length: number): number {
-  const head = Math.ceil((HEADROOM + length) / CACHE_LINE) * CACHE_LINE + SHARED_INFO
-  return (head <= SMALL_HEAD ? SMALL_HEAD : 2 ** Math.ceil(Math.log2(head))) + SKB
+  if (HEADROOM + length < PAGE) return allocated(HEADROOM + length) + SKB
+  const first = PAGE - HEADROOM - SHARED_INFO
+  return PAGE + Math.ceil((length - first) / PAGE) * PAGE + SKB
+}
+
+/**
+ * The buffer once another device has sent it on, all of which do without scatter-gather here: a longer packet is copied into one piece, and its
+ * pages stay counted (__pskb_pull_tail, pskb_expand_head).
+ */
+export function linearized(bufferSize: number, length: number): number {
+  return HEADROOM + length < PAGE ? bufferSize : bufferSize + allocated(HEADROOM + length + SPARE) - PAGE
+}
+
+/** kmalloc_reserve: the smallest power of two that holds it all. */
+function allocated(length: number): number {
+  const head = Math.ceil(length / CACHE_LINE) * CACHE_LINE + SHARED_INFO
+  return head <= SMALL_HEAD ? SMALL_HEAD : 2 ** Math.ceil(Math.log2(head))
 }

@@ -21,6 +21,7 @@ import type { ProbeDocument } from '../../src/kernel/verify-report.js'
 import { verifyNetwork, type Verified, type VerifyOptions } from '../../src/kernel/verify.js'
 import type { Network } from '../../src/network/network.js'
 import { DEFAULT_REQUEST } from '../../src/network/request.js'
+import { manifestOf, type WorldDraft } from '../fuzz/random-world.js'
 import { networkOf, type Ask } from '../kit/network.js'
 
 const PREFIX = `netsim-test-${process.pid}-`
@@ -83,6 +84,16 @@ describe.skipIf(!ready)('netsim verify against THIS KERNEL', () => {
     },
     LONG_MS,
   )
+
+  it('the window after a segment out of a TUN, for its own host and for a pod behind a bridge', async () => {
+    const file = new URL('../fuzz/cases/window-of-pages-behind-a-tun.json', import.meta.url)
+    const network = networkOf(manifestOf(JSON.parse(readFileSync(file, 'utf8')) as WorldDraft))
+    const sizes = [500, 4031, 4032, 4097, 6000, 7000, 7808, 7809, 8972]
+    const asked = ['10.244.2.1:80', '10.244.2.2:80'].flatMap((to) => sizes.map((size) => question('n1-a', to, { size, listen: true })))
+    const { summary, ...result } = await verified(network, asked)
+    expect(told({ summary, ...result })).toEqual([])
+    expect(summary.equal).toBe(asked.length)
+  })
 
   it('rules that remember packets start each question alike', async () => {
     const remembering = [
