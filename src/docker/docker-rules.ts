@@ -1,5 +1,5 @@
 /**
- * dockerd's iptables rules for the default bridge network without published ports, by version. SUB is docker0's subnet.
+ * dockerd's iptables rules for the default bridge network, by version. SUB is docker0's subnet.
  *
  *   ≤ 27      FORWARD: DOCKER-USER, DOCKER-ISOLATION-STAGE-1, then docker0's own rules
  *   28.0.0    FORWARD: the set docker-ext-bridges-v4 says what is a bridge; chain DOCKER ends with a DROP of what did not come from docker0
@@ -11,7 +11,7 @@ import { cidr, formatCidr } from '../base/cidr.js'
 import { ip, type Ip } from '../base/ip.js'
 import type { ChainEdit, Match, Rule, TableName, Target } from '../dataplane/iptables.js'
 import type { IpSet } from '../dataplane/ipset.js'
-import { subnetOf, type DockerView } from './attachment.js'
+import { objectOf, subnetOf, type AttachedPod, type DockerView, type HostPort } from './attachment.js'
 import { atLeast } from './version.js'
 
 type RulesView = Pick<DockerView, 'version' | 'iptables' | 'icc' | 'ipMasq' | 'userlandProxy' | 'forwardPolicyDrop' | 'subnet'>
@@ -24,6 +24,7 @@ const REPLIES: Match = { kind: 'ctstate', module: 'conntrack', states: ['RELATED
 const TO_LOCAL: Match = { kind: 'addrtype', side: 'dst', types: ['LOCAL'] }
 const FROM_LOCAL: Match = { kind: 'addrtype', side: 'src', types: ['LOCAL'] }
 const NOT_LOOPBACK: Match = { kind: 'destination', net: cidr(ip('127.0.0.0'), 8), invert: true }
+const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const
 const BRIDGE_SET = 'docker-ext-bridges-v4'
 const TO_BRIDGE: Match = { kind: 'set', set: BRIDGE_SET, directions: ['dst'] }
 
@@ -52,6 +53,54 @@ export function renderDirectAccess(view: RulesView, addresses: readonly Ip[]): C
   if (!view.iptables || !atLeast(view.version, '28.2') || addresses.length === 0) return []
   const rules = addresses.map((address) => rule('direct access to a container', [{ kind: 'destination', net: { base: address, length: 32 } }, NOT_IN], DROP))
   return [{ table: 'raw', chain: 'PREROUTING', action: 'append', rules }]
+}
+
+/**
+ * Ports that containers publish, as kubelet asks of docker for a hostPort: translated for whoever does not come from docker0 itself (the
+ * userland proxy serves those), accepted in DOCKER, and masqueraded where a container reaches itself. Source: moby setPerPortNAT, setPerPortForwarding.
+ */
+export function renderPublished(view: RulesView, pods: readonly AttachedPod[]): ChainEdit[] {
+  if (!view.iptables) return []
+  const closed = atLeast(view.version, '28.0.0')
+  return pods.flatMap(({ attachment, address }) =>
+    (attachment.hostPorts ?? []).flatMap((port): ChainEdit[] => {
+      const { nat, accept, hairpin } = publishedRules(view, { attachment, address }, port)
+      return [
+        { table: 'nat', chain: 'DOCKER', action: 'append', rules: [nat] },
+        // since 28 the chain ends with a DROP
+        { table: 'filter', chain: 'DOCKER', action: closed ? 'insert' : 'append', rules: [accept] },
+        ...(view.userlandProxy && closed ? [] : [{ table: 'nat', chain: 'POSTROUTING', action: 'append', rules: [hairpin] } as const]),
+      ]
+    }),
+  )
+}
+
+function publishedRules(
+  view: RulesView,
+  { attachment, address }: Pick<AttachedPod, 'attachment' | 'address'>,
+  port: HostPort,
+): { readonly nat: Rule; readonly accept: Rule; readonly hairpin: Rule } {
+  const provenance = {
+    by: 'docker',
+    object: objectOf(attachment),
+    ...(attachment.file === undefined ? {} : { file: attachment.file }),
+    ...(port.line === undefined ? {} : { line: port.line }),
+  }
+  const proto: Match = { kind: 'protocol', proto: PROTOCOLS[port.protocol] }
+  const toPort = (number: number): Match => ({ kind: 'destination-port', module: port.protocol, ports: [number, number] })
+  const own = cidr(address, 32)
+  const onHost: Match[] = port.hostIP === undefined || port.hostIP === 0 ? [] : [{ kind: 'destination', net: cidr(port.hostIP, 32) }]
+  const target: Target = {
+    kind: 'DNAT',
+    to: { first: address, last: address, ports: [port.containerPort, port.containerPort] },
+    random: false,
+    persistent: false,
+  }
+  return {
+    nat: { matches: [...onHost, ...(view.userlandProxy ? [NOT_IN] : []), proto, toPort(port.hostPort)], target, provenance },
+    accept: { matches: [{ kind: 'destination', net: own }, NOT_IN, OUT, proto, toPort(port.containerPort)], target: ACCEPT, provenance },
+    hairpin: { matches: [{ kind: 'source', net: own }, { kind: 'destination', net: own }, proto, toPort(port.containerPort)], target: MASQUERADE, provenance },
+  }
 }
 
 function shapeOf(version: string): Shape {

@@ -7,7 +7,7 @@ import { macOf, type Mac } from '../base/mac.js'
 import type { DeviceSpec } from '../dataplane/dataplane.js'
 import { allocateLowestFree } from './address-allocation.js'
 import type { DockerView, RuntimePart } from './attachment.js'
-import { renderDirectAccess, renderDockerRules } from './docker-rules.js'
+import { renderDirectAccess, renderDockerRules, renderPublished } from './docker-rules.js'
 import { attachPods, bridgeStream, connectedRoute, interfaceAddress, viaGateway } from './veth.js'
 
 const DOCKER_BRIDGE = 'docker0'
@@ -37,6 +37,7 @@ export function renderDocker(view: DockerView): RuntimePart {
     routes: [connectedRoute(view, DOCKER_BRIDGE, view.subnet.address, `bridge ${DOCKER_BRIDGE}`)],
     chainEdits: [
       ...chainEdits,
+      ...renderPublished(view, pods),
       ...renderDirectAccess(
         view,
         pods.map(({ address }) => address),

@@ -22,9 +22,14 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import type { Dataplane } from '../dataplane/dataplane.js'
+import type { ChainEdit } from '../dataplane/iptables.js'
 import { allocateRoundRobin } from '../docker/address-allocation.js'
+import { renderPortmap } from '../docker/portmap.js'
 import { birdSockets, completeNode, FORWARDING, hostInterfaces, tunnelAddresses, type CalicoHost, type CalicoPart, type CalicoPlan } from './calico-part.js'
 import { attachment, podsOn, podSockets } from './pods.js'
+
+/** `name` in Calico's CNI configuration list. */
+const NETWORK_NAME = 'k8s-pod-network'
 
 export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan {
   const cni = cluster.cni === 'canal' ? 'canal' : 'calico'
@@ -132,10 +137,17 @@ function planNodePart(input: NodeInput): CalicoPart {
     },
     sockets: birdSockets(calico, node),
     get chainEdits() {
-      return felix().edits
+      // portmap runs when a pod comes; Felix puts its jumps above it again and again
+      return [...hostPortEdits(input, workloads), ...felix().edits]
     },
     pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
   }
+}
+
+/** The portmap plugin, which Calico's configuration list chains behind its own. */
+function hostPortEdits({ cluster, host }: NodeInput, workloads: readonly { readonly pod?: ClusterPod; readonly address: Ip }[]): ChainEdit[] {
+  const pods = workloads.flatMap(({ pod, address }) => (pod === undefined ? [] : [{ attachment: attachment(cluster, host.node, pod), address }]))
+  return renderPortmap({ networkName: NETWORK_NAME, prefixLength: 32, pods })
 }
 
 function once<Value>(make: () => Value): () => Value {
