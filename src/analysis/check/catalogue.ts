@@ -107,7 +107,7 @@ const ENTRIES: Readonly<Record<Code, Entry>> = {
     title: "the overlay's packets are blocked on the underlay",
     severity: 'error',
     cause:
-      'A host or a router on the way drops the tunnel's outer packets: UDP 8472 or 4789 (VXLAN), 8285 (flannel udp), 51820 (WireGuard), protocol 4 (IPIP).',
+      'A host or router on the way drops the outer packets of the tunnel: UDP 8472 or 4789 (VXLAN), 8285 (flannel udp), 51820 (WireGuard), protocol 4 (IPIP).',
     effect: 'Nodes reach one another, their pods do not.',
     fix: "Let the tunnel's protocol and port pass between all nodes, in firewalls and security groups.",
     traced: true,
