@@ -81,7 +81,7 @@ describe('docs/network.schema.json', () => {
     { etcd: { '/a': { ttl: 5 } } },
     { flannel: { version: 'latest' } },
     { flannel: { ipMasq: 1 } },
-    { kubeProxy: { mode: 'ipvs' } },
+    { kubeProxy: { mode: 'ebpf' } },
     { underlay: { segments: [{ name: 's0' }] } },
     { underlay: { segments: [{ name: 's 0', cidr: '10.0.0.0/24' }] } },
     { underlay: { segments: { s0: { cidr: '10.0.0.0/24' } } } },
