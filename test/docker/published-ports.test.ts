@@ -1,4 +1,4 @@
-/** Published ports: rules as moby's setPerPortNAT and setPerPortForwarding write them; the DOCKER chain of 28 as integration/network/bridge/iptablesdoc shows it. */
+/** Published ports as moby's setPerPortNAT and setPerPortForwarding write them; the DOCKER chain of 28 as moby's iptablesdoc shows it. */
 import { describe, expect, it } from 'vitest'
 import { ip } from '../../src/base/ip.js'
 import { renderDocker } from '../../src/docker/docker.js'

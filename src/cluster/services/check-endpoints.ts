@@ -1,4 +1,4 @@
-/** Services that lead nowhere: a selector that no pod fits, a named port that no container has, endpoints that nobody lists. All are taken by an API server in silence. */
+/** Services that lead nowhere: a selector that no pod fits, a named port that no container has, endpoints that nobody lists. An API server takes them all. */
 import type { Cluster } from '../cluster.js'
 import type { Labels } from '../labels.js'
 import { nearestName, suggestName } from '../nearest-name.js'

@@ -1,4 +1,4 @@
-/** Where cluster IPs come from, as far as the objects of a dump say it: ServiceCIDR objects, else the API server's flag, else kubeadm's ClusterConfiguration. */
+/** Where cluster IPs come from, as far as objects say it: ServiceCIDRs, else the API server's flag, else kubeadm's ClusterConfiguration. */
 import { parseCidr, type Cidr } from '../../base/cidr.js'
 import { isObject, type JsonValue } from '../located.js'
 import { readYaml } from '../yaml-text.js'

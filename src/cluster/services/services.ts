@@ -56,11 +56,12 @@ function checkClusterIPs(
       problems.warning(place, object.label, `clusterIP ${formatIp(clusterIP)} is outside the Services' ${formatCidr(serviceCIDR)}`, 'Mend it, or serviceCIDR.')
     const node = nodes.find(({ podCIDR }) => podCIDR !== undefined && contains(podCIDR, clusterIP))
     const pods = node?.podCIDR ?? (clusterCIDR !== undefined && contains(clusterCIDR, clusterIP) ? clusterCIDR : undefined)
+    const whose = node === undefined ? 'clusterCIDR' : `podCIDR of node ${node.name},`
     if (pods !== undefined)
       problems.warning(
         place,
         object.label,
-        `clusterIP ${formatIp(clusterIP)} is one of the pods' addresses (${node === undefined ? 'clusterCIDR' : `podCIDR of node ${node.name},`} ${formatCidr(pods)})`,
+        `clusterIP ${formatIp(clusterIP)} is one of the pods' addresses (${whose} ${formatCidr(pods)})`,
         'A pod that gets this address cannot be reached at the ports of the Service: keep the two networks apart.',
       )
   }

@@ -148,7 +148,10 @@ describe('of objects', () => {
   })
 
   it('Endpoints: ready and not, the node by the pod that they name', () => {
-    const listed = `apiVersion: v1\nkind: Endpoints\nmetadata: {name: web}\nsubsets: [{addresses: [{ip: 10.1.0.1, targetRef: {kind: Pod, name: a}}, {ip: 10.2.0.1, nodeName: n2}], notReadyAddresses: [{ip: 10.2.0.9}], ports: [{port: 8080}]}]\n---\n`
+    const listed =
+      `apiVersion: v1\nkind: Endpoints\nmetadata: {name: web}\n` +
+      `subsets: [{addresses: [{ip: 10.1.0.1, targetRef: {kind: Pod, name: a}}, {ip: 10.2.0.1, nodeName: n2}], ` +
+      `notReadyAddresses: [{ip: 10.2.0.9}], ports: [{port: 8080}]}]\n---\n`
     const endpoints = behind(web(), pod('a', '10.1.0.1'), listed)
     expect(endpoints.from).toBe('Endpoints')
     expect(first(endpoints)).toEqual(['10.1.0.1:8080 n1 a ready serving', '10.2.0.1:8080 n2 b ready serving', '10.2.0.9:8080 - -'])

@@ -91,7 +91,9 @@ describe('kube-proxy', () => {
     ['1.28', false],
     ['v1.31.0', false],
   ])('version %s', (version, told) => {
-    const daemonSet = `apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: kube-proxy, namespace: kube-system}\nspec: {template: {spec: {containers: [{name: kube-proxy, image: "registry.k8s.io/kube-proxy:${version}"}]}}}\n---\n`
+    const daemonSet =
+      `apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: kube-proxy, namespace: kube-system}\n` +
+      `spec: {template: {spec: {containers: [{name: kube-proxy, image: "registry.k8s.io/kube-proxy:${version}"}]}}}\n---\n`
     for (const text of [network(`kubeProxy: {version: "${version}"}`), daemonSet]) {
       const warned = read(text).texts.filter((line) => line.includes('writes other rules than those that are modelled'))
       expect(warned).toHaveLength(told ? 1 : 0)
