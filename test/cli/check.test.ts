@@ -69,6 +69,11 @@ describe('exit statuses', () => {
     expect(out).toMatch(/not judged.*quota/)
     expect(out).toContain('PARTLY')
   })
+  it('4: nothing to ask', async () => {
+    const { code, out } = await check('')
+    expect(code).toBe(4)
+    expect(out).toContain('not judged  packets: there is no Node\n')
+  })
   it.each([
     ['--severity', 'fatal', 'error, warning, info'],
     ['--only', 'NM999', 'There is no code NM999.'],
@@ -106,7 +111,7 @@ describe('text', () => {
     const { out } = await netsim(['check', '-f', '-', '--ascii', '-v', '--severity', 'info'], { stdin: FAULTY, columns: 80 })
     expect(out).toMatch(/^[\u0020-\u007e\n]*$/)
     expect(out.split('\n').filter((line) => line.length > 80)).toEqual([])
-    expect(out).toContain('hop       host-a: nat src 10.1.15.2->10.1.15.0')
+    expect(out).toContain('hop         host-a: nat src 10.1.15.2->10.1.15.0')
   })
   it('is coloured where that is asked for, and says the same', async () => {
     const plain = await check(FAULTY)

@@ -16,7 +16,7 @@ interface Page extends CheckTextOptions {
 }
 
 const COLORS: Readonly<Record<Severity, StyleName>> = { error: 'red', warning: 'yellow', info: 'cyan' }
-const KEY_WIDTH = 10
+const KEY_WIDTH = 12
 const LEAST_WIDTH = 72
 
 /** Ends with a newline. */

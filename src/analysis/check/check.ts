@@ -91,8 +91,16 @@ function packetFindings(network: Network, options: CheckOptions): Found {
   return {
     findings: [...flows.findings(), ...forwarding, ...sized, ...probes.findings],
     asked: [...asked, ...(probes.asked.of === 0 ? [] : [probes.asked])],
-    notJudged: [...notJudged, ...flows.unknown.values()],
+    notJudged: [...nothingToAsk(network), ...notJudged, ...flows.unknown.values()],
   }
+}
+
+/** Without pods and nodes nothing was asked, and nothing is known. */
+function nothingToAsk({ cluster }: Network): readonly string[] {
+  if (cluster.nodes.length === 0) return ['packets: there is no Node']
+  return cluster.pods.some(({ hostNetwork, terminated, node }) => !hostNetwork && !terminated && node !== undefined)
+    ? []
+    : ['packets: no pod has a network of its own']
 }
 
 /** Where Calico gives pods their addresses from. */

@@ -35,26 +35,35 @@ export interface ModelCheck {
   readonly tooBig: readonly TooBig[]
 }
 
+/** A question costs the more the larger the world: beyond so many pods and nodes fewer are asked, down to the least share. */
+const LARGE = 1500
+const LEAST_SHARE = 0.2
+
+function shareOf({ pods, nodes }: Network['cluster']): number {
+  return Math.min(1, Math.max(LEAST_SHARE, LARGE / (pods.length + nodes.length)))
+}
+
 export function checkModel(network: Network, seed: number): ModelCheck {
+  const share = shareOf(network.cluster)
   const classes = podClasses(network)
   const flows = new FlowFindings()
   const asker = new Asker(network, seed, flows)
   const asked: AskedDocument[] = []
-  const pods = podPairs(classes, MOST_POD_PAIRS)
+  const pods = podPairs(classes, Math.ceil(MOST_POD_PAIRS * share))
   const sound: ClassPair<ClusterPod, ClusterPod>[] = []
   for (const pair of pods.asked) {
     const answer = asker.ask('pod to pod', podEnd(pair.from), { to: podEnd(pair.to), port: portOf(pair.to), pairs: pair.pairs })
     if (answer?.outcome.disposition === 'DELIVERED' && pair.from.node !== pair.to.node) sound.push(pair)
   }
   asked.push(askedOf('pod to pod', pods))
-  const nodes = nodePairs(network, classes, MOST_NODE_PAIRS)
+  const nodes = nodePairs(network, classes, Math.ceil(MOST_NODE_PAIRS * share))
   for (const { from, to, pairs } of nodes.asked) {
     asker.ask('node to pod', `node/${from}`, { to: podEnd(to), port: portOf(to), pairs })
     asker.ask('pod to node', podEnd(to), { to: `node/${from}`, port: KUBELET_PORT, pairs })
   }
   asked.push(askedOf('node to pod', nodes), askedOf('pod to node', nodes))
   asked.push(askServices(network, flows, { classes, seed }))
-  const tooBig = askSizes(network, asker, sound, asked)
+  const tooBig = askSizes(network, asker, { sound, most: Math.ceil(MOST_SIZED * share) }, asked)
   askPorts(network, asker, pods.asked, asked)
   return { flows, asked: asked.filter(({ of }) => of > 0), tooBig }
 }
@@ -64,9 +73,14 @@ function askedOf(what: AskedKind, chosen: Chosen<unknown, unknown>): AskedDocume
   return { what, asked: chosen.asked.length, of: chosen.of, pairs: chosen.pairs, covered }
 }
 
+interface Sound {
+  readonly sound: readonly ClassPair<ClusterPod, ClusterPod>[]
+  readonly most: number
+}
+
 /** The largest packets that both ends' devices take, there and back, between pods of different nodes that reach each other. */
-function askSizes(network: Network, asker: Asker, sound: readonly ClassPair<ClusterPod, ClusterPod>[], asked: AskedDocument[]): readonly TooBig[] {
-  const stride = Math.max(1, Math.ceil(sound.length / MOST_SIZED))
+function askSizes(network: Network, asker: Asker, { sound, most }: Sound, asked: AskedDocument[]): readonly TooBig[] {
+  const stride = Math.max(1, Math.ceil(sound.length / most))
   const chosen = sound.filter((_, index) => index % stride === 0)
   const tooBig: TooBig[] = []
   for (const { from, to, pairs } of chosen) {
