@@ -2,6 +2,7 @@
 import { formatCidr } from '../base/cidr.js'
 import { formatIp } from '../base/ip.js'
 import type { BirdDialect } from '../calico/bgp/bird-text.js'
+import { answer } from '../cluster/dns/records.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { suggestName } from '../cluster/nearest-name.js'
 import { dockerOptions, formatDockerOptions, parseSubnetEnv } from '../flannel/subnet-env.js'
@@ -170,8 +171,9 @@ function showNodes(place: string | undefined, { cluster, network }: Loaded): Sho
 
 function showPods(place: string | undefined, { cluster, network }: Loaded): Shown {
   const pods = cluster.pods.filter((pod) => place === undefined || pod.node === place || `${pod.namespace}/${pod.name}` === place)
-  // the last two columns only where they say something
+  // the last columns only where they say something
   const last = [
+    ['DNS', (pod: ClusterPod) => dnsName(pod, network)],
     ['MADE-OF', madeOf],
     ['WHY', ({ pending }: ClusterPod) => pending],
   ] as const
@@ -185,6 +187,13 @@ function showPods(place: string | undefined, { cluster, network }: Loaded): Show
     ...told.map(([, tell]) => tell(pod)),
   ])
   return rowsShown(['NAMESPACE', 'NAME', 'STATUS', 'IP', 'NODE', ...told.map(([heading]) => heading)], rows)
+}
+
+/** Its own name under its headless Service, where DNS answers to it. */
+function dnsName({ hostname, subdomain, namespace }: ClusterPod, network: Network): string | undefined {
+  if (hostname === undefined || subdomain === undefined) return undefined
+  const name = `${hostname}.${subdomain}.${namespace}.svc.${network.cluster.clusterDomain}`
+  return answer(network.dns, { name, type: 'A' }).records.length > 0 ? name : undefined
 }
 
 /** The workload whose template the pod is a copy of; a name that an API server would have drawn is netsim's draw. */
