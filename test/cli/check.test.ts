@@ -151,6 +151,31 @@ describe('JSON', () => {
   })
 })
 
+describe('the examples', () => {
+  it.each<[string, readonly string[]]>([
+    ['calico-classic', []],
+    ['calico-fabric', []],
+    ['calico-ipip', []],
+    ['calico-vxlan', []],
+    ['calico-wireguard', []],
+    ['canal', ['NM302']],
+    ['docker-only', ['NM202']],
+    ['flannel-alloc', ['NM005']],
+    ['flannel-firewall', ['NM103', 'NM103']],
+    ['flannel-gce', ['NM106']],
+    ['flannel-host-gw', []],
+    ['flannel-udp', []],
+    ['flannel-vxlan', []],
+    ['mtu-blackhole', ['NM301', 'NM302']],
+    ['stale-lease', ['NM205']],
+    ['underlay-mtu', ['NM301']],
+    ['workloads', []],
+  ])('%s has the faults that its head tells of, and no other', async (name, codes) => {
+    const { out } = await netsim(['check', '-f', new URL(`examples/${name}.yaml`, ROOT).pathname, '-o', 'json'])
+    expect((JSON.parse(out) as Report).findings.map(({ code }) => code)).toEqual(codes)
+  })
+})
+
 describe('JUnit', () => {
   it('a case for each code, failed where it was found', async () => {
     const { out, code } = await check(FAULTY, '-o', 'junit')
