@@ -1,9 +1,12 @@
 /** Losses on the way to a Service, in the words of its object: nobody behind it, nobody behind it here, or an address that only the cluster's nodes translate. */
+import { formatCidr } from '../base/cidr.js'
 import { formatIp, type Ip } from '../base/ip.js'
 import type { ClusterService, ServiceEndpoints } from '../cluster/services/service.js'
 import type { Network } from '../network/network.js'
 import type { TraceOutcome } from '../network/probe.js'
 import type { StepDocument } from './trace-document.js'
+
+const FIREWALL = 'KUBE-PROXY-FIREWALL'
 
 export interface Advice {
   readonly cause: string
@@ -28,8 +31,11 @@ export function noEndpointAdvice(network: Network, step: StepDocument | undefine
   return { cause: `${nameOf(service)} has no endpoints: kube-proxy ${verb} what comes for it; ${whyNone(endpoints)}`, fixes: [fixOf(endpoints)] }
 }
 
-/** Where a cluster IP led nowhere because nobody on the way translated it. */
-export function untranslatedAdvice(network: Network, { destination, forward, source, proto, dport }: TraceOutcome, address: Ip): string | undefined {
+/** Where a cluster IP or a node port led nowhere because nobody on the way translated it. */
+export function untranslatedAdvice(network: Network, outcome: TraceOutcome, address: Ip): string | undefined {
+  const { destination, forward, source, proto, dport } = outcome
+  if (forward.disposition === 'NO_SOCKET')
+    return network.cluster.nodeByAddress.has(address) ? nodePortAdvice(network, outcome) : targetPortAdvice(network, outcome, address)
   const service = network.cluster.services.find(({ clusterIP }) => clusterIP === address) ?? destination.service
   if (service === undefined || service.clusterIP !== address || forward.disposition === 'DELIVERED') return undefined
   if (network.cluster.kubeProxy.mode === 'none') return `${nameOf(service)}: no kube-proxy translates its cluster IP here (kubeProxy.mode: none)`
@@ -37,6 +43,55 @@ export function untranslatedAdvice(network: Network, { destination, forward, sou
   const known = service.ports.map((port) => `${port.port}/${port.protocol.toLowerCase()}`).join(', ')
   const asked = proto === 'icmp' ? 'an echo request' : `${dport}/${proto}`
   return `${nameOf(service)} has ${known}; no rule of kube-proxy's translates ${asked}`
+}
+
+/** Who accepts packets in INPUT before kube-proxy's chains do (Felix, from workloads) leaves a node port without endpoints to the host. */
+function nodePortAdvice(network: Network, { proto, dport }: TraceOutcome): string | undefined {
+  const owned = network.services.endpoints.find(({ service }) =>
+    service.ports.some(({ nodePort, protocol }) => nodePort === dport && protocol.toLowerCase() === proto),
+  )
+  if (owned === undefined) return undefined
+  const start = `${dport}/${proto} is the node port of ${nameOf(owned.service)}`
+  if (network.cluster.kubeProxy.mode === 'none') return `${start}: no kube-proxy translates it here (kubeProxy.mode: none)`
+  return isUsed(owned) ? undefined : `${start}, which has no endpoints: ${whyNone(owned)}`
+}
+
+/** A pod was asked on the port of its Service: through a headless Service's name, or at its own address. */
+function targetPortAdvice({ services }: Network, { proto, dport, destination }: TraceOutcome, address: Ip): string | undefined {
+  const named = destination.resolution !== undefined
+  const found = services.endpoints.flatMap(({ service, ports }) =>
+    ports.flatMap(({ port, endpoints }) => {
+      const here = endpoints.find((one) => one.address === address)
+      const isMeant = port.port === dport && port.protocol.toLowerCase() === proto
+      return isMeant && here !== undefined && here.port !== dport ? [{ service, listens: here.port }] : []
+    }),
+  )
+  const meant = found.find(({ service }) => service.headless === named) ?? found.at(0)
+  if (meant === undefined) return undefined
+  const why = meant.service.headless ? 'which is headless, so nobody translates it' : 'and translated at its cluster IP alone'
+  return `${dport} is the port of ${nameOf(meant.service)}, ${why}; the pod itself listens on ${meant.listens}`
+}
+
+/** Of a drop by loadBalancerSourceRanges (kube-proxy's chain KUBE-PROXY-FIREWALL). @param step where it was dropped */
+export function sourceRangeAdvice(network: Network, { source }: Pick<TraceOutcome, 'source'>, step: StepDocument | undefined): Advice | undefined {
+  if (step?.at?.chain !== FIREWALL) return undefined
+  const service = serviceOf(network, step.provenance?.object)?.service
+  if (service === undefined) return undefined
+  const { object } = service
+  const ranges = service.sourceRanges.map(formatCidr).join(', ')
+  const place = `${service.file}:${object.lineOf(['spec', 'loadBalancerSourceRanges'])}`
+  const inside = network.cluster.podByName.has(source.netns ?? '') && service.clusterIP !== undefined
+  return {
+    cause: `${formatIp(source.address)} is in none of the loadBalancerSourceRanges of ${nameOf(service)}: kube-proxy drops what it sends to the load balancer's address`,
+    fixes: [
+      `add ${formatIp(source.address)}/32 to the ranges (${place}), which are ${ranges}`,
+      ...(inside ? [`inside the cluster ask for ${formatIp(service.clusterIP)}: the ranges do not count there`] : []),
+    ],
+  }
+}
+
+function isUsed({ addresses }: ServiceEndpoints): boolean {
+  return addresses.some(({ ready, serving, terminating }) => ready || (serving && terminating))
 }
 
 function fromOutside({ cluster }: Network, service: ClusterService): string {

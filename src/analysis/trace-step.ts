@@ -113,12 +113,20 @@ function provenanceOf(from: Provenance | undefined): Pick<StepDocument, 'provena
   return from === undefined ? {} : { provenance: from }
 }
 
-const ORIGINS = ['a process sends it', 'ARP request', 'answers the echo request', 'TCP answers', 'flanneld writes ICMP to the TUN device', 'the server answers'] as const
+const ORIGINS = [
+  'a process sends it',
+  'ARP request',
+  'answers the echo request',
+  'TCP answers',
+  'flanneld writes ICMP to the TUN device',
+  'the server answers',
+] as const
 
 function originate(row: Row): Words {
   if (row.action === 1) return { action: 'ASK', text: `ARP who has ${formatIp(row.b)}, tell ${formatIp(row.a)}`, at: { device: deviceName(row, row.c) } }
-  const source = row.a === 0 ? '?' : formatIp(row.a)
-  return { action: 'CREATED', text: `${ORIGINS[row.action] ?? ORIGINS[0]}: ${source} → ${formatIp(row.b)}` }
+  // the route chooses the source of a process that did not bind one
+  const source = row.a === 0 ? '' : `${formatIp(row.a)} `
+  return { action: 'CREATED', text: `${ORIGINS[row.action] ?? ORIGINS[0]}: ${source}→ ${formatIp(row.b)}` }
 }
 
 const ROUTE_ACTIONS: Readonly<Record<number, string>> = {

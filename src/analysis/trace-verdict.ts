@@ -17,7 +17,7 @@ import { arrivalOf, type Arrival } from './arrival.js'
 import { dropCause, dropFixes } from './policy-advice.js'
 import { noRouteAdvice, nullRouteAdvice } from './pool-advice.js'
 import { losingLeg, type RuleDrop } from './rule-drop.js'
-import { noEndpointAdvice, untranslatedAdvice } from './service-advice.js'
+import { noEndpointAdvice, sourceRangeAdvice, untranslatedAdvice } from './service-advice.js'
 import { icmpWords } from './trace-step.js'
 import type { LegDocument, MtuDocument, ResultDocument, StepDocument } from './trace-document.js'
 import { bytesAdded } from './trace-mtu.js'
@@ -43,7 +43,7 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
   const wireFrame = largestWireFrame(network)
   const arrival = arrivalOf(network, outcome)
   const drop = parts.drop
-  const noEndpoint = losing.disposition === 'NO_ENDPOINT' ? noEndpointAdvice(network, step) : undefined
+  const ofService = losing.disposition === 'NO_ENDPOINT' ? noEndpointAdvice(network, step) : lost ? sourceRangeAdvice(network, outcome, step) : undefined
   const service = lost ? untranslatedAdvice(network, outcome, lostAddress(outcome, losing)) : undefined
   return {
     disposition: outcome.disposition,
@@ -54,11 +54,11 @@ export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts):
     cause:
       outcome.disposition === 'AMBIGUOUS'
         ? `${netns ?? ''} has the address ${formatIp(outcome.destination.address)} too, and got the packet`
-        : (noEndpoint?.cause ?? causeOf(outcome, step, drop)),
+        : (ofService?.cause ?? causeOf(outcome, step, drop)),
     client: clientOf(outcome),
     ...nearOf(drop),
     fixes:
-      noEndpoint?.fixes ??
+      ofService?.fixes ??
       fixesOf(outcome, step, {
         drop,
         mtu: parts.mtu,
@@ -147,6 +147,7 @@ function clientOf(outcome: TraceOutcome): string {
       ? `connected (SYN-ACK after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms)`
       : 'connects, then data is retransmitted without an answer'
   }
+  if (answer !== null && answer.proto !== PROTO_ICMP) return `an answer from ${answer.from} after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms`
   if (answer !== null) return `echo reply from ${answer.from}, ttl ${answer.ttl}, after ${(answer.timeNs / NS_PER_MS).toFixed(2)} ms`
   if (outcome.forward.disposition === 'TOO_BIG') return 'the call fails with EMSGSIZE (message too long)'
   if (outcome.proto === 'udp') return outcome.disposition === 'DELIVERED' ? 'nothing: UDP is not answered' : 'nothing: no ICMP comes back'

@@ -44,8 +44,7 @@ function outcomesText(told: Outcomes, flags: TraceFlags, io: Io): string {
   const style = styleOf(wantsColor(flags.color === false ? 'never' : flags.color, io))
   const { request, outcomes: found, asked, unfollowed } = told
   const port = request.dport === 0 ? '' : `:${request.dport}`
-  const { source, destination } = request
-  const head = `${source.name} ${source.address} → ${destination.name} ${destination.address}${port}   ${request.proto}`
+  const head = `${nameOf(request.source)} → ${nameOf(request.destination)}${port}   ${request.proto}`
   const count = `${found.length === 1 ? 'one outcome' : `${found.length} outcomes`} of ${asked === 1 ? 'one question' : `${asked} questions`}`
   const rows = found.map((outcome) => rowOf(outcome))
   const lines = [`${head}, ${count}`, '', table(['LIKELY', 'OUTCOME', 'SERVER', 'SEES', 'PATH'], rows).trimEnd()]
@@ -62,6 +61,11 @@ function outcomesText(told: Outcomes, flags: TraceFlags, io: Io): string {
   function painted(line: string): string {
     return line.replace(/(?<= %\s+)[A-Z_]+/, (word) => style[word === 'DELIVERED' || word === 'EXITED' ? 'green' : 'red'](word))
   }
+}
+
+/** An address is its own name. */
+function nameOf({ name, address }: Outcomes['request']['source']): string {
+  return name === address ? address : `${name} ${address}`
 }
 
 function rowOf({ probability, disposition, server, path, kernelReason }: Outcome): string[] {

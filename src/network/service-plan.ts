@@ -110,8 +110,10 @@ export class ServicePlan {
     return this.cluster.nodes.filter(({ name }) => local.has(name))
   }
 
+  /** Among those that nodes are in: in another nobody of the cluster answers ARP. */
   private segmentOf(address: Ip): string | undefined {
-    return this.cluster.segments.find((segment) => contains(segment.cidr, address))?.name
+    const { segments, nodes } = this.cluster
+    return segments.find((segment) => contains(segment.cidr, address) && nodes.some((node) => node.segment === segment.name))?.name
   }
 }
 
