@@ -49,7 +49,7 @@ export const T_GOTO = 5
 export const T_END = 6
 export const T_POLICY = 7
 export const T_REJECT = 8
-/** LOG, NFLOG, TRACE, CHECKSUM: nothing that the packet's row shows. */
+/** LOG, NFLOG, TRACE: nothing that the packet's row shows. */
 export const T_LOG = 9
 export const T_MARK = 10
 export const T_CONNMARK_SET = 11
@@ -65,6 +65,7 @@ export const T_SET = 20
 export const T_DSCP = 21
 export const T_TTL = 22
 export const T_UNKNOWN = 23
+export const T_CHECKSUM = 24
 
 // Matches: the low 8 bits of the first word; bit 8: inverted; bits 9 to 15: words of the match; from 16: its index in the rule
 export const M_END = 0

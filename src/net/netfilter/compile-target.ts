@@ -17,6 +17,7 @@ import {
   REJECT_TCP_RESET,
   RULE_STRIDE,
   T_ACCEPT,
+  T_CHECKSUM,
   T_CONNMARK_RESTORE,
   T_CONNMARK_SAVE,
   T_CONNMARK_SET,
@@ -79,8 +80,9 @@ export function compileTarget(compiler: RuleCompiler, target: Target | undefined
     case 'LOG':
     case 'NFLOG':
     case 'TRACE':
-    case 'CHECKSUM':
       return [T_LOG, 0]
+    case 'CHECKSUM':
+      return [T_CHECKSUM, 0]
     case 'MARK':
       return [T_MARK, compiler.args(target.value | 0, target.mask | 0)]
     case 'CONNMARK':

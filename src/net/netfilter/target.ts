@@ -11,6 +11,7 @@ import {
   NF_ACCEPT,
   NF_DROP,
   NF_INCOMPLETE,
+  T_CHECKSUM,
   T_CONNMARK_RESTORE,
   T_CONNMARK_SAVE,
   T_CONNMARK_SET,
@@ -89,6 +90,10 @@ export function runTarget(nf: Netfilter, target: number, arg: number, packet: Pa
       return CONTINUE
     case T_TTL:
       setTtl(args[arg], args[arg + 1], packet)
+      return CONTINUE
+    case T_CHECKSUM:
+      // checksum_tg: made here, in place of by the card
+      packet.partial = 0
       return CONTINUE
     case T_UNKNOWN:
       nf.incompleteWord = args[arg]
