@@ -3,6 +3,7 @@ import { summarizeFrame } from '../wire/frame-summary.js'
 import { hearingDifference } from './hearing.js'
 import { compareFrames, type FrameDifference, type SeenFrame } from './compare.js'
 import type { KernelDrop, KernelRule, Sighting } from './lab-types.js'
+import type { OutcomePredictions } from './outcome-predictions.js'
 import type { PredictedDrop, Prediction, RuleTaken, TimedDrop } from './prediction.js'
 import type { DifferenceDocument, DropsDocument, FrameWords, ProbeDocument, RulesDocument, RuleWords } from './verify-report.js'
 
@@ -23,13 +24,39 @@ export function judge(name: string, prediction: Prediction, sighting: Judged): P
   })
   const drops = dropsOf(prediction.drops, sighting)
   const rules = rulesOf(prediction, sighting)
-  const common = { ...headOf(name, prediction), error: sighting.error, disposition: outcome.disposition, drops, rules }
+  const common = { ...headOf(name, prediction), error: sighting.error, disposition: outcome.disposition, drops, rules, outcomes: null }
   const frames = { predicted: compared.predicted, captured: compared.captured, equal: compared.matched, upkeep: compared.upkeep }
   if (sighting.lost > 0) return { ...common, verdict: 'left-out', why: `the capture lost ${sighting.lost} frames`, frames, differences: [] }
   const taken = sighting.heard === undefined ? undefined : hearingDifference(prediction, sighting.heard)
   const differences = taken === undefined ? compared.differences : [...compared.differences, taken]
   const equal = differences.length === 0 && rules.equal !== false && drops.equal !== false
   return { ...common, verdict: equal ? 'equal' : 'differs', why: '', frames, differences: differences.map((one) => differenceOf(prediction, one)) }
+}
+
+/**
+ * Equal when all of it is equal to one outcome. Where to none, the nearest is told; but where some could not be followed, the kernel may have drawn one of
+ * those.
+ */
+export function judgeOutcomes(name: string, { all, followed }: OutcomePredictions, sighting: Judged): ProbeDocument {
+  const certain = all.length === 1 && followed === 1
+  let nearest: ProbeDocument | undefined
+  for (const [index, prediction] of all.entries()) {
+    const judged = judge(name, prediction, sighting)
+    const told = certain ? judged : { ...judged, outcomes: { count: all.length, shown: index + 1, probability: prediction.probability, followed } }
+    if (told.verdict === 'equal') return told
+    if (nearest === undefined || distance(told) < distance(nearest)) nearest = told
+  }
+  const found = nearest as ProbeDocument
+  if (followed === 1 || found.verdict !== 'differs') return found
+  return { ...found, verdict: 'left-out', why: `the kernel took none of the first ${all.length} outcomes; there are too many to follow all`, differences: [] }
+}
+
+/** A frame with a wrong field is nearer than none at all. */
+const WHOLE_FRAME = 8
+
+function distance({ differences, rules, drops }: ProbeDocument): number {
+  const apart = differences.reduce((sum, { kind, fields }) => sum + (kind === 'missing' || kind === 'extra' ? WHOLE_FRAME : fields.length), 0)
+  return apart + Number(rules.equal === false) + Number(drops.equal === false)
 }
 
 /** A question that could not be put to this kernel. */
@@ -44,6 +71,7 @@ export function leftOut(name: string, prediction: Prediction, why: string): Prob
     differences: [],
     drops: { equal: null, why, named: 0, predicted: prediction.drops.map(wordsOfDrop), kernel: [] },
     rules: { equal: null, why, predicted: prediction.rules.map(wordsOf), kernel: [], what: '' },
+    outcomes: null,
   }
 }
 

@@ -58,6 +58,8 @@ export interface Prediction {
   readonly concurrent: boolean
   /** Virtual time from the question to its end, nanoseconds. */
   readonly durationNs: number
+  /** Of all that chance may make of the question; 1 where nothing is left to it. */
+  readonly probability: number
 }
 
 /** Problems where the request names what is not there. */
@@ -78,6 +80,7 @@ export function predict(network: Network, request: TraceRequest): Prediction | r
     tunnelPorts: tunnelPortsOf(network),
     concurrent: isConcurrent(network, request),
     durationNs: Math.max(last, trace.stepCount === 0 ? 0 : trace.stepTimes[trace.stepCount - 1]) - (trace.stepCount === 0 ? 0 : trace.stepTimes[0]),
+    probability: network.world.chance.probability,
   }
 }
 

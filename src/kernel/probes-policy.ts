@@ -20,7 +20,7 @@ const MOST_CHOSEN = 48
 /** Nothing listens there and seldom does a rule speak of it. */
 const CLOSED_PORT = 9
 
-interface Candidate {
+export interface Candidate {
   readonly request: TraceRequest
   /** What it would show. */
   readonly shows: ReadonlySet<string>
@@ -37,7 +37,7 @@ export function policyQuestions(network: Network, base: Partial<TraceRequest>): 
     const shows = shownBy(network, request)
     if (shows.size > 0) candidates.push({ request, shows })
   }
-  return greedily(candidates)
+  return greedily(candidates, MOST_CHOSEN)
 }
 
 function* requests(network: Network, base: Partial<TraceRequest>, ports: readonly string[]): Iterable<TraceRequest> {
@@ -100,8 +100,8 @@ function notePorts({ matches }: Rule, members: ReadonlyMap<string, readonly { re
   }
 }
 
-/** Rules of policies that it takes, and of which policies' chains it is allowed or denied after. */
-function shownBy(network: Network, request: TraceRequest): ReadonlySet<string> {
+/** Rules of policies that it takes, and of which policies' chains it is allowed or denied after. @param chains whose are of interest */
+export function shownBy(network: Network, request: TraceRequest, chains = POLICY_CHAIN): ReadonlySet<string> {
   const shows = new Set<string>()
   const outcome = network.trace(request)
   if (!isOutcome(outcome)) return shows
@@ -112,7 +112,7 @@ function shownBy(network: Network, request: TraceRequest): ReadonlySet<string> {
     if (trace.steps[at + ROW_KIND] !== STEP_RULE) continue
     const [table, chain, rule, matched] = trace.steps.subarray(at + ROW_A, at + ROW_A + 4)
     const name = netns[trace.steps[at + ROW_NETNS]].netfilter?.chainName(chain) ?? ''
-    if (!POLICY_CHAIN.test(name)) continue
+    if (!chains.test(name)) continue
     if (matched === 1) shows.add(`${table} ${name} ${rule}`)
     shows.add(`${name} ${denied ? 'denied' : 'allowed'}`)
   }
@@ -120,10 +120,10 @@ function shownBy(network: Network, request: TraceRequest): ReadonlySet<string> {
 }
 
 /** The one that shows the most that none before it did, again and again. */
-function greedily(candidates: readonly Candidate[]): readonly TraceRequest[] {
+export function greedily(candidates: readonly Candidate[], atMost: number): readonly TraceRequest[] {
   const missing = new Set(candidates.flatMap(({ shows }) => [...shows]))
   const chosen: TraceRequest[] = []
-  while (missing.size > 0 && chosen.length < MOST_CHOSEN) {
+  while (missing.size > 0 && chosen.length < atMost) {
     let best: Candidate | undefined
     let most = 0
     for (const candidate of candidates) {

@@ -10,6 +10,7 @@ import { isOutcome } from '../network/probe.js'
 import { DEFAULT_REQUEST, type TraceRequest } from '../network/request.js'
 import type { NodePlan } from '../network/nodes.js'
 import { policyQuestions } from './probes-policy.js'
+import { serviceQuestions } from './probes-services.js'
 
 type ProbeSet = 'all' | 'quick'
 
@@ -20,7 +21,7 @@ export interface VerifyProbe {
 }
 
 /** More would say little that these do not. */
-const MOST_PROBES = 160
+const MOST_PROBES = 200
 /** All ordered pairs up to here; beyond, each node asks the next. */
 const NODES_IN_PAIRS = 3
 const PORTS_OF_RULES = 12
@@ -81,6 +82,7 @@ class Chooser {
     }
     this.nodes()
     this.policies()
+    this.services()
     this.nobody()
     this.portsOfRules(pairs)
   }
@@ -183,6 +185,10 @@ class Chooser {
   /** Of each policy's rules, where there are any. */
   private policies(): void {
     for (const { source, destination, proto } of policyQuestions(this.network, this.base)) this.ask(source, destination, proto === undefined ? {} : { proto })
+  }
+
+  private services(): void {
+    for (const { source, destination, proto } of serviceQuestions(this.network, this.base)) this.ask(source, destination, proto === undefined ? {} : { proto })
   }
 
   /** Addresses that nobody has: in a pod's own subnet, in another node's, in no lease, outside. */

@@ -77,6 +77,19 @@ export interface ProbeDocument {
   readonly differences: readonly DifferenceDocument[]
   readonly drops: DropsDocument
   readonly rules: RulesDocument
+  /** null: nothing is left to chance. */
+  readonly outcomes: OutcomesDocument | null
+}
+
+/** A kernel draws one of several outcomes. */
+export interface OutcomesDocument {
+  readonly count: number
+  /** The one that is told here, from 1: what the kernel did, or of those that differ the nearest. */
+  readonly shown: number
+  /** Of that one. */
+  readonly probability: number
+  /** What all that were predicted make up together; less than 1: there are others, too many to follow. */
+  readonly followed: number
 }
 
 export interface DifferenceDocument {

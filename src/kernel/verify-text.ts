@@ -47,6 +47,7 @@ function probeLines(probe: ProbeDocument, paper: Paper): string[] {
     rules.equal === true && rules.predicted.length > 0 ? `${rules.predicted.length} rules as taken` : '',
     drops.equal === true && drops.named > 0 ? drops.predicted.map(({ reason }) => reason).join(', ') : '',
     probe.error === '' ? '' : `the sender is told: ${probe.error}`,
+    outcomeWords(probe),
   ]
   const head = `${paint(MARKS[probe.verdict])}  ${safe(`${probe.name}: ${counts.filter((text) => text !== '').join(' · ')}`)}`
   if (probe.verdict === 'equal' && verbosity === 0) return [head]
@@ -59,6 +60,15 @@ function probeLines(probe: ProbeDocument, paper: Paper): string[] {
     ...ruleLines(rules, paper),
     ...dropLines(drops, paper),
   ]
+}
+
+/** `outcome 2 of 3, 33 %`. */
+function outcomeWords({ outcomes, verdict }: ProbeDocument): string {
+  if (outcomes === null) return ''
+  const { shown, count, probability, followed } = outcomes
+  const percent = Math.round(probability * 1000) / 10
+  const least = followed === 1 ? '' : 'at least '
+  return `${verdict === 'equal' ? '' : 'nearest to '}outcome ${shown} of ${least}${count}, ${percent} %`
 }
 
 /** One line for each node, those that differ with what does; nodes that the server is out of reach for stand out. */

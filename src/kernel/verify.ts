@@ -16,7 +16,8 @@ import { labProbeOf } from './lab-question.js'
 import { Rations } from './lab-rest.js'
 import { addressesIn } from './lab-warm.js'
 import type { LabNetwork, NotBuilt } from './lab-types.js'
-import { judge, leftOut } from './judge.js'
+import { judgeOutcomes, leftOut } from './judge.js'
+import { areOutcomes, longest, predictOutcomes, together } from './outcome-predictions.js'
 import { isPrediction, predict, type Prediction } from './prediction.js'
 import type { VerifyProbe } from './probes.js'
 import type { ProbeDocument, SummaryDocument, Verdict, VerificationDocument } from './verify-report.js'
@@ -83,22 +84,29 @@ async function ask(
   { lab, options, rations }: { readonly lab: KernelLab; readonly options: VerifyOptions; readonly rations: Rations },
 ): Promise<ProbeDocument> {
   const { request } = probe
-  const prediction = predict(network, request)
-  if (!isPrediction(prediction)) throw new Error(`a question that was sound is refused: ${probe.name}`)
-  const lacking = whyNotHere(network, prediction, lab.notBuilt)
-  if (lacking !== undefined) return leftOut(probe.name, prediction, lacking)
+  const predicted = predictOutcomes(network, request)
+  if (!areOutcomes(predicted)) throw new Error(`a question that was sound is refused: ${probe.name}`)
+  for (const prediction of predicted.all) {
+    const why = whyNotAsked(network, prediction, lab.notBuilt)
+    if (why !== undefined) return leftOut(probe.name, prediction, why)
+  }
+  const prediction = longest(predicted)
   const question = labProbeOf(network, prediction, { trace: options.rules })
   if (question === undefined) return leftOut(probe.name, prediction, `${prediction.outcome.proto} from ${request.source} cannot be sent here`)
-  if (prediction.outcome.disposition === 'INCOMPLETE') return leftOut(probe.name, prediction, 'netsim does not model what the packet meets')
-  const limit = labLimit(network, prediction)
-  if (limit !== undefined) return leftOut(probe.name, prediction, limit)
-  const rest = rations.before(prediction, milliseconds())
+  const brings = together(predicted)
+  const rest = rations.before(brings, milliseconds())
   if (rest > 0) await scheduler.wait(rest)
   if (request.cold) await lab.cold()
-  else await lab.warm(addressesIn(prediction))
+  else await lab.warm(addressesIn(brings))
   const sighting = await lab.send(question)
-  rations.after(prediction, milliseconds())
-  return judge(probe.name, prediction, sighting)
+  rations.after(brings, milliseconds())
+  return judgeOutcomes(probe.name, predicted, sighting)
+}
+
+/** Of any outcome, since the kernel may draw it. */
+function whyNotAsked(network: Network, prediction: Prediction, notBuilt: readonly NotBuilt[]): string | undefined {
+  if (prediction.outcome.disposition === 'INCOMPLETE') return 'netsim does not model what the packet meets'
+  return whyNotHere(network, prediction, notBuilt) ?? labLimit(network, prediction)
 }
 
 /** The kernel's rations are refilled by real time. */

@@ -10,6 +10,7 @@
 import { contains } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { ChainEdit, Match, Rule, Target } from '../dataplane/iptables.js'
+import { canonicalProbability } from '../dataplane/iptables-value.js'
 import { chooseEndpoints, type EndpointChoice, type ProxyNode } from './endpoint-choice.js'
 import type { LocalDetector } from './local-detector.js'
 import { ACCEPT, comment, createChain, DROP, from, FROM_LOCAL, jump, protocol, REJECT, ruleOf, to, TO_LOCAL, toPort } from './rule.js'
@@ -193,13 +194,13 @@ function balance({ port, at }: PortHere, endpoints: readonly ProxiedEndpoint[]):
       : endpoints.map((endpoint) => ruleOf(port.provenance, [...wordsOf(endpoint), known(endpoint.chain.chain)], jump(endpoint.chain.chain)))
   const dealt = endpoints.map((endpoint, index) => {
     const left = endpoints.length - index
-    const draw: Match[] = left === 1 ? [] : [{ kind: 'statistic-random', probability: probability(left) }]
+    const draw: Match[] = left === 1 ? [] : [{ kind: 'statistic-random', probability: canonicalProbability(probability(left)) as string }]
     return ruleOf(port.provenance, [...wordsOf(endpoint), ...draw], jump(endpoint.chain.chain))
   })
   return [...sticky, ...dealt]
 }
 
-/** As iptables is told: ten decimals (computeProbability). */
+/** As iptables is told: ten decimals (computeProbability); iptables-save shows eleven of what the kernel made of it. */
 export function probability(left: number): string {
   return (1 / left).toFixed(10)
 }

@@ -7,14 +7,15 @@
 import { scheduler } from 'node:timers/promises'
 import { formatProblem, hasErrors, type Problem } from '../../src/base/problem.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
-import { judge } from '../../src/kernel/judge.js'
+import { judgeOutcomes } from '../../src/kernel/judge.js'
 import { KernelLab, labNetworkOf } from '../../src/kernel/lab.js'
 import { labLimit } from '../../src/kernel/lab-limits.js'
 import { Rations } from '../../src/kernel/lab-rest.js'
 import { labProbeOf } from '../../src/kernel/lab-question.js'
 import { addressesIn } from '../../src/kernel/lab-warm.js'
 import type { LabNetwork, LabProbe } from '../../src/kernel/lab-types.js'
-import { isPrediction, predict, type Prediction } from '../../src/kernel/prediction.js'
+import { areOutcomes, longest, predictOutcomes, together } from '../../src/kernel/outcome-predictions.js'
+import type { Prediction } from '../../src/kernel/prediction.js'
 import type { ProbeDocument } from '../../src/kernel/verify-report.js'
 import { buildNetwork } from '../../src/network/build-network.js'
 import type { Network } from '../../src/network/network.js'
@@ -116,23 +117,31 @@ function isRationed({ document }: Prediction): boolean {
 
 /** A word: why it was not played. */
 async function playProbe(network: Network, lab: KernelLab, { probe, index, rations }: Numbered): Promise<ProbeDocument | string> {
-  const prediction = predict(network, requestOf(probe))
-  if (!isPrediction(prediction)) return prediction.map(formatProblem).join('; ')
-  if (prediction.outcome.disposition === 'INCOMPLETE') return `INCOMPLETE: ${prediction.document.forward.hops.at(-1)?.steps.at(-1)?.text ?? ''}`
-  if (isRationed(prediction)) return 'errors are rationed'
+  const predicted = predictOutcomes(network, requestOf(probe))
+  if (!areOutcomes(predicted)) return predicted.map(formatProblem).join('; ')
+  for (const prediction of predicted.all) {
+    const why = whyUnplayed(network, prediction)
+    if (why !== undefined) return why
+  }
+  const prediction = longest(predicted)
   const question = questionOf(network, probe, prediction)
   if (question === undefined) return 'no process sends this'
-  const limit = labLimit(network, prediction)
-  if (limit !== undefined) return limit.replace(/^.*?: /, '')
-  const rest = rations.before(prediction, performance.now())
+  const brings = together(predicted)
+  const rest = rations.before(brings, performance.now())
   if (rest > 0) await scheduler.wait(rest)
   if (prediction.request.cold) await lab.cold()
-  else await lab.warm(addressesIn(prediction))
+  else await lab.warm(addressesIn(brings))
   const sighting = await lab.send(question)
-  rations.after(prediction, performance.now())
+  rations.after(brings, performance.now())
   // of a storm that netsim does not predict the beginning says enough
-  const frames = sighting.frames.slice(0, 2 * prediction.frames.length + MOST_EXTRA_FRAMES)
-  return judge(`${index}: ${JSON.stringify(probe)}`, prediction, { ...sighting, frames })
+  const frames = sighting.frames.slice(0, 2 * Math.max(...predicted.all.map((one) => one.frames.length)) + MOST_EXTRA_FRAMES)
+  return judgeOutcomes(`${index}: ${JSON.stringify(probe)}`, predicted, { ...sighting, frames })
+}
+
+function whyUnplayed(network: Network, prediction: Prediction): string | undefined {
+  if (prediction.outcome.disposition === 'INCOMPLETE') return `INCOMPLETE: ${prediction.document.forward.hops.at(-1)?.steps.at(-1)?.text ?? ''}`
+  if (isRationed(prediction)) return 'errors are rationed'
+  return labLimit(network, prediction)?.replace(/^.*?: /, '')
 }
 
 export function requestOf(probe: ProbeDraft): TraceRequest {
