@@ -47,7 +47,7 @@ export interface IngressTrace {
   readonly notes: readonly string[]
 }
 
-export interface RouteDocument {
+interface RouteDocument {
   readonly outcome: Route['outcome']
   readonly ingress?: string
   readonly host?: string
@@ -73,10 +73,6 @@ export interface RouteDocument {
 }
 
 const URL_FORM = /^(https?):\/\/([^/:?#]+|\[[^\]]*\])(?::(\d+))?([^?#]*)/i
-
-export function isUrl(text: string): boolean {
-  return URL_FORM.test(text)
-}
 
 interface Asked extends IngressRequest {
   readonly url: string

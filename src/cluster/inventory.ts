@@ -1,4 +1,4 @@
-/** Which objects play a part, which will, which never do: each group is named once, nothing is left out in silence. */
+/** Which objects play a part and which never do: these are named once, nothing is left out in silence. */
 import { CLASSIC_KINDS } from './calico/classic-identity.js'
 import { coreKinds, kindInfo } from './kinds.js'
 import type { KubernetesObject } from './manifest.js'
@@ -7,7 +7,7 @@ import type { ProblemList } from './problem-list.js'
 
 /** Reports the kinds that nothing is built from, and apiVersions that a kind never had. */
 export function takeInventory(objects: readonly KubernetesObject[], problems: ProblemList): void {
-  const groups: Record<'later' | 'none', KubernetesObject[]> = { later: [], none: [] }
+  const idle: KubernetesObject[] = []
   for (const object of objects) {
     const info = kindInfo(object.apiVersion, object.kind)
     if (info === undefined) {
@@ -16,12 +16,9 @@ export function takeInventory(objects: readonly KubernetesObject[], problems: Pr
       problems.error(object.at('apiVersion'), object.label, `${object.kind} has no apiVersion ${object.apiVersion}`, `Write ${info.apiVersions.join(' or ')}.`)
       continue
     }
-    const role = info?.role ?? 'none'
-    if (role === 'none' || role === 'later') groups[role].push(object)
+    if ((info?.role ?? 'none') === 'none') idle.push(object)
   }
-  if (groups.none.length > 0) problems.warning(groups.none[0], '', `${countKinds(groups.none)}: play no part in packet paths, kept`, '')
-  if (groups.later.length > 0)
-    problems.warning(groups.later[0], '', `${countKinds(groups.later)}: not modelled yet, kept`, 'Trace to the address of a pod instead.')
+  if (idle.length > 0) problems.warning(idle[0], '', `${countKinds(idle)}: play no part in packet paths, kept`, '')
 }
 
 /** Reports a kind that cannot exist: netsim's own group and the core group are closed. */

@@ -2,10 +2,9 @@
 import { isClassicKind } from './calico/classic-identity.js'
 
 /**
- * read: built into the cluster. later: belongs to packet paths, not modelled yet.
- * calico: Calico's own objects, kept for its agents. none: plays no part in packet paths, and of its objects the head alone is kept (noise.ts).
+ * read: built into the cluster. calico: Calico's own objects, kept for its agents. none: plays no part in packet paths, and of its objects the head alone is kept (noise.ts).
  */
-type Role = 'read' | 'later' | 'calico' | 'none'
+type Role = 'read' | 'calico' | 'none'
 
 interface KindInfo {
   readonly role: Role

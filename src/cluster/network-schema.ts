@@ -163,7 +163,9 @@ const kubeProxy = () =>
     interfaceNamePrefix: optional(deviceName()),
     masqueradeAll: optional(v.boolean()),
     masqueradeBit: optional(integerField(0, 31)),
-    nodePortAddresses: optional(v.array(v.union([v.literal('primary'), cidrField()], () => say('neither a prefix nor primary', 'Write 192.168.0.0/24, or primary.')))),
+    nodePortAddresses: optional(
+      v.array(v.union([v.literal('primary'), cidrField()], () => say('neither a prefix nor primary', 'Write 192.168.0.0/24, or primary.'))),
+    ),
     localhostNodePorts: optional(v.boolean()),
   })
 

@@ -6,7 +6,6 @@ import { cidr, contains, formatCidr, overlaps, type Cidr } from '../base/cidr.js
 import { formatIp, type Ip } from '../base/ip.js'
 import { isHostAddress } from './fields.js'
 import type { KubernetesObject } from './manifest.js'
-import { suggestName } from './nearest-name.js'
 import { formatPlace, type Place, type ProblemList } from './problem-list.js'
 
 export interface OutsidePort {
@@ -117,12 +116,4 @@ export function placeOutsideHosts(
     }
     return [{ ...host, segment: segment.name, prefixLength: segment.cidr.length, gateway, mtu: segment.mtu }]
   })
-}
-
-/** Words for a name that no host has. */
-export function suggestHost(name: string, hosts: readonly OutsideHost[]): string {
-  return suggestName(
-    name,
-    hosts.map((host) => host.name),
-  )
 }

@@ -73,7 +73,10 @@ export const STEP_DEFRAGMENT = 12
 export const STEP_SEND = 13
 /** Taken from a device. a: device, b: frame length, c: packet type. */
 export const STEP_RECEIVE = 14
-/** A local socket took it. a: protocol, b: port, c: index of the SocketSpec in the netns (-1: the kernel's own: ICMP echo), d: source port, e: source, f: destination. */
+/**
+ * A local socket took it. a: protocol, b: port, c: index of the SocketSpec in the netns (-1: the kernel's own: ICMP echo), d: source port, e: source,
+ * f: destination.
+ */
 export const STEP_SOCKET = 15
 /**
  * An ICMP message is made (or withheld). a: type, b: code, c: destination, d: source, e: mtu or gateway, f: 0 sent, 1 rate

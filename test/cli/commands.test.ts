@@ -99,7 +99,7 @@ describe('trace', () => {
   it('what is not modelled yet ends with status 4 and its name', async () => {
     for (const [words, what] of [
       ['pod-a fd00::1', 'IPv6 is not modelled'],
-      ['pod-a svc/web', 'Services are not modelled'],
+      ['pod-a www.example.com:80', 'no name of the cluster'],
       ['pod-a pod-b:80 --proto sctp', 'sctp is not modelled'],
     ]) {
       const { code, out, err } = await netsim(['trace', ...words.split(' ')])

@@ -143,16 +143,14 @@ describe('what is wrong between objects', () => {
         object('v1', 'LimitRange', 'b') +
         object('v1', 'ResourceQuota', 'c') +
         object('example.com/v1', 'Policy', 'd') +
-        object('v1', 'Service', 'e') +
         object('apps/v1', 'Deployment', 'f') +
         object('apps/v1', 'DaemonSet', 'kube-proxy'),
     )
     expect(texts.map((text) => text.split('\n')[0])).toEqual([
       't.yaml:1: warning: 2 LimitRanges, 1 ResourceQuota, 1 Policy: play no part in packet paths, kept',
-      't.yaml:17: warning: 1 Service: not modelled yet, kept',
-      't.yaml:21: warning: Deployment/default/f: an API server refuses it: spec.template.spec is missing',
+      't.yaml:17: warning: Deployment/default/f: an API server refuses it: spec.template.spec is missing',
     ])
-    expect(cluster.objects).toHaveLength(7)
+    expect(cluster.objects).toHaveLength(6)
   })
 })
 
