@@ -3,7 +3,7 @@
  *
  * usage: npm run fuzz:kernel -- [--seeds FIRST..LAST] [--worlds KIND] [--jobs N] [--probes N] [--odd] [--shrink] [--draft FILE]… [--print]
  *   --seeds   worlds from each seed (default 1..25)
- *   --worlds  flannel (with plain docker), calico (with Canal), or all: of each seed one of either (default)
+ *   --worlds  flannel (with plain docker), calico (with Canal), services (either, with Services on it), or all: of each seed one of the first two (default)
  *   --probes  that are played of each world (default 10); twice as many are drawn, since not all can be
  *   --jobs    in so many processes side by side
  *   --odd     also packets that no sane sender sends (what is known to differ there: docs/fidelity.md)
@@ -17,12 +17,13 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { playWorld, type WorldResult } from './play-world.js'
 import { randomCalicoWorld } from './random-calico.js'
+import { randomServiceWorld } from './random-services.js'
 import { randomWorld, type WorldDraft } from './random-world.js'
 import { shrink } from './shrink.js'
 
 interface Options {
   readonly seeds: readonly number[]
-  readonly worlds: readonly (typeof randomWorld)[]
+  readonly kinds: string
   readonly probes: number
   readonly jobs: number
   readonly odd: boolean
@@ -31,6 +32,13 @@ interface Options {
   readonly print: boolean
   /** One line of JSON for each world: a job's answer. */
   readonly json: boolean
+}
+
+const WORLDS: Readonly<Record<string, readonly (typeof randomWorld)[]>> = {
+  all: [randomWorld, randomCalicoWorld],
+  flannel: [randomWorld],
+  calico: [randomCalicoWorld],
+  services: [randomServiceWorld],
 }
 
 function optionsOf(words: readonly string[]): Options {
@@ -43,9 +51,10 @@ function optionsOf(words: readonly string[]): Options {
   const drafts = words.filter((_, index) => words[index - 1] === '--draft')
   const has = (name: string): boolean => words.includes(name)
   const kinds = value('--worlds', 'all')
+  if (!Object.hasOwn(WORLDS, kinds)) throw new Error(`--worlds ${kinds}: there are ${Object.keys(WORLDS).join(', ')}`)
   return {
     seeds,
-    worlds: [...(kinds === 'calico' ? [] : [randomWorld]), ...(kinds === 'flannel' ? [] : [randomCalicoWorld])],
+    kinds,
     drafts,
     probes: Number(value('--probes', '10')),
     jobs: Number(value('--jobs', '1')),
@@ -113,12 +122,11 @@ async function playAll(drafts: Iterable<WorldDraft>, options: Options): Promise<
 }
 
 /** Each job has every N-th seed. */
-async function inJobs({ seeds, jobs, probes, odd, worlds }: Options): Promise<void> {
+async function inJobs({ seeds, jobs, probes, odd, kinds }: Options): Promise<void> {
   const summary = new Summary()
   const last = seeds[seeds.length - 1]
   await Promise.all(
     seeds.slice(0, jobs).map(async (first) => {
-      const kinds = worlds.length > 1 ? 'all' : worlds[0] === randomWorld ? 'flannel' : 'calico'
       const words = [
         process.argv[1],
         '--json',
@@ -143,9 +151,9 @@ async function inJobs({ seeds, jobs, probes, odd, worlds }: Options): Promise<vo
 /** Probes drawn for each that is played. */
 const SPARE = 2
 
-function* draftsOf({ seeds, worlds, drafts, probes, odd }: Options): Iterable<WorldDraft> {
+function* draftsOf({ seeds, kinds, drafts, probes, odd }: Options): Iterable<WorldDraft> {
   if (drafts.length > 0) for (const file of drafts) yield JSON.parse(readFileSync(file, 'utf8')) as WorldDraft
-  else for (const seed of seeds) for (const draw of worlds) yield draw(seed, { probes: probes * SPARE, odd })
+  else for (const seed of seeds) for (const draw of WORLDS[kinds]) yield draw(seed, { probes: probes * SPARE, odd })
 }
 
 const options = optionsOf(process.argv.slice(2))

@@ -85,11 +85,15 @@ export interface WorldDraft {
   readonly hosts: readonly HostDraft[]
   /** Pools, policies, settings and whatever else of Kubernetes' and Calico's objects: of Calico's worlds (random-calico.ts). */
   readonly resources?: readonly ResourceDraft[]
+  /** Hosts beyond the cluster, and what kube-proxy is told; without, it does not run: random-services.ts. */
+  readonly outside?: readonly { readonly name: string; readonly address: string }[]
+  readonly kubeProxy?: Readonly<Record<string, unknown>>
   readonly probes: readonly ProbeDraft[]
 }
 
 /** An object as it would stand in YAML. */
 export interface ResourceDraft {
+  readonly status?: Readonly<Record<string, unknown>>
   readonly apiVersion: string
   readonly kind: string
   readonly metadata: { readonly name: string } & Readonly<Record<string, unknown>>
@@ -303,11 +307,12 @@ function networkDocument(draft: WorldDraft): unknown {
       datastore: draft.cni === 'canal' ? 'kubernetes' : 'etcd',
       runtime: draft.runtime,
       ...(draft.cni === 'flannel' ? { etcd, flannel: { ipMasq: draft.ipMasq, version: draft.version } } : {}),
-      kubeProxy: { mode: 'none' },
+      kubeProxy: draft.kubeProxy ?? { mode: 'none' },
       underlay: {
         // a namespace's cable knows no time: what overtakes what must not hang on it
         segments: segments.map((segment) => ({ ...segment, latency: '0us' })),
         ...(routed ? { routers: [{ name: 'r0', segments: segments.map(({ name }) => name), ...router }] } : {}),
+        ...(draft.outside === undefined ? {} : { hosts: draft.outside }),
       },
       hosts: hosts.map((host) => ({ ...host, sysctls: Object.fromEntries(host.sysctls) })),
     },

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { playWorld } from '../fuzz/play-world.js'
 import { randomCalicoWorld } from '../fuzz/random-calico.js'
+import { randomServiceWorld } from '../fuzz/random-services.js'
 import { randomWorld, type WorldDraft } from '../fuzz/random-world.js'
 
 const CASES = new URL('../fuzz/cases/', import.meta.url)
@@ -24,6 +25,11 @@ describe.skipIf(process.getuid?.() !== 0)('random worlds on the real kernel', ()
 
   it.each(SEEDS.flannel)('seed %d of flannel', { timeout: 60_000 }, async (seed) => {
     const { failures } = await playWorld(randomWorld(seed, { probes: PROBES }))
+    expect(failures.join('\n')).toBe('')
+  })
+
+  it.each(Array.from({ length: SERVICE_WORLDS }, (_, index) => BEGIN + index))('seed %d with Services', { timeout: 60_000 }, async (seed) => {
+    const { failures } = await playWorld(randomServiceWorld(seed, { probes: PROBES }))
     expect(failures.join('\n')).toBe('')
   })
 
