@@ -1,4 +1,4 @@
-/** What is left to chance: every outcome predicted, the kernel's held against each, and the covering questions about Services. A kernel stands in for itself. */
+/** What is left to chance: every outcome predicted, the kernel's held against each; the covering questions about Services. netsim stands in for a kernel. */
 import { describe, expect, it } from 'vitest'
 import { traceDocument } from '../../src/analysis/trace-report.js'
 import { judgeOutcomes, type Judged } from '../../src/kernel/judge.js'
