@@ -52,6 +52,8 @@ const QUESTIONS: readonly Question[] = [
   ['calico-ipip', 'shop/web-0', 'batch/report-0', { level: 1 }],
   ['calico-vxlan', 'shop/web-0', 'shop/api-0:8080', {}],
   ['canal', 'tools/curl', 'shop/api-0:8080', {}],
+  ['services-flannel', 'shop/web-0', 'api-pods.shop:8080', {}],
+  ['services-flannel', 'shop/api-0', 'payments.shop.svc.cluster.local:443', { level: 1 }],
 ]
 
 function exampleText(example: string): string {

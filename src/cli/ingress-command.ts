@@ -5,8 +5,8 @@ import { traceText } from '../analysis/trace-text.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_UNKNOWN, exitOf, UsageError } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork } from './load-network.js'
-import { isRefusal, refuse } from './question.js'
+import { loadNetwork, refusesTouched } from './load-network.js'
+import { isRefusal, ofInputs, refuse } from './question.js'
 import { wantsAscii, wantsColor, widthOf } from './terminal.js'
 import type { TraceFlags } from './trace-options.js'
 
@@ -19,8 +19,10 @@ export async function ingress(request: TraceRequest, flags: TraceFlags, io: Io):
   if (svg !== undefined || pcap !== undefined) throw new UsageError('--svg and --pcap are of one connection: ask for the two addresses that the text names')
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
-  const told = ingressTrace(loaded.network, request)
-  if (isRefusal(told)) return refuse(told, io)
+  const answered = ingressTrace(loaded.network, request)
+  if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
+  if (isRefusal(answered)) return refuse(answered, io)
+  const told: IngressTrace = { ...answered, flows: answered.flows.map((flow) => ofInputs(flow, loaded, flags)) }
   await io.out(flags.output === 'json' ? `${JSON.stringify(told, null, 2)}\n` : ingressText(told, flags, io))
   const status = exitOf(told.disposition, flags.expect)
   if (status !== 0 || told.status === undefined) return status

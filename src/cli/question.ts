@@ -1,11 +1,13 @@
 /** A question on the command line, whatever is asked of its path: refused where it names what is not there, and asked again of the same network. */
+import type { TraceDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import { NOT_MODELLED } from '../network/request-problem.js'
 import { etcdWords, type EtcdFlags } from './etcd-flags.js'
 import { EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'
-import { safe } from './load-network.js'
+import { safe, type Loaded } from './load-network.js'
 import type { TraceFlags } from './trace-options.js'
+import { VERSION } from './version.js'
 
 /** The question names what is not there. @returns the exit status */
 export async function refuse(problems: readonly Problem[], io: Io): Promise<number> {
@@ -28,6 +30,15 @@ export function inputFlags({ filename, recursive, ...etcd }: Pick<TraceFlags, 'f
       .map((word) => ` ${quoted(word)}`)
       .join('')
   )
+}
+
+/** A trace of what the command line gave it. */
+export function ofInputs(flow: TraceDocument, { cluster, inputs }: Loaded, flags: TraceFlags): TraceDocument {
+  return {
+    ...flow,
+    metadata: { ...flow.metadata, tool: `netsim ${VERSION}`, inputs, runtime: cluster.runtime.name, nodes: cluster.nodes.length },
+    result: { ...flow.result, next: flow.result.next.map((command) => command + inputFlags(flags)) },
+  }
 }
 
 export function isRefusal<Outcome extends object>(outcome: Outcome | readonly Problem[]): outcome is readonly Problem[] {

@@ -22,12 +22,14 @@ import {
   CLUSTER_KINDS,
   FILE_KINDS,
   IPAM_KINDS,
+  SERVICE_KINDS,
   type BgpKind,
   type ClusterKind,
   type FileKind,
   type IpamKind,
   type Kind,
   type NetnsKindName,
+  type ServiceKind,
 } from './show-names.js'
 import { table } from './table.js'
 import type { OutputFormat } from './trace-options.js'
@@ -70,8 +72,14 @@ export async function show(kind: Kind, node: string | undefined, call: ShowCall)
   if (kind === 'etcd' && (flags.etcd ?? []).length > 0) return (await import('./show-etcd.js')).showServerKeys(flags, io)
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
-  const place = node === undefined ? undefined : placeOf(node, flags.namespace, loaded)
-  const shown = kind === 'conntrack' ? conntrackShown(place, call.questions, loaded) : await shownOf(kind, place, loaded, flags)
+  const ofService = SERVICE_KINDS.find((name): name is ServiceKind => name === kind)
+  const place = node === undefined || ofService !== undefined ? undefined : placeOf(node, flags.namespace, loaded)
+  const shown =
+    ofService !== undefined
+      ? (await import('./show-services.js')).showServiceKind(ofService, { name: node, namespace: flags.namespace }, loaded)
+      : kind === 'conntrack'
+        ? conntrackShown(place, call.questions, loaded)
+        : await shownOf(kind, place, loaded, flags)
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items, ...shown.more }
   // a pipe gets the bytes that iptables-restore wants; a terminal is not steered by a rule's comment

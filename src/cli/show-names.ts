@@ -12,6 +12,8 @@ const RUNTIME_KINDS = ['conntrack'] as const
 /** What BIRD says, and what Calico's IPAM and CNI plugin keep. */
 export const BGP_KINDS = ['bgp', 'bird', 'sessions'] as const
 export const IPAM_KINDS = ['ipam', 'blocks', 'ippools', 'workloadendpoints'] as const
+/** Services, who is behind them, and their names and Ingresses: of a name in place of a node. */
+export const SERVICE_KINDS = ['services', 'endpoints', 'dns', 'ingress'] as const
 /** One text per node. */
 export const FILE_KINDS = ['subnet-env', 'docker-opts'] as const
 
@@ -21,12 +23,13 @@ export type NetnsKindName = (typeof NETNS_KIND_NAMES)[number]
 type RuntimeKind = (typeof RUNTIME_KINDS)[number]
 export type BgpKind = (typeof BGP_KINDS)[number]
 export type IpamKind = (typeof IPAM_KINDS)[number]
-export type Kind = ClusterKind | FileKind | NetnsKindName | RuntimeKind | BgpKind | IpamKind
+export type ServiceKind = (typeof SERVICE_KINDS)[number]
+export type Kind = ClusterKind | FileKind | NetnsKindName | RuntimeKind | BgpKind | IpamKind | ServiceKind
 
-export const KINDS: readonly Kind[] = [...CLUSTER_KINDS, ...NETNS_KIND_NAMES, ...RUNTIME_KINDS, ...FILE_KINDS, ...BGP_KINDS, ...IPAM_KINDS]
+export const KINDS: readonly Kind[] = [...CLUSTER_KINDS, ...NETNS_KIND_NAMES, ...RUNTIME_KINDS, ...FILE_KINDS, ...BGP_KINDS, ...IPAM_KINDS, ...SERVICE_KINDS]
 
 /** Of the contract, for what is not built yet. */
-const LATER_KINDS = ['services', 'endpoints', 'timeline', 'policies']
+const LATER_KINDS = ['timeline', 'policies']
 
 /** What people call them elsewhere. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -59,6 +62,14 @@ const ALIASES: Readonly<Record<string, string>> = {
   pools: 'ippools',
   workloadendpoint: 'workloadendpoints',
   wep: 'workloadendpoints',
+  service: 'services',
+  svc: 'services',
+  endpoint: 'endpoints',
+  ep: 'endpoints',
+  endpointslices: 'endpoints',
+  records: 'dns',
+  ingresses: 'ingress',
+  ing: 'ingress',
 }
 
 /** @throws UsageError that names what there is. */

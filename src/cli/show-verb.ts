@@ -14,7 +14,10 @@ export function addShow(program: Command, name: string, running: Running): void 
     .summary('print state in the words of the tools that own it')
     .description('Prints what the nodes hold, in the syntax of ip, bridge, iptables-save, ipset, sysctl, ss, conntrack, etcdctl, birdc and calicoctl.')
     .argument('<KIND>', KINDS.join(', '), kindOf)
-    .argument('[NODE]', 'a node, a pod (ns/pod, or a bare name in -n) or router/NAME; without it every node')
+    .argument(
+      '[NODE]',
+      'a node, a pod (ns/pod, or a bare name in -n) or router/NAME; of services, endpoints and ingress its name, of dns a name; without it all',
+    )
     .addHelpText('before', showExamples(name))
     .showHelpAfterError(`See '${name} show --help'.`)
   addInputOptions(command)
@@ -48,6 +51,8 @@ function showExamples(name: string): string {
   ${name} show bird node-1 -f cluster.yaml  the configuration that confd renders
   ${name} show sockets pod-a                who listens: ss -lnptu
   ${name} show sysctls host-a --all         sysctl -a
+  ${name} show endpoints shop/api           who is behind a Service
+  ${name} show dns                          every record of the cluster
   ${name} show conntrack host-a --after 'pod-a pod-b:80'   conntrack -L, once that was asked
 `
 }

@@ -7,10 +7,9 @@ import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, exitOf } from './exit.js'
 import type { Io } from './io.js'
 import { loadNetwork, refusesTouched } from './load-network.js'
-import { inputFlags, isRefusal, refuse } from './question.js'
+import { isRefusal, ofInputs, refuse } from './question.js'
 import { checkOutputs, writeOutputs } from './trace-output.js'
 import type { TraceFlags } from './trace-options.js'
-import { VERSION } from './version.js'
 
 /** The exit status. */
 export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): Promise<number> {
@@ -23,13 +22,7 @@ export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): P
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(outcome)) return refuse(outcome, io)
   const told = traceDocument(loaded.network, outcome)
-  const { cluster, inputs } = loaded
-  const document: TraceDocument = {
-    ...told,
-    ...('lookup' in asked ? { lookup: asked.lookup } : {}),
-    metadata: { ...told.metadata, tool: `netsim ${VERSION}`, inputs, runtime: cluster.runtime.name, nodes: cluster.nodes.length },
-    result: { ...told.result, next: told.result.next.map((command) => command + inputFlags(flags)) },
-  }
+  const document: TraceDocument = { ...ofInputs(told, loaded, flags), ...('lookup' in asked ? { lookup: asked.lookup } : {}) }
   await writeOutputs(document, flags, io)
   return exitOf(document.disposition, flags.expect)
 }

@@ -64,7 +64,11 @@ describe('hairpin', () => {
   const own = service('own', { clusterIP: '172.30.0.51', selector: { pod: 'near' } })
 
   it('needs a bridge port that sends back where it came from', () => {
-    const off = { ...SERVICES, hosts: [{ node: 'n1', ip: ['link set vethnear type bridge_slave hairpin off'] }], pins: { devices: { 'default/near/eth0': 'vethnear' } } }
+    const off = {
+      ...SERVICES,
+      hosts: [{ node: 'n1', ip: ['link set vethnear type bridge_slave hairpin off'] }],
+      pins: { devices: { 'default/near/eth0': 'vethnear' } },
+    }
     const document = answer(world('flannel', [own], off), 'near', 'svc/own').document
     expect(document.disposition).toBe('DENIED')
     expect([document.result.cause, ...document.result.fixes].join('\n')).toMatch(/hairpin/)
