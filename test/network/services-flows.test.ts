@@ -132,6 +132,9 @@ describe('session affinity', () => {
     expect(texts.filter(({ text, matched }) => matched && /recent --set/.test(text.replace('-m recent ', 'recent '))).length).toBeGreaterThan(0)
     expect(texts.filter(({ text, matched }) => !matched && text.includes('--rcheck --seconds 10800 --reap')).length).toBeGreaterThan(0)
     expect(sum(outcomes(network, 'client', 'svc/sticky'))).toBeCloseTo(1, 12)
+    // and forgets it before the next question
+    const servers = [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => answer(network, 'client', 'svc/sticky', { seed }).document.result.server?.netns)
+    expect(new Set(servers)).toEqual(new Set(['default/near', 'default/far']))
   })
 })
 
