@@ -47,6 +47,9 @@ export function udpReceive(packet: Packet, device: Device): void {
   }
   const listener = netns.sockets.find(PROTO_UDP, packet.dst, packet.dport)
   if (listener < 0) {
+    // nf_reset_ct: the error belongs to no connection until conntrack has read its quotation
+    packet.conntrack = -1
+    packet.conntrackState = 0
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0)
     // __udp4_lib_mcast_deliver gives no reason
     const reason = arrivedType(netns, packet.dst) === RTN_LOCAL ? REASON_NO_SOCKET : REASON_NONE

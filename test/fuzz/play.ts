@@ -87,7 +87,9 @@ export async function hastenProxies({ specs }: Network, lab: KernelLab): Promise
     const { netns, sysctls, neighbours, devices } = dataplane
     const proxies = neighbours.some(({ proxy }) => proxy === true) || Object.keys(sysctls).some((key) => /proxy_arp(_pvlan)?$/.test(key) && sysctls[key] !== 0)
     if (!proxies) continue
-    const lines = devices.filter(({ kind }) => kind !== 'tun').map(({ name }) => `ip ntable change name arp_cache dev ${name} proxy_delay ${TICK_MS}`)
+    // Felix's devices wait for nobody
+    const waiting = devices.filter(({ kind, name }) => kind !== 'tun' && sysctls[`net.ipv4.neigh.${name}.proxy_delay`] !== 0)
+    const lines = waiting.map(({ name }) => `ip ntable change name arp_cache dev ${name} proxy_delay ${TICK_MS}`)
     await lab.run(netns, ['sh', '-c', lines.join('\n')])
   }
 }
