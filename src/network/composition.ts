@@ -9,7 +9,7 @@ import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterPod } from '../cluster/pod.js'
-import type { Dataplane, RouteSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
 import type { RuntimePart } from '../docker/attachment.js'
 import type { NetnsSpec } from '../net/compile.js'
 import { NETNS_ROUTER } from '../net/netns.js'
@@ -94,7 +94,8 @@ export class Composition {
       const known = [...spec.dataplane.routes, ...birdRoutes(spec.dataplane.netns)]
       const isKnown = ({ destination }: RouteSpec): boolean => known.some((route) => route.destination.length > 0 && covers(route.destination, destination))
       const routes = [...known, ...this.services.balancedRoutes(cardsBySegment(spec.dataplane)).filter((route) => !isKnown(route))]
-      return { ...spec, dataplane: { ...spec.dataplane, routes } }
+      const neighbours = [...spec.dataplane.neighbours, ...this.balancedNeighbours(spec.dataplane)]
+      return { ...spec, dataplane: { ...spec.dataplane, routes, neighbours } }
     })
   }
 
@@ -134,9 +135,13 @@ export class Composition {
     return this.runtimes.get(pod.node)?.pods.find(({ attachment }) => is(attachment.namespace, attachment.name))?.address
   }
 
-  /** Does it answer ARP for a load balancer's address? */
-  balances(node: string, address: Ip): boolean {
-    return this.services.balancedNeighbours((this.bare.get(node) as Bare).node).some((neighbour) => neighbour.address === address)
+  /** Load balancers' addresses on its segments, each at the node that answers for it. */
+  balancedNeighbours(dataplane: Dataplane): readonly NeighbourSpec[] {
+    return this.services.balancedNeighbours(
+      dataplane.netns,
+      cardsBySegment(dataplane),
+      (node) => this.bare.get(node)?.dataplane.devices.find(({ kind }) => kind === 'nic')?.mac,
+    )
   }
 
   private render(name: string, birdRoutes: readonly RouteSpec[]): NodePlan {
@@ -149,7 +154,7 @@ export class Composition {
       kubeProxy: this.services.proxyPart(bare.node, [...bare.devices, ...(flannel?.parts.get(name)?.devices ?? []), ...(runtime?.devices ?? [])]),
       calico: calico?.parts.get(name),
       birdRoutes,
-      balanced: this.services.balancedNeighbours(bare.node),
+      balanced: this.balancedNeighbours(bare.dataplane),
     })
   }
 }

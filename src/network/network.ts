@@ -72,7 +72,10 @@ export class Network {
     this.bgp = bgp
     const birdRoutes = (name: string): readonly RouteSpec[] => bgp?.routes.get(name) ?? []
     this.plans = new LazyMap(bare.keys(), (name) => this.touched(composition.planOf(name, birdRoutes(name))))
-    const outside = cluster.outsideHosts.map((host) => ({ dataplane: outsideDataplane(cluster, host, seed), role: NETNS_OUTSIDE }))
+    const outside = cluster.outsideHosts.map((host) => {
+      const dataplane = outsideDataplane(cluster, host, seed)
+      return { dataplane: { ...dataplane, neighbours: composition.balancedNeighbours(dataplane) }, role: NETNS_OUTSIDE }
+    })
     this.beyond = [...composition.routerSpecs(birdRoutes), ...outside]
     this.nodeOfPod = homesOfPods(cluster, agents.calico)
     const units: [string, Unit][] = [

@@ -44,7 +44,7 @@ export interface NodeAgents {
   readonly calico: CalicoPart | undefined
   /** What BIRD has in the kernel. */
   readonly birdRoutes: readonly RouteSpec[]
-  /** Addresses of load balancers that the node answers ARP for. */
+  /** Addresses of load balancers on its segment, where another node answers for them. */
   readonly balanced: readonly NeighbourSpec[]
 }
 

@@ -4,6 +4,7 @@
  */
 import { contains, cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
+import type { Mac } from '../base/mac.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
@@ -80,13 +81,20 @@ export class ServicePlan {
     })
   }
 
-  /** An address of the nodes' own segment: one node answers ARP for it, as MetalLB does in layer 2 mode. */
-  balancedNeighbours(node: ClusterNode): NeighbourSpec[] {
+  /**
+   * An address of the nodes' own segment: a process of one node answers ARP for it, as MetalLB's speaker does in layer 2 mode, and whoever else is on
+   * the segment has heard it. The node itself has no such entry, and its kernel would not answer: the address is out of the card that it is asked on
+   * (net/ipv4/arp.c, arp_process).
+   * @param cards of one netns, by segment
+   */
+  balancedNeighbours(netns: string, cards: ReadonlyMap<string, string>, macOf: (node: string) => Mac | undefined): NeighbourSpec[] {
     return this.balanced().flatMap(({ service, address, nodes }) => {
       const segment = this.segmentOf(address)
-      const speaker = nodes.find((one) => one.segment === segment)
-      if (speaker?.name !== node.name) return []
-      return [{ address, device: cardName(this.cluster), state: 'permanent', proxy: true, provenance: provenanceOf(service) }]
+      const device = segment === undefined ? undefined : cards.get(segment)
+      const speaker = nodes.find((one) => one.segment === segment)?.name
+      const mac = speaker === undefined ? undefined : macOf(speaker)
+      if (device === undefined || mac === undefined || speaker === netns) return []
+      return [{ address, device, mac, state: 'permanent', provenance: provenanceOf(service) }]
     })
   }
 
@@ -98,9 +106,10 @@ export class ServicePlan {
     return this.outside
   }
 
-  /** k3s and bare-metal clusters give a node's own address: then there is nothing between. */
+  /** k3s and bare-metal clusters give a node's own address: then there is nothing between. A host that somebody wrote down is its own answer. */
   private isOutside({ address, mode }: LoadBalancerAddress): boolean {
-    return mode === 'VIP' && !this.cluster.nodeByAddress.has(address)
+    const { nodeByAddress, outsideHosts } = this.cluster
+    return mode === 'VIP' && !nodeByAddress.has(address) && !outsideHosts.some((host) => host.address === address)
   }
 
   /** By its health check: with externalTrafficPolicy Local, nodes with an endpoint that is ready. */

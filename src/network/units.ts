@@ -21,7 +21,7 @@ export function nodeUnit(composition: Composition, name: string, plan: () => Nod
     size: composition.isEager(name) ? specsOf(plan()).length : mostNetns(composition, name),
     // agents leave the cards as they are
     cards: cardsOf([{ dataplane: handSet ? plan().dataplane : (bare.get(name) as Bare).dataplane, role: NETNS_NODE }]),
-    mayAnswer: (address) => (handSet ? mayAnswer(plan().dataplane, address) : homes.mayHave(name, address) || composition.balances(name, address)),
+    mayAnswer: (address) => (handSet ? mayAnswer(plan().dataplane, address) : homes.mayHave(name, address)),
     specs: () => specsOf(plan()),
     woken: (byName) => startProxy(composition, byName.get(name)),
   }
