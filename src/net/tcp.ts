@@ -14,6 +14,8 @@ import {
   PAYLOAD_RAW,
   PROTO_TCP,
   TCP_ACK,
+  TCP_CWR,
+  TCP_ECE,
   TCP_FIN,
   TCP_OPTIONS_MSS,
   TCP_OPTIONS_NONE,
@@ -60,6 +62,10 @@ const HALF = 128
 const FIRST_SEGMENT = 536
 /** skb->truesize less its payload, of a segment that came from a socket of this host over veths: struct sk_buff and the head (measured on 6.18). */
 const BUFFER_OVERHEAD = 832
+const TCP_ECN = TCP_ECE | TCP_CWR
+const INET_ECN_MASK = 3
+/** net.ipv4.tcp_ecn. */
+const ECN_WHEN_ASKED = 2
 /** tcp_event_data_recv: shorter segments grow nothing. */
 const GROWING_SEGMENT = 128
 
@@ -248,13 +254,18 @@ function resetFor(netns: Netns, packet: Packet): Packet {
   return segment
 }
 
+/** tcp_ecn_create_request: who is asked for ECN agrees, unless the SYN itself bears a mark. */
+function agreesToEcn(netns: Netns, { tcpFlags, tos }: Packet): boolean {
+  return (tcpFlags & TCP_ECN) === TCP_ECN && (tos & INET_ECN_MASK) === 0 && (netns.sysctls['net.ipv4.tcp_ecn'] ?? ECN_WHEN_ASKED) !== 0
+}
+
 /** tcp_make_synack. */
 function answerSyn(netns: Netns, packet: Packet): void {
   const segment = segmentTo(netns, packet)
   const prng = netns.world.prng
   // ip_build_and_send_pkt: what every link carries gets no identification to be cut by
   segment.dontFragment = 1
-  segment.tcpFlags = TCP_SYN | TCP_ACK
+  segment.tcpFlags = TCP_SYN | TCP_ACK | (agreesToEcn(netns, packet) ? TCP_ECE : 0)
   segment.tcpSeq = prng.nextInt32()
   segment.tcpAck = (packet.tcpSeq + 1) | 0
   segment.tcpMss = advertisedMss(netns, segment)

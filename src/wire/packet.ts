@@ -47,6 +47,8 @@ export const TCP_RST = 0x04
 export const TCP_PSH = 0x08
 export const TCP_ACK = 0x10
 export const TCP_URG = 0x20
+export const TCP_ECE = 0x40
+export const TCP_CWR = 0x80
 
 /** Which TCP options a segment carries, as Linux lays them out. */
 export const TCP_OPTIONS_NONE = 0
