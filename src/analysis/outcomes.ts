@@ -4,7 +4,7 @@
  */
 import type { Problem } from '../base/problem.js'
 import type { Disposition } from '../net/disposition.js'
-import { ROW_LEG, ROW_NETNS, STEP_STRIDE } from '../net/trace.js'
+import { ROW_LEG, ROW_NETNS, ROW_PACKET, STEP_STRIDE } from '../net/trace.js'
 import type { Network } from '../network/network.js'
 import { isOutcome, type TraceOutcome } from '../network/probe.js'
 import type { TraceRequest } from '../network/request.js'
@@ -77,7 +77,7 @@ function outcomeOf(network: Network, outcome: TraceOutcome, probability: number)
     probability,
     disposition: outcome.disposition,
     ...(arrival === undefined ? {} : { server: { netns: arrival.netns, address: arrival.address, ...portOf(arrival), sees: arrival.sees } }),
-    path: pathOf(network),
+    path: pathOf(network, outcome.packetId),
     ...(outcome.disposition === 'DELIVERED' || kernelReason === '' ? {} : { kernelReason }),
   }
 }
@@ -86,12 +86,13 @@ function portOf({ port }: ServerDocument): Pick<ServerDocument, 'port'> {
   return port === undefined ? {} : { port }
 }
 
-function pathOf({ world: { trace, netns } }: Network): string[] {
+/** Of the packet itself: ARP and what answers it go elsewhere too. */
+function pathOf({ world: { trace, netns } }: Network, packetId: number): string[] {
   const path: string[] = []
   for (let i = 0; i < trace.stepCount; i++) {
     const at = i * STEP_STRIDE
     const { name } = netns[trace.steps[at + ROW_NETNS]]
-    if (trace.steps[at + ROW_LEG] === LEG_FORWARD && path[path.length - 1] !== name) path.push(name)
+    if (trace.steps[at + ROW_LEG] === LEG_FORWARD && trace.steps[at + ROW_PACKET] === packetId && path[path.length - 1] !== name) path.push(name)
   }
   return path
 }

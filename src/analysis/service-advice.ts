@@ -1,4 +1,7 @@
-/** Losses on the way to a Service, in the words of its object: nobody behind it, nobody behind it here, or an address that only the cluster's nodes translate. */
+/**
+ * Losses on the way to a Service, in the words of its object: nobody behind it, nobody behind it here, a source or a port that it does not take, or an
+ * address that only the cluster's nodes translate.
+ */
 import { formatCidr } from '../base/cidr.js'
 import { formatIp, type Ip } from '../base/ip.js'
 import type { ClusterService, ServiceEndpoints } from '../cluster/services/service.js'
@@ -33,16 +36,29 @@ export function noEndpointAdvice(network: Network, step: StepDocument | undefine
 
 /** Where a cluster IP or a node port led nowhere because nobody on the way translated it. */
 export function untranslatedAdvice(network: Network, outcome: TraceOutcome, address: Ip): string | undefined {
-  const { destination, forward, source, proto, dport } = outcome
+  const { destination, forward, source } = outcome
   if (forward.disposition === 'NO_SOCKET')
     return network.cluster.nodeByAddress.has(address) ? nodePortAdvice(network, outcome) : targetPortAdvice(network, outcome, address)
+  const outer = network.cluster.services.find((one) => outsideAddressesOf(one).includes(address))
+  if (outer !== undefined && forward.disposition !== 'DELIVERED') return undeclaredAdvice(network, outcome, outer)
   const service = network.cluster.services.find(({ clusterIP }) => clusterIP === address) ?? destination.service
   if (service === undefined || service.clusterIP !== address || forward.disposition === 'DELIVERED') return undefined
   if (network.cluster.kubeProxy.mode === 'none') return `${nameOf(service)}: no kube-proxy translates its cluster IP here (kubeProxy.mode: none)`
   if (source.netns !== undefined && source.node === undefined) return `a cluster IP is known to the cluster's nodes alone: ${fromOutside(network, service)}`
+  return undeclaredAdvice(network, outcome, service)
+}
+
+/** Ports that the Service lacks, at an address of its: undefined where it has them, and something else lost the packet. */
+function undeclaredAdvice(network: Network, { proto, dport }: TraceOutcome, service: ClusterService): string | undefined {
+  if (network.cluster.kubeProxy.mode === 'none') return undefined
+  if (service.clusterIP === undefined || service.ports.some((port) => port.port === dport && port.protocol.toLowerCase() === proto)) return undefined
   const known = service.ports.map((port) => `${port.port}/${port.protocol.toLowerCase()}`).join(', ')
   const asked = proto === 'icmp' ? 'an echo request' : `${dport}/${proto}`
   return `${nameOf(service)} has ${known}; no rule of kube-proxy's translates ${asked}`
+}
+
+function outsideAddressesOf({ loadBalancerAddresses, externalIPs }: ClusterService): Ip[] {
+  return [...loadBalancerAddresses.map(({ address }) => address), ...externalIPs]
 }
 
 /** Who accepts packets in INPUT before kube-proxy's chains do (Felix, from workloads) leaves a node port without endpoints to the host. */
@@ -78,13 +94,14 @@ export function sourceRangeAdvice(network: Network, { source }: Pick<TraceOutcom
   const service = serviceOf(network, step.provenance?.object)?.service
   if (service === undefined) return undefined
   const { object } = service
+  const client = formatIp(source.address)
   const ranges = service.sourceRanges.map(formatCidr).join(', ')
   const place = `${service.file}:${object.lineOf(['spec', 'loadBalancerSourceRanges'])}`
   const inside = network.cluster.podByName.has(source.netns ?? '') && service.clusterIP !== undefined
   return {
-    cause: `${formatIp(source.address)} is in none of the loadBalancerSourceRanges of ${nameOf(service)}: kube-proxy drops what it sends to the load balancer's address`,
+    cause: `${client} is in none of the loadBalancerSourceRanges of ${nameOf(service)}: kube-proxy drops what it sends to the load balancer's address`,
     fixes: [
-      `add ${formatIp(source.address)}/32 to the ranges (${place}), which are ${ranges}`,
+      `add ${client}/32 to the ranges (${place}), which are ${ranges}`,
       ...(inside ? [`inside the cluster ask for ${formatIp(service.clusterIP)}: the ranges do not count there`] : []),
     ],
   }
@@ -116,8 +133,8 @@ function whyNone({ service, addresses, from }: ServiceEndpoints): string {
   const selector = Object.entries(service.selector ?? {})
   const text = selector.map(([key, value]) => `${key}=${value}`).join(',')
   const pods = addresses.flatMap(({ pod }) => (pod === undefined ? [] : [`${pod.namespace}/${pod.name}`]))
-  if (addresses.length > 0)
-    return `${addresses.length === 1 ? 'the one' : `none of the ${addresses.length}`} behind it is ${addresses.length === 1 ? 'not ' : ''}ready: ${pods.join(', ')}`
+  if (addresses.length === 1) return `the one behind it is not ready: ${pods.join(', ')}`
+  if (addresses.length > 0) return `none of the ${addresses.length} behind it is ready: ${pods.join(', ')}`
   if (from === 'EndpointSlice' || from === 'Endpoints') return `its ${from} lists none`
   return selector.length === 0 ? 'it has no selector, and nothing lists endpoints for it' : `its selector ${text} selects no pod`
 }

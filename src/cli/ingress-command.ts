@@ -14,7 +14,8 @@ const FIRST_ERROR = 400
 
 /** The exit status. @throws UsageError when a flag asks for one connection's path */
 export async function ingress(request: TraceRequest, flags: TraceFlags, io: Io): Promise<number> {
-  const { output, svg, pcap } = flags
+  const { output, svg, pcap, all, dns } = flags
+  if (all === true || dns === true) throw new UsageError('--all and --dns are of one connection: ask for the addresses that the text without them names')
   if (output !== 'text' && output !== 'json') throw new UsageError(`a request through an Ingress has no -o ${output}: take text or json`)
   if (svg !== undefined || pcap !== undefined) throw new UsageError('--svg and --pcap are of one connection: ask for the two addresses that the text names')
   const loaded = await loadNetwork(flags, io)
@@ -47,18 +48,14 @@ const OTHERS_SHOWN = 4
 
 function headLines({ request, route, controller, entry, status, notes }: IngressTrace): (readonly [string, string])[] {
   const place = route.file === undefined ? '' : ` (${route.file}:${route.line ?? 0})`
-  const rule =
-    route.outcome === 'none'
-      ? `no rule takes host ${request.host} path ${request.path}`
-      : `${route.ingress ?? ''}${route.host === undefined ? ', default backend' : `, host ${route.host || '(any)'} path ${route.path || '/'} (${route.pathType ?? ''})`}${place}`
+  const taken = route.host === undefined ? 'default backend' : `host ${route.host || '(any)'} path ${route.path || '/'} (${route.pathType ?? ''})`
+  const rule = route.outcome === 'none' ? `no rule takes host ${request.host} path ${request.path}` : `${route.ingress ?? ''}, ${taken}${place}`
   const backend = route.backend === undefined ? '' : `${route.backend}, by ${route.via ?? ''}${route.why === undefined ? '' : `: ${route.why}`}`
+  const pod = controller.pod === undefined ? '' : `, ${controller.pod}`
   const others = route.others.slice(0, OTHERS_SHOWN).map(({ object, host, path, why, file, line }) => `${object} ${host}${path} (${file}:${line}): ${why}`)
   const more = route.others.length - others.length
   const rows: (readonly [string, string])[] = [
-    [
-      'controller',
-      `${controller.product}${controller.pod === undefined ? '' : `, ${controller.pod}`}, reached by ${entry.kind} ${entry.address}:${entry.port} of ${entry.object} (${entry.file}:${entry.line})`,
-    ],
+    ['controller', `${controller.product}${pod}, reached by ${entry.kind} ${entry.address}:${entry.port} of ${entry.object} (${entry.file}:${entry.line})`],
     ...(request.tls ? ([['tls', `ends at the controller, with ${route.certificate ?? "the controller's own certificate"}`]] as const) : []),
     ['rule', rule],
     ...(backend === '' ? [] : ([['backend', backend]] as const)),

@@ -22,7 +22,8 @@ export async function outcomes(request: TraceRequest, flags: TraceFlags, io: Io)
   return statusOf(told, flags)
 }
 
-function checkFlags({ output, svg, pcap }: TraceFlags): void {
+function checkFlags({ output, svg, pcap, dns }: TraceFlags): void {
+  if (dns === true) throw new UsageError('--all and --dns are two questions: ask the DNS server with svc/NAMESPACE/NAME --proto udp --all')
   if (output !== 'text' && output !== 'json') throw new UsageError(`--all has no -o ${output}: take text or json`)
   for (const [flag, given] of [
     ['--svg', svg !== undefined],
@@ -72,7 +73,14 @@ function rowOf({ probability, disposition, server, path, kernelReason }: Outcome
   const at = server?.port === undefined ? (server?.address ?? '') : `${server.address}:${server.port}`
   const took = server === undefined ? '' : `${server.netns} ${at}`
   const lost = kernelReason === undefined ? disposition : `${disposition} (${kernelReason})`
-  return [percent(probability), lost, took, server?.sees.address ?? '', path.join(' → ')]
+  return [percent(probability), lost, took, server?.sees.address ?? '', pathText(path)]
+}
+
+const PATH_SHOWN = 16
+
+/** A loop is told by its beginning. */
+function pathText(path: readonly string[]): string {
+  return path.length <= PATH_SHOWN ? path.join(' → ') : `${path.slice(0, PATH_SHOWN / 2).join(' → ')} → … ${path.length - PATH_SHOWN / 2} more`
 }
 
 /** `33.3 %`; what is rarer than a tenth of a percent by its first digit. */

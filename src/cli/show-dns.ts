@@ -7,7 +7,7 @@ import type { ServiceEndpoints } from '../cluster/services/service.js'
 import { UsageError } from './exit.js'
 import type { Loaded } from './load-network.js'
 import type { Shown } from './show-command.js'
-import type { Wanted } from './show-services.js'
+import type { Wanted } from './chosen.js'
 import { table } from './table.js'
 
 interface Line {

@@ -4,7 +4,7 @@ import { backendTargets, findControllers, ingressesOf, type BackendTargets, type
 import type { Ingress, IngressBackend } from '../cluster/ingress/ingress.js'
 import type { Loaded } from './load-network.js'
 import type { Shown } from './show-command.js'
-import { chosen, type Wanted } from './show-services.js'
+import { chosen, type Wanted } from './chosen.js'
 import { table } from './table.js'
 
 interface Way {

@@ -3,22 +3,14 @@
  * cluster's DNS, and Ingresses down to the endpoints behind their backends. What netsim drew, because no object says it, is marked assumed.
  */
 import { formatIp } from '../base/ip.js'
-import { suggestName } from '../cluster/nearest-name.js'
 import type { ClusterService, ServiceEndpoint, ServiceEndpoints, ServicePort } from '../cluster/services/service.js'
-import { UsageError } from './exit.js'
+import { chosen, type Wanted } from './chosen.js'
 import type { Loaded } from './load-network.js'
 import type { Shown } from './show-command.js'
 import { showDns } from './show-dns.js'
 import { showIngress } from './show-ingress.js'
 import type { ServiceKind } from './show-names.js'
 import { table } from './table.js'
-
-export interface Wanted {
-  /** As written: `NAME`, `ns/NAME`; of dns a name. Absent: all. */
-  readonly name: string | undefined
-  /** Of bare names. */
-  readonly namespace: string
-}
 
 /** @throws UsageError that names the nearest */
 export function showServiceKind(kind: ServiceKind, wanted: Wanted, loaded: Loaded): Shown {
@@ -30,21 +22,6 @@ export function showServiceKind(kind: ServiceKind, wanted: Wanted, loaded: Loade
     wanted,
   )
   return kind === 'services' ? servicesShown(all.map(({ service }) => service)) : endpointsShown(all)
-}
-
-/** Those that the name means. @throws UsageError when there are none */
-export function chosen<Named extends { readonly namespace: string; readonly name: string }>(
-  what: string,
-  all: readonly Named[],
-  { name: word, namespace }: Wanted,
-): readonly Named[] {
-  if (word === undefined) return all
-  const bare = word.replace(/^(svc|service|ingress|ing)\//, '')
-  const full = bare.includes('/') ? bare : `${namespace}/${bare}`
-  const found = all.filter((one) => `${one.namespace}/${one.name}` === full)
-  if (found.length > 0) return found
-  const names = all.map((one) => (one.namespace === namespace ? one.name : `${one.namespace}/${one.name}`))
-  throw new UsageError(`there is no ${what} '${full}'. ${suggestName(bare, names)}`)
 }
 
 // ---- services

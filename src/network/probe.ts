@@ -148,7 +148,8 @@ function readRaw(network: Network, request: TraceRequest, bytes: Uint8Array): Qu
 function readQuestion(network: Network, request: TraceRequest): Question | Problem[] {
   if (request.packet !== undefined) return readRaw(network, request, request.packet)
   const [source, destination] = resolveEnds(network, request)
-  const problems = [source, destination].filter((end): end is Problem => 'severity' in end)
+  // the kubelet and whom it probes may be one Problem
+  const problems = [...new Set([source, destination])].filter((end): end is Problem => 'severity' in end)
   if (problems.length > 0) return problems
   const from = source as Endpoint
   const to = destination as Endpoint

@@ -119,6 +119,8 @@ describe('as text', () => {
 
   it.each([
     [['-o', 'mermaid'], 'has no -o mermaid'],
+    [['--all'], '--all and --dns are of one connection'],
+    [['--dns'], '--all and --dns are of one connection'],
     [['--pcap', 'x'], 'are of one connection'],
   ])('refuses %s', async (words, why) => {
     const { code, err } = await run('http://shop.example.com/', ...words)

@@ -49,9 +49,17 @@ describe('trace --all', () => {
     expect((await outcomesOf('host/pay', '203.0.113.80:80', '--expect', 'DENIED')).code).toBe(0)
   })
 
+  it('has the path of the packet alone, not of the ARP requests before it; a loop by its beginning', async () => {
+    const { out } = await run('trace', 'shop/api-0', 'svc/shop/api', '--all', '--cold')
+    expect(out).toContain('shop/api-0 → node-1 → node-2 → shop/api-1\n')
+    const loop = await run('trace', 'host/office', '203.0.113.80:81', '--all')
+    expect(loop.out).toMatch(/LOOP .* → … \d+ more\n/)
+  })
+
   it.each([
     [['--svg', 'x.svg'], '--svg is of one packet'],
     [['-o', 'mermaid'], '--all has no -o mermaid'],
+    [['--dns'], '--all and --dns are two questions'],
   ])('refuses %s', async (words, why) => {
     const { code, err } = await run('trace', 'shop/web-0', 'svc/shop/api', '--all', ...words)
     expect([code, err.includes(why)]).toEqual([2, true])

@@ -185,6 +185,12 @@ describe('losses read in the words of the Service', () => {
     expect(result.fixes[0]).toContain('the pod itself listens on 8080')
   })
 
+  it('a port that the Service lacks, at its load balancer’s address', () => {
+    const { disposition, result } = answer(network, 'host/inside', '198.18.0.2:81').document
+    expect(disposition).toBe('LOOP')
+    expect(result.fixes).toEqual([expect.stringMatching(/^Service default\/lb \(test\.yaml:\d+\) has 80\/tcp; no rule of kube-proxy's translates 81\/tcp$/)])
+  })
+
   it('a cluster IP from beyond the cluster', () => {
     const { result } = answer(network, 'host/inside', 'svc/web').document
     expect(result.fixes).toEqual(["a cluster IP is known to the cluster's nodes alone: ask for node/n1:30080"])
@@ -292,6 +298,10 @@ describe('the kubelet', () => {
     const { document } = answer(world(cni, [probed]), 'kubelet', 'default/probed')
     expect([document.disposition, document.request.source.name, document.request.dport]).toEqual(['DELIVERED', 'node/n1', 8080])
     expect(document.result.server?.sees.address).toBe(cni === 'flannel' ? '10.180.0.1' : '192.168.0.2')
+  })
+
+  it('probes pods alone, and says so once', () => {
+    expect(refusal(world('flannel', [WEB], SERVICES), 'kubelet', 'svc/web').match(/is no pod/g)).toHaveLength(1)
   })
 
   it('is let through by Calico where everybody else is not', () => {

@@ -57,7 +57,8 @@ const PODS = [
 
 const CNI_OBJECTS: Readonly<Record<Cni, readonly string[]>> = {
   flannel: [
-    `{apiVersion: v1, kind: ConfigMap, metadata: {name: kube-flannel-cfg, namespace: kube-flannel}, data: {net-conf.json: '{"Network": "10.180.0.0/16", "Backend": {"Type": "vxlan"}}'}}`,
+    `{apiVersion: v1, kind: ConfigMap, metadata: {name: kube-flannel-cfg, namespace: kube-flannel},
+  data: {net-conf.json: '{"Network": "10.180.0.0/16", "Backend": {"Type": "vxlan"}}'}}`,
   ],
   calico: [
     `{apiVersion: operator.tigera.io/v1, kind: Installation, metadata: {name: default}, spec: {variant: Calico, calicoNetwork: {bgp: Disabled,
