@@ -748,7 +748,7 @@ class Lab:
         if rules is not None:
             rules_why = self.traced(rules)
             rules = rules if rules_why == '' else None
-        self.close_ports(opened, client)
+        self.close_ports(opened, client, ask)
         if rules is not None and client is not None:
             # the end of its connection is no part of the next probe
             self.watch(0, [])
@@ -785,16 +785,19 @@ class Lab:
                 opened.append((namespace, namespace.open(wanted)))
         return opened
 
-    def close_ports(self, opened, client):
+    def close_ports(self, opened, client, ask):
         """The servers first, while the client is there and deaf: nobody answers what they say at parting."""
-        if client is not None and client.deaf_at_end:
+        connected = client is not None and client.deaf_at_end
+        if connected:
             deaf(client.socket)
+        # a SYN of nobody's leaves a request behind, which the server would answer again and again
+        begun = connected or (ask['kind'] == 'raw' and base64.b64decode(ask['bytes'])[9:10] == bytes([socket.IPPROTO_TCP]))
         for namespace, sockets in opened:
             namespace.enter()
             namespace.close_sockets(sockets)
         for namespace in self.by_netns.values():
             again = [s for s in namespace.listening if s.type == socket.SOCK_STREAM]
-            if again and client is not None and client.deaf_at_end:
+            if again and begun:
                 namespace.enter()
                 where = [{'proto': 'tcp', 'address': s.getsockname()[0], 'port': s.getsockname()[1]} for s in again]
                 namespace.close_sockets(again)
