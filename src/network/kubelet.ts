@@ -1,8 +1,8 @@
 /** The kubelet as the source of a question: its process on the node of the pod that it probes, and the ports of the probes that the pod declares. */
 import type { Problem } from '../base/problem.js'
-import type { ClusterPod } from '../cluster/pod.js'
 import type { Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
+import { probePorts } from './pods.js'
 import { requestProblem } from './request-problem.js'
 
 /** @param destination the pod, with the port that was asked for or its first probe's */
@@ -21,22 +21,4 @@ export function kubeletEnds(network: Network, destination: Endpoint | Problem): 
     return [source, requestProblem(destination.name, `no probe of ${destination.name} goes over the network`, `Say which port: ${destination.name}:PORT.`)]
   }
   return [source, { ...destination, port: port.port, proto: 'tcp' }]
-}
-
-export interface ProbePort {
-  readonly container: string
-  readonly kind: 'readiness' | 'liveness' | 'startup'
-  readonly port: number
-  /** In the pod's file. */
-  readonly line: number
-}
-
-/** Where the kubelet connects to: probes that go over the network and to the pod itself, readiness first. */
-export function probePorts({ containers }: Pick<ClusterPod, 'containers'>): ProbePort[] {
-  return containers.flatMap(({ name, ports, probes }) =>
-    probes.flatMap(({ kind, port, host, line }): ProbePort[] => {
-      const number = typeof port === 'string' ? ports.find((one) => one.name === port)?.port : port
-      return number === undefined || host !== undefined ? [] : [{ container: name, kind, port: number, line }]
-    }),
-  )
 }

@@ -1,4 +1,4 @@
-/** Pods as every CNI plugs them in: what a runtime is asked for, and who listens. From the cluster's pods to attachments, plans and sockets. */
+/** Pods as every CNI plugs them in: what a runtime is asked for, and who listens; what the kubelet asks of them. From the cluster's pods to attachments, plans and sockets. */
 import { parseIp, type Ip } from '../base/ip.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
@@ -67,19 +67,55 @@ export function hostPortsOf(pod: ClusterPod): HostPort[] {
   })
 }
 
-/** A pod that declares ports listens on those only, one that declares none on all: assumptions, and the step says so. */
+/**
+ * A pod that declares ports listens on those and on what its probes ask while they succeed, one that declares none on all: assumptions, and the step
+ * says so. A containerPort informs and opens nothing: CoreDNS and ingress-nginx leave out the ports of their probes.
+ */
 export function podSockets(pod: ClusterPod): SocketSpec[] {
   const place = { object: `Pod/${pod.namespace}/${pod.name}`, file: pod.file }
   if (pod.ports.length === 0) {
     const provenance = { by: 'Pod declares no containerPort: taken to listen on every port', ...place, line: pod.line }
     return (['tcp', 'udp', 'sctp'] as const).map((proto) => ({ proto, address: 0, port: 1, portEnd: LAST_PORT, handler: 'open', provenance }))
   }
-  return pod.ports.map((port) => ({
+  const declared = pod.ports.map((port): SocketSpec => ({
     proto: PROTOCOLS[port.protocol],
     address: 0,
     port: port.port,
     handler: 'open',
     provenance: { by: 'containerPort of the Pod: taken to listen', ...place, line: port.line },
+  }))
+  return [...declared, ...probedSockets(pod, place)]
+}
+
+export interface ProbePort {
+  readonly container: string
+  readonly kind: 'readiness' | 'liveness' | 'startup'
+  readonly port: number
+  /** In the pod's file. */
+  readonly line: number
+}
+
+/** Where the kubelet connects to: probes that go over the network and to the pod itself, readiness first. */
+export function probePorts({ containers }: Pick<ClusterPod, 'containers'>): ProbePort[] {
+  return containers.flatMap(({ name, ports, probes }) =>
+    probes.flatMap(({ kind, port, host, line }): ProbePort[] => {
+      const number = typeof port === 'string' ? ports.find((one) => one.name === port)?.port : port
+      return number === undefined || host !== undefined ? [] : [{ container: name, kind, port: number, line }]
+    }),
+  )
+}
+
+/** Of a pod that is not ready nobody knows which of its probes fails. */
+function probedSockets(pod: ClusterPod, place: { readonly object: string; readonly file: string }): SocketSpec[] {
+  if (!pod.ready) return []
+  const probed = new Map(probePorts(pod).map(({ port, line }) => [port, line]))
+  for (const { port, protocol } of pod.ports) if (protocol === 'TCP') probed.delete(port)
+  return [...probed].map(([port, line]) => ({
+    proto: 'tcp',
+    address: 0,
+    port,
+    handler: 'open',
+    provenance: { by: 'probe of a ready Pod: taken to listen', ...place, line },
   }))
 }
 

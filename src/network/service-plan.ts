@@ -14,7 +14,6 @@ import type { DeviceSpec, NeighbourSpec, RouteSpec } from '../dataplane/dataplan
 import type { KubeProxyPart } from '../kubeproxy/kube-proxy.js'
 import { prepareServices, type PreparedServices } from '../kubeproxy/prepared-services.js'
 import { renderKubeProxy } from '../kubeproxy/proxier.js'
-import { cardName } from './hosts.js'
 
 const ZONE = 'topology.kubernetes.io/zone'
 const LIBERAL = 'net.netfilter.nf_conntrack_tcp_be_liberal'

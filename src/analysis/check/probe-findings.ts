@@ -90,7 +90,7 @@ function blocked(network: Network, asked: AskedProbe, seed: number): readonly Fi
   ]
 }
 
-/** A pod that declares no port at all says nothing of what listens. */
+/** A pod that declares no port at all says nothing of what listens; one that is ready shows that its probes are answered. */
 function closed(asked: AskedProbe): readonly Finding[] {
   const { pod, port } = asked
   const tcp = pod.ports.filter(({ protocol }) => protocol === 'TCP')
@@ -99,6 +99,7 @@ function closed(asked: AskedProbe): readonly Finding[] {
     finding('NM603', {
       what: `${probeWords(asked)}: its containers declare ${tcp.map((declared) => declared.port).join(', ')}`,
       evidence: [{ what: `port ${port} of the probe`, ...place(asked) }],
+      ...(pod.ready ? { severity: 'info' } : {}),
     }),
   ]
 }

@@ -232,7 +232,12 @@ describe('probes', () => {
   })
 
   it('NM603: a port that is not among those declared', () => {
-    expect(theFinding(check(cluster([probed(8081, 80)])), 'NM603').what).toContain('to port 8081: its containers declare 80')
+    const waiting = { phase: 'Running', conditions: [{ type: 'Ready', status: 'False' }] }
+    const found = theFinding(check(cluster([{ ...probed(8081, 80), status: waiting }])), 'NM603')
+    expect(found.what).toContain('to port 8081: its containers declare 80')
+    expect(found.severity).toBe('warning')
+    // CoreDNS and ingress-nginx do so everywhere
+    expect(theFinding(check(cluster([probed(8081, 80)])), 'NM603').severity).toBe('info')
     expect(codesOf(check(cluster([probed(80, 80)])))).toEqual(SOUND)
   })
 })
