@@ -5,6 +5,7 @@
 import * as v from 'valibot'
 import { addressField, cidrField, integerField, macField, unitField } from './fields.js'
 import { inJsonSchema, lazily, optional, say } from './schema.js'
+import { NODE_PORT_KEYWORDS } from './services/kube-proxy-settings.js'
 import { parseDuration, parseRate } from './units.js'
 
 const PLAIN_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,62})$/
@@ -164,7 +165,11 @@ const kubeProxy = () =>
     masqueradeAll: optional(v.boolean()),
     masqueradeBit: optional(integerField(0, 31)),
     nodePortAddresses: optional(
-      v.array(v.union([v.literal('primary'), cidrField()], () => say('neither a prefix nor primary', 'Write 192.168.0.0/24, or primary.'))),
+      v.array(
+        v.union([v.picklist(NODE_PORT_KEYWORDS), cidrField()], () =>
+          say('neither a prefix nor a word for one', 'Write 192.168.0.0/24, primary, localhost or all.'),
+        ),
+      ),
     ),
     localhostNodePorts: optional(v.boolean()),
   })

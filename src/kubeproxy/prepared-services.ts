@@ -19,7 +19,13 @@ export interface PreparedServices {
 /** Services without a cluster IP have nothing to proxy. */
 export function prepareServices(services: readonly ServiceEndpoints[], settings: KubeProxySettings): PreparedServices {
   const ports =
-    settings.mode === 'none' ? [] : services.flatMap(({ service, ports }) => (isProxied(service) ? ports.map((port) => ({ service, ...port })) : []))
+    settings.mode === 'none'
+      ? []
+      : services.flatMap(({ service, ports }) => {
+          if (!isProxied(service)) return []
+          const heeded = withRanges(service)
+          return ports.map((port) => ({ service: heeded, ...port }))
+        })
   const large = ports.reduce((sum, { endpoints }) => sum + endpoints.length, 0) > LARGE_CLUSTER
   const prepared = ports.map(({ service, port, endpoints }) => prepareServicePort(service, port, { endpoints, large }))
   return { ports: prepared.sort(byName), large, uniformRules: new Map() }
@@ -27,6 +33,11 @@ export function prepareServices(services: readonly ServiceEndpoints[], settings:
 
 function isProxied(service: ClusterService): service is ProxiedService {
   return service.type !== 'ExternalName' && service.clusterIP !== undefined
+}
+
+/** A range of /0 lets everybody in, as no range does; since 1.34 there is no firewall chain then. Source: pkg/proxy/serviceport.go newBaseServiceInfo. */
+function withRanges(service: ProxiedService): ProxiedService {
+  return service.sourceRanges.some(({ length }) => length === 0) ? { ...service, sourceRanges: [] } : service
 }
 
 function byName(a: ProxiedPort, b: ProxiedPort): number {

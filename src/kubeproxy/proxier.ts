@@ -16,6 +16,7 @@ import { portRules, type PortSurroundings, type ServicePortRules } from './servi
 import type { ProxiedPort } from './service-port.js'
 
 const LOOPBACK = cidr(ip('127.0.0.0'), 8)
+const EVERYTHING = cidr(ip('0.0.0.0'), 0)
 
 export function renderKubeProxy(view: KubeProxyView): KubeProxyPart {
   if (view.settings.mode === 'none') return { chainEdits: [], sysctls: {}, problems: [] }
@@ -58,7 +59,7 @@ export function renderKubeProxy(view: KubeProxyView): KubeProxyPart {
       ...jumpEdits(),
       ...rules.flatMap(({ chains }) => chains),
     ],
-    sysctls: opensLoopback(view.settings) ? { 'net.ipv4.conf.all.route_localnet': 1 } : {},
+    sysctls: opensLoopback(view) ? { 'net.ipv4.conf.all.route_localnet': 1 } : {},
     problems: problemsOf(view),
   }
 }
@@ -96,25 +97,33 @@ function toNodePorts(view: KubeProxyView): Rule[] {
 }
 
 function matchesAll({ nodePortAddresses: chosen }: KubeProxySettings): boolean {
-  return chosen.length === 0 || chosen.some((net) => net !== 'primary' && net.length === 0)
+  return chosen.length === 0 || chosen.some((net) => net === 'all' || (typeof net === 'object' && net.length === 0))
+}
+
+/** What the words stand for on this node. Source: cmd/kube-proxy/app/server.go expandNodePortAddressKeywords. */
+function nodePortNets({ settings, nodeAddress }: Pick<KubeProxyView, 'settings' | 'nodeAddress'>): Cidr[] {
+  const words = { primary: cidr(nodeAddress, 32), localhost: LOOPBACK, all: EVERYTHING }
+  return settings.nodePortAddresses.map((net) => (typeof net === 'string' ? words[net] : net))
 }
 
 /** In a Go set's order really: the lowest first here. */
-function nodePortAddresses({ settings, nodeAddress, addresses }: KubeProxyView): Ip[] {
-  const nets = settings.nodePortAddresses.map((net): Cidr => (net === 'primary' ? cidr(nodeAddress, 32) : net))
-  return [...new Set(addresses)].filter((address) => nets.some((net) => contains(net, address))).sort(compareIp)
+function nodePortAddresses(view: KubeProxyView): Ip[] {
+  const nets = nodePortNets(view)
+  return [...new Set(view.addresses)].filter((address) => nets.some((net) => contains(net, address))).sort(compareIp)
 }
 
 /** Node ports on 127.0.0.1 need the kernel to route what it would call martian. */
-function opensLoopback(settings: KubeProxySettings): boolean {
-  const holdsLoopback = settings.nodePortAddresses.some((net) => net !== 'primary' && contains(LOOPBACK, net.base))
-  return settings.localhostNodePorts && (matchesAll(settings) || holdsLoopback)
+function opensLoopback(view: KubeProxyView): boolean {
+  // ContainsIPv4Loopback of pkg/proxy/util/nodeport_addresses.go: a prefix within 127.0.0.0/8, or one that holds its first address
+  const holdsLoopback = nodePortNets(view).some((net) => contains(LOOPBACK, net.base) || contains(net, LOOPBACK.base))
+  return view.settings.localhostNodePorts && (matchesAll(view.settings) || holdsLoopback)
 }
 
-function problemsOf({ settings, podCIDR, node, nodeAddress, addresses }: KubeProxyView): KubeProxyPart['problems'] {
+function problemsOf(view: KubeProxyView): KubeProxyPart['problems'] {
+  const { settings, podCIDR, node } = view
   const problem = (what: string, fix: string) => ({ severity: 'warning' as const, file: '', line: 0, object: `Node/${node}`, what, fix })
   const missing = settings.detectLocalMode === 'NodeCIDR' && podCIDR === undefined
-  const closed = !matchesAll(settings) && nodePortAddresses({ settings, nodeAddress, addresses } as KubeProxyView).length === 0
+  const closed = !matchesAll(settings) && nodePortAddresses(view).length === 0
   return [
     ...(missing
       ? [problem("kube-proxy tells local traffic by the node's podCIDR, and the node has none", 'Write spec.podCIDR, or detectLocalMode: ClusterCIDR.')]

@@ -164,6 +164,16 @@ describe('settings', () => {
       [`${last} -d 127.0.0.1/32 ${nodePorts} -j KUBE-NODEPORTS`, `${last} -d 192.168.0.2/32 ${nodePorts} -j KUBE-NODEPORTS`],
       true,
     ],
+    // expandNodePortAddressKeywords upstream
+    [
+      'in words',
+      { nodePortAddresses: ['localhost', 'primary'] },
+      [`${last} -d 127.0.0.1/32 ${nodePorts} -j KUBE-NODEPORTS`, `${last} -d 192.168.0.2/32 ${nodePorts} -j KUBE-NODEPORTS`],
+      true,
+    ],
+    ['all in a word', { nodePortAddresses: ['primary', 'all'] }, [`${last} ${nodePorts} -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS`], true],
+    // ContainsIPv4Loopback upstream
+    ['a prefix around loopback', { nodePortAddresses: [net('96.0.0.0/3')] }, [`${last} -d 127.0.0.1/32 ${nodePorts} -j KUBE-NODEPORTS`], true],
     ['with loopback that is shut', { nodePortAddresses: [net('127.0.0.0/8')], localhostNodePorts: false }, [], false],
   ] as const)('nodePortAddresses: %s', (_, settings, expected, routesLoopback) => {
     const part = told(settings)
@@ -242,6 +252,18 @@ describe('endpoints', () => {
       `${FW} -m comment --comment "other traffic to ns1/svc1:p80 will be dropped by KUBE-PROXY-FIREWALL"`,
     ])
     expect(rulesOf(rendered([ranged], { nodeAddress: ip('172.16.0.1') }), 'nat', FW)).toHaveLength(3)
+  })
+
+  it('a range of /0 is no firewall (newBaseServiceInfo, since 1.34)', () => {
+    const balanced = (...ranges: string[]) =>
+      rendered([
+        service('ns1/svc1', { clusterIP: '172.30.0.41', type: 'LoadBalancer', loadBalancerAddresses: [vip('1.2.3.4')], sourceRanges: ranges.map(net) }, [
+          '10.180.0.1:80',
+        ]),
+      ])
+    const save = (part: ReturnType<typeof rendered>) => [...rulesOf(part, 'filter'), ...rulesOf(part, 'nat')]
+    expect(save(balanced('203.0.113.0/25', '0.0.0.0/0'))).toEqual(save(balanced()))
+    expect(save(balanced('203.0.113.0/25')).filter((rule) => rule.startsWith('KUBE-PROXY-FIREWALL '))).toHaveLength(1)
   })
 
   it('a balancer that ends the connection itself has no rules', () => {

@@ -10,7 +10,7 @@ import { readYaml } from '../yaml-text.js'
 import { describeValue, type KubernetesObject } from '../manifest.js'
 import type { NetworkDocument } from '../network-document.js'
 import type { Place, ProblemList } from '../problem-list.js'
-import { DEFAULT_KUBE_PROXY, type DetectLocalMode, type KubeProxySettings } from './kube-proxy-settings.js'
+import { DEFAULT_KUBE_PROXY, NODE_PORT_KEYWORDS, type DetectLocalMode, type KubeProxySettings, type NodePortAddress } from './kube-proxy-settings.js'
 
 export interface KubeProxyInput {
   readonly document: NetworkDocument | undefined
@@ -127,12 +127,14 @@ class ConfigurationReader {
     return clusterCIDR.split(',').flatMap((text) => this.cidr(text.trim(), 'clusterCIDR'))[0]
   }
 
-  private nodePortAddresses(): (Cidr | 'primary')[] {
+  private nodePortAddresses(): NodePortAddress[] {
     const { nodePortAddresses: texts } = this.root
     if (!Array.isArray(texts)) return []
-    return (texts as readonly JsonValue[]).flatMap((text): (Cidr | 'primary')[] =>
-      text === 'primary' ? [text] : typeof text === 'string' ? this.cidr(text, 'nodePortAddresses') : [],
-    )
+    return (texts as readonly JsonValue[]).flatMap((text): NodePortAddress[] => {
+      const keyword = NODE_PORT_KEYWORDS.find((word) => word === text)
+      if (keyword !== undefined) return [keyword]
+      return typeof text === 'string' ? this.cidr(text, 'nodePortAddresses') : []
+    })
   }
 
   private cidr(text: string, field: string): Cidr[] {

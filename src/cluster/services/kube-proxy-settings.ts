@@ -11,6 +11,11 @@ export interface UnmodelledProxy extends Place {
   readonly what: string
 }
 
+/** Words for prefixes: the node's own address, 127.0.0.0/8, 0.0.0.0/0 (expandNodePortAddressKeywords; before 1.37 `primary` alone). */
+export const NODE_PORT_KEYWORDS = ['primary', 'localhost', 'all'] as const
+
+export type NodePortAddress = Cidr | (typeof NODE_PORT_KEYWORDS)[number]
+
 export interface KubeProxySettings {
   /** none: neither kube-proxy nor kubelet writes rules. */
   readonly mode: 'iptables' | 'none'
@@ -22,8 +27,8 @@ export interface KubeProxySettings {
   readonly masqueradeAll: boolean
   /** Number of the bit, 14 by default: mark 0x4000. */
   readonly masqueradeBit: number
-  /** Empty: all. `primary` is the node's own address. */
-  readonly nodePortAddresses: readonly (Cidr | 'primary')[]
+  /** Empty: all. */
+  readonly nodePortAddresses: readonly NodePortAddress[]
   readonly localhostNodePorts: boolean
   /** Set when the input asks for a proxy that is not modelled: then `mode` is none. */
   readonly unmodelled?: UnmodelledProxy

@@ -2,7 +2,7 @@
  * One Service object → what it says, with the defaults of an API server (kubernetes pkg/apis/core/v1/defaults.go) and what validation refuses
  * (pkg/apis/core/validation). What the API server draws (cluster IPs, node ports) is still open: allocation.ts fills it.
  */
-import { parseCidr, type Cidr } from '../../base/cidr.js'
+import { cidr, formatCidr, parseAddressWithLength, parseCidr, type Cidr } from '../../base/cidr.js'
 import { isIpv6Text, parseIp, type Ip } from '../../base/ip.js'
 import { addressFault, cidrFault, nameFault } from '../fields.js'
 import type { Path } from '../located.js'
@@ -212,10 +212,20 @@ class Addresses {
       const text = written.trim()
       const range = parseCidr(text)
       if (typeof range !== 'string') return [range]
+      if (range === 'host-bits') return [this.masked(text, [...path, index])]
       if (isIpv6Text(text)) this.ipv6.push(text)
       else this.report4(cidrFault(text), [...path, index])
       return []
     })
+  }
+
+  /** The API server lets it pass (IsValidCIDRForLegacyField), kube-proxy takes the prefix that it lies in (ParseCIDRSloppy). */
+  private masked(text: string, path: Path): Cidr {
+    const { address, length } = parseAddressWithLength(text) as { readonly address: Ip; readonly length: number }
+    const range = cidr(address, length)
+    const fault = cidrFault(text)
+    this.problems.warning(this.object.at(...path), this.object.label, `${fault?.what ?? ''}: kube-proxy takes ${formatCidr(range)}`, fault?.fix ?? '')
+    return range
   }
 
   private report4(fault: { readonly what: string; readonly fix: string } | undefined, path: Path): void {

@@ -50,7 +50,7 @@ describe('kube-proxy', () => {
       localhostNodePorts: false,
     })
     expect(told.clusterCIDR && formatCidr(told.clusterCIDR)).toBe('10.1.0.0/16')
-    expect(told.nodePortAddresses.map((net) => (net === 'primary' ? net : formatCidr(net)))).toEqual(['192.168.0.0/24', 'primary'])
+    expect(told.nodePortAddresses.map((net) => (typeof net === 'string' ? net : formatCidr(net)))).toEqual(['192.168.0.0/24', 'primary'])
   })
 
   it('a ConfigMap without clusterCIDR leaves the detector unimplemented, whatever the pods have', () => {
@@ -100,7 +100,11 @@ describe('kube-proxy', () => {
     }
   })
 
-  it('nodePortAddresses of the document are prefixes, or primary', () => {
-    expect(read(network('kubeProxy: {nodePortAddresses: [eth0]}')).texts[0]).toContain('neither a prefix nor primary')
+  it('nodePortAddresses are prefixes or words', () => {
+    expect(read(network('kubeProxy: {nodePortAddresses: [eth0]}')).texts[0]).toContain('neither a prefix nor a word for one')
+    const words = 'nodePortAddresses: [localhost, 192.168.0.0/24, all]'
+    const expected = ['localhost', { length: 24 }, 'all']
+    expect(read(network(`kubeProxy: {${words}}`)).told.nodePortAddresses).toMatchObject(expected)
+    expect(read(configMap(words))).toMatchObject({ told: { nodePortAddresses: expected }, texts: [] })
   })
 })

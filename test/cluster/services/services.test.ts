@@ -89,6 +89,19 @@ describe('defaults', () => {
     expect(read.loadBalancerHostnames).toEqual(['a.example.com'])
   })
 
+  // the API server lets it by (IsValidCIDRForLegacyField upstream), kube-proxy masks
+  it('a range with bits beyond its length is the prefix that it lies in', () => {
+    const { services, texts } = read(
+      service(
+        'web',
+        `${PORTS}, clusterIP: 10.96.0.5, type: LoadBalancer, loadBalancerSourceRanges: [203.0.113.77/25]`,
+        'status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}\n',
+      ),
+    )
+    expect(services[0].sourceRanges.map(formatCidr)).toEqual(['203.0.113.0/25'])
+    expect(texts[0]).toContain('warning: Service/default/web: 203.0.113.77/25 has bits set beyond /25: kube-proxy takes 203.0.113.0/25')
+  })
+
   it('of two families the IPv4 address counts, wherever it stands', () => {
     const both = read(service('web', `${PORTS}, clusterIP: "fd00::5", clusterIPs: ["fd00::5", 10.96.0.5]`))
     expect(both.services[0].clusterIP).toBe((10 << 24) | (96 << 16) | 5)
