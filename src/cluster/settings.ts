@@ -2,7 +2,7 @@
  * What the cluster runs: CNI, datastore, container runtime and the agents' settings. The Network document says; where it does not, the other
  * objects do; where they do not, the default stands, and one that matters is reported as assumed.
  */
-import { formatCidr, parseCidr, type Cidr } from '../base/cidr.js'
+import { cidr, covers, formatCidr, parseCidr, type Cidr } from '../base/cidr.js'
 import { holdsClassicKeys } from './calico/classic-etcd.js'
 import { isClassicKind } from './calico/classic-identity.js'
 import { networkOf, type ConfigText, type FlannelManifest } from './flannel-settings.js'
@@ -68,7 +68,7 @@ const DEFAULTS = {
   serviceCIDR: parseCidr('10.96.0.0/12') as Cidr,
   clusterDomain: 'cluster.local',
   /** What kube-flannel's manifest says. */
-  flannelNetwork: '10.244.0.0/16',
+  flannelNetwork: parseCidr('10.244.0.0/16') as Cidr,
   dockerVersion: '27',
   calicoVersion: '3.32',
   /** The last versions whose rules are known, of each way to run flannel: on the API of etcd that holds its keys, or on Kubernetes. */
@@ -171,13 +171,25 @@ function resolveFlannel(
 
 /** etcd: the Network alone, so that flannel's own default backend (udp) follows. kubernetes: the backend of the annotations, else the manifest's. */
 function assumeConfig({ document, nodes, etcd }: Pick<SettingsInput, 'document' | 'nodes' | 'etcd'>, datastore: Datastore, problems: ProblemList): ConfigText {
-  const network = document?.clusterCIDR === undefined ? DEFAULTS.flannelNetwork : formatCidr(document.clusterCIDR)
+  const network = formatCidr(document?.clusterCIDR ?? networkAround(nodes))
   const annotated = nodes.find((node) => node.flannel?.backendType !== undefined)?.flannel?.backendType
   const text = JSON.stringify(datastore === 'etcd' ? { Network: network } : { Network: network, Backend: { Type: annotated ?? 'vxlan' } })
   const place: Place = document ?? nodes[0] ?? { file: '', line: 0 }
   const where = datastore === 'etcd' ? `spec.etcd["${etcd.prefix}/config"] of the Network document` : 'the ConfigMap kube-flannel-cfg'
   problems.warning(place, document?.object.label ?? '', `flannel's configuration is not in the input; taken to be ${text}`, `Give it in ${where}.`)
   return { text, file: place.file, line: place.line }
+}
+
+/** The default where the podCIDRs lie in it, else what holds them all: k3s has 10.42.0.0/16 and no ConfigMap. */
+function networkAround(nodes: readonly NodeReading[]): Cidr {
+  const owned = nodes.flatMap(({ podCIDR }) => podCIDR ?? [])
+  const holdsAll = (network: Cidr): boolean => owned.every((prefix) => covers(network, prefix))
+  if (holdsAll(DEFAULTS.flannelNetwork)) return DEFAULTS.flannelNetwork
+  for (let length = 16; length >= 8; length--) {
+    const network = cidr(owned[0].base, length)
+    if (holdsAll(network)) return network
+  }
+  return DEFAULTS.flannelNetwork
 }
 
 function resolveEtcd({ prefix, entries }: EtcdInput, flannel: FlannelSettings, needsConfig: boolean): readonly EtcdEntry[] {

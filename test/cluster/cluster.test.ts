@@ -223,6 +223,18 @@ describe('what stands in for what is not said', () => {
     expect(texts.filter((text) => text.includes('taken to be'))).toHaveLength(2)
   })
 
+  it("assumes flannel's Network around the podCIDRs that are there, where nobody says it: k3s has no ConfigMap", () => {
+    const of = (...podCIDRs: string[]): string => {
+      const nodes = podCIDRs.map((podCIDR, at) => node(`n${at}`, `192.168.10.1${at}`, `spec: {podCIDR: ${podCIDR}}\n`))
+      const { cluster } = build(`${nodes.join('')}---\napiVersion: netsim/v1\nkind: Network\nspec: {cni: flannel, datastore: kubernetes}\n`)
+      return formatCidr(cluster.clusterCIDR as Cidr)
+    }
+    expect(of('10.42.0.0/24', '10.42.1.0/24')).toBe('10.42.0.0/16')
+    expect(of('10.244.0.0/24', '10.244.7.0/24')).toBe('10.244.0.0/16')
+    expect(of('10.42.0.0/24', '10.43.255.0/24')).toBe('10.42.0.0/15')
+    expect(of('10.42.0.0/24', '172.16.0.0/24')).toBe('10.244.0.0/16')
+  })
+
   it('assumes namespaces that something lives in', () => {
     const { cluster } = build(N1 + pod('a').replace('{name: a}', '{name: a, namespace: shop}'))
     expect(cluster.namespaces).toEqual([
