@@ -59,7 +59,8 @@ const IMPLICIT_ROUTER = 'router'
 
 export function buildUnderlay(document: NetworkDocument | undefined, nodes: readonly NodeReading[], problems: ProblemList): Underlay {
   const listed = document === undefined || document.segments.length === 0 ? inferSegments(nodes, problems) : document.segments
-  const specs = [...listed, ...outsideSegments(document?.outsideHosts ?? [], listed)]
+  const outside = outsideSegments(document?.outsideHosts ?? [], listed)
+  const specs = [...listed, ...outside]
   const taken = new Set<Ip>([...nodes, ...(document?.outsideHosts ?? [])].map(({ address }) => address))
   for (const router of document?.routers ?? []) for (const address of router.addresses.values()) taken.add(address)
   const segments = specs.map((spec) => completeSegment(spec, taken, document?.segments.includes(spec) !== true))
@@ -73,10 +74,16 @@ export function buildUnderlay(document: NetworkDocument | undefined, nodes: read
         'Give the router another address of the segment.',
       )
   }
-  const routers = buildRouters(document, segments, taken, problems)
+  const routers = buildRouters(behindFirstRouter(document, outside), segments, taken, problems)
   const owners = new Map<Ip, string>(nodes.map(({ address, name }) => [address, `node ${name}`]))
   for (const router of routers) for (const { address } of router.interfaces) owners.set(address, `router ${router.name}`)
   return { segments, routers, outsideHosts: placeOutsideHosts(document?.outsideHosts ?? [], segments, owners, problems) }
+}
+
+/** Segments that nobody listed are behind the first router that somebody did. */
+function behindFirstRouter(document: NetworkDocument | undefined, outside: readonly SegmentSpec[]): readonly RouterSpec[] {
+  const [first, ...others] = document?.routers ?? []
+  return first === undefined ? [] : [{ ...first, segments: [...first.segments, ...outside.map(({ name }) => name)] }, ...others]
 }
 
 /** Of hosts beyond the cluster that are in no other segment. */
@@ -171,10 +178,10 @@ function lastFreeAddress(prefix: Cidr, taken: ReadonlySet<Ip>): Ip | undefined {
   return undefined
 }
 
-function buildRouters(document: NetworkDocument | undefined, segments: readonly Segment[], taken: Set<Ip>, problems: ProblemList): Router[] {
+function buildRouters(specs: readonly RouterSpec[], segments: readonly Segment[], taken: Set<Ip>, problems: ProblemList): Router[] {
   const served = new Set<string>()
   const routers: Router[] = []
-  for (const spec of document?.routers ?? []) routers.push(buildRouter(spec, segments, { served, taken, problems }))
+  for (const spec of specs) routers.push(buildRouter(spec, segments, { served, taken, problems }))
   const rest = segments.filter(({ name }) => !served.has(name))
   if (rest.length === 0) return routers
   const name = routers.some((router) => router.name === IMPLICIT_ROUTER) ? `${IMPLICIT_ROUTER}-rest` : IMPLICIT_ROUTER
