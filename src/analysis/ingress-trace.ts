@@ -19,7 +19,7 @@ import type { Disposition } from '../net/disposition.js'
 import type { Network } from '../network/network.js'
 import { isOutcome } from '../network/probe.js'
 import type { TraceRequest } from '../network/request.js'
-import { requestProblem } from '../network/request-problem.js'
+import { notModelled, requestProblem } from '../network/request-problem.js'
 import type { TraceDocument } from './trace-document.js'
 import { traceDocument } from './trace-report.js'
 
@@ -72,7 +72,9 @@ interface RouteDocument {
   }[]
 }
 
-const URL_FORM = /^(https?):\/\/([^/:?#]+|\[[^\]]*\])(?::(\d+))?([^?#]*)/i
+/** RFC 3986 3.2: a user before the host is for the server to read, not for the way to it. */
+const URL_FORM = /^(https?):\/\/(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^/:?#@[\]]+)(?::(\d*))?(\/[^?#]*)?(?:[?#].*)?$/i
+const LAST_PORT = 65535
 
 interface Asked extends IngressRequest {
   readonly url: string
@@ -83,6 +85,7 @@ interface Asked extends IngressRequest {
 /** @param request its destination is a URL */
 export function ingressTrace(network: Network, request: TraceRequest): IngressTrace | readonly Problem[] {
   const asked = readUrl(request.destination)
+  if ('severity' in asked) return [asked]
   const { cluster } = network
   const controllers = findControllers(cluster.pods, cluster.services)
   if (controllers.length === 0) {
@@ -93,7 +96,8 @@ export function ingressTrace(network: Network, request: TraceRequest): IngressTr
   const found = entryFor(network, controller, asked)
   if ('severity' in found) return [found]
   const { entry, address, notes } = found
-  const first = connection(network, { ...request, proto: 'tcp', destination: `${formatIp(address)}:${asked.port ?? entry.port}` })
+  const port = asked.port ?? found.port
+  const first = connection(network, { ...request, proto: 'tcp', destination: `${formatIp(address)}:${port}` })
   if ('problems' in first) return first.problems
   const behind =
     route.ingress === undefined || route.backend === undefined ? undefined : backendTargets(route.ingress, route.backend, network.services.endpoints)
@@ -103,7 +107,7 @@ export function ingressTrace(network: Network, request: TraceRequest): IngressTr
     kind: 'IngressTrace',
     request: { source: request.source, url: asked.url, host: asked.host, path: asked.path, tls: asked.tls },
     controller: { product: controller.product, namespace: controller.namespace, ...podField(first.server) },
-    entry: { kind: entry.kind, address: formatIp(address), port: asked.port ?? entry.port, object: entry.object, file: entry.file, line: entry.line },
+    entry: { kind: entry.kind, address: formatIp(address), port, object: entry.object, file: entry.file, line: entry.line },
     route: routeDocument(route, behind),
     ...(status === undefined ? {} : { status }),
     notes,
@@ -116,9 +120,12 @@ export function ingressTrace(network: Network, request: TraceRequest): IngressTr
   return { ...start, disposition: second.trace.disposition, flows: [first.trace, second.trace] }
 }
 
-function readUrl(url: string): Asked {
-  const [, scheme, host, port, path] = URL_FORM.exec(url) ?? []
-  return { url, host, path: path === '' ? '/' : path, tls: scheme.toLowerCase() === 'https', ...(port === undefined ? {} : { port: Number(port) }) }
+function readUrl(url: string): Asked | Problem {
+  const [, scheme, host, port = '', path = '/'] = URL_FORM.exec(url) ?? []
+  if (scheme === undefined) return requestProblem(url, 'a URL without a host', 'Write http://HOST[:PORT]/PATH or https://….')
+  if (host.startsWith('[')) return notModelled(url, `${host} is an IPv6 address; IPv6 is not modelled yet`, 'Ask with a name or an IPv4 address.')
+  if (port !== '' && (Number(port) < 1 || Number(port) > LAST_PORT)) return requestProblem(url, `${port} is not a port`, `Ports are 1 to ${LAST_PORT}.`)
+  return { url, host, path, tls: scheme.toLowerCase() === 'https', ...(port === '' ? {} : { port: Number(port) }) }
 }
 
 interface Connection {
@@ -164,6 +171,8 @@ function chooseController(
 interface Entry {
   readonly entry: IngressEntry
   readonly address: Ip
+  /** Where the URL has none. */
+  readonly port: number
   readonly notes: readonly string[]
 }
 
@@ -175,19 +184,19 @@ function entryFor(network: Network, controller: IngressController, asked: Asked)
   const [entry] = entries
   const what = `${controller.product} cannot be reached over ${asked.tls ? 'https' : 'http'}: it has no Service with that port, no hostPort and no host network`
   if (entry === undefined) return requestProblem(asked.url, what, `Give it a Service of type LoadBalancer or NodePort in namespace ${controller.namespace}.`)
+  const usual = asked.tls ? 443 : 80
   const literal = parseIp(asked.host) ?? network.lookup(undefined, asked.host).address
   if (literal !== undefined) {
     const there = entries.find((one) => one.address === literal) ?? entry
-    return { entry: there, address: literal, notes: [] }
+    return { entry: there, address: literal, port: usual, notes: [] }
   }
   const address = entry.address ?? cluster.nodes[0]?.address
   if (address === undefined) return requestProblem(asked.url, 'the cluster has no nodes', 'Add them.')
   const choice = entry.kind === 'NodePort' ? ', the first node' : ''
-  return {
-    entry,
-    address,
-    notes: [`the DNS of ${asked.host} is taken to lead to ${formatIp(address)} (${entry.kind} of ${entry.object}${choice}); spec.dns.hosts says otherwise`],
-  }
+  const notes = [`the DNS of ${asked.host} is taken to lead to ${formatIp(address)} (${entry.kind} of ${entry.object}${choice}); spec.dns.hosts says otherwise`]
+  if (asked.port === undefined && entry.port !== usual)
+    notes.push(`somebody is taken to hand on port ${usual} to port ${entry.port} there: a client by itself has to ask for ${asked.host}:${entry.port}`)
+  return { entry, address, port: entry.port, notes }
 }
 
 function statusOf(route: Route, behind: BackendTargets | undefined, left: readonly string[]): IngressTrace['status'] {

@@ -154,3 +154,38 @@ describe('show ingress', () => {
     })
   })
 })
+
+describe('a URL', () => {
+  it.each([
+    ['http://', 2, 'a URL without a host'],
+    ['https:///x', 2, 'a URL without a host'],
+    ['http://shop.example.com:99999/', 2, '99999 is not a port'],
+    ['http://shop.example.com:http/', 2, 'a URL without a host'],
+    ['http://[fd00::1]/', 4, 'IPv6 is not modelled yet'],
+  ])('%s ends with %i: %s', async (url, code, what) => {
+    const ran = await run(url)
+    expect([ran.code, ran.out]).toEqual([code, ''])
+    expect(ran.err).toContain(what)
+  })
+
+  it('may name a user, who is no part of the host', async () => {
+    const { exit, entry, route } = await told('https://ann:pw@shop.example.com/api?x=/old#y')
+    expect([exit, entry.port, route.path]).toEqual([0, 443, '/api'])
+  })
+
+  const NODE_PORTS = replaced('type: LoadBalancer\n  clusterIP: 10.96.30.1', 'type: NodePort\n  clusterIP: 10.96.30.1').replace(/^status: .*203.*$/m, '')
+
+  it('means port 80 or 443 of an address: node ports are others', async () => {
+    const bare = await told('https://192.168.0.101/api', NODE_PORTS)
+    expect([bare.exit, bare.disposition, bare.entry.port]).toEqual([1, 'NO_SOCKET', 443])
+    const named = await told('https://192.168.0.101:30443/api', NODE_PORTS)
+    expect([named.disposition, named.entry.port]).toEqual(['DELIVERED', 30443])
+  })
+
+  it('of a name that the world knows: who hands on its port is assumed, and told', async () => {
+    const { exit, entry, notes } = await told('https://shop.example.com/api', NODE_PORTS)
+    expect([exit, entry.kind, entry.port]).toEqual([0, 'NodePort', 30443])
+    expect(notes[1]).toBe('somebody is taken to hand on port 443 to port 30443 there: a client by itself has to ask for shop.example.com:30443')
+    expect((await told('https://shop.example.com:30443/api', NODE_PORTS)).notes).toHaveLength(1)
+  })
+})
