@@ -50,7 +50,10 @@ function addressesOf(
   return { addresses: addressesOfPods(service, selected.of(service.namespace, service.selector), cluster, addressOf), from: 'pods' }
 }
 
-/** By name and protocol of the service port; one that is listed twice counts once, with its node if one of the two tells it. */
+/**
+ * By name and protocol of the service port. One that is listed twice counts once: a listing that ends yields to one that does not, and of two alike,
+ * where upstream leaves it open, the one that tells the node counts (addEndpoints).
+ */
 function endpointsOfPort({ name, protocol }: ServicePort, addresses: readonly ListedAddress[]): readonly ServiceEndpoint[] {
   const found = new Map<string, ServiceEndpoint>()
   for (const { endpoint, ports } of addresses) {
@@ -58,10 +61,14 @@ function endpointsOfPort({ name, protocol }: ServicePort, addresses: readonly Li
       if (port.name !== name || port.protocol !== protocol) continue
       const key = `${formatIp(endpoint.address)}:${port.port}`
       const known = found.get(key)
-      if (known === undefined || (known.node === undefined && endpoint.node !== undefined)) found.set(key, { ...endpoint, port: port.port })
+      if (known === undefined || outdoes(endpoint, known)) found.set(key, { ...endpoint, port: port.port })
     }
   }
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint)
+}
+
+function outdoes(endpoint: ListedAddress['endpoint'], known: ServiceEndpoint): boolean {
+  return !endpoint.terminating && (known.terminating || (known.node === undefined && endpoint.node !== undefined))
 }
 
 /** What DNS answers with: every address once, ready if any of its listings is. */

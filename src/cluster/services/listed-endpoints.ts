@@ -55,7 +55,8 @@ export function addressesOfSlice({ value, namespace }: KubernetesObject, cluster
     const [text] = items(endpoint.addresses)
     const address = typeof text === 'string' ? parseIp(text) : undefined
     if (address === undefined) return []
-    const topology = mapping(endpoint.topology ?? endpoint.deprecatedTopology)
+    // of v1beta1; what v1 keeps of it in deprecatedTopology says neither node nor zone
+    const topology = mapping(endpoint.topology)
     const conditions = mapping(endpoint.conditions)
     const hints = mapping(endpoint.hints)
     const read = {
@@ -70,7 +71,7 @@ export function addressesOfSlice({ value, namespace }: KubernetesObject, cluster
       ...namesOf('forNodes', hints.forNodes),
       ...podOf(mapping(endpoint.targetRef), { address, namespace }, cluster),
     }
-    return [{ endpoint: withPlace(read, cluster), ports }]
+    return [{ endpoint: withZone(read, cluster), ports }]
   })
 }
 
@@ -92,7 +93,7 @@ export function addressesOfEndpoints({ value, namespace }: KubernetesObject, clu
           ...optionalText('hostname', hostname),
           ...podOf(mapping(targetRef), { address, namespace }, cluster),
         }
-        return [{ endpoint: withPlace(endpoint, cluster), ports }]
+        return [{ endpoint: withZone(endpoint, cluster), ports }]
       })
     return [...read(subset.addresses, true), ...read(subset.notReadyAddresses, false)]
   })
@@ -114,11 +115,11 @@ function podOf(
   return pod === undefined ? {} : { pod }
 }
 
-/** The older objects leave the node to the pod, and the zone to the node. */
-function withPlace(endpoint: Omit<ServiceEndpoint, 'port'>, { nodeByName }: EndpointCluster): Omit<ServiceEndpoint, 'port'> {
-  const node = endpoint.node ?? endpoint.pod?.node
+/** The older objects leave the zone to the node. Without a nodeName it is local nowhere, whatever runs there (addEndpoints upstream). */
+function withZone(endpoint: Omit<ServiceEndpoint, 'port'>, { nodeByName }: EndpointCluster): Omit<ServiceEndpoint, 'port'> {
+  const { node } = endpoint
   const zone = endpoint.zone ?? (node === undefined ? undefined : nodeByName.get(node)?.labels[ZONE_LABEL])
-  return { ...endpoint, ...(node === undefined ? {} : { node }), ...(zone === undefined ? {} : { zone }) }
+  return { ...endpoint, ...(zone === undefined ? {} : { zone }) }
 }
 
 function namesOf(key: 'forZones' | 'forNodes', value: JsonValue | undefined): Pick<ServiceEndpoint, 'forZones' | 'forNodes'> {

@@ -147,14 +147,31 @@ describe('of objects', () => {
     expect(first(behind(web(), old))).toEqual(['10.2.0.1:80 n2 y ready serving'])
   })
 
-  it('Endpoints: ready and not, the node by the pod that they name', () => {
+  // proxier of 1.37.2 run in a network namespace: the cluster IP is dropped, or led to the endpoint
+  it('without nodeName it is local nowhere, though its pod runs there; who ends yields to who does not', () => {
+    const listing = (...endpoints: string[]): string[] => [
+      pod('a', '10.1.0.1'),
+      ...endpoints.map((text, index) =>
+        slice(`addressType: IPv4\nports: [{name: "", port: 80}]\nendpoints: [{addresses: [10.1.0.1]${text}}]`, 'discovery.k8s.io/v1', `web-${index}`),
+      ),
+    ]
+    const ending = ', nodeName: n1, conditions: {ready: false, serving: true, terminating: true}'
+    const seen = (...endpoints: string[]): string[] => first(behind(web(), ...listing(...endpoints)))
+    expect(seen('')).toEqual(['10.1.0.1:80 - - ready serving'])
+    expect(seen(', deprecatedTopology: {kubernetes.io/hostname: n1}')).toEqual(['10.1.0.1:80 - - ready serving'])
+    expect(seen('', ending)).toEqual(['10.1.0.1:80 - - ready serving'])
+    expect(seen(ending, '')).toEqual(['10.1.0.1:80 - - ready serving'])
+    expect(seen(ending, ', nodeName: n2')).toEqual(['10.1.0.1:80 n2 b ready serving'])
+  })
+
+  it('Endpoints: ready and not; the node is the one that they name, as their mirrored slices have it', () => {
     const listed =
       `apiVersion: v1\nkind: Endpoints\nmetadata: {name: web}\n` +
       `subsets: [{addresses: [{ip: 10.1.0.1, targetRef: {kind: Pod, name: a}}, {ip: 10.2.0.1, nodeName: n2}], ` +
       `notReadyAddresses: [{ip: 10.2.0.9}], ports: [{port: 8080}]}]\n---\n`
     const endpoints = behind(web(), pod('a', '10.1.0.1'), listed)
     expect(endpoints.from).toBe('Endpoints')
-    expect(first(endpoints)).toEqual(['10.1.0.1:8080 n1 a ready serving', '10.2.0.1:8080 n2 b ready serving', '10.2.0.9:8080 - -'])
+    expect(first(endpoints)).toEqual(['10.1.0.1:8080 - - ready serving', '10.2.0.1:8080 n2 b ready serving', '10.2.0.9:8080 - -'])
   })
 
   it('nobody: no selector and no object; an ExternalName', () => {
