@@ -111,6 +111,11 @@ export function ipOutput(packet: Packet, netns: Netns, device: Device, gateway: 
   }
   // ip_fragment: only what was put together from fragments may be cut again in spite of DF (ignore_df)
   if (packet.dontFragment === 1 && (packet.fragmentSizes === null || packet.fragMaxSize > mtu)) {
+    if (packet.inDevice < 0 && packet.proto === PROTO_UDP && packet.payloadKind === PAYLOAD_INNER && packet.vni < 0) {
+      // ip_sk_ignore_df: the pieces may come back for ever
+      dropPacket(netns, packet, INCOMPLETE, REASON_NONE, 'not modelled: flanneld’s own datagram, turned to where it no longer fits, is cut in spite of DF')
+      return
+    }
     icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu)
     dropPacket(netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the device, and DF is set', packet.ipLength, mtu)
     return
