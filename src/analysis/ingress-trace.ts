@@ -109,7 +109,7 @@ export function ingressTrace(network: Network, request: TraceRequest): IngressTr
     controller: { product: controller.product, namespace: controller.namespace, ...podField(first.server) },
     entry: { kind: entry.kind, address: formatIp(address), port, object: entry.object, file: entry.file, line: entry.line },
     route: routeDocument(route, behind),
-    ...(status === undefined ? {} : { status }),
+    ...(status === undefined || first.trace.disposition !== 'DELIVERED' ? {} : { status }),
     notes,
   }
   const target = behind?.targets[(request.seed - 1) % Math.max(1, behind.targets.length)]

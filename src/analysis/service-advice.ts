@@ -37,6 +37,9 @@ export function noEndpointAdvice(network: Network, step: StepDocument | undefine
 /** Where a cluster IP or a node port led nowhere because nobody on the way translated it. */
 export function untranslatedAdvice(network: Network, outcome: TraceOutcome, address: Ip): string | undefined {
   const { destination, forward, source } = outcome
+  const { unmodelled } = network.cluster.kubeProxy
+  if (unmodelled !== undefined && forward.disposition === 'INCOMPLETE')
+    return `${unmodelled.what} is not modelled; kubeProxy: {mode: iptables} in a Network document answers as iptables mode would`
   if (forward.disposition === 'NO_SOCKET')
     return network.cluster.nodeByAddress.has(address) ? nodePortAdvice(network, outcome) : targetPortAdvice(network, outcome, address)
   const outer = network.cluster.services.find((one) => outsideAddressesOf(one).includes(address))

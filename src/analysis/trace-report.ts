@@ -11,7 +11,8 @@ import type { Endpoint } from '../network/endpoint.js'
 import type { CalicoPlan } from '../network/calico-part.js'
 import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
-import type { LegOutcome, TraceOutcome } from '../network/probe.js'
+import type { LegOutcome } from '../network/leg-outcome.js'
+import type { TraceOutcome } from '../network/probe.js'
 import { lookupDocument } from './name-lookup.js'
 import { devicesOf } from './trace-devices.js'
 import { packetFacts } from './packet-facts.js'
@@ -187,9 +188,9 @@ function numberBefore({ world: { trace } }: Network, row: number, { leg, numbers
 function notModelledOf(network: Network, outcome: TraceOutcome): string[] {
   const found: string[] = []
   const { unmodelled } = network.cluster.kubeProxy
-  if (unmodelled !== undefined) found.push(`kube-proxy: ${unmodelled.what} (${unmodelled.file}:${unmodelled.line}); no Service is translated here`)
+  if (unmodelled !== undefined) found.push(`${unmodelled.what} (${unmodelled.file}:${unmodelled.line}); no Service is translated here`)
   for (const setting of network.calico?.unmodelled ?? [])
     found.push(`Felix: ${setting} of the FelixConfiguration; what is shown is the iptables dataplane of IPv4`)
-  if (outcome.disposition === 'INCOMPLETE') found.push('the packet met something that netsim does not model; the last step names it')
+  if (outcome.disposition === 'INCOMPLETE' && unmodelled === undefined) found.push('the packet met something that netsim does not model; the last step names it')
   return found
 }

@@ -7,6 +7,7 @@ import { holdsClassicKeys } from './calico/classic-etcd.js'
 import { isClassicKind } from './calico/classic-identity.js'
 import { networkOf, type ConfigText, type FlannelManifest } from './flannel-settings.js'
 import { CALICO_GROUPS, groupOf } from './kinds.js'
+import { isObject } from './located.js'
 import type { KubernetesObject } from './manifest.js'
 import type { Cni, Datastore, EtcdEntry, NetworkDocument } from './network-document.js'
 import type { NodeReading } from './node.js'
@@ -86,6 +87,7 @@ interface SettingsInput {
 export function resolveSettings(input: SettingsInput, problems: ProblemList): Settings {
   const { document, manifest } = input
   const cni = document?.cni ?? inferCni(input)
+  if (document?.cni === undefined && cni === 'none') checkOtherCni(input.objects, problems)
   const datastore = document?.datastore ?? inferDatastore(cni, input)
   const usesFlannel = cni === 'flannel' || cni === 'canal'
   const flannel = resolveFlannel(input, { usesFlannel, datastore }, problems)
@@ -124,6 +126,29 @@ function inferCni({ etcd, manifest, objects, nodes }: SettingsInput): Cni {
   )
   if (calico || holdsClassicKeys(etcd.entries)) return flannel ? 'canal' : 'calico'
   return flannel ? 'flannel' : 'none'
+}
+
+/** DaemonSets of CNIs that netsim does not model, by the names that their manifests give them. */
+const OTHER_CNI = /^(kindnet|cilium|weave-net|aws-node|azure-cni-networkmonitor|kube-router|antrea-agent|kube-ovn-cni|ovnkube-node)$/
+
+function checkOtherCni(objects: readonly KubernetesObject[], problems: ProblemList): void {
+  const other = objects.find(({ kind, name, value }) => OTHER_CNI.test(kind === 'DaemonSet' ? name : kind === 'Pod' ? ownerOf(value) : ''))
+  if (other === undefined) return
+  const name = other.kind === 'DaemonSet' ? other.name : ownerOf(other.value)
+  const what = `the pods' network is ${name}'s, which is not modelled`
+  problems.error(
+    other,
+    other.label,
+    what,
+    'netsim knows flannel, Calico and Canal: spec.cni of a Network document asks what one of them would do with these objects.',
+  )
+}
+
+/** The DaemonSet behind a pod. */
+function ownerOf({ metadata }: KubernetesObject['value']): string {
+  const owners = isObject(metadata) ? metadata.ownerReferences : undefined
+  const owner: unknown = Array.isArray(owners) ? owners[0] : undefined
+  return isObject(owner) && owner.kind === 'DaemonSet' && typeof owner.name === 'string' ? owner.name : ''
 }
 
 function inferDatastore(cni: Cni, { etcd, manifest, nodes }: SettingsInput): Datastore {

@@ -4,7 +4,7 @@ import { printRule } from '../dataplane/iptables-print.js'
 import { TABLE_NAMES } from '../dataplane/iptables.js'
 import { ROW_A, ROW_ACTION, ROW_KIND, ROW_NETNS, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
 import type { Network } from './network.js'
-import type { LegOutcome } from './probe.js'
+import type { LegOutcome } from './leg-outcome.js'
 
 export interface Loss {
   /** `node-2: filter/cali-fw-eth0 #3 drops it: -m comment … -j DROP`. */

@@ -79,6 +79,8 @@ function lookUp(network: Network, name: string, looking: Looking): Endpoint | Pr
   const { namespace } = looking
   const address = parseIp(name)
   if (address !== undefined) return byAddress(network, address)
+  if (/^[a-z]+:\/\//i.test(name))
+    return requestProblem(name, `${name} is a URL`, 'A destination may be one of http or https, by itself; ask for the address otherwise.')
   const [kind, ...rest] = name.split('/')
   const tail = rest.join('/')
   if (rest.length === 0) return byBareName(network, name, looking)

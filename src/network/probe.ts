@@ -9,7 +9,6 @@ import {
   IPV4_HEADER,
   l4HeaderLength,
   LEG_FORWARD,
-  LEG_REPLY,
   PAYLOAD_BYTES,
   PAYLOAD_PATTERN,
   PROTO_ICMP,
@@ -27,32 +26,22 @@ import {
 } from '../wire/packet.js'
 import { decodeFrame } from '../wire/frame-decode.js'
 import { resetWorld } from '../net/compile.js'
-import {
-  AMBIGUOUS,
-  BLACKHOLE,
-  DELIVERED,
-  DISPOSITIONS,
-  LOOP,
-  NO_ENDPOINT,
-  REASONS,
-  REPLY_LOST,
-  TOO_BIG,
-  TTL_EXCEEDED,
-  type Disposition,
-} from '../net/disposition.js'
+import { AMBIGUOUS, BLACKHOLE, DISPOSITIONS, INCOMPLETE, NO_ENDPOINT, REPLY_LOST, TOO_BIG, type Disposition } from '../net/disposition.js'
 import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
 import { ipLocalOut } from '../net/ip-output.js'
 import type { Netns } from '../net/netns.js'
 import { rawSend } from '../net/raw.js'
 import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
 import { advertisedMss, discoversPathMtu, initialWindow, scaledWindow, WINDOW_SCALE } from '../net/tcp.js'
-import { END_STRIDE, FRAME_STRIDE, ROW_LEG, ROW_NETNS, STEP_FORWARD, STEP_ORIGINATE, STEP_STRIDE } from '../net/trace.js'
+import { FRAME_STRIDE, STEP_ORIGINATE } from '../net/trace.js'
 import { KUBELET, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
 import { lacksEndpoint } from './no-endpoint.js'
 import { kubeletEnds } from './kubelet.js'
 import { PROTOCOLS, type Protocol, type TraceRequest } from './request.js'
 import { NOT_MODELLED, requestProblem } from './request-problem.js'
+import { forwardOutcome, NO_END, replyOutcome, type LegOutcome } from './leg-outcome.js'
+import { needsUnmodelledProxy } from './unmodelled-proxy.js'
 
 /** As the IP header has them. */
 export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: PROTO_TCP, udp: PROTO_UDP, icmp: PROTO_ICMP, sctp: PROTO_SCTP }
@@ -65,14 +54,6 @@ const INADDR_LOOPBACK = 0x7f000001
 const IP_LENGTH_MAX = 65535
 /** More events than any sound question makes: a storm. */
 const EVENT_LIMIT = 200_000
-
-export interface LegOutcome {
-  readonly disposition: Disposition
-  /** Index of the step that decided, -1 none. */
-  readonly step: number
-  readonly kernelReason: string
-  readonly netns: number
-}
 
 /** What came of a question. The rows stay in `network.world.trace` until the next one. */
 export interface TraceOutcome {
@@ -347,14 +328,15 @@ interface Run {
   readonly storm: boolean
 }
 
-const NO_END: LegOutcome = { disposition: 'INCOMPLETE', step: -1, kernelReason: '', netns: -1 }
-
 function weigh(network: Network, question: Question, { client, storm }: Run): TraceOutcome {
   const answerDue = question.packet === undefined && (question.proto === 'icmp' || question.proto === 'tcp' || question.request.answer !== undefined)
   let forward = storm ? { ...NO_END, disposition: 'LOOP' as const } : forwardOutcome(network, client.packetId)
   const came = replyOutcome(network, question.netns)
   if ((forward.disposition === 'DENIED' || forward.disposition === 'REJECTED') && lacksEndpoint(network.world, forward.step))
     forward = { ...forward, disposition: DISPOSITIONS[NO_ENDPOINT] }
+  const { destination, dport, proto } = question
+  if (needsUnmodelledProxy(network.cluster, { address: destination.address, port: dport, proto }))
+    forward = { ...forward, disposition: DISPOSITIONS[INCOMPLETE] }
   if (forward.disposition === 'TOO_BIG' && !senderTold(network, question, forward, client)) forward = { ...forward, disposition: DISPOSITIONS[BLACKHOLE] }
   if (forward.disposition === 'DELIVERED' && tookNamesake(network, question, forward)) forward = { ...forward, disposition: DISPOSITIONS[AMBIGUOUS] }
   const reply = came ?? null
@@ -381,56 +363,6 @@ function tookNamesake(network: Network, { destination }: Question, forward: LegO
   const { name, dataplane } = network.world.netns[forward.netns]
   if (destination.netns === undefined || name === destination.netns) return false
   return dataplane.devices.some(({ addresses }) => addresses.some(({ address }) => address === destination.address))
-}
-
-/** Of several ends of the packet (fragments, flooded copies): it arrived if one did; else the last loss tells. */
-function forwardOutcome(network: Network, packetId: number): LegOutcome {
-  const { trace } = network.world
-  let outcome = NO_END
-  for (let i = 0; i < trace.endCount; i++) {
-    const at = i * END_STRIDE
-    if (trace.ends[at] !== LEG_FORWARD || trace.ends[at + 4] !== packetId) continue
-    if (trace.ends[at + 1] === DELIVERED) return legOutcome(network, at)
-    outcome = legOutcome(network, at)
-  }
-  if (outcome !== NO_END) return outcome
-  // a handshake that never got to its data segment
-  for (let i = trace.endCount - 1; i >= 0; i--) if (trace.ends[i * END_STRIDE] === LEG_FORWARD) return legOutcome(network, i * END_STRIDE)
-  return outcome
-}
-
-/** What came back, weighed by the asker: an ICMP error about a lost answer is delivered to whoever answered, and tells nothing of the answer. */
-function replyOutcome(network: Network, asker: Netns): LegOutcome | undefined {
-  const { trace } = network.world
-  const arrived = ({ disposition, netns }: LegOutcome): boolean => disposition === 'DELIVERED' && netns === asker.index
-  let outcome: LegOutcome | undefined
-  for (let i = 0; i < trace.endCount; i++) {
-    const at = i * END_STRIDE
-    if (trace.ends[at] !== LEG_REPLY) continue
-    const next = legOutcome(network, at)
-    if (outcome === undefined || arrived(next) || (!arrived(outcome) && next.disposition !== 'DELIVERED')) outcome = next
-  }
-  if (outcome !== undefined) return outcome
-  for (let i = 0; i < trace.stepCount; i++) if (trace.steps[i * STEP_STRIDE + ROW_LEG] === LEG_REPLY) return NO_END
-  return undefined
-}
-
-function legOutcome(network: Network, at: number): LegOutcome {
-  const { trace } = network.world
-  const code = trace.ends[at + 1]
-  const disposition = code === TTL_EXCEEDED && loops(network, trace.ends[at + 3]) ? LOOP : code
-  return { disposition: DISPOSITIONS[disposition], step: trace.ends[at + 5], kernelReason: REASONS[trace.ends[at + 2]], netns: trace.ends[at + 3] }
-}
-
-/** The same netns forwarded it three times: it goes round. */
-function loops(network: Network, netns: number): boolean {
-  const { trace } = network.world
-  let visits = 0
-  for (let i = 0; i < trace.stepCount; i++) {
-    const at = i * STEP_STRIDE
-    if (trace.steps[at] === STEP_FORWARD && trace.steps[at + ROW_NETNS] === netns && trace.steps[at + ROW_LEG] === LEG_FORWARD) visits++
-  }
-  return visits >= 3
 }
 
 function wasSent(network: Network, packetId: number): boolean {

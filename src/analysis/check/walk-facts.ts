@@ -2,7 +2,8 @@
 import type { Provenance } from '../../dataplane/dataplane.js'
 import { printRule } from '../../dataplane/iptables-print.js'
 import type { Ip } from '../../base/ip.js'
-import type { LegOutcome, TraceOutcome } from '../../network/probe.js'
+import type { LegOutcome } from '../../network/leg-outcome.js'
+import type { TraceOutcome } from '../../network/probe.js'
 import type { Network } from '../../network/network.js'
 import {
   DIRECTION_RX,
