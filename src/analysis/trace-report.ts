@@ -191,6 +191,7 @@ function notModelledOf(network: Network, outcome: TraceOutcome): string[] {
   if (unmodelled !== undefined) found.push(`${unmodelled.what} (${unmodelled.file}:${unmodelled.line}); no Service is translated here`)
   for (const setting of network.calico?.unmodelled ?? [])
     found.push(`Felix: ${setting} of the FelixConfiguration; what is shown is the iptables dataplane of IPv4`)
-  if (outcome.disposition === 'INCOMPLETE' && unmodelled === undefined) found.push('the packet met something that netsim does not model; the last step names it')
+  if (outcome.disposition === 'INCOMPLETE' && unmodelled === undefined)
+    found.push('the packet met something that netsim does not model; the last step names it')
   return found
 }

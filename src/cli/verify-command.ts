@@ -36,11 +36,7 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
   if (await refusesTouched(network, io)) return EXIT_BAD_INPUT
   try {
     const prefix = `netsim-${process.pid}-`
-    const machine = await checkKernel(
-      whole,
-      prefix,
-      Object.assign({}, ...companions.map((name) => COMPANIONS[name].tools)) as Record<string, string>,
-    )
+    const machine = await checkKernel(whole, prefix, Object.assign({}, ...companions.map((name) => COMPANIONS[name].tools)) as Record<string, string>)
     if (machine.missing.length > 0) {
       await tell(machine.missing, io)
       return EXIT_UNKNOWN

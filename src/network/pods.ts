@@ -1,4 +1,7 @@
-/** Pods as every CNI plugs them in: what a runtime is asked for, and who listens; what the kubelet asks of them. From the cluster's pods to attachments, plans and sockets. */
+/**
+ * Pods as every CNI plugs them in: what a runtime is asked for, and who listens; what the kubelet asks of them. From the cluster's pods to
+ * attachments, plans and sockets.
+ */
 import { parseIp, type Ip } from '../base/ip.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'

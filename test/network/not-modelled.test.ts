@@ -31,7 +31,8 @@ describe("a pods' network that netsim does not model", () => {
   })
 
   it('is told by a pod of it, too', () => {
-    const pod = `apiVersion: v1\nkind: Pod\nmetadata: {name: kindnet-x, ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: kindnet, uid: u}]}\nspec: {hostNetwork: true}\n`
+    const owner = 'ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: kindnet, uid: u}]'
+    const pod = `apiVersion: v1\nkind: Pod\nmetadata: {name: kindnet-x, ${owner}}\nspec: {hostNetwork: true}\n`
     expect(errors(pod).join('\n')).toContain("kindnet's")
   })
 
