@@ -6,7 +6,7 @@
 import { ETHERTYPE_IPV4, ETHERTYPE_NONE, ipHeaderLength, LEG_REPLY, PAYLOAD_INNER, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import { DEVICE_LOOPBACK, type Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
-import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
+import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_NETFILTER_DROP, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
 import { isMulticast, RouteResult, RTN_BROADCAST, RTN_MULTICAST } from './fib.js'
 import { outputMtu, routeOutput, routeOutputFrom } from './route-output.js'
@@ -89,7 +89,8 @@ export function localOut(packet: Packet, netns: Netns, device: Device, gateway: 
   const error = routeOutputFrom(netns, packet, null, result)
   noteRoute(netns, packet, result, ROUTE_OUT)
   if (error !== 0 || result.device === null) {
-    dropPacket(netns, packet, NO_ROUTE, REASON_IP_OUTNOROUTES, 'no route to the destination that OUTPUT gave it')
+    // nf_nat_ipv4_local_fn, ipt_mangle_out: the hook drops what ip_route_me_harder has no route for
+    dropPacket(netns, packet, NO_ROUTE, REASON_NETFILTER_DROP, 'no route to the destination that OUTPUT gave it')
     return
   }
   ipOutput(packet, netns, result.device, result.gateway, outputMtu(netns, packet.dst, result))
