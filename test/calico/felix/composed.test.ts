@@ -8,7 +8,7 @@ import { calico, node, pod } from '../kit.js'
 
 const POD_A = 'cali7f94ce7c295'
 const POD_B = 'cali92cf1f5e9f6'
-const NETWORK = 'apiVersion: netsim/v1\nkind: Network\nmetadata: {name: default}\nspec: {cni: calico}\n---\n'
+const NETWORK = 'apiVersion: netsim/v1\nkind: Network\nmetadata: {name: default}\nspec: {cni: calico, kubeProxy: {mode: none}}\n---\n'
 
 /** A pod of n1 behind this interface; interface names of the vectors are those of pods that Kubernetes would not name so. */
 const plugged = (name: string, interfaceName: string, address: string, labels = ''): string =>
