@@ -55,9 +55,9 @@ describe('woken as questions come, and woken whole', { timeout: 240_000 }, () =>
     expect(questions.length).toBeGreaterThan(10)
     questions.forEach((question, index) => {
       const expected = documentOf(whole, question)
-      expect(documentOf(one, question), question.slice(0, 2).join(' → ')).toBe(expected)
+      expect(documentOf(one, question), `${question[0]} → ${question[1]}`).toBe(expected)
       // asked of a network where nobody is awake yet
-      if (index % 5 === 0) expect(documentOf(lazy(cluster), question), question.slice(0, 2).join(' → ')).toBe(expected)
+      if (index % 5 === 0) expect(documentOf(lazy(cluster), question), `${question[0]} → ${question[1]}`).toBe(expected)
     })
   })
 })
