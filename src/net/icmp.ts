@@ -229,12 +229,18 @@ export function icmpSend(netns: Netns, offender: Packet, type: number, code: num
   const room = Math.min(outputMtu(netns, error.dst, result), ERROR_LENGTH_MAX) - IPV4_HEADER - 8
   error.payloadKind = PAYLOAD_QUOTE
   error.inner = world.packets.clone(offender)
-  error.payloadLength = Math.min(offender.ipLength, room)
+  error.payloadLength = Math.min(type === ICMP_TIME_EXCEEDED && code === ICMP_EXC_FRAGTIME ? queuedLength(offender) : offender.ipLength, room)
   error.ipLength = IPV4_HEADER + 8 + error.payloadLength
   error.ipId = world.prng.nextInt32() & 0xffff
   note(netns, error, type, code, error.src, info, ICMP_SENT)
   if (error.flooded === 0) world.live++
   sendHoldingSocket(netns, error, 1)
+}
+
+/** ip_frag_queue: of a piece that is not the last whole eights are kept. */
+function queuedLength(piece: Packet): number {
+  const header = ipHeaderLength(piece)
+  return piece.moreFragments === 1 ? header + ((piece.ipLength - header) & ~7) : piece.ipLength
 }
 
 /** icmp_ndo_send: as above, from within a device, where the offender's source may be translated already: it is reported to whom it was from. */
