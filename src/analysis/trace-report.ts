@@ -55,7 +55,7 @@ export function traceDocument(network: Network, outcome: TraceOutcome): TraceDoc
     result: resultOf(network, outcome, { forward, reply, mtu, numbers, drop: ruleDropOf(network, outcome) }),
     mtu,
     devices: devicesOf(network),
-    warnings: warningsOf(network),
+    warnings: [...warningsOf(network), ...(outcome.destination.resolution === undefined ? [] : network.dns.settings.notes)],
     notModelled: notModelledOf(network, outcome),
   }
 }

@@ -3,6 +3,7 @@ import type { TraceDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import { queryRequest, type NameQuery } from '../analysis/name-lookup.js'
 import { traceDocument } from '../analysis/trace-report.js'
+import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, exitOf } from './exit.js'
 import type { Io } from './io.js'
@@ -22,7 +23,12 @@ export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): P
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(outcome)) return refuse(outcome, io)
   const told = traceDocument(loaded.network, outcome)
-  const document: TraceDocument = { ...ofInputs(told, loaded, flags), ...('lookup' in asked ? { lookup: asked.lookup } : {}) }
+  const document: TraceDocument = { ...ofInputs(told, loaded, flags), ...('lookup' in asked ? lookedUp(told, asked, loaded.network) : {}) }
   await writeOutputs(document, flags, io)
   return exitOf(document.disposition, flags.expect)
+}
+
+/** Of a query: how its name was looked up, and what is taken for granted of the cluster's DNS. */
+function lookedUp({ warnings }: TraceDocument, { lookup }: NameQuery, { dns }: Network): Pick<TraceDocument, 'lookup' | 'warnings'> {
+  return { lookup, warnings: [...warnings, ...dns.settings.notes] }
 }

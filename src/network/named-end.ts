@@ -125,6 +125,12 @@ export function nameEnd(network: Network, asker: Endpoint | undefined, name: str
     return { name, address, others: addresses.slice(1), resolution, ...(found === undefined ? {} : { service: found }) }
   }
   const tried = resolution.queries.map((query) => `${query.name}: ${query.rcode}`).join(', ')
+  const own = resolution.why.find(({ object }) => object !== '')
+  if (outcome === 'outside' && own !== undefined && resolution.cname === undefined) {
+    // the search list went on to the world outside, but an object of the cluster is what was meant
+    const place = own.file === '' ? '' : ` (${own.file}:${own.line})`
+    return requestProblem(name, `${name} does not resolve: ${own.text}${place}`, 'If a name of the world outside is meant, write it in spec.dns.hosts.')
+  }
   if (outcome === 'outside') {
     const last = resolution.cname ?? resolution.queries.at(-1)?.name ?? name
     const what = `${last} is no name of the cluster, and what the world outside says of it is not among the objects`

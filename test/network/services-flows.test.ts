@@ -244,6 +244,7 @@ describe('ends by name', () => {
     expect(refusal(world('flannel', [...dns, ...named], SERVICES), 'client', 'payments.default.svc.cluster.local:80')).toContain(
       'pay.example.com is no name of the cluster',
     )
+    expect(refusal(network, 'client', 'wbe.default')).toContain('wbe.default does not resolve: there is no Service wbe. Did you mean web?')
     expect(refusal(network, 'client', 'svc/payments')).toContain('is an ExternalName: nobody proxies it')
   })
 
