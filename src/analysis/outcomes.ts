@@ -2,6 +2,7 @@
  * Every outcome of a question and how likely each is: a Service has several endpoints, a route several next hops, a rule matches now and then. The
  * question is asked again with other choices (net/chance.ts) until there are no others; outcomes that differ in nothing that a user sees are one.
  */
+import { formatIp } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
 import type { Disposition } from '../net/disposition.js'
 import { ROW_LEG, ROW_NETNS, ROW_PACKET, STEP_STRIDE } from '../net/trace.js'
@@ -42,28 +43,62 @@ export const OUTCOME_LIMIT = 2048
 
 /** Problems where the question names what is not there. */
 export function allOutcomes(network: Network, request: TraceRequest, limit = OUTCOME_LIMIT): Outcomes | readonly Problem[] {
-  const { chance } = network.world
   const found = new Map<string, Outcome>()
+  const tally: Tally = { found, asked: 0, followed: 0, limit }
+  const first = follow(network, request, { share: 1, tally })
+  if (!isOutcome(first)) return first
+  // of several addresses of a name DNS gives any first (CoreDNS's loadbalance plugin turns them)
+  const others = first.destination.others ?? []
+  if (others.length > 0) {
+    found.clear()
+    Object.assign(tally, { asked: 0, followed: 0 })
+    const port = first.dport === 0 ? '' : `:${first.dport}`
+    for (const address of [first.destination.address, ...others]) {
+      const one = { ...request, destination: `${formatIp(address)}${port}`, proto: first.proto }
+      const again = follow(network, one, { share: 1 / (others.length + 1), tally })
+      if (!isOutcome(again)) return again
+    }
+  }
+  const outcomes = [...found.values()].sort((a, b) => b.probability - a.probability)
+  const unfollowed = Math.max(0, 1 - tally.followed)
+  return { ...headOf(first), outcomes, asked: tally.asked, unfollowed: unfollowed < ROUNDING ? 0 : unfollowed }
+}
+
+/** What sums of 31-bit shares may miss. */
+const ROUNDING = 1e-9
+
+interface Tally {
+  readonly found: Map<string, Outcome>
+  readonly limit: number
+  asked: number
+  /** Of all that may happen. */
+  followed: number
+}
+
+/** One choice after the other, until there are no others. @returns the first outcome */
+function follow(
+  network: Network,
+  request: TraceRequest,
+  { share, tally }: { readonly share: number; readonly tally: Tally },
+): TraceOutcome | readonly Problem[] {
+  const { chance } = network.world
   let first: TraceOutcome | undefined
-  let followed = 0
-  let asked = 0
   let tape: readonly number[] | undefined = []
   try {
-    while (tape !== undefined && asked < limit) {
+    do {
       chance.tell(tape)
       const outcome = network.trace(request)
       if (!isOutcome(outcome)) return outcome
       first ??= outcome
-      asked++
-      followed += chance.probability
-      add(found, outcomeOf(network, outcome, chance.probability))
+      tally.asked++
+      tally.followed += share * chance.probability
+      add(tally.found, outcomeOf(network, outcome, share * chance.probability))
       tape = chance.following()
-    }
+    } while (tape !== undefined && tally.asked < tally.limit)
   } finally {
     chance.untell()
   }
-  const outcomes = [...found.values()].sort((a, b) => b.probability - a.probability)
-  return { ...headOf(first as TraceOutcome), outcomes, asked, unfollowed: tape === undefined ? 0 : Math.max(0, 1 - followed) }
+  return first
 }
 
 function headOf({ source, destination, proto, dport }: TraceOutcome): Pick<Outcomes, 'apiVersion' | 'kind' | 'request'> {

@@ -110,6 +110,13 @@ describe('every outcome', () => {
     expect(told.outcomes.every(({ disposition }) => disposition === 'DELIVERED')).toBe(true)
   })
 
+  it('of a headless Service is that of each of its pods: DNS gives any address first', () => {
+    const told = outcomes(world('flannel', [...crowd, service('heads', { clusterIP: 'None', selector: { app: 'crowd' } })], SERVICES), 'client', 'svc/heads')
+    expect(told.outcomes.map(({ server }) => server?.netns).sort()).toEqual(['default/w3', 'default/w4', 'default/w5', 'default/w6', 'default/w7'])
+    for (const { probability } of told.outcomes) expect(probability).toBeCloseTo(1 / 5, 12)
+    expect([told.asked, told.unfollowed]).toEqual([5, 0])
+  })
+
   it('leaves the world as it was: a question asked twice has one answer', () => {
     const network = world('flannel', [...crowd, many], SERVICES)
     const before = answer(network, 'client', 'svc/crowd').document.result.server
