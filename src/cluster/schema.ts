@@ -153,8 +153,7 @@ function reportUnknownField(key: string, entries: SchemaEntries, path: Path, con
   const place = { file: object.file, line: object.lineOf([...path, key]) }
   const field = formatPath([...object.within, ...path, key])
   if (unknownFields === 'refuse') problems.error(place, object.label, `unknown field ${field}`, suggestName(key, Object.keys(entries)))
-  else if (meant !== undefined)
-    problems.warning(place, object.label, `unknown field ${field}`, `Did you mean ${meant}? As it stands the field says nothing.`)
+  else if (meant !== undefined) problems.warning(place, object.label, `unknown field ${field}`, `Did you mean ${meant}? As it stands the field says nothing.`)
   else problems.warning(place, object.label, `unknown field ${field}: it says nothing`, `The fields here are ${Object.keys(entries).join(', ')}.`)
 }
 

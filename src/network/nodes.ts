@@ -113,8 +113,13 @@ function bridgeEntries(devices: readonly DeviceSpec[]): FdbSpec[] {
 /** enum nft_table_type of iptables/nft.h: the order in which iptables-nft-save prints the tables. */
 const SAVE_ORDER: readonly TableName[] = ['mangle', 'security', 'raw', 'filter', 'nat']
 
+/** Chains of one's own by name, behind the built-in ones (nft_chain_list_get sorts them; libiptc does too). */
 function inSaveOrder({ tables }: IptablesState): IptablesState {
-  return { tables: [...tables].sort((a, b) => SAVE_ORDER.indexOf(a.name) - SAVE_ORDER.indexOf(b.name)) }
+  const ordered = tables.map((table) => {
+    const own = table.chains.filter(({ policy }) => policy === undefined).sort((a, b) => (a.name < b.name ? -1 : 1))
+    return { ...table, chains: [...table.chains.filter(({ policy }) => policy !== undefined), ...own] }
+  })
+  return { tables: ordered.sort((a, b) => SAVE_ORDER.indexOf(a.name) - SAVE_ORDER.indexOf(b.name)) }
 }
 
 interface RuntimeInput {

@@ -150,11 +150,11 @@ function putRecord(writer: Writer, record: DnsRecord | RawRecord): void {
   const raw = typeof record.type === 'number'
   putName(writer, record.name, true)
   put16(writer, typeof record.type === 'number' ? record.type : TYPE_CODES[record.type])
-  put16(writer, raw ? (record).class : CLASS_IN)
+  put16(writer, raw ? record.class : CLASS_IN)
   put32(writer, record.ttl)
   const lengthAt = bytes.length
   put16(writer, 0)
-  if (raw) bytes.push(...(record).data)
+  if (raw) bytes.push(...record.data)
   else putData(writer, record)
   const length = bytes.length - lengthAt - 2
   bytes[lengthAt] = length >>> 8
