@@ -39,7 +39,7 @@ export interface Outcomes {
 }
 
 /** More choices than this are no answer to anybody. */
-export const OUTCOME_LIMIT = 2048
+const OUTCOME_LIMIT = 2048
 
 /** Problems where the question names what is not there. */
 export function allOutcomes(network: Network, request: TraceRequest, limit = OUTCOME_LIMIT): Outcomes | readonly Problem[] {

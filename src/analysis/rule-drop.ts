@@ -3,9 +3,9 @@
  * it is asked once more aside, and its own rows stay.
  */
 import { assert } from '../base/assert.js'
-import { NF_DROP } from '../net/netfilter/bytecode.js'
-import { ROW_ACTION, ROW_KIND, ROW_NETNS, ROW_PACKET, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
+import { ROW_NETNS, STEP_STRIDE } from '../net/trace.js'
 import type { Network } from '../network/network.js'
+import { droppingTable } from '../network/dropping-table.js'
 import type { LegOutcome } from '../network/leg-outcome.js'
 import { isOutcome, type TraceOutcome } from '../network/probe.js'
 import { nearnessOf, type Nearness } from './near-miss.js'
@@ -38,7 +38,7 @@ export function losingLeg({ disposition, forward, reply }: TraceOutcome): LegOut
 
 function readDrop(network: Network, outcome: TraceOutcome): RuleDrop | undefined {
   const { trace, netns } = network.world
-  const index = droppingTable(network, losingLeg(outcome).step)
+  const index = droppingTable(network.world, losingLeg(outcome).step)
   if (index < 0) return undefined
   const tried = triedRules(network, netns[trace.steps[index * STEP_STRIDE + ROW_NETNS]], index)
   const facts = packetFacts(network, outcome, index)
@@ -46,14 +46,4 @@ function readDrop(network: Network, outcome: TraceOutcome): RuleDrop | undefined
   const nearness = nearnessOf({ tried, facts, namer: network, book })
   const verdict = book === undefined ? undefined : policyVerdicts(tried, book).at(-1)
   return { nearness, ...(verdict?.verdict === 'Deny' ? { policy: { verdict, nearness, facts, namer: network } } : {}) }
-}
-
-/** The table's row before the row of the drop, of the same packet; -1 where something else dropped it. */
-export function droppingTable({ world: { trace } }: Network, drop: number): number {
-  const at = (row: number, offset: number): number => trace.steps[row * STEP_STRIDE + offset]
-  for (let row = drop - 1; row >= 0; row--) {
-    if (at(row, ROW_PACKET) !== at(drop, ROW_PACKET) || at(row, ROW_KIND) !== STEP_TABLE) continue
-    return at(row, ROW_ACTION) === NF_DROP ? row : -1
-  }
-  return -1
 }

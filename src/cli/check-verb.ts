@@ -9,7 +9,7 @@ import type { ColorWhen } from './terminal.js'
 import { colorWhen, outputFormat } from './trace-options.js'
 import { addInputOptions, type Running } from './verb.js'
 
-export const CHECK_FORMATS = ['text', 'json', 'sarif', 'junit'] as const
+const CHECK_FORMATS = ['text', 'json', 'sarif', 'junit'] as const
 
 /** As commander hands them over. */
 export interface CheckFlags extends InputOptions {

@@ -14,7 +14,7 @@ import type { Io } from './io.js'
 /** Of a file, which is read in pieces while the cluster is built. */
 export const LARGEST_FILE = 8 * 1024 * 1024 * 1024
 /** Of what arrives once and is kept: standard input, a pipe. */
-export const LARGEST_STREAM = 1024 * 1024 * 1024
+const LARGEST_STREAM = 1024 * 1024 * 1024
 /** A longer file is not read into one text. */
 const LARGEST_TEXT = 4 * 1024 * 1024
 const PIECE = 256 * 1024

@@ -2,7 +2,8 @@
 import type { Provenance } from '../dataplane/dataplane.js'
 import { printRule } from '../dataplane/iptables-print.js'
 import { TABLE_NAMES } from '../dataplane/iptables.js'
-import { ROW_A, ROW_ACTION, ROW_KIND, ROW_NETNS, STEP_RULE, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
+import { ROW_A, ROW_KIND, ROW_NETNS, STEP_RULE, STEP_STRIDE } from '../net/trace.js'
+import { droppingTable } from './dropping-table.js'
 import type { Network } from './network.js'
 import type { LegOutcome } from './leg-outcome.js'
 
@@ -13,13 +14,11 @@ export interface Loss {
   readonly provenance?: Provenance
 }
 
-const NF_DROP = 0
-
 /** @param leg of the outcome of the network's last question, not delivered */
 export function lossOf(network: Network, leg: LegOutcome): Loss {
   const netns = leg.netns < 0 ? undefined : network.world.netns[leg.netns]
   const place = netns?.name ?? 'nowhere'
-  const table = leg.disposition === 'DENIED' || leg.disposition === 'REJECTED' ? tableBefore(network, leg) : -1
+  const table = leg.disposition === 'DENIED' || leg.disposition === 'REJECTED' ? droppingTable(network.world, leg.step) : -1
   if (table < 0) return { text: `${place}: ${leg.disposition}${leg.kernelReason === '' ? '' : ` (${leg.kernelReason})`}` }
   const { steps } = network.world.trace
   const [, number, chain, rule] = steps.subarray(table * STEP_STRIDE + ROW_A, table * STEP_STRIDE + ROW_A + 4)
@@ -30,15 +29,6 @@ export function lossOf(network: Network, leg: LegOutcome): Loss {
   if (decided === undefined) return { text: `${place}: the policy of ${where} ${verb} it` }
   const provenance = decided.provenance ?? lastMatched(network, table)
   return { text: `${place}: ${where} #${rule + 1} ${verb} it: ${printRule(decided)}`, ...(provenance === undefined ? {} : { provenance }) }
-}
-
-/** The table that decided stands before the drop, in the same netns. */
-function tableBefore({ world: { trace } }: Network, leg: LegOutcome): number {
-  for (let i = leg.step; i >= 0; i--) {
-    const at = i * STEP_STRIDE
-    if (trace.steps[at + ROW_KIND] === STEP_TABLE && trace.steps[at + ROW_NETNS] === leg.netns && trace.steps[at + ROW_ACTION] === NF_DROP) return i
-  }
-  return -1
 }
 
 /** A chain's closing DROP is nobody's; the last rule with an owner that led there has one. */

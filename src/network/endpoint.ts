@@ -8,10 +8,11 @@ import type { Resolution } from '../cluster/dns/resolve.js'
 import { nearestName } from '../cluster/nearest-name.js'
 import type { ClusterService } from '../cluster/services/service.js'
 import { routerName } from './hosts.js'
-import { containerEnd, nameEnd, PORT_PROTOCOLS, serviceEnd, type Wanted } from './named-end.js'
+import { containerEnd, nameEnd, serviceEnd, type Wanted } from './named-end.js'
 import type { Network } from './network.js'
 import { outsideName } from './outside.js'
 import { notModelled, requestProblem } from './request-problem.js'
+import { PORT_PROTOCOLS } from './pods.js'
 import type { Protocol } from './request.js'
 
 /** A source that is the node of the pod that is asked: who probes it. */

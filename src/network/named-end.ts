@@ -9,6 +9,7 @@ import type { ClusterPod } from '../cluster/pod.js'
 import type { ClusterService, ServiceEndpoints, ServicePort } from '../cluster/services/service.js'
 import type { Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
+import { PORT_PROTOCOLS } from './pods.js'
 import type { Protocol } from './request.js'
 import { notModelled, requestProblem } from './request-problem.js'
 
@@ -17,8 +18,6 @@ export interface Wanted {
   readonly port?: number | string
   readonly proto?: Protocol
 }
-
-export const PORT_PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const
 
 /** Where a client of the Service connects to. */
 export function serviceEnd(network: Network, name: { readonly namespace: string; readonly name: string }, wanted: Wanted): Endpoint | Problem {

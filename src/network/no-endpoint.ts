@@ -1,7 +1,8 @@
 /** A loss by kube-proxy's own word: the Service has no endpoint, or none on this node. */
 import type { Rule } from '../dataplane/iptables.js'
-import { ROW_A, ROW_NETNS, ROW_PACKET, STEP_STRIDE, STEP_TABLE } from '../net/trace.js'
+import { ROW_A, ROW_NETNS, STEP_STRIDE } from '../net/trace.js'
 import type { World } from '../net/netns.js'
+import { droppingTable } from './dropping-table.js'
 
 /** The comment of such a rule (kubernetes pkg/proxy/iptables/proxier.go). */
 const NO_ENDPOINT = / has no (?:local )?endpoints$/
@@ -12,14 +13,12 @@ export function lacksEndpoint(world: World, step: number): boolean {
   return rule?.provenance?.by === 'kube-proxy' && rule.matches.some((match) => match.kind === 'comment' && NO_ENDPOINT.test(match.text))
 }
 
-/** The rule that decided in the last table before a step. */
-function rulingBefore({ trace, netns }: World, step: number): Rule | undefined {
-  for (let i = step; i >= 0; i--) {
-    const at = i * STEP_STRIDE
-    // the ICMP message of a REJECT has been through tables of its own since
-    if (trace.steps[at] !== STEP_TABLE || trace.steps[at + ROW_PACKET] !== trace.steps[step * STEP_STRIDE + ROW_PACKET]) continue
-    const [, table, chain, rule] = trace.steps.subarray(at + ROW_A, at + ROW_A + 4)
-    return rule < 0 ? undefined : netns[trace.steps[at + ROW_NETNS]].netfilter?.ruleAt(table, chain, rule)
-  }
-  return undefined
+/** The rule of the table that dropped it. */
+function rulingBefore(world: World, step: number): Rule | undefined {
+  const table = step < 0 ? -1 : droppingTable(world, step)
+  if (table < 0) return undefined
+  const at = table * STEP_STRIDE
+  const { steps } = world.trace
+  const [, number, chain, rule] = steps.subarray(at + ROW_A, at + ROW_A + 4)
+  return rule < 0 ? undefined : world.netns[steps[at + ROW_NETNS]].netfilter?.ruleAt(number, chain, rule)
 }

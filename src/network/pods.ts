@@ -58,15 +58,16 @@ export function attachment(cluster: Cluster, node: Pick<ClusterNode, 'name'>, po
   }
 }
 
-const PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const
+/** Kubernetes' words → those of sockets and questions. */
+export const PORT_PROTOCOLS = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const
 const LAST_PORT = 65535
 
 /** Of a pod of the pod network; those of IPv6 addresses are left out. */
-export function hostPortsOf(pod: ClusterPod): HostPort[] {
+function hostPortsOf(pod: ClusterPod): HostPort[] {
   return pod.ports.flatMap(({ hostPort, port, protocol, hostIP, line }) => {
     const address = hostIP === undefined ? undefined : parseIp(hostIP)
     if (hostPort === undefined || (hostIP !== undefined && address === undefined)) return []
-    return [{ hostPort, containerPort: port, protocol: PROTOCOLS[protocol], ...(address === undefined ? {} : { hostIP: address }), line }]
+    return [{ hostPort, containerPort: port, protocol: PORT_PROTOCOLS[protocol], ...(address === undefined ? {} : { hostIP: address }), line }]
   })
 }
 
@@ -81,7 +82,7 @@ export function podSockets(pod: ClusterPod): SocketSpec[] {
     return (['tcp', 'udp', 'sctp'] as const).map((proto) => ({ proto, address: 0, port: 1, portEnd: LAST_PORT, handler: 'open', provenance }))
   }
   const declared = pod.ports.map((port): SocketSpec => ({
-    proto: PROTOCOLS[port.protocol],
+    proto: PORT_PROTOCOLS[port.protocol],
     address: 0,
     port: port.port,
     handler: 'open',

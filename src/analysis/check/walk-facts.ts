@@ -24,7 +24,8 @@ import {
 } from '../../net/trace.js'
 import { LEG_FORWARD } from '../../wire/packet.js'
 import { policyVerdicts } from '../policy-verdict.js'
-import { droppingTable, losingLeg } from '../rule-drop.js'
+import { droppingTable } from '../../network/dropping-table.js'
+import { losingLeg } from '../rule-drop.js'
 import { triedRules } from '../rule-walk.js'
 import { TABLE_WORDS } from '../trace-step.js'
 import type { PolicyVerdictDocument } from '../trace-document.js'
@@ -158,7 +159,7 @@ function lossFact(network: Network, outcome: TraceOutcome): LossFact | undefined
   const leg = losingLeg(outcome)
   if (leg.netns < 0) return undefined
   const { step } = leg
-  const table = step < 0 ? -1 : droppingTable(network, step)
+  const table = step < 0 ? -1 : droppingTable(network.world, step)
   const stack = netns[leg.netns]
   const book = network.calico?.book()
   const verdict = table < 0 || book === undefined ? undefined : policyVerdicts(triedRules(network, stack, table), book).at(-1)

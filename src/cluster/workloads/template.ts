@@ -13,7 +13,7 @@ export interface Template {
   readonly hash: string
 }
 
-export const TEMPLATE_PATH: Path = ['spec', 'template']
+const TEMPLATE_PATH: Path = ['spec', 'template']
 
 /** What refuses an object leaves the rest of the input as it is: one object makes no pods. */
 export function refuse(object: KubernetesObject, path: Path, what: string, fix: string, problems: ProblemList): undefined {
