@@ -31,6 +31,17 @@ export function isIpv6Text(text: string): boolean {
   return text.includes(':') && Address6.isValid(text)
 }
 
+/** The 128 bits of an IPv6 address, unsigned; undefined when the text is none. Zones (`fe80::1%eth0`) and prefixes are refused. */
+export function parseIpv6(text: string): bigint | undefined {
+  if (!/^[0-9A-Fa-f:.]+$/.test(text) || !text.includes(':') || !Address6.isValid(text)) return undefined
+  return new Address6(text).bigInt()
+}
+
+/** As RFC 5952 writes it. */
+export function formatIpv6(value: bigint): string {
+  return Address6.fromBigInt(value).correctForm()
+}
+
 /** Unsigned order, as people and the kernel sort addresses. */
 export function compareIp(a: Ip, b: Ip): number {
   return (a >>> 0) - (b >>> 0)
