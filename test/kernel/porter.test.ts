@@ -19,6 +19,38 @@ porter.os.write = lambda fd, data: len(data)
 porter.Namespace.settings(Hands, sys.stdin.read(), sys.argv[2] == 'tolerant')
 print(json.dumps({'written': written, 'complaints': complaints, 'path': os.environ['PATH']}))
 `
+/** A ring as perf_event_open makes it, written by hand: head and tail on the first page, records from the second on. */
+const RING_DRIVER = `
+import json, struct, sys
+sys.path.insert(0, sys.argv[1])
+import porter
+size = porter.PERF_PAGES * porter.mmap.PAGESIZE
+raw = struct.pack('=QHxxIQ', 7, 0x0800, 2, 64)
+drops = object.__new__(porter.Drops)
+drops.fields = {'location': (0, 8), 'protocol': (8, 2), 'reason': (12, 4)}
+drops.reasons = {2: 'NO_SOCKET'}
+def filled(records, tail):
+    drops.ring = bytearray(size + porter.mmap.PAGESIZE)
+    record = struct.pack('=IIQI', 41, 41, 1000, len(raw)) + raw
+    record = struct.pack('=IHH', porter.PERF_RECORD_SAMPLE, 0, 8 + len(record)) + record
+    head = tail
+    for _ in range(records):
+        for byte in record:
+            drops.ring[porter.mmap.PAGESIZE + head % size] = byte
+            head += 1
+    struct.pack_into('=QQ', drops.ring, 1024, head, tail)
+    return len(record)
+porter.clocks_apart = lambda: 0
+lab = object.__new__(porter.Lab)
+lab.drops = drops
+answers = []
+for records, tail in ((2, 0), (2, size - 20), ((size - porter.LONGEST_RECORD) // filled(0, 0) + 1, 0)):
+    filled(records, tail)
+    found, why = lab.drops_between(900, 2000)
+    answers.append([None if found is None else found, why, struct.unpack_from('=QQ', drops.ring, 1024)[0] == struct.unpack_from('=Q', drops.ring, 1032)[0]])
+print(json.dumps(answers))
+`
+
 const havePython = spawnSync('python3', ['--version']).status === 0
 
 interface Told {
@@ -63,5 +95,18 @@ describe.skipIf(!havePython)('the helper’s sysctls', () => {
   it('never looks for a tool in the folder where the user stands', () => {
     const { path } = settings('', 'strict', { ...process.env, PATH: `${process.env.PATH ?? ''}::.:bin:` })
     expect(path.split(':').every((folder) => folder.startsWith('/'))).toBe(true)
+  })
+})
+
+describe.skipIf(!havePython)('the ring of the kernel’s losses', () => {
+  it('is read to its head, over its end too; one that has no room left is no list of losses', () => {
+    const { stdout, stderr } = spawnSync('python3', ['-B', '-c', RING_DRIVER, 'src/kernel'], { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    const loss = ['NO_SOCKET', '0000000000000007', 0, 100]
+    expect(JSON.parse(stdout)).toEqual([
+      [[loss, loss], '', true],
+      [[loss, loss], '', true],
+      [null, 'the kernel lost more packets than the ring has room for: reasons are missing', true],
+    ])
   })
 })
