@@ -9,7 +9,7 @@
  *
  * Nothing here depends on the order of NetworkPolicies: they only allow, and their tier denies at its end.
  */
-import type { Labels } from '../cluster/labels.js'
+import type { Labels, LabelSelector } from '../cluster/labels.js'
 import type { Place } from '../cluster/problem-list.js'
 import type { Selector } from '../cluster/selector.js'
 import type { AddressRange } from './address-range.js'
@@ -86,7 +86,13 @@ interface ConditionHead extends Place {
 export type Condition = ConditionHead &
   (
     | { readonly kind: 'namespace'; readonly name: string }
-    | { readonly kind: 'labels'; readonly of: 'pod' | 'namespace' | 'serviceAccount' | 'node' | 'endpoint'; readonly selector: Selector }
+    | {
+        readonly kind: 'labels'
+        readonly of: 'pod' | 'namespace' | 'serviceAccount' | 'node' | 'endpoint'
+        readonly selector: Selector
+        /** As the object has it, where its API speaks of a LabelSelector. */
+        readonly written?: LabelSelector
+      }
     /** The same over an endpoint's labels, turned round: whoever is selected does not match. Anybody else does, addresses too. */
     | { readonly kind: 'notLabels'; readonly of: 'endpoint'; readonly selector: Selector }
     | { readonly kind: 'serviceAccounts'; readonly names: readonly string[] }
