@@ -1,14 +1,15 @@
 /** `netsim check`: builds the network, has it checked, prints the findings. Loaded when it is called. */
-import { isAbsolute, relative } from 'node:path'
 import { hasErrors, type Problem } from '../base/problem.js'
-import { CODES } from '../analysis/check/codes.js'
+import { checkCatalogue } from '../analysis/check/catalogue.js'
 import { checkNetwork, checkObjects, type CheckOptions } from '../analysis/check/check.js'
-import { checkJunit } from '../analysis/check/check-junit.js'
 import { checkText } from '../analysis/check/check-text.js'
-import type { CheckReport, Finding } from '../analysis/check/finding.js'
-import { sarifLog } from '../analysis/check/sarif.js'
+import type { CheckReport } from '../analysis/check/finding.js'
+import { findingsJunit } from '../analysis/findings-junit.js'
+import { sarifLog } from '../analysis/findings-sarif.js'
+import { isWanted, type Finding } from '../base/finding.js'
 import type { CheckFlags } from './check-verb.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN } from './exit.js'
+import { fileUri } from './file-uri.js'
 import type { Io } from './io.js'
 import { readNetwork, report } from './load-network.js'
 import { inputFlags } from './question.js'
@@ -48,17 +49,15 @@ function isTold({ file, line, object }: Problem, found: readonly Finding[]): boo
 }
 
 function printed(checked: CheckReport, flags: CheckFlags, io: Io): string {
-  const { output, only, skip } = flags
-  const judged = CODES.filter((code) => (only.length === 0 || only.includes(code)) && !skip.includes(code))
+  const { output } = flags
+  const catalogue = checkCatalogue()
   if (output === 'json') return `${JSON.stringify(checked, null, 2)}\n`
-  if (output === 'sarif') return `${JSON.stringify(sarifLog(checked, { version: VERSION, relative: (file) => uriOf(file, io) }), null, 2)}\n`
-  if (output === 'junit') return checkJunit(checked, judged)
+  if (output === 'sarif') return `${JSON.stringify(sarifLog(checked, { catalogue, version: VERSION, relative: (file) => fileUri(file, io) }), null, 2)}\n`
+  if (output === 'junit') {
+    const { cni, backend } = checked.metadata
+    const judged = catalogue.filter(({ code }) => isWanted(code, flags))
+    return findingsJunit(checked, { command: 'netsim check', suite: `${cni} ${backend}`.trim(), judged })
+  }
   const color = wantsColor(flags.color === false ? 'never' : flags.color, io)
   return checkText(checked, { width: widthOf(io), color, ascii: wantsAscii(flags.ascii, io), verbosity: flags.verbose })
-}
-
-/** RFC 3986 §4.2: relative to the folder that the command runs in; `-` is no file. */
-function uriOf(file: string, { cwd }: Io): string {
-  const path = file === '-' ? 'stdin' : isAbsolute(file) ? relative(cwd, file) : file.replace(/^\.\//, '')
-  return path.split(/[\\/]/).map(encodeURIComponent).join('/')
 }

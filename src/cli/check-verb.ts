@@ -1,7 +1,7 @@
 /** `netsim check` on the command line: its flags. What it does comes with check-command.ts, when it is called. */
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { CODES, type Code } from '../analysis/check/codes.js'
-import { SEVERITIES, type Severity } from '../analysis/check/finding.js'
+import { SEVERITIES, type Severity } from '../base/finding.js'
 import { nearestName } from '../cluster/nearest-name.js'
 import { choosing, choosingSeveral } from './choices.js'
 import type { InputOptions } from './load-network.js'

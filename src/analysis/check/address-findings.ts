@@ -10,7 +10,7 @@ import type { ClusterPod } from '../../cluster/pod.js'
 import type { Place } from '../../cluster/problem-list.js'
 import { leaseObject, parseLeaseValue, parseSubnetKey, type LeaseAttributes } from '../../flannel/lease.js'
 import { finding } from './catalogue.js'
-import type { Evidence, Finding } from './finding.js'
+import type { Evidence, Finding } from '../../base/finding.js'
 import { podName } from './pair-classes.js'
 
 /** A prefix that somebody owns. */

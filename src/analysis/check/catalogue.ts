@@ -2,18 +2,11 @@
  * Every code that `netsim check` knows, with what it means, what comes of it and what mends it: the rules of the SARIF report, and the text of a
  * finding where the case itself says no more. docs/check.md has a section for each.
  */
-import type { Code } from './codes.js'
-import type { Evidence, Finding, Severity } from './finding.js'
+import { findingOf, type Case, type Finding, type FindingInfo } from '../../base/finding.js'
+import { CODES, type Code } from './codes.js'
 
-export interface CodeInfo {
-  readonly code: string
-  /** For tools that name rules. */
-  readonly name: string
-  readonly title: string
-  readonly severity: Severity
-  readonly cause: string
-  readonly effect: string
-  readonly fix: string
+export interface CodeInfo extends FindingInfo {
+  readonly code: Code
   /** Packets are asked for it, or it is looked up beside them. */
   readonly traced: boolean
 }
@@ -262,16 +255,11 @@ export function codeInfo(code: Code): CodeInfo {
   return { code, ...ENTRIES[code] }
 }
 
-/** What a case says of itself; what it leaves out is the code's. */
-export interface Case {
-  readonly what: string
-  readonly evidence: readonly Evidence[]
-  readonly severity?: Severity
-  readonly effect?: string
-  readonly fix?: string
+/** In the order of the codes. */
+export function checkCatalogue(): readonly CodeInfo[] {
+  return CODES.map(codeInfo)
 }
 
-export function finding(code: Code, { what, evidence, ...own }: Case): Finding {
-  const { severity, title, effect, fix } = ENTRIES[code]
-  return { code, severity: own.severity ?? severity, title, what, effect: own.effect ?? effect, evidence, fix: own.fix ?? fix }
+export function finding(code: Code, found: Case): Finding {
+  return findingOf(codeInfo(code), found)
 }

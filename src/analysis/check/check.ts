@@ -4,6 +4,7 @@
  *
  *   objects ─▶ addresses, ports, policies      packets ─▶ pod to pod, node to pod, full sizes, probes
  */
+import { findingsInOrder, isWanted, reportFindings, type Finding, type Wanted } from '../../base/finding.js'
 import type { Problem } from '../../base/problem.js'
 import type { Cluster } from '../../cluster/cluster.js'
 import type { ServiceEndpoints } from '../../cluster/services/service.js'
@@ -11,7 +12,7 @@ import type { Network } from '../../network/network.js'
 import { addressFindings, type NamedNetwork } from './address-findings.js'
 import { codeInfo } from './catalogue.js'
 import { CODES, type Code } from './codes.js'
-import { isAtLeast, SEVERITIES, type AskedDocument, type CheckReport, type Evidence, type Finding, type Severity } from './finding.js'
+import type { AskedDocument, CheckReport } from './finding.js'
 import { checkModel } from './model-check.js'
 import { mtuFindings } from './mtu-findings.js'
 import { bridgeFindings, forwardingFindings, policyFindings } from './object-findings.js'
@@ -19,11 +20,8 @@ import { portFindings } from './port-findings.js'
 import { probeFindings } from './probe-findings.js'
 import { endpointFindings } from './service-findings.js'
 
-export interface CheckOptions {
+export interface CheckOptions extends Wanted {
   readonly seed: number
-  /** Findings less severe are counted, not told. */
-  readonly severity: Severity
-  /** Empty: all. */
   readonly only: readonly Code[]
   readonly skip: readonly Code[]
   readonly tool: string
@@ -62,10 +60,6 @@ export function checkObjects(cluster: Cluster, options: CheckOptions): Checked {
 
 const NOTHING: Found = { findings: [], asked: [], notJudged: [] }
 const CODES_OF_PACKETS = CODES.filter((code) => codeInfo(code).traced)
-
-function isWanted(code: string, { only, skip }: CheckOptions): boolean {
-  return (only.length === 0 || only.some((one) => one === code)) && !skip.some((one) => one === code)
-}
 
 interface Known {
   readonly pools: readonly NamedNetwork[]
@@ -129,11 +123,8 @@ function reportOf(
   { findings, asked, notJudged }: Found,
   { options, backend }: { readonly options: CheckOptions; readonly backend: string },
 ): Checked {
-  const found = inOrder(findings)
-  const wanted = found.filter(({ code }) => isWanted(code, options))
-  const shown = wanted.filter(({ severity }) => isAtLeast(severity, options.severity))
-  const count = (severity: Severity): number => wanted.filter((one) => one.severity === severity).length
-  const { severity, seed, tool, inputs } = options
+  const found = findingsInOrder(findings)
+  const { seed, tool, inputs } = options
   const report: CheckReport = {
     apiVersion: 'netsim/v1',
     kind: 'Findings',
@@ -148,31 +139,8 @@ function reportOf(
       pods: cluster.pods.filter(({ terminated }) => !terminated).length,
     },
     asked,
-    summary: { severity, error: count('error'), warning: count('warning'), info: count('info'), below: wanted.length - shown.length },
-    findings: shown,
+    ...reportFindings(found, options),
     notJudged,
   }
   return { report, found }
-}
-
-/** The worst first; within a severity by code, then by place. One that says the same of the same place is told once. */
-function inOrder(findings: readonly Finding[]): readonly Finding[] {
-  const unique = new Map(findings.map((one) => [JSON.stringify([one.code, one.what]), one]))
-  return [...unique.values()].sort(
-    (a, b) =>
-      SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
-      compareText(a.code, b.code) ||
-      compareText(placeOf(a)?.file ?? '', placeOf(b)?.file ?? '') ||
-      (placeOf(a)?.line ?? 0) - (placeOf(b)?.line ?? 0) ||
-      compareText(a.what, b.what),
-  )
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}
-
-/** The first place that the evidence names. */
-export function placeOf({ evidence }: Finding): (Evidence & { readonly file: string }) | undefined {
-  return evidence.find((one): one is Evidence & { readonly file: string } => one.file !== undefined && one.file !== '')
 }

@@ -1,6 +1,6 @@
 /** A rule that rewrites addresses of pods → where its agent was told to, and what to tell it instead. */
 import type { Network } from '../../network/network.js'
-import type { Evidence } from './finding.js'
+import type { Evidence } from '../../base/finding.js'
 import type { RuleFact } from './walk-facts.js'
 
 /** undefined: the code's own advice stands. */

@@ -5,7 +5,7 @@ import { fileText, placeText } from '../mtu-bands.js'
 import type { DirectionDocument, LimitDocument, MtuReport } from '../mtu-document.js'
 import { mtuReport } from '../mtu-report.js'
 import { finding } from './catalogue.js'
-import type { Evidence, Finding } from './finding.js'
+import type { Evidence, Finding } from '../../base/finding.js'
 import type { TooBig } from './model-check.js'
 
 /** A report asks some hundred questions. */

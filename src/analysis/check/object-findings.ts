@@ -3,7 +3,7 @@ import type { Cluster } from '../../cluster/cluster.js'
 import { CALICO_GROUPS, groupOf } from '../../cluster/kinds.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
 import { finding } from './catalogue.js'
-import type { Evidence, Finding } from './finding.js'
+import type { Evidence, Finding } from '../../base/finding.js'
 import { settingEvidence, sysctlOf } from './settings.js'
 
 const MOST_POLICIES = 20

@@ -2,7 +2,7 @@
 import type { Cluster } from '../../cluster/cluster.js'
 import type { ClusterService } from '../../cluster/services/service.js'
 import { finding } from './catalogue.js'
-import type { Finding } from './finding.js'
+import type { Finding } from '../../base/finding.js'
 import { podName } from './pair-classes.js'
 
 interface Claim {

@@ -3,7 +3,7 @@ import type { Problem } from '../../base/problem.js'
 import type { ClusterPod } from '../../cluster/pod.js'
 import type { ClusterService, ServiceEndpoints, ServicePort } from '../../cluster/services/service.js'
 import { finding } from './catalogue.js'
-import type { Evidence, Finding } from './finding.js'
+import type { Evidence, Finding } from '../../base/finding.js'
 import { podName } from './pair-classes.js'
 
 /** @param problems of the input: a selector that fits no pod, a port that no container has */

@@ -2,7 +2,7 @@
 import type { Cluster } from '../../cluster/cluster.js'
 import type { Place } from '../../cluster/problem-list.js'
 import type { Code } from './codes.js'
-import type { Evidence } from './finding.js'
+import type { Evidence } from '../../base/finding.js'
 
 /** Empty where nothing of the input says it. */
 export function settingEvidence(cluster: Cluster, code: Code, netns: string): readonly Evidence[] {

@@ -1,6 +1,7 @@
 /** A cluster of a few words, checked. */
 import { checkNetwork, checkObjects, type CheckOptions } from '../../../src/analysis/check/check.js'
-import type { CheckReport, Finding } from '../../../src/analysis/check/finding.js'
+import type { CheckReport } from '../../../src/analysis/check/finding.js'
+import type { Finding } from '../../../src/base/finding.js'
 import { buildText, networkOf } from '../../kit/network.js'
 
 export const OPTIONS: CheckOptions = { seed: 1, severity: 'info', only: [], skip: [], tool: 'netsim', inputs: ['test.yaml'] }

@@ -1,31 +1,31 @@
 /**
- * A CheckReport as SARIF 2.1.0 (OASIS, sarif-schema-2.1.0): a rule for each code with its help, a result for each finding with the places it names. Code
- * scanners take it as it is. Paths are relative: what begins at a root says nothing elsewhere.
+ * A report of findings as SARIF 2.1.0 (OASIS, sarif-schema-2.1.0): a rule for each code with its help, a result for each finding with the places it
+ * names. Code scanners take it as it is. Paths are relative: what begins at a root says nothing elsewhere.
  */
-import { codeInfo, type CodeInfo } from './catalogue.js'
-import { CODES } from './codes.js'
-import type { CheckReport, Evidence, Finding, Severity } from './finding.js'
+import type { Evidence, Finding, FindingInfo, FindingReport, Severity } from '../base/finding.js'
 
 const SCHEMA = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json'
 /** §3.27.10. */
 const LEVELS: Readonly<Record<Severity, 'error' | 'warning' | 'note'>> = { error: 'error', warning: 'warning', info: 'note' }
 
 export interface SarifOptions {
+  /** Every code that there is. */
+  readonly catalogue: readonly FindingInfo[]
   /** Version of netsim, as in semantic versioning. */
   readonly version: string
   /** A file as the user named it → a path relative to where the scan runs. */
   readonly relative: (file: string) => string
 }
 
-export function sarifLog(report: CheckReport, { version, relative }: SarifOptions): object {
+export function sarifLog(report: FindingReport, { catalogue, version, relative }: SarifOptions): object {
   const failed = report.notJudged.length > 0
   return {
     $schema: SCHEMA,
     version: '2.1.0',
     runs: [
       {
-        tool: { driver: { name: 'netsim', semanticVersion: version, rules: CODES.map((code) => ruleOf(codeInfo(code))) } },
-        results: report.findings.map((one) => resultOf(one, relative)),
+        tool: { driver: { name: 'netsim', semanticVersion: version, rules: catalogue.map(ruleOf) } },
+        results: report.findings.map((one) => ({ ruleIndex: catalogue.findIndex(({ code }) => code === one.code), ...resultOf(one, relative) })),
         columnKind: 'utf16CodeUnits',
         invocations: [
           {
@@ -38,7 +38,7 @@ export function sarifLog(report: CheckReport, { version, relative }: SarifOption
   }
 }
 
-function ruleOf({ code, name, title, severity, cause, effect, fix }: CodeInfo): object {
+function ruleOf({ code, name, title, severity, cause, effect, fix }: FindingInfo): object {
   return {
     id: code,
     name,
@@ -55,7 +55,6 @@ function resultOf(found: Finding, relative: (file: string) => string): object {
   const tail = [found.effect, ...rules, `Fix: ${found.fix}`].join('\n')
   return {
     ruleId: found.code,
-    ruleIndex: CODES.findIndex((code) => code === found.code),
     level: LEVELS[found.severity],
     message: { text: `${found.what}\n${tail}` },
     locations: first === undefined ? [] : [{ ...locationOf(first, relative), message: { text: first.what } }],
