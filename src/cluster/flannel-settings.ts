@@ -40,6 +40,11 @@ function isFlannelDaemonSet(object: KubernetesObject): boolean {
   return object.kind === 'DaemonSet' && /^(kube-flannel(-ds.*)?|canal)$/.test(object.name)
 }
 
+/** Of kube-flannel's manifest, or canal's. */
+export function isFlannelObject(object: KubernetesObject): boolean {
+  return isFlannelConfigMap(object) || isFlannelDaemonSet(object)
+}
+
 /** Agents that netsim models itself; their pods are not created from the DaemonSet. */
 export function isAgentDaemonSet(object: KubernetesObject): boolean {
   return isFlannelDaemonSet(object) || (object.kind === 'DaemonSet' && /^(kube-proxy(-.*)?|calico-node)$/.test(object.name))

@@ -5,8 +5,8 @@ import type { KubernetesObject } from './manifest.js'
 import { nearestName, suggestName } from './nearest-name.js'
 import type { ProblemList } from './problem-list.js'
 
-/** Reports the kinds that nothing is built from, and apiVersions that a kind never had. */
-export function takeInventory(objects: readonly KubernetesObject[], problems: ProblemList): void {
+/** Reports the kinds that nothing is built from, and apiVersions that a kind never had. @param what they play no part in */
+export function takeInventory(objects: readonly KubernetesObject[], problems: ProblemList, what: 'packet paths' | 'policies' = 'packet paths'): void {
   const idle: KubernetesObject[] = []
   for (const object of objects) {
     const info = kindInfo(object.apiVersion, object.kind)
@@ -16,9 +16,10 @@ export function takeInventory(objects: readonly KubernetesObject[], problems: Pr
       problems.error(object.at('apiVersion'), object.label, `${object.kind} has no apiVersion ${object.apiVersion}`, `Write ${info.apiVersions.join(' or ')}.`)
       continue
     }
-    if ((info?.role ?? 'none') === 'none') idle.push(object)
+    const role = info?.role ?? 'none'
+    if (role === 'none' || (role === 'policies' && what !== 'policies')) idle.push(object)
   }
-  if (idle.length > 0) problems.warning(idle[0], '', `${countKinds(idle)}: play no part in packet paths, kept`, '')
+  if (idle.length > 0) problems.warning(idle[0], '', `${countKinds(idle)}: play no part in ${what}, kept`, '')
 }
 
 /** Reports a kind that cannot exist: netsim's own group and the core group are closed. */

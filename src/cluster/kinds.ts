@@ -2,10 +2,10 @@
 import { isClassicKind } from './calico/classic-identity.js'
 
 /**
- * read: built into the cluster. calico: Calico's own objects, kept for its agents. none: plays no part in packet paths, and of its objects the head
+ * read: built into the cluster. policies: looked at where it is asked what policies mean, and nowhere else. calico: Calico's own objects, kept for its agents. none: plays no part in packet paths, and of its objects the head
  * alone is kept (noise.ts).
  */
-type Role = 'read' | 'calico' | 'none'
+type Role = 'read' | 'policies' | 'calico' | 'none'
 
 interface KindInfo {
   readonly role: Role
@@ -44,6 +44,9 @@ const KINDS: ReadonlyMap<string, KindInfo> = new Map([
   ['EndpointSlice', entry('read', 'namespaced', 'discovery.k8s.io/v1', 'discovery.k8s.io/v1beta1')],
   ['Ingress', entry('read', 'namespaced', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1', 'extensions/v1beta1')],
   ['IngressClass', entry('read', 'cluster', 'networking.k8s.io/v1', 'networking.k8s.io/v1beta1')],
+  ['Route', entry('policies', 'namespaced', 'route.openshift.io/v1')],
+  ['VirtualMachine', entry('policies', 'namespaced', 'kubevirt.io/v1', 'kubevirt.io/v1alpha3')],
+  ['VirtualMachineInstance', entry('policies', 'namespaced', 'kubevirt.io/v1', 'kubevirt.io/v1alpha3')],
   // read by Calico's agents: passwords of BGP sessions, and labels that policies select by
   ['Secret', entry('read', 'namespaced', 'v1')],
   ['ServiceAccount', entry('read', 'namespaced', 'v1')],
@@ -95,7 +98,9 @@ export function kindInfo(apiVersion: string, kind: string): KindInfo | undefined
   if (CALICO_GROUPS.includes(groupOf(apiVersion))) return entry('calico', CALICO_NAMESPACED.includes(kind) ? 'namespaced' : 'cluster')
   if (isClassicKind(apiVersion, kind)) return entry('calico', 'cluster')
   if (kind === 'Network' && groupOf(apiVersion) !== 'netsim') return undefined
-  return KINDS.get(kind)
+  const known = KINDS.get(kind)
+  // others have kinds of these names too
+  return known?.role === 'policies' && known.apiVersions?.includes(apiVersion) === false ? undefined : known
 }
 
 /** The kinds of the core group that netsim reads, for spelling suggestions. */

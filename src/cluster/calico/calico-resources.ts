@@ -112,7 +112,7 @@ interface CalicoInput {
 
 /** Never throws on bad input. */
 export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInput, problems: ProblemList): CalicoResources {
-  const own = ownObjects(objects, problems)
+  const own = calicoObjects(objects, problems)
   nameStaged(objects, problems)
   const read = <Resource extends { readonly name: string }>(kinds: readonly string[], reader: Reader<Resource>): Resource[] =>
     byName(own.filter(({ kind }) => kinds.includes(kind)).flatMap((object) => reader(object, problems) ?? []))
@@ -153,10 +153,10 @@ export function readCalicoResources({ objects, nodes, findsAddress }: CalicoInpu
   })
 }
 
-type Reader<Resource> = (object: KubernetesObject, problems: ProblemList) => Resource | undefined
+export type Reader<Resource> = (object: KubernetesObject, problems: ProblemList) => Resource | undefined
 
 /** Without what an API would have refused: it was reported, and nobody writes its rules. */
-function sound<Resource>(reader: Reader<Resource>): Reader<Resource> {
+export function sound<Resource>(reader: Reader<Resource>): Reader<Resource> {
   return (object, problems) => {
     const before = problems.problems.length
     const resource = reader(object, problems)
@@ -173,7 +173,7 @@ function readClusterPolicies(objects: readonly KubernetesObject[], problems: Pro
 }
 
 /** Calico's own, each once; kinds that it does not have are named. */
-function ownObjects(objects: readonly KubernetesObject[], problems: ProblemList): KubernetesObject[] {
+export function calicoObjects(objects: readonly KubernetesObject[], problems: ProblemList): KubernetesObject[] {
   const found = new Map<string, KubernetesObject>()
   for (const object of objects) {
     const group = groupOf(object.apiVersion)
@@ -203,7 +203,7 @@ function nameStaged(objects: readonly KubernetesObject[], problems: ProblemList)
 const MOST_NAMED = 5
 
 /** By namespace, then name, in the order of bytes. */
-function byName<Resource extends { readonly name: string; readonly namespace?: string }>(resources: readonly Resource[]): Resource[] {
+export function byName<Resource extends { readonly name: string; readonly namespace?: string }>(resources: readonly Resource[]): Resource[] {
   const key = ({ namespace, name }: Resource): string => `${namespace ?? ''}\u0000${name}`
   return [...resources].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0))
 }
