@@ -6,6 +6,7 @@
  *   inputs ─▶ objects ─▶ pods, templates, namespaces … ─▶ policies by kind ─▶ PolicyState ─▶ policy/world.ts
  */
 import type { Problem } from '../base/problem.js'
+import type { AdminNetworkPolicy } from './admin-network-policy.js'
 import { readClusterNetworkPolicy } from './calico/read-cluster-network-policy.js'
 import { byName, calicoObjects, sound, type Reader } from './calico/calico-resources.js'
 import { CLUSTER_POLICY_GROUP, type ClusterNetworkPolicy } from './calico/cluster-network-policy.js'
@@ -28,6 +29,7 @@ import { checkLabels } from './node.js'
 import { readPod, type ClusterPod } from './pod.js'
 import { findPolicyEngine, type PolicyEngine } from './policy-engine.js'
 import { ProblemList, type Place } from './problem-list.js'
+import { readAdminNetworkPolicy } from './read-admin-network-policy.js'
 import { readRoute, type Route } from './route.js'
 import { check } from './schema.js'
 import { readService } from './services/read-service.js'
@@ -79,6 +81,8 @@ export interface PolicyState {
   readonly serviceAccounts: readonly StateServiceAccount[]
   /** Of Kubernetes, and Calico's staged ones of that kind. */
   readonly kubernetesPolicies: readonly KubernetesNetworkPolicy[]
+  /** Those and the baselines; the kind tells them apart. */
+  readonly adminNetworkPolicies: readonly AdminNetworkPolicy[]
   readonly clusterNetworkPolicies: readonly ClusterNetworkPolicy[]
   readonly calicoPolicies: readonly CalicoPolicy[]
   readonly calicoTiers: readonly Tier[]
@@ -172,7 +176,7 @@ function lenient<Resource>(reader: Reader<Resource>): Reader<Resource> {
 
 type Policies = Pick<
   PolicyState,
-  'kubernetesPolicies' | 'clusterNetworkPolicies' | 'calicoPolicies' | 'calicoTiers' | 'profiles' | 'networkSets' | 'hostEndpoints'
+  'kubernetesPolicies' | 'adminNetworkPolicies' | 'clusterNetworkPolicies' | 'calicoPolicies' | 'calicoTiers' | 'profiles' | 'networkSets' | 'hostEndpoints'
 >
 
 function readPolicies(objects: readonly KubernetesObject[], problems: ProblemList): Policies {
@@ -182,7 +186,13 @@ function readPolicies(objects: readonly KubernetesObject[], problems: ProblemLis
   const api = <Resource>(kind: string, reader: Reader<Resource>): Resource[] => ofKind(objects, kind).flatMap((object) => sound(reader)(object, problems) ?? [])
   const clusterWide = objects.filter(({ apiVersion }) => groupOf(apiVersion) === CLUSTER_POLICY_GROUP)
   return {
-    kubernetesPolicies: [...api('NetworkPolicy', readKubernetesPolicy), ...calico(['StagedKubernetesNetworkPolicy'], readKubernetesPolicy)],
+    kubernetesPolicies: [
+      ...api('NetworkPolicy', (object, list) => readKubernetesPolicy(object, list, 'api')),
+      ...calico(['StagedKubernetesNetworkPolicy'], readKubernetesPolicy),
+    ],
+    adminNetworkPolicies: ['AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'].flatMap((kind) =>
+      ofKind(clusterWide, kind).flatMap((object) => sound(readAdminNetworkPolicy)(object, problems) ?? []),
+    ),
     clusterNetworkPolicies: ofKind(clusterWide, 'ClusterNetworkPolicy').flatMap((object) => sound(readClusterNetworkPolicy)(object, problems) ?? []),
     calicoPolicies: calico(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
     calicoTiers: calico(['Tier'], readTier),

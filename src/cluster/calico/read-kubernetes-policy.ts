@@ -1,6 +1,6 @@
 /**
  * Kubernetes NetworkPolicy: object → type. What the API server would refuse, and Calico has an answer to, is a warning that says the answer
- * (libcalico-go/lib/backend/k8s/conversion/conversion.go).
+ * (libcalico-go/lib/backend/k8s/conversion/conversion.go); for whoever asks for the API's own view it is an error (network-policy-checks.ts).
  */
 import * as v from 'valibot'
 import type { InferOutput } from 'valibot'
@@ -8,6 +8,7 @@ import { selectorFaults, type LabelSelector } from '../labels.js'
 import type { Path } from '../located.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { ProblemList } from '../problem-list.js'
+import { checkApiPeer, checkApiPort, checkApiSpec } from '../network-policy-checks.js'
 import { lazily, optional } from '../schema.js'
 import type { KubernetesNetworkPolicy, KubernetesPolicyPeer, KubernetesPolicyPort, KubernetesPolicyRule } from './kubernetes-policy.js'
 import { given, list, numberOrText, parseNet, parsePort, resourceSchema, ResourceReader, text, textMap, texts } from './resource-reader.js'
@@ -55,40 +56,51 @@ const schema = lazily(() =>
   resourceSchema({ stagedAction: text(), podSelector: labelSelectorSchema(), policyTypes: texts(), ingress: rules(), egress: rules() }),
 )
 
+/** Who is asked what odd values mean: the API server, which refuses them, or Calico, which has an answer. */
+export type TakenBy = 'api' | 'calico'
+
 /** NetworkPolicy of Kubernetes, and Calico's staged kind of it; one that is staged to be deleted never comes to Felix. */
-export function readKubernetesPolicy(object: KubernetesObject, problems: ProblemList): KubernetesNetworkPolicy | undefined {
+export function readKubernetesPolicy(object: KubernetesObject, problems: ProblemList, takenBy: TakenBy = 'calico'): KubernetesNetworkPolicy | undefined {
   const reader = new ResourceReader(object, problems)
   const value = reader.check(schema())
   if (value === undefined) return undefined
   const spec = value.spec ?? {}
   if (spec.stagedAction === 'Delete') return undefined
+  if (takenBy === 'api') checkApiSpec(spec, reader)
+  const source = { reader, takenBy }
   return {
     ...reader.head(value.metadata),
     namespace: object.namespace,
     staged: object.kind.startsWith('Staged'),
     podSelector: readLabelSelector(spec.podSelector, ['spec', 'podSelector'], reader) ?? {},
     policyTypes: spec.policyTypes ?? [],
-    ingress: readRules(spec.ingress, ['spec', 'ingress'], 'from', reader),
-    egress: readRules(spec.egress, ['spec', 'egress'], 'to', reader),
+    ingress: readRules(spec.ingress, ['spec', 'ingress'], 'from', source),
+    egress: readRules(spec.egress, ['spec', 'egress'], 'to', source),
   }
 }
 
 type Rules = InferOutput<ReturnType<typeof rules>>
-type Peer = NonNullable<InferOutput<ReturnType<typeof peers>>>[number]
-type Port = NonNullable<NonNullable<NonNullable<Rules>[number]>['ports']>[number]
+export type KubernetesPeerSpec = NonNullable<InferOutput<ReturnType<typeof peers>>>[number]
+export type KubernetesPortSpec = NonNullable<NonNullable<NonNullable<Rules>[number]>['ports']>[number]
 type LabelSelectorSpec = InferOutput<ReturnType<typeof labelSelectorSchema>>
 
-function readRules(values: Rules, path: Path, peerField: 'from' | 'to', reader: ResourceReader): KubernetesPolicyRule[] {
+interface Source {
+  readonly reader: ResourceReader
+  readonly takenBy: TakenBy
+}
+
+function readRules(values: Rules, path: Path, peerField: 'from' | 'to', source: Source): KubernetesPolicyRule[] {
   return (values ?? []).map((rule, index) => ({
-    peers: (rule?.[peerField] ?? []).map((peer, i) => readPeer(peer, [...path, index, peerField, i], reader)),
-    ports: (rule?.ports ?? []).map((port, i) => readPort(port, [...path, index, 'ports', i], reader)),
-    ...reader.at([...path, index]),
+    peers: (rule?.[peerField] ?? []).map((peer, i) => readPeer(peer, [...path, index, peerField, i], source)),
+    ports: (rule?.ports ?? []).map((port, i) => readPort(port, [...path, index, 'ports', i], source)),
+    ...source.reader.at([...path, index]),
   }))
 }
 
-function readPeer(peer: Peer, path: Path, reader: ResourceReader): KubernetesPolicyPeer {
+function readPeer(peer: KubernetesPeerSpec, path: Path, { reader, takenBy }: Source): KubernetesPolicyPeer {
   const { ipBlock } = peer
-  if (ipBlock) {
+  if (takenBy === 'api') checkApiPeer(peer, path, reader)
+  else if (ipBlock) {
     if (peer.podSelector || peer.namespaceSelector) reader.warning(path, 'ipBlock beside selectors: Calico takes the ipBlock alone', 'Make a peer of each.')
     const isPrefix = (text: string): boolean => text.includes('/') && parseNet(text) !== undefined
     if (!isPrefix(ipBlock.cidr))
@@ -114,8 +126,12 @@ function readPeer(peer: Peer, path: Path, reader: ResourceReader): KubernetesPol
 }
 
 /** A rule of which one port cannot be read is left out whole. */
-function readPort(spec: Port, path: Path, reader: ResourceReader): KubernetesPolicyPort {
+function readPort(spec: KubernetesPortSpec, path: Path, { reader, takenBy }: Source): KubernetesPolicyPort {
   const port = given({ protocol: spec?.protocol, port: spec?.port, endPort: spec?.endPort })
+  if (takenBy === 'api') {
+    checkApiPort(port, path, reader)
+    return port
+  }
   const leftOut = 'the rule is left out, as Calico does'
   if (port.protocol !== undefined && !['TCP', 'UDP', 'SCTP'].includes(port.protocol))
     reader.error([...path, 'protocol'], `protocol ${JSON.stringify(port.protocol)}`, 'Write TCP, UDP or SCTP.')
