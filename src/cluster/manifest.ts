@@ -74,6 +74,12 @@ export class KubernetesObject implements Place {
     return new KubernetesObject(this, value, linesAt(this.lines, path), Object.freeze([...path]))
   }
 
+  /** Another object of the same text: a copy, which stands nowhere else. */
+  renamed(name: string, value: JsonObject): KubernetesObject {
+    const { apiVersion, kind, namespace, file } = this
+    return new KubernetesObject({ apiVersion, kind, namespace, name, file }, value, this.lines)
+  }
+
   /** The line of the deepest part of `path` that exists, 1-based. */
   lineOf(path: Path): number {
     return linesAt(this.lines, path).line

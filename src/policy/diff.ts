@@ -1,0 +1,186 @@
+/**
+ * Two worlds → what a change opens and closes, pair by pair of workloads, nodes and outside ranges, and for each piece the reason before and the
+ * reason after. Work is done on units that no policy tells apart, and only where something changed: an end whose policies, labels or addresses
+ * changed against everybody; the rest of the map is what it was.
+ */
+import type { AddressRange } from './address-range.js'
+import { ConnectionSet } from './connections.js'
+import { causesOf, reasonKey, type Cause } from './diff-causes.js'
+import { matchEnds, type Unit, type WorkloadName } from './diff-ends.js'
+import { ChangeFinder } from './diff-reach.js'
+import { evaluatePair, type PairMeaning } from './evaluate.js'
+import type { Assumption, End, PolicyWorld } from './model.js'
+
+export interface DiffRow {
+  readonly source: Unit
+  readonly destination: Unit
+  /** Where that end is outside: all ranges of which the row is true, ascending, neither touching nor overlapping. */
+  readonly ranges: readonly AddressRange[]
+  readonly before: ConnectionSet
+  readonly after: ConnectionSet
+  readonly opened: ConnectionSet
+  readonly closed: ConnectionSet
+  readonly causes: readonly Cause[]
+  /** One of the ends is on one side alone. */
+  readonly comesOrGoes: boolean
+  readonly assumed: readonly Assumption[]
+}
+
+/** Over pairs that are there before and after. */
+export type ChangeClass = 'no-op' | 'only-loosens' | 'only-tightens' | 'mixed'
+
+export interface PolicyDiff {
+  /** By source, then destination; outside ranges last. */
+  readonly rows: readonly DiffRow[]
+  readonly change: ChangeClass
+  /** Names of workloads on one side alone. */
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+}
+
+export interface DiffOptions {
+  readonly name: WorkloadName
+  /** A workload's pods among themselves: default true. */
+  readonly itself?: boolean
+}
+
+export function diffWorlds(before: PolicyWorld, after: PolicyWorld, { name, itself = true }: DiffOptions): PolicyDiff {
+  const units = matchEnds(before, after, name)
+  const sides = [new Meanings(before), new Meanings(after)] as const
+  const finder = new ChangeFinder(before, after, units)
+  const rows: DiffRow[] = []
+  for (const [source, destination] of finder.pairs()) {
+    if (source === destination && (!itself || Math.max(...source.count) < 2)) continue
+    if (source !== destination && source.name === destination.name && !itself) continue
+    const row = rowOf(source, destination, sides)
+    if (row !== undefined) rows.push(row)
+  }
+  const merged = mergeRanges(rows).sort(byEnds)
+  const names = (has: (unit: Unit) => boolean): readonly string[] => [
+    ...new Set(
+      units
+        .filter(({ kind, name: own }) => kind !== 'outside' && own !== '')
+        .filter(has)
+        .map((unit) => unit.name),
+    ),
+  ]
+  const living = names(({ before: old, after: now }) => old !== undefined && now !== undefined)
+  return {
+    rows: merged,
+    change: classOf(merged),
+    added: names((unit) => unit.before === undefined).filter((one) => !living.includes(one)),
+    removed: names((unit) => unit.after === undefined).filter((one) => !living.includes(one)),
+  }
+}
+
+function rowOf(source: Unit, destination: Unit, [before, after]: readonly [Meanings, Meanings]): DiffRow | undefined {
+  const old = source.before && destination.before && before.of(source.before, destination.before)
+  const now = source.after && destination.after && after.of(source.after, destination.after)
+  const was = old?.allowed ?? ConnectionSet.none
+  const is = now?.allowed ?? ConnectionSet.none
+  if (was.equals(is)) return undefined
+  const opened = is.minus(was)
+  const closed = was.minus(is)
+  return {
+    source,
+    destination,
+    ranges: [source, destination].flatMap((unit) => {
+      const end = (unit.after ?? unit.before)?.end
+      return end?.kind === 'outside' ? [end.range] : []
+    }),
+    before: was,
+    after: is,
+    opened,
+    closed,
+    causes: [...causesOf('opened', opened, old, now), ...causesOf('closed', closed, old, now)],
+    comesOrGoes: old === undefined || now === undefined,
+    assumed: [...new Set([...(old?.assumed ?? []), ...(now?.assumed ?? [])])].sort(),
+  }
+}
+
+/** Meanings of pairs of one world, by the keys of their ends. */
+class Meanings {
+  private readonly world: PolicyWorld
+  private readonly known = new Map<string, Map<string, PairMeaning>>()
+
+  constructor(world: PolicyWorld) {
+    this.world = world
+  }
+
+  of(source: { readonly key: string; readonly end: End }, destination: { readonly key: string; readonly end: End }): PairMeaning {
+    let row = this.known.get(source.key)
+    if (row === undefined) this.known.set(source.key, (row = new Map()))
+    // two pods of one kind are not a pod and itself
+    const key = destination.key
+    let meaning = row.get(key)
+    if (meaning === undefined) row.set(key, (meaning = evaluatePair(this.world, elsewhere(source.end, this.world), another(destination.end))))
+    return meaning
+  }
+}
+
+/** A node that is not the one of the pod it speaks to: what a node may do to its own pods no policy changes. */
+function elsewhere(end: End, world: PolicyWorld): End {
+  const node = end.kind === 'pod' && end.hostNetwork && world.switches.hostNetwork === 'node' ? world.nodes.find(({ name }) => name === end.node) : end
+  if (node?.kind !== 'node' || world.hostEndpoints.some((endpoint) => endpoint.node === node.name)) return end
+  return { ...node, name: '' }
+}
+
+/** A pod of the same kind beside it. */
+function another(end: End): End {
+  return end.kind === 'pod' ? { ...end, name: `${end.name}\n` } : end
+}
+
+/** Rows that say the same of one end and several ranges become one. */
+function mergeRanges(rows: readonly DiffRow[]): DiffRow[] {
+  const merged = new Map<string, DiffRow>()
+  const result: DiffRow[] = []
+  for (const row of rows) {
+    if (row.ranges.length === 0) {
+      result.push(row)
+      continue
+    }
+    const isSource = row.source.kind === 'outside'
+    const other = isSource ? row.destination : row.source
+    const causes = row.causes.map((cause) => [cause.direction, cause.connections.key, reasonKey(cause.before), reasonKey(cause.after)].join(' ')).join('\n')
+    const key = [isSource, other.name, other.part, row.before.key, row.after.key, causes].join('\n')
+    const earlier = merged.get(key)
+    merged.set(key, earlier === undefined ? row : { ...earlier, ranges: [...earlier.ranges, ...row.ranges] })
+  }
+  for (const row of merged.values()) result.push({ ...row, ranges: joinRanges(row.ranges) })
+  return result
+}
+
+/** Ascending; neighbours become one. */
+export function joinRanges(ranges: readonly AddressRange[]): readonly AddressRange[] {
+  const sorted = [...ranges].sort((a, b) => a.family - b.family || (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))
+  const joined: AddressRange[] = []
+  for (const range of sorted) {
+    const last = joined.at(-1)
+    if (last !== undefined && last.family === range.family && range.first <= last.last + 1n)
+      joined[joined.length - 1] = { ...last, last: range.last > last.last ? range.last : last.last }
+    else joined.push(range)
+  }
+  return joined
+}
+
+function classOf(rows: readonly DiffRow[]): ChangeClass {
+  const counted = rows.filter(({ comesOrGoes }) => !comesOrGoes)
+  const loosens = counted.some(({ opened }) => !opened.isEmpty)
+  const tightens = counted.some(({ closed }) => !closed.isEmpty)
+  return loosens ? (tightens ? 'mixed' : 'only-loosens') : tightens ? 'only-tightens' : 'no-op'
+}
+
+function byEnds(a: DiffRow, b: DiffRow): number {
+  return compareUnits(a.source, b.source) || compareUnits(a.destination, b.destination) || compareFirst(a, b)
+}
+
+const KINDS = ['workload', 'node', 'outside'] as const
+
+function compareUnits(a: Unit, b: Unit): number {
+  return KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || (a.name < b.name ? -1 : a.name > b.name ? 1 : a.part - b.part)
+}
+
+function compareFirst({ ranges: [a] }: DiffRow, { ranges: [b] }: DiffRow): number {
+  if (a === undefined || b === undefined) return 0
+  return a.family - b.family || (a.first < b.first ? -1 : a.first > b.first ? 1 : 0)
+}
