@@ -69,7 +69,7 @@ export function measure(way: Way, asking: Asking): Measured {
 }
 
 /** By halves: it passes whole, one more does not. */
-function largestOf(way: Way, most: number): number {
+export function largestOf(way: Way, most: number): number {
   const passes = (size: number): boolean => {
     const fate = ask(way, size, { df: true })
     return fate.arrived && !fate.cut

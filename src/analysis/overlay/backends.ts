@@ -1,0 +1,124 @@
+/**
+ * The backends that are set side by side: nodes and segments → the manifests of a cluster with them and one backend, read like anybody's.
+ */
+import { formatCidr, type Cidr } from '../../base/cidr.js'
+import { formatIp, type Ip } from '../../base/ip.js'
+
+/** What all have in common. */
+export interface Ground {
+  readonly nodes: readonly GroundNode[]
+  readonly segments: readonly {
+    readonly name: string
+    readonly cidr: Cidr
+    readonly router: Ip
+    readonly mtu: number
+    readonly latency: number
+    readonly rate: number
+  }[]
+  /** A /16 that neither nodes nor segments are in. */
+  readonly pods: Cidr
+}
+
+export interface GroundNode {
+  readonly name: string
+  readonly address: Ip
+  readonly prefixLength: number
+  readonly mtu: number
+}
+
+export interface OverlayBackend {
+  /** `flannel-vxlan`: as it is named on the command line. */
+  readonly id: string
+  /** As a person names it. */
+  readonly label: string
+  readonly objects: (ground: Ground) => readonly object[]
+}
+
+function flannel(id: string, label: string, backend: object): OverlayBackend {
+  return { id: `flannel-${id}`, label: `flannel ${label}`, objects: (ground) => [...base(ground, {}), flannelConfig(ground, backend)] }
+}
+
+function calico(id: string, label: string, pool: object, others: readonly object[] = []): OverlayBackend {
+  return {
+    id: `calico-${id}`,
+    label: `Calico ${label}`,
+    objects: (ground) => [
+      ...base(ground, { cni: 'calico' }),
+      { apiVersion: 'projectcalico.org/v3', kind: 'IPPool', metadata: { name: 'pods' }, spec: { cidr: formatCidr(ground.pods), natOutgoing: true, ...pool } },
+      ...others,
+    ],
+  }
+}
+
+const WIREGUARD = { apiVersion: 'projectcalico.org/v3', kind: 'FelixConfiguration', metadata: { name: 'default' }, spec: { wireguardEnabled: true } }
+
+/** In the order of the tables. */
+export const OVERLAY_BACKENDS: readonly OverlayBackend[] = [
+  flannel('host-gw', 'host-gw', { Type: 'host-gw' }),
+  flannel('udp', 'udp', { Type: 'udp' }),
+  flannel('vxlan', 'vxlan', { Type: 'vxlan' }),
+  flannel('vxlan-direct', 'vxlan, DirectRouting', { Type: 'vxlan', DirectRouting: true }),
+  flannel('ipip', 'ipip', { Type: 'ipip' }),
+  flannel('wireguard', 'wireguard', { Type: 'wireguard' }),
+  calico('none', 'no overlay', { ipipMode: 'Never', vxlanMode: 'Never' }),
+  calico('ipip', 'IPIP', { ipipMode: 'Always' }),
+  calico('ipip-crosssubnet', 'IPIP CrossSubnet', { ipipMode: 'CrossSubnet' }),
+  calico('vxlan', 'VXLAN', { vxlanMode: 'Always', ipipMode: 'Never' }),
+  calico('vxlan-crosssubnet', 'VXLAN CrossSubnet', { vxlanMode: 'CrossSubnet', ipipMode: 'Never' }),
+  calico('wireguard', 'WireGuard', { ipipMode: 'Never', vxlanMode: 'Never' }, [WIREGUARD]),
+  { id: 'canal', label: 'Canal (vxlan)', objects: (ground) => [...base(ground, { cni: 'canal' }), flannelConfig(ground, { Type: 'vxlan' })] },
+]
+
+/** The pod of a node that is asked from and to. */
+export function podOf(node: GroundNode): string {
+  return `on-${node.name}`
+}
+
+function base({ nodes, segments, pods }: Ground, spec: object): readonly object[] {
+  return [
+    ...nodes.map(({ name, address, prefixLength }, index) => ({
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, annotations: { 'projectcalico.org/IPv4Address': `${formatIp(address)}/${prefixLength}` } },
+      spec: { podCIDR: `${formatIp(pods.base + (index << 8))}/24` },
+      status: { addresses: [{ type: 'InternalIP', address: formatIp(address) }] },
+    })),
+    ...nodes.map((node) => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: podOf(node) },
+      spec: { nodeName: node.name, containers: [{ name: 'probe', image: 'probe' }] },
+    })),
+    {
+      apiVersion: 'netsim/v1',
+      kind: 'Network',
+      metadata: { name: 'default' },
+      spec: {
+        datastore: 'kubernetes',
+        runtime: { name: 'cni' },
+        clusterCIDR: formatCidr(pods),
+        kubeProxy: { mode: 'none' },
+        underlay: {
+          segments: segments.map(({ name, cidr: prefix, router, mtu, latency, rate }) => ({
+            name,
+            cidr: formatCidr(prefix),
+            router: formatIp(router),
+            mtu,
+            latency: `${latency}ns`,
+            rate: `${rate}bps`,
+          })),
+        },
+        ...spec,
+      },
+    },
+  ]
+}
+
+function flannelConfig({ pods }: Ground, backend: object): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'kube-flannel-cfg', namespace: 'kube-flannel' },
+    data: { 'net-conf.json': JSON.stringify({ Network: formatCidr(pods), Backend: backend }) },
+  }
+}
