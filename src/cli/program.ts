@@ -6,8 +6,10 @@ import type { Option } from 'commander'
 import { Command, CommanderError, Help } from 'commander'
 import { EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, UsageError } from './exit.js'
 import type { Io } from './io.js'
+import { addBench } from './bench-verb.js'
 import { addCheck } from './check-verb.js'
 import { addCompletion } from './completion-verb.js'
+import { addPolicy } from './policy-verb.js'
 import { addSchema } from './schema-verb.js'
 import { addShow } from './show-verb.js'
 import { widthOf } from './terminal.js'
@@ -87,7 +89,9 @@ function buildProgram(name: string, running: Running): Command {
   addTrace(program, name, running)
   addShow(program, name, running)
   addCheck(program, name, running)
+  addPolicy(program, name, running)
   addVerify(program, name, running)
+  addBench(program, name, running)
   addSchema(program, name, running)
   addCompletion(program, name, running)
   return program

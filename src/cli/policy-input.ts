@@ -1,0 +1,65 @@
+/** `-f` and the switches → the state and the world that a `netsim policy` command asks. Loaded with the command. */
+import { hasErrors, type Problem } from '../base/problem.js'
+import { readPolicyState, type PolicyState } from '../cluster/policy-state.js'
+import type { PolicyWorld, Switches } from '../policy/model.js'
+import { isPolicyObject } from '../policy/policy-kinds.js'
+import { readPolicyWorld, switchesFor } from '../policy/world.js'
+import { EXIT_BAD_INPUT, EXIT_OK } from './exit.js'
+import { readInputs } from './input.js'
+import type { Io } from './io.js'
+import { report } from './load-network.js'
+import type { PolicyFlags } from './policy-flags.js'
+
+export interface ReadPolicies {
+  readonly state: PolicyState
+  readonly problems: readonly Problem[]
+  /** The files, as the user named them. */
+  readonly inputs: readonly string[]
+}
+
+export interface LoadedPolicies {
+  readonly state: PolicyState
+  readonly world: PolicyWorld
+  readonly switches: Switches
+  readonly inputs: readonly string[]
+  /** What an answer ends with that would be 0: 3 where part of the input was wrong, which was told. */
+  readonly exit: number
+}
+
+/** What `--as` and `--compat` say, and the single switches over them. */
+export function switchesOf({ as, compat, ipBlock, hairpin, ownNode, hostNetwork, otherProtocols, sourcePort }: PolicyFlags): Switches {
+  const told = { ipBlock, hairpin, ownNode, hostNetwork, otherProtocols, sourcePort }
+  const given = Object.fromEntries(Object.entries(told).filter(([, value]) => value !== undefined))
+  return { ...switchesFor(compat ?? as ?? 'api'), ...given }
+}
+
+/** Nothing has been said of it yet. @param filename in place of the flag's: one side of a comparison */
+export async function readPolicies(flags: PolicyFlags, io: Io, filename: readonly string[] = flags.filename): Promise<ReadPolicies> {
+  const { inputs, problems } = await readInputs(filename, flags.recursive, io)
+  const read = readPolicyState(inputs)
+  const state: PolicyState = flags.enforced && read.state.engine.kind === 'none' ? { ...read.state, engine: { kind: 'unknown' } } : read.state
+  return { state, problems: [...problems, ...read.problems], inputs: inputs.map(({ file }) => file) }
+}
+
+/**
+ * Everything wrong is said at once. undefined: a policy is wrong, or a file is not there, and there is no answer. What else is wrong (a pod that
+ * cannot be read) leaves an answer of the rest.
+ */
+export async function loadPolicyState(flags: PolicyFlags, io: Io): Promise<LoadedPolicies | undefined> {
+  return worldOf(await readPolicies(flags, io), flags, io)
+}
+
+/** The same of a state that is read already, or was edited. */
+export async function worldOf({ state, problems, inputs }: ReadPolicies, flags: PolicyFlags, io: Io): Promise<LoadedPolicies | undefined> {
+  const switches = switchesOf(flags)
+  const read = readPolicyWorld(state, switches)
+  const all = [...problems, ...read.problems]
+  await report(all, io)
+  if (all.some(leavesNoAnswer)) return undefined
+  return { state, world: read.world, switches, inputs, exit: hasErrors(all) && flags.compat === undefined ? EXIT_BAD_INPUT : EXIT_OK }
+}
+
+/** Of a file as a whole there is no line: it was not there, or no text. */
+function leavesNoAnswer({ severity, object, line }: Problem): boolean {
+  return severity === 'error' && (object === '' ? line === 0 : isPolicyObject(object))
+}

@@ -1,0 +1,49 @@
+/** `netsim policy list`: reads the manifests, makes the map, prints it. Loaded when it is called. */
+import { match } from 'ts-pattern'
+import { ConnectionSet } from '../policy/connections.js'
+import { listCsv, listDot, listJson, listMarkdown, listText, throughText, type ListForm } from '../policy/list-forms.js'
+import { listMatrix } from '../policy/list-matrix.js'
+import { policyMap, type PolicyMap } from '../policy/list.js'
+import { EXIT_BAD_INPUT } from './exit.js'
+import type { Io } from './io.js'
+import { safe } from './load-network.js'
+import { listSvg } from './policy-list-svg.js'
+import type { PolicyListFlags } from './policy-list-verb.js'
+import { loadPolicyState } from './policy-input.js'
+
+/** The exit status. */
+export async function policyList(flags: PolicyListFlags, io: Io): Promise<number> {
+  const loaded = await loadPolicyState(flags, io)
+  if (loaded === undefined) return EXIT_BAD_INPUT
+  const { world, state, exit } = loaded
+  const { focus, focusPeer, direction, focusConn } = flags
+  const through = focusConn === undefined ? undefined : ConnectionSet.of(focusConn.protocol, focusConn.port)
+  const map = policyMap(world, state, {
+    focus,
+    focusPeer,
+    ...(direction === undefined ? {} : { direction }),
+    ...(through === undefined ? {} : { through }),
+  })
+  const notes = [
+    ...(world.noEngine === undefined ? [] : [`${world.noEngine}: the policies of the input have no effect, everything is open (--enforced: as if they had)`]),
+    ...map.unknown.map((name) => `no workload is called ${name}`),
+    ...(focus.length === 0 && direction !== undefined ? ['--direction says nothing without --focus'] : []),
+    ...(focus.length === 0 && focusPeer.length > 0 ? ['--focus-peer says nothing without --focus'] : []),
+  ]
+  await io.err(notes.map((note) => `warning: ${safe(note)}\n`).join(''))
+  const form: ListForm = { transportOnly: world.switches.as === 'np-guard', ...(through === undefined ? {} : { through: throughText(through) }) }
+  await io.out(printed(map, form, flags.output))
+  return exit
+}
+
+function printed(map: PolicyMap, form: ListForm, format: PolicyListFlags['output']): string {
+  return match(format)
+    .with('txt', () => listText(map, form))
+    .with('json', () => listJson(map, form))
+    .with('csv', () => listCsv(map, form))
+    .with('md', () => listMarkdown(map, form))
+    .with('dot', () => listDot(map, form))
+    .with('svg', () => listSvg(map, form))
+    .with('matrix', () => listMatrix(map))
+    .exhaustive()
+}

@@ -1,0 +1,160 @@
+/**
+ * The map: for every pair of workloads, and of workloads with the outside, what the policies of both ends let through. A pair that nothing is let
+ * through for has no row, nor has a workload with itself.
+ */
+import type { PolicyState } from '../cluster/policy-state.js'
+import { ConnectionSet } from './connections.js'
+import { evaluatePair } from './evaluate.js'
+import { ingressTargets } from './ingress-targets.js'
+import type { Direction, End, PolicyPod, PolicyWorld } from './model.js'
+import { outsideRanges } from './outside.js'
+import { endName, INGRESS_CONTROLLER, workloadName } from './peer-name.js'
+
+/** A row's end. */
+export interface ListPeer {
+  /** `shop/web[Deployment]`: unique. */
+  readonly text: string
+  readonly kind: 'workload' | 'outside' | 'ingress-controller'
+  /** Empty outside. */
+  readonly namespace: string
+  /** Of the workload; empty outside. */
+  readonly name: string
+  readonly workloadKind: string
+}
+
+export interface ListRow {
+  readonly source: ListPeer
+  readonly destination: ListPeer
+  readonly connections: ConnectionSet
+}
+
+export interface ListOptions {
+  /** `NAME` or `ns/NAME` of workloads, or `ingress-controller`; empty: all. */
+  readonly focus: readonly string[]
+  /** Of the other end, where there is a focus. */
+  readonly focusPeer: readonly string[]
+  /** Of the workloads in focus. */
+  readonly direction?: Direction
+  /** Rows that let all of this through. */
+  readonly through?: ConnectionSet
+}
+
+export interface PolicyMap {
+  /** By source, then destination. */
+  readonly rows: readonly ListRow[]
+  /** All workloads, with and without rows, by name; in focus, where there is one. */
+  readonly workloads: readonly ListPeer[]
+  /** Names of --focus and --focus-peer that nothing has. */
+  readonly unknown: readonly string[]
+}
+
+interface Unit {
+  readonly peer: ListPeer
+  readonly end: End
+}
+
+export function policyMap(world: PolicyWorld, state: PolicyState, options: ListOptions): PolicyMap {
+  const workloads = workloadUnits(world)
+  const sources = [...workloads, ...outsideUnits(world, 'ingress')]
+  const destinations = [...workloads, ...outsideUnits(world, 'egress')]
+  const wanted = (source: ListPeer, destination: ListPeer): boolean => isWanted(source, destination, options)
+  const rows: ListRow[] = []
+  for (const source of sources)
+    for (const destination of destinations) {
+      if (source.peer.text === destination.peer.text || (source.end.kind === 'outside' && destination.end.kind === 'outside')) continue
+      if (!wanted(source.peer, destination.peer)) continue
+      const { allowed } = evaluatePair(world, source.end, destination.end)
+      if (isShown(allowed, world, options)) rows.push({ source: source.peer, destination: destination.peer, connections: allowed })
+    }
+  rows.push(...ingressRows(world, state, options))
+  const peers = workloads.map(({ peer }) => peer)
+  const shown = peers.filter((peer) => isNamed(peer, options.focus) || (options.focusPeer.length > 0 && isNamed(peer, options.focusPeer)))
+  return { rows: rows.sort(byText), workloads: shown.sort((a, b) => compare(a.text, b.text)), unknown: unknownNames(peers, state, options) }
+}
+
+/** One pod stands for each workload. */
+function workloadUnits({ pods }: PolicyWorld): readonly Unit[] {
+  const units = new Map<string, Unit>()
+  for (const pod of pods) {
+    const text = workloadName(pod)
+    if (!units.has(text)) units.set(text, { peer: workloadPeer(pod, text), end: pod })
+  }
+  return [...units.values()]
+}
+
+function workloadPeer({ namespace, workload }: PolicyPod, text: string): ListPeer {
+  return { text, kind: 'workload', namespace, name: workload.name, workloadKind: workload.kind }
+}
+
+function outsideUnits(world: PolicyWorld, direction: Direction): readonly Unit[] {
+  return outsideRanges(world, direction).map((end) => ({ peer: { text: endName(end), kind: 'outside', namespace: '', name: '', workloadKind: '' }, end }))
+}
+
+const CONTROLLER: ListPeer = { text: `{${INGRESS_CONTROLLER}}`, kind: 'ingress-controller', namespace: '', name: INGRESS_CONTROLLER, workloadKind: '' }
+/** Nobody's namespace, so that no selector but one over all finds it. */
+const CONTROLLER_NAMESPACE = 'ingress-controller-ns'
+
+/** What an Ingress or Route leads to, and an arbitrary pod of the cluster may reach. */
+function ingressRows(world: PolicyWorld, state: PolicyState, options: ListOptions): readonly ListRow[] {
+  const { namespaces, switches } = world
+  const targets = ingressTargets(state, world.pods, { declaredOnly: switches.as === 'np-guard' })
+  if (targets.length === 0) return []
+  const labels = { 'kubernetes.io/metadata.name': CONTROLLER_NAMESPACE }
+  const around: PolicyWorld = { ...world, namespaces: new Map([...namespaces, [CONTROLLER_NAMESPACE, { name: CONTROLLER_NAMESPACE, labels }]]) }
+  const rows = new Map<string, ListRow>()
+  for (const { pod, connections } of targets) {
+    const destination = workloadPeer(pod, workloadName(pod))
+    if (!isWanted(CONTROLLER, destination, options)) continue
+    const allowed = evaluatePair(around, CONTROLLER_POD, pod).allowed.intersect(connections)
+    if (!isShown(allowed, world, options)) continue
+    const known = rows.get(destination.text)
+    rows.set(destination.text, { source: CONTROLLER, destination, connections: known === undefined ? allowed : known.connections.union(allowed) })
+  }
+  return [...rows.values()]
+}
+
+const CONTROLLER_POD: PolicyPod = {
+  kind: 'pod',
+  namespace: CONTROLLER_NAMESPACE,
+  name: INGRESS_CONTROLLER,
+  labels: {},
+  ports: [],
+  hostNetwork: false,
+  serviceAccount: 'default',
+  addresses: [],
+  workload: { kind: 'Pod', name: INGRESS_CONTROLLER },
+  imagined: true,
+  file: '',
+  line: 0,
+}
+
+/** netpol-analyzer knows three protocols: what is open beside them is no row. */
+function isShown(allowed: ConnectionSet, { switches }: PolicyWorld, { through }: ListOptions): boolean {
+  if (through !== undefined) return allowed.covers(through)
+  return switches.as === 'np-guard' ? allowed.meets(ConnectionSet.transport) : !allowed.isEmpty
+}
+
+function isWanted(source: ListPeer, destination: ListPeer, { focus, focusPeer, direction }: ListOptions): boolean {
+  if (focus.length === 0) return true
+  const [from, to] = [isNamed(source, focus), isNamed(destination, focus)]
+  if ((direction === 'ingress' && !to) || (direction === 'egress' && !from)) return false
+  return (from && isNamed(destination, focusPeer)) || (to && isNamed(source, focusPeer))
+}
+
+/** An empty list names everybody. */
+function isNamed({ name, namespace }: ListPeer, names: readonly string[]): boolean {
+  return names.length === 0 || names.includes(name) || names.includes(`${namespace}/${name}`)
+}
+
+function unknownNames(peers: readonly ListPeer[], { ingresses, routes }: PolicyState, { focus, focusPeer }: ListOptions): readonly string[] {
+  const hasController = ingresses.length + routes.length > 0
+  return [...focus, ...focusPeer].filter((name) => (name === INGRESS_CONTROLLER ? !hasController : !peers.some((peer) => isNamed(peer, [name]))))
+}
+
+function byText(a: ListRow, b: ListRow): number {
+  return compare(a.source.text, b.source.text) || compare(a.destination.text, b.destination.text)
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
