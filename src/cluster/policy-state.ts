@@ -193,7 +193,9 @@ function readPolicies(objects: readonly KubernetesObject[], problems: ProblemLis
     adminNetworkPolicies: ['AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'].flatMap((kind) =>
       ofKind(clusterWide, kind).flatMap((object) => sound(readAdminNetworkPolicy)(object, problems) ?? []),
     ),
-    clusterNetworkPolicies: ofKind(clusterWide, 'ClusterNetworkPolicy').flatMap((object) => sound(readClusterNetworkPolicy)(object, problems) ?? []),
+    clusterNetworkPolicies: ofKind(clusterWide, 'ClusterNetworkPolicy').flatMap(
+      (object) => sound<ClusterNetworkPolicy>((one, list) => readClusterNetworkPolicy(one, list, 'api'))(object, problems) ?? [],
+    ),
     calicoPolicies: calico(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
     calicoTiers: calico(['Tier'], readTier),
     profiles: calico(['Profile'], readProfile),

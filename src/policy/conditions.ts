@@ -87,8 +87,10 @@ type NetworksCondition = Extract<Condition, { kind: 'networks' }>
 
 function isInNetworks(condition: NetworksCondition, end: End, { world, assumed }: Reading): boolean {
   if (end.kind === 'pod') {
-    assumed.add('ipblock-pod')
-    if (world.switches.ipBlock === 'outside-only') return false
+    if (condition.podsToo !== true) {
+      assumed.add('ipblock-pod')
+      if (world.switches.ipBlock === 'outside-only') return false
+    }
     if (end.addresses.length === 0) {
       if (!isEveryAddress(condition)) assumed.add('pod-address-unknown')
       return isEveryAddress(condition)

@@ -5,7 +5,7 @@
 import { addressesOf, asSeen, firstMiss, holdsAll, type Reading } from './conditions.js'
 import { ConnectionSet } from './connections.js'
 import { coversRange } from './address-range.js'
-import type { Assumption, Direction, End, NamedPort, Peer, Policy, PolicyRule, PolicyWorld, RulePorts, Tier } from './model.js'
+import type { Action, Assumption, Direction, End, NamedPort, Peer, Policy, PolicyRule, PolicyWorld, RulePorts, Tier } from './model.js'
 
 /** Why these connections go as they do, in one direction. */
 export type Reason =
@@ -52,7 +52,7 @@ export function evaluatePair(world: PolicyWorld, source: End, destination: End):
   return { egress, ingress, allowed: egress.allowed.intersect(ingress.allowed), assumed: [...reading.assumed].sort() }
 }
 
-interface Side {
+export interface Side {
   readonly direction: Direction
   /** The end whose policies are asked. */
   readonly local: End
@@ -106,7 +106,8 @@ interface TierAsked {
 function evaluateTier(reading: Reading, { tier, policies, side, parts }: TierAsked, { connections, passedBy }: Undecided): readonly Undecided[] {
   let left = connections
   const onwards: Undecided[] = []
-  for (const policy of policies) {
+  for (const [index, policy] of policies.entries()) {
+    if (tier.ties === 'undefined' && startsTie(policies, index) && isDisputed(reading, { policies, index, side }, left)) reading.assumed.add('equal-priority')
     for (const rule of policy[side.direction]) {
       for (const { peer, connections: named } of ruleMatches(reading, rule, side)) {
         const hit = named.intersect(left)
@@ -123,8 +124,40 @@ function evaluateTier(reading: Reading, { tier, policies, side, parts }: TierAsk
   return onwards
 }
 
+/** The policy is the first of several with one priority. */
+function startsTie(policies: readonly Policy[], index: number): boolean {
+  const { order } = policies[index]
+  return order !== undefined && policies[index + 1]?.order === order && policies[index - 1]?.order !== order
+}
+
+interface Tie {
+  readonly policies: readonly Policy[]
+  readonly index: number
+  readonly side: Side
+}
+
+/** Policies of one priority, from `index` on, that decide some of the connections in different ways: the answer rests on their order. */
+function isDisputed(reading: Reading, { policies, index, side }: Tie, connections: ConnectionSet): boolean {
+  const tied = policies.slice(index).filter(({ order }) => order === policies[index].order)
+  const decisions = tied.map((policy) => decisionsOf(reading, policy, side, connections))
+  return decisions.some((one, i) =>
+    decisions.slice(i + 1).some((other) => one.some(([action, set]) => other.some(([second, more]) => action !== second && set.meets(more)))),
+  )
+}
+
+/** What a policy would do with the connections if it were asked alone. */
+function decisionsOf(reading: Reading, policy: Policy, side: Side, connections: ConnectionSet): readonly (readonly [Action, ConnectionSet])[] {
+  let left = connections
+  return policy[side.direction].flatMap((rule) => {
+    if (rule.action === 'log') return []
+    const hit = ConnectionSet.union(ruleMatches(reading, rule, side).map(({ connections: named }) => named)).intersect(left)
+    left = left.minus(hit)
+    return hit.isEmpty ? [] : [[rule.action, hit] as const]
+  })
+}
+
 /** What a rule names of the connections between these ends, peer by peer. */
-function ruleMatches(reading: Reading, rule: PolicyRule, side: Side): readonly { readonly peer: Peer; readonly connections: ConnectionSet }[] {
+export function ruleMatches(reading: Reading, rule: PolicyRule, side: Side): readonly { readonly peer: Peer; readonly connections: ConnectionSet }[] {
   const { local, remote, direction } = side
   if (!holdsAll(rule.local, local, reading) || !hasSourcePort(rule, reading)) return []
   const destination = direction === 'ingress' ? local : remote
@@ -134,7 +167,7 @@ function ruleMatches(reading: Reading, rule: PolicyRule, side: Side): readonly {
     .map((peer) => ({ peer, connections: ports.intersect(servicePorts(peer, destination, reading.world)) }))
 }
 
-function hasSourcePort({ sourcePorts }: PolicyRule, { world, assumed }: Reading): boolean {
+export function hasSourcePort({ sourcePorts }: PolicyRule, { world, assumed }: Reading): boolean {
   if (sourcePorts === undefined) return true
   assumed.add('source-port')
   return sourcePorts.some(([first, last]) => first <= world.switches.sourcePort && world.switches.sourcePort <= last)
@@ -154,10 +187,10 @@ function namedPortsOf({ name, protocol }: NamedPort, destination: End): Connecti
   return ConnectionSet.union(ports.map(({ protocol: own, port }) => ConnectionSet.of(own, port)))
 }
 
-/** A peer by Service holds for the ports of the Service's endpoints alone. */
-function servicePorts(peer: Peer, destination: End, world: PolicyWorld): ConnectionSet {
+/** A destination by Service holds for the ports of the Service's endpoints alone (a source by Service for every port). */
+export function servicePorts(peer: Peer, destination: End, world: PolicyWorld): ConnectionSet {
   return peer.conditions.reduce((all, condition) => {
-    if (condition.kind !== 'service') return all
+    if (condition.kind !== 'service' || !condition.withPorts) return all
     const found = world.services.filter(({ namespace, name }) => namespace === condition.namespace && name === condition.name)
     const endpoints = found.flatMap(({ endpoints: list }) => list).filter(({ address }) => addressesOf(destination).some((own) => coversRange(address, own)))
     return all.intersect(ConnectionSet.union(endpoints.map(({ protocol, port }) => ConnectionSet.of(protocol, port))))

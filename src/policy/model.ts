@@ -96,10 +96,16 @@ export type Condition = ConditionHead &
     /** The same over an endpoint's labels, turned round: whoever is selected does not match. Anybody else does, addresses too. */
     | { readonly kind: 'notLabels'; readonly of: 'endpoint'; readonly selector: Selector }
     | { readonly kind: 'serviceAccounts'; readonly names: readonly string[] }
-    /** Pods match by their addresses where the switch `ipBlock` says so; `include` empty: every address. */
-    | { readonly kind: 'networks'; readonly include: readonly AddressRange[]; readonly exclude: readonly AddressRange[] }
-    /** Endpoints of a Service, address and port (Calico). */
-    | { readonly kind: 'service'; readonly namespace: string; readonly name: string }
+    | {
+        readonly kind: 'networks'
+        /** Empty: every address. */
+        readonly include: readonly AddressRange[]
+        readonly exclude: readonly AddressRange[]
+        /** The dialect leaves no doubt that pods match by their addresses; else the switch `ipBlock` says whether they do. */
+        readonly podsToo?: true
+      }
+    /** Endpoints of a Service (Calico): by address and port as a destination, by address alone as a source. */
+    | { readonly kind: 'service'; readonly namespace: string; readonly name: string; readonly withPorts: boolean }
     /** Nobody: a peer that cannot be read where the dialect says that it then matches nothing. */
     | { readonly kind: 'never' }
   )
@@ -170,6 +176,8 @@ export interface Tier {
   readonly policies: readonly Policy[]
   /** What becomes of the undecided where a policy of the tier selected the end in that direction: denied, or on to the next tier. */
   readonly atEnd: 'deny' | 'next'
+  /** Which of two policies of one priority is asked first is left open; absent: it is the order of the list. */
+  readonly ties?: 'undefined'
 }
 
 export interface PolicyNetworkSet extends Place {

@@ -14,12 +14,15 @@ export interface NamespacedPods {
   readonly podSelector: LabelSelector
 }
 
-/** One of the three; none of them: the peer is said by a field that v1alpha2 as Calico has it does not know. */
+/** One of them; none: the peer is said by a field that nobody here knows. */
 export interface ClusterPolicyPeer {
   readonly namespaces?: LabelSelector
   readonly pods?: NamespacedPods
   /** Of egress; texts. */
   readonly networks: readonly string[]
+  /** Of egress, of the experimental channel: Calico does not know them. */
+  readonly nodes?: LabelSelector
+  readonly domainNames?: readonly string[]
 }
 
 /** One field of it; none: every protocol. */

@@ -1,4 +1,5 @@
 /** What the Kubernetes dialects share: label selectors → conditions, lists of ports → exact connections, and the words for both. */
+import type { NamespacedPods } from '../../cluster/calico/cluster-network-policy.js'
 import type { LabelSelector, Requirement } from '../../cluster/labels.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
 import type { Path } from '../../cluster/located.js'
@@ -6,7 +7,7 @@ import type { Place } from '../../cluster/problem-list.js'
 import { selectorOf, type Selector, type SelectorNode } from '../../cluster/selector.js'
 import { parseRange, type AddressRange } from '../address-range.js'
 import { ConnectionSet, type Protocol } from '../connections.js'
-import type { Condition, NamedPort, Peer, RulePorts } from '../model.js'
+import type { Condition, NamedPort, Peer, Policy, RulePorts } from '../model.js'
 
 /** The place of a part of an object; of what netsim stands in for, nowhere. */
 export function placeIn(object: KubernetesObject | undefined, path: Path): Place {
@@ -69,7 +70,7 @@ export function podConditions(written: LabelSelector, place: Place): readonly Co
   return [{ kind: 'labels', of: 'pod', selector: selectorFrom(written), written, words: labelSelectorWords(written), file: place.file, line: place.line }]
 }
 
-export function nodesCondition(written: LabelSelector, place: Place): Condition {
+function nodesCondition(written: LabelSelector, place: Place): Condition {
   const words = isEmptySelector(written) ? 'every node' : `node ${labelSelectorWords(written)}`
   return { kind: 'labels', of: 'node', selector: selectorFrom(written), written, words, file: place.file, line: place.line }
 }
@@ -88,6 +89,54 @@ export function podsWords(pods: LabelSelector, namespaces: LabelSelector): strin
 /** Those of the texts that are ranges; the others were reported where they were read. */
 export function rangesOf(texts: readonly string[]): readonly AddressRange[] {
   return texts.flatMap((text) => parseRange(text) ?? [])
+}
+
+type Selected = { readonly namespaces: LabelSelector } | { readonly pods: NamespacedPods }
+
+/** Whom a policy of the whole cluster is for. Pods on the host's network are not among them: they are their node (asSeen). */
+export function clusterSubject(selected: Selected, object: KubernetesObject | undefined): Pick<Policy, 'subject' | 'subjectWords'> {
+  const { conditions, words } = labelPeer(selected, { object, path: ['spec', 'subject'] })
+  return { subject: conditions, subjectWords: words }
+}
+
+interface Where {
+  readonly object: KubernetesObject | undefined
+  readonly path: Path
+}
+
+/** Pods by the labels of their namespaces, or by those and their own. */
+export function labelPeer(selected: Selected, { object, path }: Where): Peer {
+  const place = placeIn(object, path)
+  if ('namespaces' in selected) {
+    const { namespaces } = selected
+    return { conditions: [namespacesCondition(namespaces, placeIn(object, [...path, 'namespaces']))], words: podsWords({}, namespaces), ...place }
+  }
+  const { podSelector, namespaceSelector } = selected.pods
+  const at = (field: string): Place => placeIn(object, [...path, 'pods', field])
+  return {
+    conditions: [namespacesCondition(namespaceSelector, at('namespaceSelector')), ...podConditions(podSelector, at('podSelector'))],
+    words: podsWords(podSelector, namespaceSelector),
+    ...place,
+  }
+}
+
+export function networksPeer(networks: readonly string[], { object, path, podsToo }: Where & { readonly podsToo: boolean }): Peer {
+  const words = networks.join(', ')
+  const place = placeIn(object, [...path, 'networks'])
+  const include = rangesOf(networks)
+  const condition: Condition = { kind: 'networks', include, exclude: [], ...(podsToo ? { podsToo } : {}), words, ...place }
+  return { conditions: [condition], words, ...placeIn(object, path) }
+}
+
+export function nodesPeer(nodes: LabelSelector, { object, path }: Where): Peer {
+  const condition = nodesCondition(nodes, placeIn(object, [...path, 'nodes']))
+  return { conditions: [condition], words: condition.words, ...placeIn(object, path) }
+}
+
+/** Names of domains: what addresses they have nobody here can know. */
+export function domainNamesPeer(domainNames: readonly string[], { object, path }: Where): Peer {
+  const words = `domain names ${domainNames.join(', ')}`
+  return { conditions: [neverCondition(words, placeIn(object, [...path, 'domainNames']))], words, ...placeIn(object, path) }
 }
 
 /** One peer without conditions. */
