@@ -37,7 +37,7 @@ export function holds(condition: Condition, end: End, reading: Reading): boolean
     case 'namespace':
       return end.kind === 'pod' && end.namespace === condition.name
     case 'labels':
-      return condition.of === 'endpoint' ? isSelectedEndpoint(condition.selector, end, reading.world) : hasLabels(condition, end, reading.world)
+      return hasLabels(condition, end, reading.world)
     case 'notLabels':
       return !isSelectedEndpoint(condition.selector, end, reading.world)
     case 'serviceAccounts':
@@ -59,6 +59,8 @@ export function holds(condition: Condition, end: End, reading: Reading): boolean
 type LabelsCondition = Extract<Condition, { kind: 'labels' }>
 
 function hasLabels({ of, selector }: LabelsCondition, end: End, world: PolicyWorld): boolean {
+  if (of === 'endpoint') return isSelectedEndpoint(selector, end, world)
+  if (of === 'endpointItself') return isEndpoint(selector, end, world)
   if (of === 'node') return end.kind === 'node' && matchesCalicoSelector(selector, end.labels)
   if (end.kind !== 'pod') return false
   if (of === 'pod') return matchesCalicoSelector(selector, end.labels)
@@ -68,8 +70,7 @@ function hasLabels({ of, selector }: LabelsCondition, end: End, world: PolicyWor
 
 /** A selector over endpoints finds pods, host endpoints, and whatever addresses a network set with such labels holds. */
 function isSelectedEndpoint(selector: Selector, end: End, world: PolicyWorld): boolean {
-  if (end.kind === 'pod' && matchesCalicoSelector(selector, endpointLabels(end, world))) return true
-  if (end.kind === 'node' && world.hostEndpoints.some(({ node, labels }) => node === end.name && matchesCalicoSelector(selector, labels))) return true
+  if (isEndpoint(selector, end, world)) return true
   const own = addressesOf(end)
   return (
     own.length > 0 &&
@@ -77,6 +78,11 @@ function isSelectedEndpoint(selector: Selector, end: End, world: PolicyWorld): b
       ({ labels, ranges }) => ranges.some((range) => own.some((one) => coversRange(range, one))) && matchesCalicoSelector(selector, labels),
     )
   )
+}
+
+function isEndpoint(selector: Selector, end: End, world: PolicyWorld): boolean {
+  if (end.kind === 'pod') return matchesCalicoSelector(selector, endpointLabels(end, world))
+  return end.kind === 'node' && world.hostEndpoints.some(({ node, labels }) => node === end.name && matchesCalicoSelector(selector, labels))
 }
 
 export function addressesOf(end: End): readonly AddressRange[] {

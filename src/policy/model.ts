@@ -80,15 +80,15 @@ interface ConditionHead extends Place {
 
 /**
  * One thing that must hold of an end. `labels` of: the pod's own labels, those of its namespace, those of its node object (`node`; nodes and
- * nothing else), of its service account, or the labels that Calico gives an endpoint (own, pcns.…, pcsa.…, projectcalico.org/…), in which case
- * members of network sets and host endpoints match as well.
+ * nothing else), of its service account, or the labels that Calico gives an endpoint (own, pcns.…, pcsa.…, projectcalico.org/…): of host
+ * endpoints too, and, but for `endpointItself` (whom a policy is for), of the network sets that hold its address.
  */
 export type Condition = ConditionHead &
   (
     | { readonly kind: 'namespace'; readonly name: string }
     | {
         readonly kind: 'labels'
-        readonly of: 'pod' | 'namespace' | 'serviceAccount' | 'node' | 'endpoint'
+        readonly of: 'pod' | 'namespace' | 'serviceAccount' | 'node' | 'endpoint' | 'endpointItself'
         readonly selector: Selector
         /** As the object has it, where its API speaks of a LabelSelector. */
         readonly written?: LabelSelector
