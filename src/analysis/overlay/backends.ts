@@ -76,10 +76,10 @@ export function podOf(node: GroundNode): string {
 
 function base({ nodes, segments, pods }: Ground, spec: object): readonly object[] {
   return [
-    ...nodes.map(({ name, address, prefixLength }, index) => ({
+    ...nodes.map(({ name, address, prefixLength, mtu }, index) => ({
       apiVersion: 'v1',
       kind: 'Node',
-      metadata: { name, annotations: { 'projectcalico.org/IPv4Address': `${formatIp(address)}/${prefixLength}` } },
+      metadata: { name, annotations: { 'projectcalico.org/IPv4Address': `${formatIp(address)}/${prefixLength}`, 'netsim/mtu': `${mtu}` } },
       spec: { podCIDR: `${formatIp(pods.base + (index << 8))}/24` },
       status: { addresses: [{ type: 'InternalIP', address: formatIp(address) }] },
     })),

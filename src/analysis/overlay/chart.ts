@@ -34,7 +34,7 @@ export function overlayChart(report: OverlayReport, chart: Chart, wayName: WayDo
     return found === undefined ? [] : [{ label, way: found }]
   })
   const picture = chart === 'overhead' ? overheadPicture(report, passing) : goodputPicture(passing, way)
-  const title = chart === 'overhead' ? 'Bytes on the wire beyond one plain frame' : 'What the link carries with full packets'
+  const title = chart === 'overhead' ? 'What the wire carries beyond one plain frame' : 'What the link carries with full packets'
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="${FONT}" font-size="13" fill="${INK}">`,
     `<title>${title}</title>`,
@@ -78,7 +78,8 @@ function overheadPicture({ sizes }: OverlayReport, passing: readonly { readonly 
     ...series.flatMap(({ labels, way }, index) => {
       const colour = COLOURS[index % COLOURS.length]
       const drawn = way.sizes.filter(({ size }) => size >= Math.min(...sizes) && size <= Math.max(...sizes))
-      return [`<path d="${path(drawn) ?? ''}" fill="none" stroke="${colour}" stroke-width="2.2"/>`, ...legend(index, colour, labels)]
+      const top = MARGIN.top + 8 + series.slice(0, index).reduce((sum, one) => sum + LEGEND_GAP + LEGEND_ROW * one.labels.length, 0)
+      return [`<path d="${path(drawn) ?? ''}" fill="none" stroke="${colour}" stroke-width="2.2"/>`, ...legend(top, colour, labels)]
     }),
   ]
 }
@@ -99,17 +100,13 @@ function gridLine(y: number, words: string): readonly string[] {
   ]
 }
 
-const LEGEND_ROW = 38
+const LEGEND_ROW = 16
+const LEGEND_GAP = 10
 
-function legend(index: number, colour: string, labels: readonly string[]): readonly string[] {
+/** One line of the picture may be that of several backends. */
+function legend(top: number, colour: string, labels: readonly string[]): readonly string[] {
   const x = WIDTH - MARGIN.right + 18
-  const y = MARGIN.top + 8 + index * LEGEND_ROW
-  const [first, ...others] = labels
-  return [
-    `<rect x="${x}" y="${y - 9}" width="14" height="4" fill="${colour}"/>`,
-    text(x + 20, y - 3, first),
-    ...(others.length === 0 ? [] : [text(x + 20, y + 12, others.join(', '), `fill="${FAINT}" font-size="10"`)]),
-  ]
+  return [`<rect x="${x}" y="${top - 9}" width="14" height="4" fill="${colour}"/>`, ...labels.map((label, i) => text(x + 20, top - 3 + i * LEGEND_ROW, label))]
 }
 
 function goodputPicture(passing: readonly { readonly label: string; readonly way: BackendWay }[], { rate }: WayDocument): readonly string[] {
