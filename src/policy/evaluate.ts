@@ -212,6 +212,6 @@ function exemption({ world, assumed }: Reading, { direction, local, remote, same
   return undefined
 }
 
-function sameEnd(a: End, b: End): boolean {
+export function sameEnd(a: End, b: End): boolean {
   return a === b || (a.kind === 'pod' && b.kind === 'pod' && a.namespace === b.namespace && a.name === b.name)
 }

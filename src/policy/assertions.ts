@@ -1,0 +1,164 @@
+/**
+ * Assertions held against a world: each is asked of every pair that it means, and of one that fails the explanation says which rule decided. A
+ * file that denies alone proves nothing unless a control shows that its probes get through.
+ */
+import type { Problem } from '../base/problem.js'
+import { isEndFault, type EndResolver } from './assertion-ends.js'
+import type { Assertion, AskedPort } from './assertions-file.js'
+import { ConnectionSet, type Protocol } from './connections.js'
+import { EndClasses } from './end-classes.js'
+import { evaluatePair } from './evaluate.js'
+import { explain, type Explanation } from './explain.js'
+import type { End, PolicyWorld } from './model.js'
+import { namedRanges } from './outside.js'
+
+/** A pair of which some connection goes the other way. */
+export interface FailedProbe {
+  readonly source: End
+  readonly destination: End
+  /** Of those asked, the ones that are not as expected; empty: there was none to ask (`port`). */
+  readonly connections: ConnectionSet
+  /** The named port that the destination has not. */
+  readonly missingPort?: string
+  /** Of one of these connections. */
+  readonly explanation?: Explanation
+}
+
+export interface AssertionResult {
+  readonly assertion: Assertion
+  readonly passed: boolean
+  /** Pairs that were asked. */
+  readonly probes: number
+  readonly failedProbes: number
+  /** The first of them. */
+  readonly failures: readonly FailedProbe[]
+}
+
+export interface AssertionReport {
+  readonly results: readonly AssertionResult[]
+  /** Why the denials that hold prove nothing; absent: something is open that should be. */
+  readonly provesNothing?: 'no-control' | 'control-closed'
+}
+
+export interface AssertionRun {
+  readonly report: AssertionReport
+  /** Ends that are not there, and patterns that match nobody. */
+  readonly problems: readonly Problem[]
+}
+
+const FAILURES_KEPT = 10
+
+export function runAssertions(world: PolicyWorld, assertions: readonly Assertion[], resolve: EndResolver): AssertionRun {
+  const runner = new AssertionRunner(world, resolve)
+  const results = assertions.flatMap((assertion) => runner.run(assertion) ?? [])
+  return { report: { results, ...proofOf(results) }, problems: runner.problems }
+}
+
+function proofOf(results: readonly AssertionResult[]): Pick<AssertionReport, 'provesNothing'> {
+  if (results.some(({ assertion, passed }) => assertion.control && !passed)) return { provesNothing: 'control-closed' }
+  const denials = results.some(({ assertion }) => assertion.expect === 'deny')
+  const isOpen = results.some(({ assertion }) => assertion.expect === 'allow')
+  return denials && !isOpen ? { provesNothing: 'no-control' } : {}
+}
+
+class AssertionRunner {
+  readonly problems: Problem[] = []
+  private readonly world: PolicyWorld
+  private readonly resolve: EndResolver
+  private readonly ends = new Map<string, ReturnType<EndResolver>>()
+  /** Made for the first pattern: pairs of equal classes are asked once. */
+  private classes: EndClasses | undefined
+  private readonly byClass = new Map<string, ConnectionSet>()
+
+  constructor(world: PolicyWorld, resolve: EndResolver) {
+    this.world = world
+    this.resolve = resolve
+  }
+
+  /** undefined: it names what is not there. */
+  run(assertion: Assertion): AssertionResult | undefined {
+    const from = this.endsOf(assertion, assertion.from)
+    const to = this.endsOf(assertion, assertion.to)
+    if (from === undefined || to === undefined) return undefined
+    const isSingle = from.length === 1 && to.length === 1
+    let probes = 0
+    let failedProbes = 0
+    const failures: FailedProbe[] = []
+    for (const source of from)
+      for (const destination of to) {
+        // that a pod reaches itself is no answer to "everybody"
+        if (!isSingle && source === destination) continue
+        probes++
+        const failed = this.probe(assertion, source, destination)
+        if (failed === undefined) continue
+        failedProbes++
+        if (failures.length < FAILURES_KEPT) failures.push(this.explained(failed))
+      }
+    if (probes === 0) {
+      this.wrong(assertion, `${assertion.from} -> ${assertion.to} means one pod and itself: nothing would be probed`, 'Name another end.')
+      return undefined
+    }
+    return { assertion, passed: failedProbes === 0, probes, failedProbes, failures }
+  }
+
+  private endsOf(assertion: Assertion, text: string): readonly End[] | undefined {
+    let found = this.ends.get(text)
+    if (found === undefined) this.ends.set(text, (found = this.resolve(this.world, text)))
+    if (!isEndFault(found)) return found
+    this.wrong(assertion, found.what, found.fix)
+    return undefined
+  }
+
+  private wrong({ file, line, name }: Assertion, what: string, fix: string): void {
+    this.problems.push({ severity: 'error', file, line, object: name ?? '', what, fix })
+  }
+
+  private probe({ ports, proto, expect }: Assertion, source: End, destination: End): FailedProbe | undefined {
+    const asked = askedOf(ports, proto, destination)
+    if (asked.isEmpty) {
+      const missing = ports.find((port) => port.kind === 'name')
+      return expect === 'deny' ? undefined : { source, destination, connections: asked, ...(missing?.kind === 'name' ? { missingPort: missing.name } : {}) }
+    }
+    const allowed = this.allowed(source, destination)
+    const connections = expect === 'allow' ? asked.minus(allowed) : asked.intersect(allowed)
+    return connections.isEmpty ? undefined : { source, destination, connections }
+  }
+
+  private allowed(source: End, destination: End): ConnectionSet {
+    // who the one is to the other counts beyond their classes
+    if (source === destination || isNode(source) || isNode(destination)) return evaluatePair(this.world, source, destination).allowed
+    this.classes ??= new EndClasses(this.world, [], namedRanges(this.world))
+    const key = `${this.classes.findOrMake(source).id} ${this.classes.findOrMake(destination).id}`
+    let allowed = this.byClass.get(key)
+    if (allowed === undefined) this.byClass.set(key, (allowed = evaluatePair(this.world, source, destination).allowed))
+    return allowed
+  }
+
+  private explained(failed: FailedProbe): FailedProbe {
+    const { source, destination, connections } = failed
+    const connection = connections.witness()
+    return connection === undefined ? failed : { ...failed, explanation: explain(this.world, { source, destination, connection }) }
+  }
+}
+
+function isNode(end: End): boolean {
+  return end.kind === 'node' || (end.kind === 'pod' && end.hostNetwork)
+}
+
+const ECHO_REQUESTS = { ICMP: 8 * 256, ICMPv6: 128 * 256 } as const
+
+/** ICMP without a type is echo request; without ports every one of the protocol; without that too, everything that has ports. */
+export function askedOf(ports: readonly AskedPort[], proto: Protocol | undefined, destination: End): ConnectionSet {
+  if (ports.length === 0) {
+    if (proto === undefined) return ConnectionSet.transport
+    return proto === 'ICMP' || proto === 'ICMPv6' ? ConnectionSet.of(proto, ECHO_REQUESTS[proto]) : ConnectionSet.of(proto)
+  }
+  return ConnectionSet.union(
+    ports.flatMap((port): readonly ConnectionSet[] => {
+      if (port.kind === 'range') return [ConnectionSet.of(proto ?? 'TCP', port.first, port.last)]
+      if (destination.kind !== 'pod') return []
+      const named = destination.ports.filter(({ name, protocol }) => name === port.name && (proto === undefined || protocol === proto))
+      return named.map(({ protocol, port: number }) => ConnectionSet.of(protocol, number))
+    }),
+  )
+}
