@@ -75,30 +75,47 @@ interface Tally {
   followed: number
 }
 
-/** One choice after the other, until there are no others. @returns the first outcome */
+/** @returns the first outcome */
 function follow(
   network: Network,
   request: TraceRequest,
   { share, tally }: { readonly share: number; readonly tally: Tally },
 ): TraceOutcome | readonly Problem[] {
+  return eachChoice(network, request, (outcome, probability) => {
+    tally.asked++
+    tally.followed += share * probability
+    add(tally.found, outcomeOf(network, outcome, share * probability))
+    return tally.asked < tally.limit
+  })
+}
+
+/**
+ * One choice after the other, until there are no others.
+ * @param visit is handed each outcome while its rows stand, and how likely it is; false: no more
+ * @returns the first outcome
+ */
+export function eachChoice(
+  network: Network,
+  request: TraceRequest,
+  visit: (outcome: TraceOutcome, probability: number) => boolean,
+): TraceOutcome | readonly Problem[] {
   const { chance } = network.world
   let first: TraceOutcome | undefined
   let tape: readonly number[] | undefined = []
   try {
-    do {
+    for (let more = true; more;) {
       chance.tell(tape)
       const outcome = network.trace(request)
       if (!isOutcome(outcome)) return outcome
       first ??= outcome
-      tally.asked++
-      tally.followed += share * chance.probability
-      add(tally.found, outcomeOf(network, outcome, share * chance.probability))
+      more = visit(outcome, chance.probability)
       tape = chance.following()
-    } while (tape !== undefined && tally.asked < tally.limit)
+      if (tape === undefined) break
+    }
   } finally {
     chance.untell()
   }
-  return first
+  return first as TraceOutcome
 }
 
 function headOf({ source, destination, proto, dport }: TraceOutcome): Pick<Outcomes, 'apiVersion' | 'kind' | 'request'> {

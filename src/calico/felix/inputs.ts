@@ -7,6 +7,7 @@ import { parseIp, type Ip } from '../../base/ip.js'
 import type { CalicoNode } from '../../cluster/calico/calico-node.js'
 import type { CalicoResources } from '../../cluster/calico/calico-resources.js'
 import type { WorkloadEndpoint } from '../../cluster/calico/endpoint.js'
+import type { KubernetesNetworkPolicy } from '../../cluster/calico/kubernetes-policy.js'
 import type { Labels } from '../../cluster/labels.js'
 import { isObject, type JsonObject, type JsonValue } from '../../cluster/located.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
@@ -29,7 +30,7 @@ export function policyInputs({ resources, namespaces, objects, workloadEndpoints
     release,
     tiers: resources.tiers,
     policies: resources.policies,
-    kubernetesPolicies: resources.kubernetesPolicies,
+    kubernetesPolicies: resources.kubernetesPolicies.map(withTypes),
     clusterPolicies: resources.clusterNetworkPolicies,
     profiles: resources.profiles,
     namespaces,
@@ -41,6 +42,12 @@ export function policyInputs({ resources, namespaces, objects, workloadEndpoints
     networkSets: [...resources.networkSets, ...resources.globalNetworkSets],
     services: objects.filter(({ kind }) => kind === 'EndpointSlice').flatMap(sliceEndpoints),
   }
+}
+
+/** Nobody stores a NetworkPolicy without types: the API server says them (SetDefaults_NetworkPolicy of kubernetes/pkg/apis/networking/v1/defaults.go). */
+function withTypes(policy: KubernetesNetworkPolicy): KubernetesNetworkPolicy {
+  if (policy.staged || policy.policyTypes.length > 0) return policy
+  return { ...policy, policyTypes: policy.egress.length > 0 ? ['Ingress', 'Egress'] : ['Ingress'] }
 }
 
 function labelsOf(value: JsonObject): Labels {
