@@ -1,0 +1,146 @@
+/**
+ * The ends of a world by what policies can see of them: pods of equal namespace, labels, account and named ports whose addresses lie between
+ * the same bounds of all named networks are one class; nodes and outside ranges likewise. Classes are numbered, and are never taken back: one
+ * whose last end has gone stays, empty.
+ */
+import type { AddressRange } from './address-range.js'
+import { addressesOf } from './conditions.js'
+import { boundingRanges, Bounds } from './diff-classes.js'
+import type { End, OutsideRange, PolicyNode, PolicyPod, PolicyWorld } from './model.js'
+
+export interface EndClass {
+  readonly id: number
+  /** One of its ends as policies see it: a pod on the host's network may be a node here. */
+  readonly representative: End
+  /** The world as it was when the class came to be: a namespace that was relabelled since has other classes. */
+  readonly view: PolicyWorld
+  /** Which named ports the class has: equal numbers, equal ports; 0 for none. */
+  readonly ports: number
+  /** As the world has them. Changed by edits. */
+  readonly ends: End[]
+}
+
+export class EndClasses {
+  readonly all: EndClass[] = []
+  readonly bounds: Bounds
+  private readonly byKey = new Map<string, EndClass>()
+  private readonly nodes: ReadonlyMap<string, PolicyNode>
+  private readonly nodesWithHostEndpoint: ReadonlySet<string>
+  private readonly portNumbers = new Map<string, number>([['', 0]])
+  private readonly texts = new WeakMap<object, string>()
+  private view: PolicyWorld
+  private namespaceTexts = new Map<string, string>()
+
+  /** @param ranges more networks to tell ends apart by */
+  constructor(world: PolicyWorld, outside: readonly OutsideRange[], ranges: readonly AddressRange[]) {
+    this.view = world
+    this.bounds = new Bounds([...boundingRanges(world), ...subjectRanges(world), ...ranges])
+    this.nodes = new Map(world.nodes.map((node) => [node.name, node]))
+    this.nodesWithHostEndpoint = new Set(world.hostEndpoints.map(({ node }) => node))
+    for (const ends of [world.pods, world.nodes, outside]) for (const end of ends) this.classOf(end, true).ends.push(end)
+  }
+
+  /** Labels of namespaces changed: ends that come from now on are seen in this world. */
+  see(view: PolicyWorld): void {
+    this.view = view
+    this.namespaceTexts = new Map()
+  }
+
+  /** As asSeen (conditions.ts) says. */
+  seen(end: End): End {
+    if (end.kind !== 'pod' || !end.hostNetwork || this.view.switches.hostNetwork === 'pod') return end
+    const node = end.node === undefined ? undefined : this.nodes.get(end.node)
+    return node ?? { kind: 'node', name: end.node ?? '', labels: {}, addresses: end.addresses }
+  }
+
+  hasHostEndpoint(node: string): boolean {
+    return this.nodesWithHostEndpoint.has(node)
+  }
+
+  /** The class of such an end, which need not be one of the world's; undefined: no class has such ends. */
+  find(end: End): EndClass | undefined {
+    return this.classOf(end, false)
+  }
+
+  /** The class of such an end, a new and empty one where none has such ends. */
+  findOrMake(end: End): EndClass {
+    return this.classOf(end, true)
+  }
+
+  private classOf(end: End, make: true): EndClass
+  private classOf(end: End, make: boolean): EndClass | undefined
+  private classOf(end: End, make: boolean): EndClass | undefined {
+    const seen = this.seen(end)
+    const ports = seen.kind === 'pod' ? this.portsText(seen) : ''
+    const key = this.key(seen, ports)
+    const found = this.byKey.get(key)
+    if (found !== undefined || !make) return found
+    const made: EndClass = { id: this.all.length, representative: seen, view: this.view, ports: this.portsNumber(ports), ends: [] }
+    this.all.push(made)
+    this.byKey.set(key, made)
+    return made
+  }
+
+  private key(end: End, ports: string): string {
+    const cells = addressesOf(end)
+      .map((range) => this.cellText(range))
+      .sort()
+      .join(',')
+    if (end.kind === 'outside') return `outside\n${cells}`
+    if (end.kind === 'node') return `node\n${cells}\n${this.hasHostEndpoint(end.name) ? end.name : ''}\n${this.labelsText(end.labels)}`
+    return `pod\n${this.namespaceText(end.namespace)}\n${end.serviceAccount}\n${cells}\n${ports}\n${this.labelsText(end.labels)}`
+  }
+
+  private cellText({ family, first, last }: { readonly family: 4 | 6; readonly first: bigint; readonly last: bigint }): string {
+    const cell = this.bounds.cellOf({ family, first, last })
+    if (first === last) return `${family}:${cell}`
+    const end = this.bounds.cellOf({ family, first: last, last })
+    return end === cell ? `${family}:${cell}` : `${family}:${cell}-${end}`
+  }
+
+  private namespaceText(namespace: string): string {
+    let text = this.namespaceTexts.get(namespace)
+    if (text === undefined) {
+      text = `${namespace}\n${this.labelsText(this.view.namespaces.get(namespace)?.labels ?? {})}`
+      this.namespaceTexts.set(namespace, text)
+    }
+    return text
+  }
+
+  /** The pods of a workload often share the object: written once. */
+  private labelsText(labels: Readonly<Record<string, string>>): string {
+    let text = this.texts.get(labels)
+    if (text === undefined) {
+      const keys = Object.keys(labels).sort()
+      this.texts.set(labels, (text = JSON.stringify(keys.flatMap((key) => [key, labels[key]]))))
+    }
+    return text
+  }
+
+  private portsText({ ports }: PolicyPod): string {
+    if (ports.length === 0) return ''
+    let text = this.texts.get(ports)
+    if (text === undefined) {
+      const named = ports.filter(({ name }) => name !== undefined).map(({ name, protocol, port }) => `${name as string}/${protocol}/${port}`)
+      this.texts.set(ports, (text = [...new Set(named)].sort().join(',')))
+    }
+    return text
+  }
+
+  private portsNumber(text: string): number {
+    let number = this.portNumbers.get(text)
+    if (number === undefined) this.portNumbers.set(text, (number = this.portNumbers.size))
+    return number
+  }
+}
+
+/** Of subjects too, where a dialect selects by addresses. */
+function subjectRanges({ tiers, services }: PolicyWorld): readonly AddressRange[] {
+  const conditions = tiers.flatMap(({ policies }) => policies.flatMap(({ subject }) => subject))
+  return conditions.flatMap((condition) => {
+    if (condition.kind === 'networks') return [...condition.include, ...condition.exclude]
+    if (condition.kind !== 'service') return []
+    const named = services.filter(({ namespace, name }) => namespace === condition.namespace && name === condition.name)
+    return named.flatMap(({ endpoints }) => endpoints.map(({ address }) => address))
+  })
+}
