@@ -1,7 +1,11 @@
 /** `netsim bench encap` on the command line: forms, flags, what is refused. */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { netsim } from './memory-io.js'
 
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const FEW = ['bench', 'encap', '--backends', 'flannel-vxlan,calico-none', '--sizes', '100,1500']
 
 describe('netsim bench encap', () => {
@@ -28,6 +32,14 @@ describe('netsim bench encap', () => {
     const document = JSON.parse((await netsim([...FEW, '-o', 'json', '--rate', '1Gbps'])).out) as { kind: string; ways: { rate: number }[] }
     expect([document.kind, document.ways[0].rate]).toEqual(['OverlayCost', 1e9])
     expect((await netsim([...FEW, '-o', 'svg', '--chart', 'goodput'])).out).toMatch(/^<svg .*<\/svg>\n$/s)
+  })
+
+  it('prints what its schema says', async () => {
+    const schema = JSON.parse(readFileSync(`${ROOT}docs/overlay.schema.json`, 'utf8')) as object
+    const validate = new Ajv2020({ allErrors: true }).compile(schema)
+    const { out } = await netsim(['bench', 'encap', '-o', 'json', '-f', 'examples/calico-ipip-crosssubnet.yaml', '--sizes', '9000'], { cwd: ROOT })
+    expect([validate(JSON.parse(out)), validate.errors]).toEqual([true, null])
+    expect(validate({ ...(JSON.parse(out) as object), sizes: 'all' })).toBe(false)
   })
 
   it.each([
