@@ -1,6 +1,6 @@
 /** A PolicyMap as text, JSON, CSV, Markdown and dot, in the forms of netpol-analyzer; what it has no words for (ICMP) is said beside. */
 import { connectionText, othersText, transportText } from './connection-text.js'
-import { ConnectionSet } from './connections.js'
+import type { ConnectionSet } from './connections.js'
 import type { ListPeer, ListRow, PolicyMap } from './list.js'
 
 export interface ListForm {
@@ -63,7 +63,7 @@ function words({ connections }: ListRow, { transportOnly }: ListForm): string {
 }
 
 /** RFC 4180 section 2: in quotes where it must be. */
-function csvField(text: string): string {
+export function csvField(text: string): string {
   return /[",\r\n]|^ /.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
@@ -88,10 +88,10 @@ function byGroup(a: string, b: string): number {
   return x < y ? -1 : x > y ? 1 : 0
 }
 
-function dotGroup(namespace: string, peers: readonly string[]): readonly string[] {
+export function dotGroup(namespace: string, peers: readonly string[], color = 'black'): readonly string[] {
   const label = `${namespace}[namespace]`
   const id = JSON.stringify(`cluster_${label.replaceAll('-', '_')}`)
-  return [`\tsubgraph ${id} {`, '\t\tcolor="black"', '\t\tfontcolor="black"', ...[...peers].sort(), `\t\tlabel=${JSON.stringify(label)}`, '\t}']
+  return [`\tsubgraph ${id} {`, `\t\tcolor="${color}"`, `\t\tfontcolor="${color}"`, ...[...peers].sort(), `\t\tlabel=${JSON.stringify(label)}`, '\t}']
 }
 
 function dotPeer({ text, kind, name, workloadKind }: ListPeer): string {
