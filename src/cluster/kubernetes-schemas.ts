@@ -16,7 +16,7 @@ const metadata = () =>
     namespace: text(),
     labels: textMap(),
     annotations: textMap(),
-    ownerReferences: optional(v.array(v.looseObject({ kind: v.string(), name: v.string(), controller: optional(v.boolean()) }))),
+    ownerReferences: optional(v.array(v.looseObject({ kind: text(), name: v.string(), controller: optional(v.boolean()) }))),
     deletionTimestamp: text(),
   })
 
@@ -72,7 +72,8 @@ const container = () =>
     ports: optional(
       v.array(
         v.looseObject({
-          containerPort: port(),
+          // one without it is reported where it is read, and left out: the pod is there all the same
+          containerPort: optional(port()),
           hostPort: optional(integerField(0, 65535)),
           hostIP: text(),
           name: text(),

@@ -44,7 +44,7 @@ const LISTS = ['containers', 'initContainers'] as const
 const NONE: readonly never[] = []
 
 /** The containers that run while the pod does: init containers that end are left out. */
-export function readContainers(object: KubernetesObject, spec: PodSpec): Container[] {
+export function readContainers(object: KubernetesObject, spec: PodSpec, problems: ProblemList): Container[] {
   return LISTS.flatMap((list) =>
     (spec[list] ?? []).flatMap((container, index): Container | [] => {
       const sidecar = list === 'initContainers'
@@ -53,7 +53,7 @@ export function readContainers(object: KubernetesObject, spec: PodSpec): Contain
       return {
         name: container.name ?? '',
         sidecar,
-        ports: readPorts(container, path, object),
+        ports: readPorts(container, path, object, problems),
         probes: readProbes(container, path, object),
         line: object.lineOf(path),
       }
@@ -63,16 +63,23 @@ export function readContainers(object: KubernetesObject, spec: PodSpec): Contain
 
 type Steps = readonly (string | number)[]
 
-function readPorts({ ports }: ContainerSpec, path: Steps, object: KubernetesObject): readonly ContainerPort[] {
+function readPorts({ ports }: ContainerSpec, path: Steps, object: KubernetesObject, problems: ProblemList): readonly ContainerPort[] {
   if (ports === undefined || ports === null || ports.length === 0) return NONE
-  return ports.map(({ containerPort, protocol, name, hostPort, hostIP }, index) => ({
-    port: containerPort,
-    protocol: protocol ?? 'TCP',
-    ...(name ? { name } : {}),
-    ...(hostPort ? { hostPort } : {}),
-    ...(hostIP ? { hostIP } : {}),
-    line: object.lineOf([...path, 'ports', index]),
-  }))
+  return ports.flatMap(({ containerPort, protocol, name, hostPort, hostIP }, index): ContainerPort | [] => {
+    const at = [...path, 'ports', index]
+    if (containerPort === undefined || containerPort === null) {
+      problems.error(object.at(...at), object.label, `port ${index + 1} of the list has no containerPort`, 'Write containerPort: 8080 in it.')
+      return []
+    }
+    return {
+      port: containerPort,
+      protocol: protocol ?? 'TCP',
+      ...(name ? { name } : {}),
+      ...(hostPort ? { hostPort } : {}),
+      ...(hostIP ? { hostIP } : {}),
+      line: object.lineOf(at),
+    }
+  })
 }
 
 const PROBES = [

@@ -1,4 +1,5 @@
 /** A Pod object → what the network needs of it. Where it runs and which address it has may still be open: placement and IPAM fill them. */
+import type { InferOutput } from 'valibot'
 import { isIpv6Text, parseIp, type Ip } from '../base/ip.js'
 import { addressFault, nameFault } from './fields.js'
 import { podSchema } from './kubernetes-schemas.js'
@@ -75,8 +76,8 @@ export function readPod(object: KubernetesObject, problems: ProblemList): Cluste
   const hostNetwork = spec.hostNetwork === true
   const address = readPodAddress(value.status?.podIP ?? undefined, value.status?.podIPs ?? [], object, problems)
   const annotations = value.metadata.annotations ?? {}
-  const containers = readContainers(object, spec)
-  const owner = (value.metadata.ownerReferences ?? []).find(({ controller }) => controller === true) ?? createdBy(annotations)
+  const containers = readContainers(object, spec, problems)
+  const owner = controllerOf(value.metadata.ownerReferences ?? [], object, problems) ?? createdBy(annotations)
   const hostname = spec.hostname || annotations['pod.beta.kubernetes.io/hostname']
   const subdomain = spec.subdomain || annotations['pod.beta.kubernetes.io/subdomain']
   const dnsConfig = readDnsConfig(spec)
@@ -144,6 +145,17 @@ function readDnsConfig({ dnsConfig }: PodSpec): DnsConfig | undefined {
     searches: dnsConfig.searches ?? [],
     options: (dnsConfig.options ?? []).map(({ name, value }) => ({ name: name ?? '', ...(value ? { value } : {}) })),
   }
+}
+
+type OwnerReference = NonNullable<NonNullable<InferOutput<ReturnType<typeof podSchema>>['metadata']['ownerReferences']>>[number]
+
+/** One without a kind is reported, and stands for its name: the pod is there all the same. */
+function controllerOf(references: readonly OwnerReference[], object: KubernetesObject, problems: ProblemList): PodOwner | undefined {
+  const index = references.findIndex(({ controller }) => controller === true)
+  if (index < 0) return undefined
+  const { kind, name } = references[index]
+  if (!kind) problems.error(object.at('metadata', 'ownerReferences', index), object.label, 'an owner without a kind', 'Write kind: ReplicaSet, or whose it is.')
+  return { kind: kind ?? '', name }
 }
 
 /** Before there were ownerReferences the controllers wrote themselves into an annotation, as JSON. */

@@ -2,7 +2,7 @@
  * The addresses outside, cut so finely that no network of any policy holds a part of a range: what a question about "everybody outside" is asked
  * of. Ranges never stand for pods, though a pod's address may lie in one.
  */
-import { EVERY_IPV4, EVERY_IPV6, type AddressRange } from './address-range.js'
+import { EVERY_IPV4, EVERY_IPV6, meetsRange, type AddressRange } from './address-range.js'
 import type { Condition, Direction, OutsideRange, PolicyWorld } from './model.js'
 
 /** Disjoint, ascending, together all of `whole`: cut at the ends of every range of its family. */
@@ -24,11 +24,12 @@ export function partition(whole: AddressRange, cuts: readonly AddressRange[]): r
  */
 export function outsideRanges(world: PolicyWorld, direction?: Direction): readonly OutsideRange[] {
   const cuts = namedRanges(world, direction)
-  const wholes = cuts.some(({ family }) => family === 6) ? [EVERY_IPV4, EVERY_IPV6] : [EVERY_IPV4]
+  // netpol-analyzer knows no IPv6
+  const wholes = world.switches.as !== 'np-guard' && cuts.some(({ family }) => family === 6) ? [EVERY_IPV4, EVERY_IPV6] : [EVERY_IPV4]
   return wholes.flatMap((whole) => partition(whole, cuts)).map((range): OutsideRange => ({ kind: 'outside', range }))
 }
 
-/** Every range of addresses that a rule of some policy asks for, itself or through a set of Calico's. */
+/** Every range of addresses that a rule of some policy asks for, itself or through a set of Calico's; exceptions are cut out of it. */
 export function namedRanges(world: PolicyWorld, direction?: Direction): readonly AddressRange[] {
   const policies = world.tiers.flatMap((tier) => tier.policies)
   const rules = policies.flatMap(({ ingress, egress }) => [...(direction === 'egress' ? [] : ingress), ...(direction === 'ingress' ? [] : egress)])
@@ -38,8 +39,29 @@ export function namedRanges(world: PolicyWorld, direction?: Direction): readonly
 }
 
 function rangesOf(condition: Condition, { services }: PolicyWorld): readonly AddressRange[] {
-  if (condition.kind === 'networks') return [...condition.include, ...condition.exclude]
+  if (condition.kind === 'networks') return networkPieces(condition)
   if (condition.kind !== 'service') return []
   const behind = services.filter(({ namespace, name }) => namespace === condition.namespace && name === condition.name)
   return behind.flatMap(({ endpoints }) => endpoints.map(({ address }) => address))
+}
+
+/** What each network of the condition leaves once its exceptions are out of it: two that touch are one hole. */
+function networkPieces({ include, exclude }: Extract<Condition, { kind: 'networks' }>): readonly AddressRange[] {
+  const named = [...include, ...exclude]
+  const every = [EVERY_IPV4, ...(named.some(({ family }) => family === 6) ? [EVERY_IPV6] : [])]
+  return (include.length === 0 ? every : include).flatMap((whole) => without(whole, exclude))
+}
+
+/** Ascending. */
+export function without(whole: AddressRange, holes: readonly AddressRange[]): readonly AddressRange[] {
+  const { family } = whole
+  const sorted = holes.filter((hole) => meetsRange(hole, whole)).sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))
+  const pieces: AddressRange[] = []
+  let first = whole.first
+  for (const hole of sorted) {
+    if (hole.first > first) pieces.push({ family, first, last: hole.first - 1n })
+    if (hole.last >= first) first = hole.last + 1n
+  }
+  if (first <= whole.last) pieces.push({ family, first, last: whole.last })
+  return pieces
 }
