@@ -42,13 +42,14 @@ export function addPolicyList(group: Command, name: string, { io, status }: Runn
     })
 }
 
-function names(text: string): readonly string[] {
+/** With commas between. */
+export function names(text: string): readonly string[] {
   const found = text.split(',').map((word) => word.trim())
   if (found.includes('')) throw new InvalidArgumentError('It must be names with commas between them.')
   return found
 }
 
-function focusConnection(text: string): FocusConnection {
+export function focusConnection(text: string): FocusConnection {
   const match = /^(tcp|udp|sctp)-([0-9]{1,5})$/i.exec(text)
   const port = match === null ? 0 : Number(match[2])
   if (match === null || port < 1 || port > 65535) throw new InvalidArgumentError('It must be a protocol and a port: tcp-80, udp-53, sctp-9000.')

@@ -212,10 +212,12 @@ function hasPorts(proto: Protocol): boolean {
   return proto === 'TCP' || proto === 'UDP' || proto === 'SCTP' || proto === 6 || proto === 17 || proto === 132
 }
 
-/** RFC 6335 §5.1 for names. */
 function readPort(value: JsonValue): AskedPort | undefined {
-  if (typeof value !== 'string') return undefined
-  const text = value.trim()
+  return typeof value === 'string' ? askedPort(value.trim()) : undefined
+}
+
+/** `80`, `8000-8010`, `http`; names as RFC 6335 §5.1 has them. */
+export function askedPort(text: string): AskedPort | undefined {
   const range = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/.exec(text)
   if (range !== null) {
     const first = Number(range[1])

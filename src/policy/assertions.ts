@@ -18,6 +18,8 @@ export interface FailedProbe {
   readonly destination: End
   /** Of those asked, the ones that are not as expected; empty: there was none to ask (`port`). */
   readonly connections: ConnectionSet
+  /** Of those asked, others are. */
+  readonly inPart: boolean
   /** The named port that the destination has not. */
   readonly missingPort?: string
   /** Of one of these connections. */
@@ -27,6 +29,8 @@ export interface FailedProbe {
 export interface AssertionResult {
   readonly assertion: Assertion
   readonly passed: boolean
+  /** Some of what was asked goes one way, some the other. */
+  readonly mixed: boolean
   /** Pairs that were asked. */
   readonly probes: number
   readonly failedProbes: number
@@ -83,6 +87,7 @@ class AssertionRunner {
     const isSingle = from.length === 1 && to.length === 1
     let probes = 0
     let failedProbes = 0
+    let inPart = false
     const failures: FailedProbe[] = []
     for (const source of from)
       for (const destination of to) {
@@ -92,13 +97,15 @@ class AssertionRunner {
         const failed = this.probe(assertion, source, destination)
         if (failed === undefined) continue
         failedProbes++
+        inPart ||= failed.inPart
         if (failures.length < FAILURES_KEPT) failures.push(this.explained(failed))
       }
     if (probes === 0) {
       this.wrong(assertion, `${assertion.from} -> ${assertion.to} means one pod and itself: nothing would be probed`, 'Name another end.')
       return undefined
     }
-    return { assertion, passed: failedProbes === 0, probes, failedProbes, failures }
+    const mixed = inPart || (failedProbes > 0 && failedProbes < probes)
+    return { assertion, passed: failedProbes === 0, mixed, probes, failedProbes, failures }
   }
 
   private endsOf(assertion: Assertion, text: string): readonly End[] | undefined {
@@ -117,11 +124,13 @@ class AssertionRunner {
     const asked = askedOf(ports, proto, destination)
     if (asked.isEmpty) {
       const missing = ports.find((port) => port.kind === 'name')
-      return expect === 'deny' ? undefined : { source, destination, connections: asked, ...(missing?.kind === 'name' ? { missingPort: missing.name } : {}) }
+      return expect === 'deny'
+        ? undefined
+        : { source, destination, connections: asked, inPart: false, ...(missing?.kind === 'name' ? { missingPort: missing.name } : {}) }
     }
     const allowed = this.allowed(source, destination)
     const connections = expect === 'allow' ? asked.minus(allowed) : asked.intersect(allowed)
-    return connections.isEmpty ? undefined : { source, destination, connections }
+    return connections.isEmpty ? undefined : { source, destination, connections, inPart: !connections.equals(asked) }
   }
 
   private allowed(source: End, destination: End): ConnectionSet {

@@ -74,8 +74,10 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function isWanted({ allowed, denied }: Reasoned, { only, connection }: NpGuardOptions): boolean {
+function isWanted({ pair, allowed, denied }: Reasoned, { only, connection }: NpGuardOptions): boolean {
   if (only === 'allow') return allowed.length > 0
+  // what is open by an Ingress is told all the same
+  if (only === 'deny' && pair.exposed !== undefined && connection === undefined) return true
   if (only === 'deny') return connection === undefined ? allowed.length === 0 : denied.length > 0
   return true
 }
@@ -123,6 +125,18 @@ function joined(a: readonly ReasonedPiece[], b: readonly ReasonedPiece[]): reado
   )
 }
 
+/** One of them must let them through; those that do have the word, and where none does all of them. */
+export function united(a: readonly ReasonedPiece[], b: readonly ReasonedPiece[]): readonly ReasonedPiece[] {
+  return a.flatMap((one) =>
+    b.flatMap((two): ReasonedPiece[] => {
+      const connections = one.connections.intersect(two.connections)
+      if (connections.isEmpty) return []
+      const reasons = one.allowed === two.allowed ? [...one.reasons, ...two.reasons] : one.allowed ? one.reasons : two.reasons
+      return [{ connections, allowed: one.allowed || two.allowed, reasons }]
+    }),
+  )
+}
+
 interface DirectionAsked {
   readonly side: Side
   readonly meaning: DirectionMeaning
@@ -144,7 +158,10 @@ function directionPieces(world: PolicyWorld, asked: DirectionAsked): readonly Re
     ),
   )
   const isolating = meaning.selecting.filter(({ kind }) => kind === 'NetworkPolicy')
-  if (isolating.length > 0) return [...pieces, ...open.flatMap((one) => byNetworkPolicies(one, isolating, { asked, rules }))]
+  if (isolating.length > 0) {
+    const rest = open.flatMap((one) => byNetworkPolicies(one, isolating, { asked, rules }))
+    return isSilent([...pieces, ...rest], open, rules) ? [...pieces, ...rest].map(withoutDenial) : [...pieces, ...rest]
+  }
   open = open.flatMap((one) =>
     byFirstRule(
       one,
@@ -153,6 +170,24 @@ function directionPieces(world: PolicyWorld, asked: DirectionAsked): readonly Re
     ),
   )
   return [...pieces, ...open.map((one) => ({ ...one, reasons: [...one.reasons, ...DEFAULT] }))]
+}
+
+/**
+ * A denial has no reasons where AdminNetworkPolicies name some of the connections between the ends, and NetworkPolicies then open none: what
+ * netpol-analyzer unites with the empty set is told without that set's reasons.
+ */
+function isSilent(pieces: readonly ReasonedPiece[], open: readonly ReasonedPiece[], rules: readonly RuleReading[]): boolean {
+  const named = rules.filter(({ policy, named: set }) => policy.kind === 'AdminNetworkPolicy' && set.meets(ConnectionSet.transport))
+  if (named.length === 0 || named.every(({ named: set }) => set.covers(ConnectionSet.transport))) return false
+  const opened = rules.filter(({ policy }) => policy.kind === 'NetworkPolicy').map(({ named: set }) => set)
+  const denied = pieces
+    .filter(({ allowed, reasons }) => !allowed && reasons.every(({ kind }) => kind === 'AdminNetworkPolicy'))
+    .map(({ connections }) => connections)
+  return open.length > 0 && ConnectionSet.union(opened).intersect(ConnectionSet.transport).minus(ConnectionSet.union(denied)).isEmpty
+}
+
+function withoutDenial(piece: ReasonedPiece): ReasonedPiece {
+  return piece.allowed ? piece : { ...piece, reasons: [] }
 }
 
 const VERBS = { allow: 'allows', deny: 'denies', pass: 'passes', log: 'logs' } as const
@@ -191,21 +226,15 @@ function byNetworkPolicies(
 ): readonly ReasonedPiece[] {
   const start: ReasonedPiece = { connections: piece.connections, allowed: false, reasons: [] }
   const reasoned = policies.reduce<readonly ReasonedPiece[]>(
-    (all, policy) => {
-      const own = policyPieces(
-        policy,
-        asked,
-        rules.filter((one) => one.policy === policy),
-      )
-      return all.flatMap((one) =>
-        own.flatMap((two): ReasonedPiece[] => {
-          const connections = one.connections.intersect(two.connections)
-          if (connections.isEmpty) return []
-          const kept = one.allowed === two.allowed ? [...one.reasons, ...two.reasons] : one.allowed ? one.reasons : two.reasons
-          return [{ connections, allowed: one.allowed || two.allowed, reasons: kept }]
-        }),
-      )
-    },
+    (all, policy) =>
+      united(
+        all,
+        policyPieces(
+          policy,
+          asked,
+          rules.filter((one) => one.policy === policy),
+        ),
+      ),
     [start],
   )
   return reasoned.map((one) => ({ ...one, reasons: [...piece.reasons, ...one.reasons] }))

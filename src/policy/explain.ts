@@ -194,9 +194,12 @@ class DirectionReader {
   private nearOf(part: Part, connections: ConnectionSet): readonly NearMiss[] {
     const { allowed, reason } = part
     const asked = this.rules.slice(0, this.decidedAt(reason))
-    const wanted = (rule: PolicyRule): boolean => (allowed ? rule.action === 'deny' : rule.action === 'allow' || rule.action === 'pass')
+    // passing on changes nothing where a later tier denies all the same
+    const passes = reason.kind === 'rule' || reason.kind === 'tier-end' ? reason.tier : undefined
+    const wanted = ({ tier, rule }: RuleReading): boolean =>
+      rule.action === (allowed ? 'deny' : 'allow') || (!allowed && rule.action === 'pass' && tier === passes)
     const rules = asked
-      .filter(({ rule, named }) => wanted(rule) && !named.meets(connections))
+      .filter((one) => wanted(one) && !one.named.meets(connections))
       .map(({ tier, policy, rule }) => ({ tier, policy, rule, failed: this.failedOf(rule, connections) }))
     return [...rules, ...this.unselecting(part, connections)].filter(({ failed }) => failed.length > 0).sort((a, b) => farness(a) - farness(b))
   }

@@ -14,6 +14,14 @@ export interface IngressTarget {
   readonly connections: ConnectionSet
   /** Who leads there: `Ingress shop/web`. */
   readonly by: readonly string[]
+  /** The same, Service by Service. */
+  readonly via: readonly IngressWay[]
+}
+
+export interface IngressWay {
+  readonly by: string
+  readonly service: string
+  readonly connections: ConnectionSet
 }
 
 /** A port that a pod does not declare is not led to: netpol-analyzer's counting. Else one that declares none is taken to listen everywhere. */
@@ -26,7 +34,7 @@ export function ingressTargets(state: PolicyState, pods: readonly PolicyPod[], r
   const backends = backendsOf(state)
   if (backends.length === 0) return []
   const services = new Map(state.services.map((service) => [`${service.namespace}/${service.name}`, service]))
-  const found = new Map<PolicyPod, { connections: ConnectionSet; readonly by: Set<string> }>()
+  const found = new Map<PolicyPod, { connections: ConnectionSet; readonly by: Set<string>; readonly via: IngressWay[] }>()
   for (const { namespace, service: name, port, by } of backends) {
     const service = services.get(`${namespace}/${name}`)
     if (service?.selector === undefined) continue
@@ -37,16 +45,18 @@ export function ingressTargets(state: PolicyState, pods: readonly PolicyPod[], r
       const connections = ConnectionSet.union(ports.map((one) => portOn(pod, one, reading)))
       if (connections.isEmpty) continue
       const known = found.get(pod)
-      if (known === undefined) found.set(pod, { connections, by: new Set([by]) })
+      const way: IngressWay = { by, service: name, connections }
+      if (known === undefined) found.set(pod, { connections, by: new Set([by]), via: [way] })
       else {
         known.connections = known.connections.union(connections)
         known.by.add(by)
+        known.via.push(way)
       }
     }
   }
   return pods.flatMap((pod) => {
     const target = found.get(pod)
-    return target === undefined ? [] : { pod, connections: target.connections, by: [...target.by] }
+    return target === undefined ? [] : { pod, connections: target.connections, by: [...target.by], via: target.via }
   })
 }
 

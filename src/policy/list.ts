@@ -48,26 +48,36 @@ export interface PolicyMap {
   readonly unknown: readonly string[]
 }
 
-interface Unit {
+/** A row's end, and what stands for it when policies are asked. */
+export interface Unit {
   readonly peer: ListPeer
   readonly end: End
 }
 
-export function policyMap(world: PolicyWorld, state: PolicyState, options: ListOptions): PolicyMap {
+export interface AskedPair {
+  readonly source: Unit
+  readonly destination: Unit
+}
+
+/** Every pair that the map is made of, also those that no row comes of; without the ingress controller's. */
+export function* askedPairs(world: PolicyWorld, options: ListOptions): Generator<AskedPair, void> {
   const workloads = workloadUnits(world)
-  const sources = [...workloads, ...outsideUnits(world, 'ingress')]
   const destinations = [...workloads, ...outsideUnits(world, 'egress')]
-  const wanted = (source: ListPeer, destination: ListPeer): boolean => isWanted(source, destination, options)
-  const rows: ListRow[] = []
-  for (const source of sources)
+  for (const source of [...workloads, ...outsideUnits(world, 'ingress')])
     for (const destination of destinations) {
       if (source.peer.text === destination.peer.text || (source.end.kind === 'outside' && destination.end.kind === 'outside')) continue
-      if (!wanted(source.peer, destination.peer)) continue
-      const { allowed } = evaluatePair(world, source.end, destination.end)
-      if (isShown(allowed, world, options)) rows.push({ source: source.peer, destination: destination.peer, connections: allowed })
+      if (isWanted(source.peer, destination.peer, options)) yield { source, destination }
     }
+}
+
+export function policyMap(world: PolicyWorld, state: PolicyState, options: ListOptions): PolicyMap {
+  const rows: ListRow[] = []
+  for (const { source, destination } of askedPairs(world, options)) {
+    const { allowed } = evaluatePair(world, source.end, destination.end)
+    if (isShown(allowed, world, options)) rows.push({ source: source.peer, destination: destination.peer, connections: allowed })
+  }
   rows.push(...ingressRows(world, state, options))
-  const peers = workloads.map(({ peer }) => peer)
+  const peers = workloadUnits(world).map(({ peer }) => peer)
   const shown = peers.filter((peer) => isNamed(peer, options.focus) || (options.focusPeer.length > 0 && isNamed(peer, options.focusPeer)))
   return { rows: rows.sort(byText), workloads: shown.sort((a, b) => compare(a.text, b.text)), unknown: unknownNames(peers, state, options) }
 }
@@ -90,17 +100,15 @@ function outsideUnits(world: PolicyWorld, direction: Direction): readonly Unit[]
   return outsideRanges(world, direction).map((end) => ({ peer: { text: endName(end), kind: 'outside', namespace: '', name: '', workloadKind: '' }, end }))
 }
 
-const CONTROLLER: ListPeer = { text: `{${INGRESS_CONTROLLER}}`, kind: 'ingress-controller', namespace: '', name: INGRESS_CONTROLLER, workloadKind: '' }
+export const CONTROLLER: ListPeer = { text: `{${INGRESS_CONTROLLER}}`, kind: 'ingress-controller', namespace: '', name: INGRESS_CONTROLLER, workloadKind: '' }
 /** Nobody's namespace, so that no selector but one over all finds it. */
 const CONTROLLER_NAMESPACE = 'ingress-controller-ns'
 
 /** What an Ingress or Route leads to, and an arbitrary pod of the cluster may reach. */
 function ingressRows(world: PolicyWorld, state: PolicyState, options: ListOptions): readonly ListRow[] {
-  const { namespaces, switches } = world
-  const targets = ingressTargets(state, world.pods, { declaredOnly: switches.as === 'np-guard' })
+  const targets = ingressTargets(state, world.pods, { declaredOnly: world.switches.as === 'np-guard' })
   if (targets.length === 0) return []
-  const labels = { 'kubernetes.io/metadata.name': CONTROLLER_NAMESPACE }
-  const around: PolicyWorld = { ...world, namespaces: new Map([...namespaces, [CONTROLLER_NAMESPACE, { name: CONTROLLER_NAMESPACE, labels }]]) }
+  const around = withController(world)
   const rows = new Map<string, ListRow>()
   for (const { pod, connections } of targets) {
     const destination = workloadPeer(pod, workloadName(pod))
@@ -113,7 +121,13 @@ function ingressRows(world: PolicyWorld, state: PolicyState, options: ListOption
   return [...rows.values()]
 }
 
-const CONTROLLER_POD: PolicyPod = {
+/** The world with the controller's namespace in it. */
+export function withController(world: PolicyWorld): PolicyWorld {
+  const labels = { 'kubernetes.io/metadata.name': CONTROLLER_NAMESPACE }
+  return { ...world, namespaces: new Map([...world.namespaces, [CONTROLLER_NAMESPACE, { name: CONTROLLER_NAMESPACE, labels }]]) }
+}
+
+export const CONTROLLER_POD: PolicyPod = {
   kind: 'pod',
   namespace: CONTROLLER_NAMESPACE,
   name: INGRESS_CONTROLLER,
@@ -134,7 +148,7 @@ function isShown(allowed: ConnectionSet, { switches }: PolicyWorld, { through }:
   return switches.as === 'np-guard' ? allowed.meets(ConnectionSet.transport) : !allowed.isEmpty
 }
 
-function isWanted(source: ListPeer, destination: ListPeer, { focus, focusPeer, direction }: ListOptions): boolean {
+export function isWanted(source: ListPeer, destination: ListPeer, { focus, focusPeer, direction }: ListOptions): boolean {
   if (focus.length === 0) return true
   const [from, to] = [isNamed(source, focus), isNamed(destination, focus)]
   if ((direction === 'ingress' && !to) || (direction === 'egress' && !from)) return false
