@@ -70,13 +70,21 @@ function hasLabels({ of, selector }: LabelsCondition, end: End, world: PolicyWor
 
 /** A selector over endpoints finds pods, host endpoints, and whatever addresses a network set with such labels holds. */
 function isSelectedEndpoint(selector: Selector, end: End, world: PolicyWorld): boolean {
-  if (isEndpoint(selector, end, world)) return true
+  if (end.kind === 'pod' ? isEndpoint(selector, end, world) : isExpected(selector, end, world)) return true
   const own = addressesOf(end)
   return (
     own.length > 0 &&
     world.networkSets.some(
       ({ labels, ranges }) => ranges.some((range) => own.some((one) => coversRange(range, one))) && matchesCalicoSelector(selector, labels),
     )
+  )
+}
+
+/** A host endpoint is found by the addresses that it expects, not by its interface (felix/labelindex/named_port_index.go). */
+function isExpected(selector: Selector, end: End, { hostEndpoints }: PolicyWorld): boolean {
+  return (
+    end.kind === 'node' &&
+    hostEndpoints.some(({ node, addresses, labels }) => node === end.name && addresses.length > 0 && matchesCalicoSelector(selector, labels))
   )
 }
 

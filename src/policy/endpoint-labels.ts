@@ -36,6 +36,17 @@ function makeLabels(pod: PolicyPod, world: PolicyWorld): Labels {
   ])
 }
 
+/** Of a network set: a namespaced one has its namespace's labels too, so that namespaceSelectors find it (networksetprocessor.go). */
+export function networkSetLabels(own: Labels, namespace: string, namespaceLabels: Labels): Labels {
+  if (namespace === '') return own
+  return Object.fromEntries([
+    ...prefixed(NAMESPACE_PREFIX, namespaceLabels),
+    [`${NAMESPACE_PREFIX}projectcalico.org/name`, namespace],
+    ...Object.entries(own),
+    ['projectcalico.org/namespace', namespace],
+  ])
+}
+
 function prefixed(prefix: string, labels: Labels): (readonly [string, string])[] {
   return Object.entries(labels).map(([key, value]) => [prefix + key, value] as const)
 }

@@ -2,10 +2,10 @@
  * The meaning of policies for one pair of ends: tier by tier, policy by policy, rule by rule, as model.ts says. Written to be read; the map of a
  * whole cluster comes from reachability.ts, which is held against this.
  */
-import { addressesOf, asSeen, firstMiss, holdsAll, type Reading } from './conditions.js'
+import { addressesOf, asSeen, firstMiss, holds, holdsAll, type Reading } from './conditions.js'
 import { ConnectionSet } from './connections.js'
 import { coversRange } from './address-range.js'
-import type { Action, Assumption, Direction, End, NamedPort, Peer, Policy, PolicyRule, PolicyWorld, RulePorts, Tier } from './model.js'
+import type { Action, Assumption, Direction, End, NamedPort, Peer, Policy, PolicyNode, PolicyPod, PolicyRule, PolicyWorld, RulePorts, Tier } from './model.js'
 
 /** Why these connections go as they do, in one direction. */
 export type Reason =
@@ -161,10 +161,28 @@ export function ruleMatches(reading: Reading, rule: PolicyRule, side: Side): rea
   const { local, remote, direction } = side
   if (!holdsAll(rule.local, local, reading) || !hasSourcePort(rule, reading)) return []
   const destination = direction === 'ingress' ? local : remote
-  const ports = portsAt(rule.ports, destination)
   return rule.peers
     .filter((peer) => firstMiss(peer, remote, reading) === undefined)
-    .map((peer) => ({ peer, connections: ports.intersect(servicePorts(peer, destination, reading.world)) }))
+    .map((peer) => ({ peer, connections: portsToward(rule, peer, { direction, destination }, reading.world) }))
+}
+
+/**
+ * What a rule names of the connections to an end that it and its peer match. Calico finds named ports among the endpoints that the destination's selector
+ * selects: who is matched as an address of a network set has none (felix/calc/rule_scanner.go ruleToParsedRule).
+ */
+export function portsToward(
+  { ports, local }: PolicyRule,
+  peer: Peer,
+  { direction, destination }: { readonly direction: Direction; readonly destination: End },
+  world: PolicyWorld,
+): ConnectionSet {
+  const reading: Reading = { world, assumed: new Set() }
+  const hasNames = ports.named.length + ports.except.length > 0
+  const isItself = (direction === 'ingress' ? local : peer.conditions).every(
+    (condition) => condition.kind !== 'labels' || condition.of !== 'endpoint' || holds({ ...condition, of: 'endpointItself' }, destination, reading),
+  )
+  const found = portsAt(hasNames && !isItself ? { ...ports, named: [], except: [] } : ports, destination)
+  return found.intersect(servicePorts(peer, destination, world))
 }
 
 export function hasSourcePort({ sourcePorts }: PolicyRule, { world, assumed }: Reading): boolean {
@@ -197,7 +215,8 @@ export function servicePorts(peer: Peer, destination: End, world: PolicyWorld): 
   }, ConnectionSet.all)
 }
 
-function exemption({ world, assumed }: Reading, { direction, local, remote, same }: Side): Extract<Reason, { kind: 'exempt' }> | undefined {
+/** Why no policy is asked, if none is. */
+export function exemption({ world, assumed }: Reading, { direction, local, remote, same }: Side): Extract<Reason, { kind: 'exempt' }> | undefined {
   if (world.noEngine !== undefined) return { kind: 'exempt', why: 'no-engine' }
   if (local.kind === 'outside') return { kind: 'exempt', why: 'not-a-pod' }
   if (local.kind === 'node' && !world.hostEndpoints.some(({ node }) => node === local.name)) return { kind: 'exempt', why: 'not-a-pod' }
@@ -205,11 +224,17 @@ function exemption({ world, assumed }: Reading, { direction, local, remote, same
     assumed.add('hairpin')
     if (world.switches.hairpin === 'allowed') return { kind: 'exempt', why: 'hairpin' }
   }
-  if (direction === 'ingress' && local.kind === 'pod' && remote.kind === 'node' && remote.name !== '' && local.node === remote.name) {
+  if (direction === 'ingress' && local.kind === 'pod' && remote.kind === 'node' && runsOn(local, remote)) {
     assumed.add('own-node')
     if (world.switches.ownNode === 'allowed') return { kind: 'exempt', why: 'own-node' }
   }
+  // a host's endpoint is its card: what goes between the host and its pods does not pass it (felix/rules/static.go filterInputChain, filterOutputChain)
+  if (local.kind === 'node' && remote.kind === 'pod' && runsOn(remote, local)) return { kind: 'exempt', why: 'own-node' }
   return undefined
+}
+
+export function runsOn(pod: PolicyPod, node: PolicyNode): boolean {
+  return node.name !== '' && pod.node === node.name
 }
 
 export function sameEnd(a: End, b: End): boolean {

@@ -11,6 +11,8 @@ import type { NetworkSet } from '../cluster/calico/network-set.js'
 import type { HostEndpoint } from '../cluster/calico/endpoint.js'
 import { formatIp } from '../base/ip.js'
 import { parseRange, type AddressRange } from './address-range.js'
+import { networkSetLabels } from './endpoint-labels.js'
+import { hostEndpointLabels } from './dialects/host-endpoints.js'
 import { policyTiers } from './dialects/tiers.js'
 import type { PolicyHostEndpoint, PolicyNetworkSet, PolicyNode, PolicyPod, PolicyWorld, Switches, Tier } from './model.js'
 import { servicesOf } from './world-services.js'
@@ -60,7 +62,7 @@ export function readPolicyWorld(state: PolicyState, switches: Switches): PolicyW
       addresses: addresses.flatMap((text) => parseRange(text) ?? []),
     })),
     tiers: noEngine === undefined ? tiers : [],
-    networkSets: state.networkSets.map(networkSetOf),
+    networkSets: state.networkSets.map((set) => networkSetOf(set, state)),
     hostEndpoints: state.hostEndpoints.map(hostEndpointOf),
     services: servicesOf(state, namedServices(tiers)),
     serviceAccounts: new Map(state.serviceAccounts.map(({ namespace, name, labels }) => [`${namespace}/${name}`, labels])),
@@ -107,7 +109,8 @@ export function policyPod(pod: ClusterPod, { imagined, nodeAddresses }: PodSurro
 /** The controller that the input shows, never the one above it: of a template the object that it stands in. A static pod's owner is its node. */
 function workloadOf({ object, owner, name }: ClusterPod): PolicyPod['workload'] {
   if (object.kind !== 'Pod') return { kind: object.kind, name: object.name }
-  return owner === undefined || owner.kind === 'Node' ? { kind: 'Pod', name } : owner
+  if (owner === undefined || owner.kind === 'Node') return { kind: 'Pod', name }
+  return { kind: owner.kind || 'Pod', name: owner.name }
 }
 
 /** @returns `default` where none is named, as the API server writes it */
@@ -131,13 +134,15 @@ function rangesOf(texts: readonly string[]): readonly AddressRange[] {
   return texts.flatMap((text) => parseRange(text) ?? [])
 }
 
-function networkSetOf({ namespace, name, labels, nets, file, line }: NetworkSet): PolicyNetworkSet {
+function networkSetOf({ namespace, name, labels: own, nets, file, line }: NetworkSet, { namespaces }: PolicyState): PolicyNetworkSet {
   const ranges = rangesOf(nets.map(({ text }) => text))
+  const labels = networkSetLabels(own, namespace, namespaces.find((one) => one.name === namespace)?.labels ?? {})
   return { kind: namespace === '' ? 'GlobalNetworkSet' : 'NetworkSet', namespace, name, labels, ranges, file, line }
 }
 
-function hostEndpointOf({ name, node, labels, profiles, expectedIPs, file, line }: HostEndpoint): PolicyHostEndpoint {
-  return { name, node, labels, profiles, addresses: rangesOf(expectedIPs.map(formatIp)), file, line }
+function hostEndpointOf(endpoint: HostEndpoint): PolicyHostEndpoint {
+  const { name, node, profiles, expectedIPs, file, line } = endpoint
+  return { name, node, labels: hostEndpointLabels(endpoint), profiles, addresses: rangesOf(expectedIPs.map(formatIp)), file, line }
 }
 
 /** `ns/name` of the Services that a rule names. */

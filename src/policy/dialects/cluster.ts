@@ -5,9 +5,12 @@
  */
 import type { ClusterNetworkPolicy, ClusterPolicyPeer, ClusterPolicyProtocol, ClusterPolicyRule } from '../../cluster/calico/cluster-network-policy.js'
 import { isKnownPeer } from '../../cluster/calico/read-cluster-network-policy.js'
+import type { LabelSelector } from '../../cluster/labels.js'
 import type { Path } from '../../cluster/located.js'
+import type { KubernetesObject } from '../../cluster/manifest.js'
 import type { ProblemList } from '../../cluster/problem-list.js'
 import type { Action, Direction, Peer, Policy, PolicyRule, Switches } from '../model.js'
+import { endpointsInNamespaces } from './calico-selectors.js'
 import {
   ANY_PORT,
   clusterSubject,
@@ -28,10 +31,16 @@ const ACTIONS: ReadonlyMap<string, Action> = new Map([
   ['Pass', 'pass'],
 ])
 
-export function clusterPolicies(policies: readonly ClusterNetworkPolicy[], { as }: Switches, problems: ProblemList): readonly Policy[] {
+/** @param setsToo there are network sets or host endpoints, which peers by namespace may match with Calico */
+export function clusterPolicies(
+  policies: readonly ClusterNetworkPolicy[],
+  { as }: Switches,
+  problems: ProblemList,
+  { setsToo = false }: { readonly setsToo?: boolean } = {},
+): readonly Policy[] {
   return policies.map((policy) => {
     const rules = (direction: Direction): PolicyRule[] =>
-      policy[direction].map((rule, index) => clusterRule(rule, index, direction, { policy, knowsNodes: as !== 'calico', problems }))
+      policy[direction].map((rule, index) => clusterRule(rule, index, direction, { policy, knowsNodes: as !== 'calico', setsToo, problems }))
     return {
       kind: 'ClusterNetworkPolicy',
       namespace: '',
@@ -51,6 +60,7 @@ interface Reading {
   readonly policy: ClusterNetworkPolicy
   /** The fields of the experimental channel; Calico 3.32 does without. */
   readonly knowsNodes: boolean
+  readonly setsToo: boolean
   readonly problems: ProblemList
 }
 
@@ -76,8 +86,9 @@ function canRead(peer: ClusterPolicyPeer, { knowsNodes }: Reading): boolean {
   return isKnownPeer(peer) && (knowsNodes || (peer.nodes === undefined && peer.domainNames === undefined))
 }
 
-function clusterPeer(peer: ClusterPolicyPeer, path: Path, { policy: { object }, problems }: Reading): Peer {
+function clusterPeer(peer: ClusterPolicyPeer, path: Path, { policy: { object }, setsToo, problems }: Reading): Peer {
   const { namespaces, pods, networks, nodes, domainNames } = peer
+  if (setsToo && namespaces !== undefined && pods === undefined && networks.length === 0) return calicoNamespacesPeer(namespaces, { object, path })
   if (networks.length > 0) return networksPeer(networks, { object, path, podsToo: true })
   if (nodes !== undefined) return nodesPeer(nodes, { object, path })
   if (domainNames !== undefined) {
@@ -86,6 +97,18 @@ function clusterPeer(peer: ClusterPolicyPeer, path: Path, { policy: { object }, 
     return domainNamesPeer(domainNames, { object, path })
   }
   return labelPeer(pods === undefined ? { namespaces: namespaces ?? {} } : { pods }, { object, path })
+}
+
+/**
+ * To Calico namespaces are labels that endpoints have: network sets have those of their namespace, and whatever has no namespace lacks them all, so that a
+ * selector that only excludes takes in global network sets and host endpoints (libcalico-go/lib/backend/k8s/conversion/clusternetworkpolicy.go).
+ */
+function calicoNamespacesPeer(namespaces: LabelSelector, where: { readonly object: KubernetesObject | undefined; readonly path: Path }): Peer {
+  const peer = labelPeer({ namespaces }, where)
+  const conditions = peer.conditions.map((condition) =>
+    condition.kind === 'labels' ? { ...condition, of: 'endpoint' as const, selector: endpointsInNamespaces(condition.selector) } : condition,
+  )
+  return { ...peer, conditions }
 }
 
 function portChoice({ protocol, port, namedPort }: ClusterPolicyProtocol): PortChoice {

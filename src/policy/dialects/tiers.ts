@@ -9,6 +9,7 @@ import type { PolicyState } from '../../cluster/policy-state.js'
 import { formatPlace, ProblemList } from '../../cluster/problem-list.js'
 import type { Policy, Switches, Tier } from '../model.js'
 import { adminPolicies } from './admin.js'
+import { calicoTiers } from './calico.js'
 import { clusterPolicies } from './cluster.js'
 import { kubernetesPolicies } from './kubernetes.js'
 
@@ -21,8 +22,18 @@ export interface TiersResult {
 /** Never throws on a state that was read. */
 export function policyTiers(state: PolicyState, switches: Switches): TiersResult {
   const problems = new ProblemList()
-  const tiers = kubernetesTiers(state, switches, problems)
+  if (switches.as !== 'calico') nameCalicos(state, switches, problems)
+  const tiers = switches.as === 'calico' ? calicoTiers(state, switches, problems) : kubernetesTiers(state, switches, problems)
   return { tiers: tiers.filter(({ policies }) => policies.length > 0), problems: problems.problems }
+}
+
+/** Whoever asks for another's view is told what that view leaves out. */
+function nameCalicos({ calicoPolicies }: PolicyState, { as }: Switches, problems: ProblemList): void {
+  const [first] = calicoPolicies.filter(({ staged }) => !staged)
+  if (first === undefined) return
+  const others = calicoPolicies.length - 1
+  const what = `${others === 0 ? 'a policy' : `this and ${others} more policies`} of Calico: left out with --as ${as}`
+  problems.warning(first, first.object?.label ?? first.name, what, 'Ask with --as calico.')
 }
 
 function kubernetesTiers(state: PolicyState, switches: Switches, problems: ProblemList): readonly Tier[] {
