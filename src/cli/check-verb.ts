@@ -1,25 +1,13 @@
 /** `netsim check` on the command line: its flags. What it does comes with check-command.ts, when it is called. */
-import { InvalidArgumentError, Option, type Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { CODES, type Code } from '../analysis/check/codes.js'
-import { SEVERITIES, type Severity } from '../base/finding.js'
-import { nearestName } from '../cluster/nearest-name.js'
-import { choosing, choosingSeveral } from './choices.js'
+import { addFindingOptions, type FindingFlags } from './finding-flags.js'
 import type { InputOptions } from './load-network.js'
-import type { ColorWhen } from './terminal.js'
-import { colorWhen, outputFormat } from './trace-options.js'
 import { addInputOptions, type Running } from './verb.js'
 
-const CHECK_FORMATS = ['text', 'json', 'sarif', 'junit'] as const
-
 /** As commander hands them over. */
-export interface CheckFlags extends InputOptions {
-  readonly output: (typeof CHECK_FORMATS)[number]
-  readonly severity: Severity
-  readonly only: readonly Code[]
-  readonly skip: readonly Code[]
+export interface CheckFlags extends InputOptions, FindingFlags<Code> {
   readonly verbose: number
-  readonly color: ColorWhen | false
-  readonly ascii: boolean
 }
 
 export function addCheck(program: Command, name: string, { io, status }: Running): void {
@@ -33,36 +21,13 @@ export function addCheck(program: Command, name: string, { io, status }: Running
     .addHelpText('before', checkExamples(name))
     .addHelpText('after', CHECK_EXITS)
     .showHelpAfterError(`See '${name} check --help'.`)
-  addInputOptions(command)
-    .addOption(new Option('-o, --output <FORMAT>', CHECK_FORMATS.join(', ')).argParser(outputFormat(CHECK_FORMATS)).default('text'))
-    .addOption(new Option('--severity <LEVEL>', 'tell findings from there on: error, warning or info').argParser(severity).default('warning'))
-    .addOption(new Option('--only <CODE,…>', 'look for these alone').argParser(codes).default([], 'all'))
-    .addOption(new Option('--skip <CODE,…>', 'leave these out').argParser(codes).default([], 'none'))
+  addFindingOptions(addInputOptions(command), CODES, 'docs/check.md')
     .addOption(new Option('-v, --verbose', "with each packet's way").argParser((_, before: number) => before + 1).default(0, 'without'))
-    .addOption(new Option('--color <WHEN>', 'auto, always or never').argParser(colorWhen).default('auto'))
-    .option('--no-color', 'the same as --color never')
-    .option('--ascii', 'plain letters only', false)
     .action(async (flags: CheckFlags) => {
       const { check } = await import('./check-command.js')
       status.code = await check(flags, io)
     })
 }
-
-const severity = choosing(SEVERITIES, (text): Severity => {
-  const found = SEVERITIES.find((word) => word === text.toLowerCase())
-  if (found === undefined) throw new InvalidArgumentError(`It must be one of ${SEVERITIES.join(', ')}.`)
-  return found
-})
-
-/** Codes with commas between; in any case of letters. */
-const codes = choosingSeveral(CODES, (text: string): readonly Code[] =>
-  text.split(',').map((word) => {
-    const found = CODES.find((code) => code === word.trim().toUpperCase())
-    if (found !== undefined) return found
-    const nearest = nearestName(word.trim().toUpperCase(), CODES)
-    throw new InvalidArgumentError(`There is no code ${word.trim()}.${nearest === undefined ? '' : ` (Did you mean ${nearest}?)`} docs/check.md lists them.`)
-  }),
-)
 
 const CHECK_EXITS = `
 Exit status of check:
