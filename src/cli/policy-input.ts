@@ -1,8 +1,8 @@
 /** `-f` and the switches → the state and the world that a `netsim policy` command asks. Loaded with the command. */
-import { hasErrors, type Problem } from '../base/problem.js'
-import { readPolicyState, type PolicyState } from '../cluster/policy-state.js'
+import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
+import { isPolicyLabel, readPolicyState, type PolicyState } from '../cluster/policy-state.js'
 import type { PolicyWorld, Switches } from '../policy/model.js'
-import { isPolicyObject } from '../policy/policy-kinds.js'
+import { npGuardRefusals } from '../policy/np-guard-refusals.js'
 import { readPolicyWorld, switchesFor } from '../policy/world.js'
 import { EXIT_BAD_INPUT, EXIT_OK } from './exit.js'
 import { readInputs } from './input.js'
@@ -22,6 +22,8 @@ export interface LoadedPolicies {
   readonly world: PolicyWorld
   readonly switches: Switches
   readonly inputs: readonly string[]
+  /** All of them, told already. */
+  readonly problems: readonly Problem[]
   /** What an answer ends with that would be 0: 3 where part of the input was wrong, which was told. */
   readonly exit: number
 }
@@ -49,17 +51,33 @@ export async function loadPolicyState(flags: PolicyFlags, io: Io): Promise<Loade
   return worldOf(await readPolicies(flags, io), flags, io)
 }
 
-/** The same of a state that is read already, or was edited. */
-export async function worldOf({ state, problems, inputs }: ReadPolicies, flags: PolicyFlags, io: Io): Promise<LoadedPolicies | undefined> {
+/** The same of a state that is read already, or was edited. @param told before: said once */
+export async function worldOf(
+  { state, problems, inputs }: ReadPolicies,
+  flags: PolicyFlags,
+  io: Io,
+  told: readonly Problem[] = [],
+): Promise<LoadedPolicies | undefined> {
   const switches = switchesOf(flags)
   const read = readPolicyWorld(state, switches)
   const all = [...problems, ...read.problems]
-  await report(all, io)
-  if (all.some(leavesNoAnswer)) return undefined
-  return { state, world: read.world, switches, inputs, exit: hasErrors(all) && flags.compat === undefined ? EXIT_BAD_INPUT : EXIT_OK }
+  const refusals = flags.compat === undefined ? [] : npGuardRefusals(read.world)
+  const known = new Set(told.map(formatProblem))
+  await report(
+    [...all, ...refusals].filter((problem) => !known.has(formatProblem(problem))),
+    io,
+  )
+  if (refusals.length > 0 || leavesNoAnswer(state, problems, read.problems)) return undefined
+  return { state, world: read.world, switches, inputs, problems: all, exit: hasErrors(all) && flags.compat === undefined ? EXIT_BAD_INPUT : EXIT_OK }
 }
 
-/** Of a file as a whole there is no line: it was not there, or no text. */
-function leavesNoAnswer({ severity, object, line }: Problem): boolean {
-  return severity === 'error' && (object === '' ? line === 0 : isPolicyObject(object))
+/** A policy is wrong, a file was not there or no text (then there is no line), or of all that was given nothing could be read. */
+function leavesNoAnswer({ objects, refused }: PolicyState, problems: readonly Problem[], ofPolicies: readonly Problem[]): boolean {
+  const isError = ({ severity }: Problem): boolean => severity === 'error'
+  return (
+    refused.length > 0 ||
+    problems.some((problem) => isError(problem) && problem.object === '' && problem.line === 0) ||
+    ofPolicies.some((problem) => isError(problem) && isPolicyLabel(problem.object)) ||
+    (objects.length === 0 && problems.some(isError))
+  )
 }

@@ -1,6 +1,11 @@
 /** `netsim policy` on the command line: the group of its subcommands, each of which has a file of its own. */
 import type { Command } from 'commander'
+import { addPolicyDiff } from './policy-diff-verb.js'
+import { addPolicyExplain } from './policy-explain-verb.js'
+import { addPolicyLint } from './policy-lint-verb.js'
 import { addPolicyList } from './policy-list-verb.js'
+import { addPolicyTest } from './policy-test-verb.js'
+import { addPolicyWhatIf } from './policy-whatif-verb.js'
 import type { Running } from './verb.js'
 
 export function addPolicy(program: Command, name: string, running: Running): void {
@@ -14,4 +19,9 @@ export function addPolicy(program: Command, name: string, running: Running): voi
     .helpCommand('help [COMMAND]', 'help for a command')
     .showHelpAfterError(`See '${name} policy --help'.`)
   addPolicyList(group, name, running)
+  addPolicyLint(group, name, running)
+  addPolicyExplain(group, name, running)
+  addPolicyDiff(group, name, running)
+  addPolicyWhatIf(group, name, running)
+  addPolicyTest(group, name, running)
 }

@@ -4,6 +4,7 @@
  */
 import { boundingRanges, Bounds, ClassKeys } from './diff-classes.js'
 import type { End, PolicyNode, PolicyPod, PolicyWorld } from './model.js'
+import { workloadName } from './peer-name.js'
 
 /** Equal keys: equal meaning in that world. */
 export interface SideEnd {
@@ -12,7 +13,7 @@ export interface SideEnd {
 }
 
 export interface Unit {
-  readonly kind: 'workload' | 'node' | 'outside'
+  readonly kind: 'workload' | 'node' | 'outside' | 'ingress-controller'
   /** `shop/web[Deployment]`: the same for all units of a workload. Empty for outside ranges. */
   readonly name: string
   /** Of that workload's units, which: 0 where it has one alone. */
@@ -25,15 +26,17 @@ export interface Unit {
   readonly after?: SideEnd
 }
 
-/** What a workload is called; `world.ts` has the same name for it in its lists. */
-export type WorkloadName = (pod: PolicyPod) => string
-
 /** Workloads by name, nodes, then outside ranges, ascending: cut at the bounds of both worlds' ranges. */
-export function matchEnds(before: PolicyWorld, after: PolicyWorld, name: WorkloadName): readonly Unit[] {
+export function matchEnds(before: PolicyWorld, after: PolicyWorld): readonly Unit[] {
   const bounds = new Bounds([...boundingRanges(before), ...boundingRanges(after)])
   const keys = [new ClassKeys(before, bounds), new ClassKeys(after, bounds)] as const
-  const workloads = matchMembers(groupPods(before.pods, name), groupPods(after.pods, name), keys, 'workload')
-  const nodes = matchMembers(groupNodes(before.nodes), groupNodes(after.nodes), keys, 'node')
+  const workloads = matchMembers(grouped(before.pods, workloadName), grouped(after.pods, workloadName), keys, 'workload')
+  const nodes = matchMembers(
+    grouped(before.nodes, () => 'nodes'),
+    grouped(after.nodes, () => 'nodes'),
+    keys,
+    'node',
+  )
   const outside = bounds.families.flatMap((family) =>
     bounds.cells[family].map((range): Unit => {
       const end: End = { kind: 'outside', range }
@@ -46,15 +49,6 @@ export function matchEnds(before: PolicyWorld, after: PolicyWorld, name: Workloa
 
 type Member = PolicyPod | PolicyNode
 type Groups = ReadonlyMap<string, readonly Member[]>
-
-function groupPods(pods: readonly PolicyPod[], name: WorkloadName): Groups {
-  return grouped(pods, name)
-}
-
-/** Nodes are told apart by what policies see of them alone. */
-function groupNodes(nodes: readonly PolicyNode[]): Groups {
-  return grouped(nodes, () => 'nodes')
-}
 
 function grouped<Item>(items: readonly Item[], name: (item: Item) => string): Map<string, Item[]> {
   const groups = new Map<string, Item[]>()

@@ -28,6 +28,10 @@ export class ChangeFinder {
     for (const destination of toThem) for (const source of units) if (!fromThem.has(source) && isAsked(source, destination)) yield [source, destination]
   }
 
+  *allPairs(): Generator<readonly [source: Unit, destination: Unit]> {
+    for (const source of this.units) for (const destination of this.units) if (isAsked(source, destination)) yield [source, destination]
+  }
+
   private hasChanged({ before, after }: Unit): boolean {
     return before === undefined || after === undefined || before.key !== after.key
   }
@@ -74,9 +78,9 @@ class Side {
 const contents = new WeakMap<Policy, string>()
 
 /** All that a policy says, and not where it stands. */
-function contentOf(policy: Policy): string {
+export function contentOf(policy: Policy): string {
   let text = contents.get(policy)
-  if (text === undefined) contents.set(policy, (text = JSON.stringify({ ...policy, subject: undefined }, plain)))
+  if (text === undefined) contents.set(policy, (text = JSON.stringify(policy, plain)))
   return text
 }
 

@@ -4,27 +4,15 @@
  * changed against everybody; the rest of the map is what it was.
  */
 import type { AddressRange } from './address-range.js'
-import { ConnectionSet } from './connections.js'
-import { causesOf, reasonKey, type Cause } from './diff-causes.js'
-import { matchEnds, type Unit, type WorkloadName } from './diff-ends.js'
+import type { ConnectionSet } from './connections.js'
+import { reasonKey, type Cause } from './diff-causes.js'
+import { matchEnds, type Unit } from './diff-ends.js'
+import { ingressDiff } from './diff-ingress.js'
+import { diffRow, type DiffRow } from './diff-row.js'
 import { ChangeFinder } from './diff-reach.js'
 import { evaluatePair, type PairMeaning } from './evaluate.js'
-import type { Assumption, End, PolicyWorld } from './model.js'
-
-export interface DiffRow {
-  readonly source: Unit
-  readonly destination: Unit
-  /** Where that end is outside: all ranges of which the row is true, ascending, neither touching nor overlapping. */
-  readonly ranges: readonly AddressRange[]
-  readonly before: ConnectionSet
-  readonly after: ConnectionSet
-  readonly opened: ConnectionSet
-  readonly closed: ConnectionSet
-  readonly causes: readonly Cause[]
-  /** One of the ends is on one side alone. */
-  readonly comesOrGoes: boolean
-  readonly assumed: readonly Assumption[]
-}
+import type { IngressTarget } from './ingress-targets.js'
+import type { End, PolicyWorld } from './model.js'
 
 /** Over pairs that are there before and after. */
 export type ChangeClass = 'no-op' | 'only-loosens' | 'only-tightens' | 'mixed'
@@ -39,23 +27,34 @@ export interface PolicyDiff {
 }
 
 export interface DiffOptions {
-  readonly name: WorkloadName
   /** A workload's pods among themselves: default true. */
   readonly itself?: boolean
+  /** Neighbouring ranges are one row even where other rules decide about each: netpol-analyzer's counting. Default: false. */
+  readonly acrossReasons?: boolean
+  /** Rows of what did not change, too. */
+  readonly unchanged?: boolean
+  /** Connections that count; default: all of them. */
+  readonly within?: ConnectionSet
+  /** Where Ingresses and Routes lead, before and after. */
+  readonly ingress?: readonly [before: readonly IngressTarget[], after: readonly IngressTarget[]]
 }
 
-export function diffWorlds(before: PolicyWorld, after: PolicyWorld, { name, itself = true }: DiffOptions): PolicyDiff {
-  const units = matchEnds(before, after, name)
+export function diffWorlds(before: PolicyWorld, after: PolicyWorld, options: DiffOptions = {}): PolicyDiff {
+  const { itself = true, acrossReasons = false, unchanged = false, within, ingress } = options
+  const units = matchEnds(before, after)
   const sides = [new Meanings(before), new Meanings(after)] as const
   const finder = new ChangeFinder(before, after, units)
   const rows: DiffRow[] = []
-  for (const [source, destination] of finder.pairs()) {
+  for (const [source, destination] of unchanged ? finder.allPairs() : finder.pairs()) {
     if (source === destination && (!itself || Math.max(...source.count) < 2)) continue
     if (source !== destination && source.name === destination.name && !itself) continue
-    const row = rowOf(source, destination, sides)
-    if (row !== undefined) rows.push(row)
+    const old = source.before && destination.before && sides[0].of(source.before, destination.before)
+    const now = source.after && destination.after && sides[1].of(source.after, destination.after)
+    const row = diffRow({ source, destination, old, now, within })
+    if (unchanged ? !(row.before.isEmpty && row.after.isEmpty) : !row.before.equals(row.after)) rows.push(row)
   }
-  const merged = mergeRanges(rows).sort(byEnds)
+  if (ingress !== undefined) rows.push(...ingressDiff([before, after], ingress, units).filter((row) => unchanged || !row.before.equals(row.after)))
+  const merged = mergeRanges(rows, acrossReasons).sort(byEnds)
   const names = (has: (unit: Unit) => boolean): readonly string[] => [
     ...new Set(
       units
@@ -70,31 +69,6 @@ export function diffWorlds(before: PolicyWorld, after: PolicyWorld, { name, itse
     change: classOf(merged),
     added: names((unit) => unit.before === undefined).filter((one) => !living.includes(one)),
     removed: names((unit) => unit.after === undefined).filter((one) => !living.includes(one)),
-  }
-}
-
-function rowOf(source: Unit, destination: Unit, [before, after]: readonly [Meanings, Meanings]): DiffRow | undefined {
-  const old = source.before && destination.before && before.of(source.before, destination.before)
-  const now = source.after && destination.after && after.of(source.after, destination.after)
-  const was = old?.allowed ?? ConnectionSet.none
-  const is = now?.allowed ?? ConnectionSet.none
-  if (was.equals(is)) return undefined
-  const opened = is.minus(was)
-  const closed = was.minus(is)
-  return {
-    source,
-    destination,
-    ranges: [source, destination].flatMap((unit) => {
-      const end = (unit.after ?? unit.before)?.end
-      return end?.kind === 'outside' ? [end.range] : []
-    }),
-    before: was,
-    after: is,
-    opened,
-    closed,
-    causes: [...causesOf('opened', opened, old, now), ...causesOf('closed', closed, old, now)],
-    comesOrGoes: old === undefined || now === undefined,
-    assumed: [...new Set([...(old?.assumed ?? []), ...(now?.assumed ?? [])])].sort(),
   }
 }
 
@@ -131,7 +105,7 @@ function another(end: End): End {
 }
 
 /** Rows that say the same of one end and several ranges become one. */
-function mergeRanges(rows: readonly DiffRow[]): DiffRow[] {
+function mergeRanges(rows: readonly DiffRow[], acrossReasons: boolean): DiffRow[] {
   const merged = new Map<string, DiffRow>()
   const result: DiffRow[] = []
   for (const row of rows) {
@@ -141,13 +115,24 @@ function mergeRanges(rows: readonly DiffRow[]): DiffRow[] {
     }
     const isSource = row.source.kind === 'outside'
     const other = isSource ? row.destination : row.source
-    const causes = row.causes.map((cause) => [cause.direction, cause.connections.key, reasonKey(cause.before), reasonKey(cause.after)].join(' ')).join('\n')
+    const causes = acrossReasons ? '' : row.causes.map((cause) => causeKey(cause)).join('\n')
     const key = [isSource, other.name, other.part, row.before.key, row.after.key, causes].join('\n')
     const earlier = merged.get(key)
-    merged.set(key, earlier === undefined ? row : { ...earlier, ranges: [...earlier.ranges, ...row.ranges] })
+    merged.set(
+      key,
+      earlier === undefined ? row : { ...earlier, ranges: [...earlier.ranges, ...row.ranges], causes: distinct([...earlier.causes, ...row.causes]) },
+    )
   }
   for (const row of merged.values()) result.push({ ...row, ranges: joinRanges(row.ranges) })
   return result
+}
+
+function causeKey({ effect, direction, connections, before, after }: Cause): string {
+  return [effect, direction, connections.key, reasonKey(before), reasonKey(after)].join(' ')
+}
+
+function distinct(causes: readonly Cause[]): readonly Cause[] {
+  return [...new Map(causes.map((cause) => [causeKey(cause), cause])).values()]
 }
 
 /** Ascending; neighbours become one. */
@@ -174,7 +159,7 @@ function byEnds(a: DiffRow, b: DiffRow): number {
   return compareUnits(a.source, b.source) || compareUnits(a.destination, b.destination) || compareFirst(a, b)
 }
 
-const KINDS = ['workload', 'node', 'outside'] as const
+const KINDS = ['workload', 'node', 'outside', 'ingress-controller'] as const
 
 function compareUnits(a: Unit, b: Unit): number {
   return KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || (a.name < b.name ? -1 : a.name > b.name ? 1 : a.part - b.part)

@@ -5,19 +5,19 @@ import { policyStateOf } from '../../src/cluster/policy-state.js'
 import { ProblemList } from '../../src/cluster/problem-list.js'
 import { coversRange, parseRange, type AddressRange } from '../../src/policy/address-range.js'
 import { ConnectionSet } from '../../src/policy/connections.js'
-import { diffWorlds, type DiffRow, type PolicyDiff } from '../../src/policy/diff.js'
+import { diffWorlds, type PolicyDiff } from '../../src/policy/diff.js'
+import type { DiffRow } from '../../src/policy/diff-row.js'
 import { decisionWords } from '../../src/policy/diff-words.js'
 import { applyEdits, type Edit } from '../../src/policy/edit.js'
 import { evaluatePair } from '../../src/policy/evaluate.js'
-import type { End, PolicyPod, PolicyWorld } from '../../src/policy/model.js'
+import type { End, PolicyWorld } from '../../src/policy/model.js'
 import { outsideRanges } from '../../src/policy/outside.js'
+import { workloadName } from '../../src/policy/peer-name.js'
 import { policyWorld, switchesFor } from '../../src/policy/world.js'
 import { worldOf } from './kit.js'
 
-const name = (pod: PolicyPod): string => `${pod.namespace}/${pod.workload.name}[${pod.workload.kind}]`
-
 function diffTexts(before: string, after: string): PolicyDiff {
-  return diffWorlds(worldOf(before), worldOf(after), { name })
+  return diffWorlds(worldOf(before), worldOf(after))
 }
 
 function words({ source, destination, before, after, causes, ranges }: DiffRow): unknown {
@@ -156,7 +156,7 @@ describe('what a change opens and closes', () => {
       ['shop/db[StatefulSet]', 'shop/db[StatefulSet]'],
       ['', 'shop/db[StatefulSet]'],
     ])
-    expect(diffWorlds(worldOf(owned), worldOf(owned + shut), { name, itself: false }).rows).toHaveLength(1)
+    expect(diffWorlds(worldOf(owned), worldOf(owned + shut), { itself: false }).rows).toHaveLength(1)
   })
 
   it('what comes and goes counts apart', () => {
@@ -296,7 +296,7 @@ function holds(row: DiffRow, [from, to]: readonly [End, End]): boolean {
   const is = (unit: DiffRow['source'], end: End): boolean =>
     end.kind === 'outside'
       ? unit.kind === 'outside' && row.ranges.some((range) => coversRange(range, end.range))
-      : end.kind === 'pod' && unit.kind === 'workload' && unit.name === name(end) && unit.members.includes(end.name)
+      : end.kind === 'pod' && unit.kind === 'workload' && unit.name === workloadName(end) && unit.members.includes(end.name)
   return is(row.source, from) && is(row.destination, to)
 }
 
@@ -310,7 +310,7 @@ describe('a what-if', () => {
         const edited = applyEdits(objects, chosen, 'default')
         expect(edited.problems).toEqual([])
         const worlds = [objects, edited.objects].map((list) => policyWorld(policyStateOf({ objects: list, complete: true }).state, switchesFor('api')))
-        const { rows, change } = diffWorlds(worlds[0], worlds[1], { name })
+        const { rows, change } = diffWorlds(worlds[0], worlds[1])
         const [before, after] = worlds.map(endsOf)
         const hasIpv6 = worlds.some((world) => outsideRanges(world).some(({ range }) => range.family === 6))
         let loosens = false
