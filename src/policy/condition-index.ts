@@ -175,26 +175,32 @@ export class ConditionIndex {
         return ClassSet.of([...this.namespaceLabels.select(selector.root).toArray()].flatMap((entry) => this.namespaces[entry].classes))
       case 'endpoint':
         return this.endpointsLabelled(selector)
+      case 'endpointItself':
+        return this.endpointIndex(selector.root).or(this.nodesLabelled(of, selector))
       case 'endpointItself': {
         const condition: Condition = { kind: 'labels', of, selector, words: '', file: '', line: 0 }
         return this.endpointIndex(selector.root).or(ClassSet.of(this.nodes.filter((id) => holdsOf(condition, this.classes.all[id]))))
       }
       case 'node':
+        return this.nodesLabelled(of, selector)
       case 'serviceAccount': {
         const condition: Condition = { kind: 'labels', of, selector, words: '', file: '', line: 0 }
-        const asked = of === 'node' ? this.nodes : this.pods
-        return ClassSet.of(asked.filter((id) => holdsOf(condition, this.classes.all[id])))
+        return ClassSet.of(this.pods.filter((id) => holdsOf(condition, this.classes.all[id])))
       }
     }
+  }
+
+  private nodesLabelled(of: 'node' | 'endpoint' | 'endpointItself', selector: Selector): ClassSet {
+    const condition: Condition = { kind: 'labels', of, selector, words: '', file: '', line: 0 }
+    return ClassSet.of(this.nodes.filter((id) => holdsOf(condition, this.classes.all[id])))
   }
 
   private endpointsLabelled(selector: Selector): ClassSet {
     const condition: Condition = { kind: 'labels', of: 'endpoint', selector, words: '', file: '', line: 0 }
     const sets = this.world.networkSets.filter(({ labels }) => matchesCalicoSelector(selector, labels))
-    const nodes = this.nodes.filter((id) => holdsOf(condition, this.classes.all[id]))
     return ClassSet.union([
       this.endpointIndex(selector.root),
-      ClassSet.of(nodes),
+      this.nodesLabelled('endpoint', selector),
       this.withAddressIn(
         sets.flatMap(({ ranges }) => ranges),
         condition,

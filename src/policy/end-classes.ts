@@ -6,7 +6,8 @@
 import type { AddressRange } from './address-range.js'
 import { addressesOf } from './conditions.js'
 import { boundingRanges, Bounds } from './diff-classes.js'
-import type { End, OutsideRange, PolicyNode, PolicyPod, PolicyWorld } from './model.js'
+import type { End, OutsideRange, Policy, PolicyNode, PolicyPod, PolicyWorld } from './model.js'
+import { rangesOf } from './outside.js'
 
 export interface EndClass {
   readonly id: number
@@ -55,6 +56,18 @@ export class EndClasses {
 
   hasHostEndpoint(node: string): boolean {
     return this.nodesWithHostEndpoint.has(node)
+  }
+
+  /** Are ends told apart at the bounds of every network that the policy names? */
+  tellsApart({ subject, ingress, egress }: Policy): boolean {
+    const rules = [...ingress, ...egress]
+    const conditions = [...subject, ...rules.flatMap(({ local, peers }) => [...local, ...peers.flatMap((peer) => peer.conditions)])]
+    const ranges = conditions.flatMap((condition) => rangesOf(condition, this.view))
+    return ranges.every(({ family, first, last }) => {
+      const cells = this.bounds.cells[family]
+      const [from, to] = [first, last].map((address) => cells[this.bounds.cellOf({ family, first: address, last: address })])
+      return from.first === first && to.last === last
+    })
   }
 
   /** The class of such an end, which need not be one of the world's; undefined: no class has such ends. */
@@ -135,12 +148,6 @@ export class EndClasses {
 }
 
 /** Of subjects too, where a dialect selects by addresses. */
-function subjectRanges({ tiers, services }: PolicyWorld): readonly AddressRange[] {
-  const conditions = tiers.flatMap(({ policies }) => policies.flatMap(({ subject }) => subject))
-  return conditions.flatMap((condition) => {
-    if (condition.kind === 'networks') return [...condition.include, ...condition.exclude]
-    if (condition.kind !== 'service') return []
-    const named = services.filter(({ namespace, name }) => namespace === condition.namespace && name === condition.name)
-    return named.flatMap(({ endpoints }) => endpoints.map(({ address }) => address))
-  })
+function subjectRanges(world: PolicyWorld): readonly AddressRange[] {
+  return world.tiers.flatMap(({ policies }) => policies.flatMap(({ subject }) => subject.flatMap((condition) => rangesOf(condition, world))))
 }

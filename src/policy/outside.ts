@@ -38,7 +38,8 @@ export function namedRanges(world: PolicyWorld, direction?: Direction): readonly
   return [...conditions.flatMap((condition) => rangesOf(condition, world)), ...(bySet ? world.networkSets.flatMap(({ ranges }) => ranges) : [])]
 }
 
-function rangesOf(condition: Condition, { services }: PolicyWorld): readonly AddressRange[] {
+/** Ranges at whose bounds the condition's answer may change; of sets of labelled networks, none. */
+export function rangesOf(condition: Condition, { services }: PolicyWorld): readonly AddressRange[] {
   if (condition.kind === 'networks') return networkPieces(condition)
   if (condition.kind !== 'service') return []
   const behind = services.filter(({ namespace, name }) => namespace === condition.namespace && name === condition.name)

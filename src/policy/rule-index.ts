@@ -7,7 +7,7 @@ import { ClassSet } from './class-set.js'
 import { conditionKey, holdsOf, type ConditionIndex } from './condition-index.js'
 import type { ConnectionTable } from './connection-table.js'
 import type { EndClass, EndClasses } from './end-classes.js'
-import { hasSourcePort, portsAt, servicePorts } from './evaluate.js'
+import { hasSourcePort, portsAt, portsToward } from './evaluate.js'
 import type { Action, Condition, Direction, Peer, Policy, PolicyRule, PolicyWorld } from './model.js'
 
 export const DIRECTIONS: readonly Direction[] = ['ingress', 'egress']
@@ -29,7 +29,7 @@ export interface Selection {
 export interface IndexedPolicy {
   readonly policy: Policy
   readonly tier: number
-  /** Its place among the policies of all tiers. */
+  /** Its place among the policies of its tier. */
   rank: number
   readonly number: number
   readonly subject: Selection
@@ -47,6 +47,7 @@ export interface IndexedRule {
 }
 
 export interface IndexedPeer {
+  readonly direction: Direction
   readonly owner: IndexedRule
   readonly index: number
   readonly peer: Peer
@@ -57,8 +58,8 @@ export interface IndexedPeer {
 
 export class RuleIndex {
   readonly policies = new Map<Policy, IndexedPolicy>()
-  /** By tier: all of its rules allow, so that their order says nothing. */
-  readonly allowsOnly: boolean[]
+  /** Tiers some rule of which does not allow: elsewhere the order of rules says nothing. */
+  readonly ordered = new Set<number>()
   private readonly classes: EndClasses
   private readonly conditions: ConditionIndex
   private readonly table: ConnectionTable
@@ -69,7 +70,7 @@ export class RuleIndex {
   /** By class: the selections that are kept with it. */
   private readonly kept: Selection[][] = []
   private readonly asked: Selection[] = []
-  private world: PolicyWorld
+  private readonly world: PolicyWorld
   private nextNumber = 0
   private addedClasses: number
 
@@ -79,16 +80,24 @@ export class RuleIndex {
     this.conditions = conditions
     this.table = table
     this.addedClasses = classes.all.length
-    this.allowsOnly = world.tiers.map(() => true)
-    world.tiers.forEach((tier, index) => tier.policies.forEach((policy) => this.add(policy, index)))
-    this.setTiers(world)
+    world.tiers.forEach(({ policies }, tier) => {
+      for (const policy of policies) this.add(policy, tier)
+      this.rankAll(policies)
+    })
   }
 
-  /** The policies' places; every policy of the tiers is in the index by now. */
-  setTiers(world: PolicyWorld): void {
-    this.world = world
-    let rank = 0
-    for (const { policies } of world.tiers) for (const policy of policies) (this.policies.get(policy) as IndexedPolicy).rank = rank++
+  /** A policy that came finds its place among those of its tier. */
+  place(policy: Policy, policies: readonly Policy[]): void {
+    const before = policies.at(-2)
+    if (policies.at(-1) !== policy || before === undefined) this.rankAll(policies)
+    else (this.policies.get(policy) as IndexedPolicy).rank = (this.policies.get(before) as IndexedPolicy).rank + 1
+  }
+
+  private rankAll(policies: readonly Policy[]): void {
+    policies.forEach((policy, rank) => {
+      const indexed = this.policies.get(policy)
+      if (indexed !== undefined) indexed.rank = rank
+    })
   }
 
   add(policy: Policy, tier: number): IndexedPolicy {
@@ -97,7 +106,7 @@ export class RuleIndex {
     for (const direction of DIRECTIONS) {
       if (!policy.directions.includes(direction)) continue
       ;(indexed.rules as Record<Direction, IndexedRule[]>)[direction] = policy[direction].flatMap((rule, index) => this.rule(indexed, direction, rule, index))
-      if (indexed.rules[direction].some(({ action }) => action !== 'allow')) this.allowsOnly[tier] = false
+      if (indexed.rules[direction].some(({ action }) => action !== 'allow')) this.ordered.add(tier)
     }
     subject.policies.add(indexed)
     this.policies.set(policy, indexed)
@@ -122,7 +131,7 @@ export class RuleIndex {
       const selection = this.selection(peer.conditions)
       const fixed = rule.ports.named.length === 0 && rule.ports.except.length === 0 && !peer.conditions.some(hasServicePorts)
       const connections = fixed ? this.table.number(portsAt(rule.ports, NOBODY)) : undefined
-      const one: IndexedPeer = { owner: indexed, index: peerIndex, peer, selection, connections }
+      const one: IndexedPeer = { direction, owner: indexed, index: peerIndex, peer, selection, connections }
       selection.peers[direction].add(one)
       indexed.peers.push(one)
     })
@@ -130,9 +139,14 @@ export class RuleIndex {
   }
 
   /** What a peer's rule names, at a destination. */
-  connectionsAt({ connections, peer, owner }: IndexedPeer, { representative: destination }: EndClass): number {
+  connectionsAt({ connections, peer, owner, direction }: IndexedPeer, { representative: destination }: EndClass): number {
     if (connections !== undefined) return connections
-    return this.table.number(portsAt(owner.rule.ports, destination).intersect(servicePorts(peer, destination, this.world)))
+    return this.table.number(portsToward(owner.rule, peer, { direction, destination }, this.world))
+  }
+
+  /** Classes that pods of the namespace are of. */
+  classesOfNamespace(name: string): Int32Array {
+    return this.conditions.ofNamespace(name)
   }
 
   /** The selections that a class is in. */
@@ -167,7 +181,8 @@ export class RuleIndex {
     }
   }
 
-  private selection(conditions: readonly Condition[]): Selection {
+  /** Those that meet all of the conditions. */
+  selection(conditions: readonly Condition[]): Selection {
     const keys = [...new Set(conditions.map(conditionKey))].sort()
     const key = keys.join('\n')
     let selection = this.selections.get(key)

@@ -107,14 +107,14 @@ function randomNode(draw: Draw, labels: readonly string[], depth: number): Selec
 }
 
 function randomSelector(draw: Draw, of: string): Selector {
-  const prefixes = of === 'endpoint' ? ['', 'pcns.', 'pcsa.'] : ['']
-  const own = of === 'endpoint' ? ['projectcalico.org/namespace', 'projectcalico.org/serviceaccount'] : []
+  const prefixes = of.startsWith('endpoint') ? ['', 'pcns.', 'pcsa.'] : ['']
+  const own = of.startsWith('endpoint') ? ['projectcalico.org/namespace', 'projectcalico.org/serviceaccount'] : []
   return selectorOf(randomNode(draw, [...prefixes.flatMap((prefix) => KEYS.map((key) => prefix + key)), ...own], 2))
 }
 
 function randomCondition(draw: Draw): Condition {
   const words = 'drawn'
-  const of = draw.one(['pod', 'pod', 'pod', 'namespace', 'namespace', 'serviceAccount', 'node', 'endpoint'] as const)
+  const of = draw.one(['pod', 'pod', 'pod', 'namespace', 'namespace', 'serviceAccount', 'node', 'endpoint', 'endpointItself'] as const)
   switch (draw.below(12)) {
     case 0:
     case 1:
@@ -276,7 +276,9 @@ export function randomWorld(draw: Draw, pods = 8): RandomWorld {
       labels: randomLabels(draw),
       ranges: draw.some(NETWORKS, 15).map(range),
     })),
-    hostEndpoints: draw.some(NODES, 40).map((node) => ({ ...AT, name: `${node}-eth0`, node, labels: randomLabels(draw), profiles: [], addresses: [] })),
+    hostEndpoints: draw
+      .some(NODES, 40)
+      .map((node) => ({ ...AT, name: `${node}-eth0`, node, labels: randomLabels(draw), profiles: [], addresses: draw.chance(50) ? [range('10.2.0.1')] : [] })),
     services: ['s0', 's1'].map((name) => ({
       namespace: 'n0',
       name,

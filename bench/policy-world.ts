@@ -1,0 +1,125 @@
+/**
+ * Clusters for the policy engine, as kubectl would print them: 15 pods a namespace in four tiers of labels, one NetworkPolicy a namespace out of
+ * six usual kinds, 30 pods a node, an address for each pod. The same size, the same text.
+ */
+import { formatIp } from '../src/base/ip.js'
+
+export interface ClusterSize {
+  readonly namespaces: number
+}
+
+export const PODS_PER_NAMESPACE = 15
+const PODS_PER_NODE = 30
+const TEAMS = 20
+const TIERS = ['web', 'app', 'db', 'cache']
+const DNS = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } }, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }
+
+type Json = Readonly<Record<string, unknown>>
+
+function metadata(name: string, labels: Readonly<Record<string, string>>, namespace?: string): Json {
+  return { name, ...(namespace === undefined ? {} : { namespace }), labels }
+}
+
+export function namespaceName(index: number): string {
+  return index === 0 ? 'kube-system' : `team-${index % TEAMS}-${index}`
+}
+
+function namespaceObject(index: number): Json {
+  const name = namespaceName(index)
+  const labels = { 'kubernetes.io/metadata.name': name, team: `team-${index % TEAMS}`, env: index % 3 === 0 ? 'dev' : 'prod' }
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: metadata(name, labels) }
+}
+
+function podObject(index: number): Json {
+  const namespace = Math.floor(index / PODS_PER_NAMESPACE)
+  const inNamespace = index % PODS_PER_NAMESPACE
+  const tier = TIERS[inNamespace % TIERS.length]
+  const labels: Record<string, string> =
+    namespace === 0 ? { 'k8s-app': inNamespace < 3 ? 'kube-dns' : `system-${inNamespace % 4}` } : { app: `app-${namespace % 50}`, tier }
+  const node = Math.floor(index / PODS_PER_NODE)
+  const ports = tier === 'web' ? [{ name: 'http', containerPort: namespace % 2 === 0 ? 80 : 8080, protocol: 'TCP' }] : []
+  const address = formatIp((10 << 24) | (node << 8) | ((index % PODS_PER_NODE) + 2))
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: metadata(`pod-${inNamespace}`, labels, namespaceName(namespace)),
+    spec: { nodeName: `node-${node}`, containers: [{ name: 'main', image: 'registry.example/main:1', ports }] },
+    status: { phase: 'Running', podIP: address, podIPs: [{ ip: address }] },
+  }
+}
+
+function nodeObject(index: number): Json {
+  return { apiVersion: 'v1', kind: 'Node', metadata: metadata(`node-${index}`, { 'kubernetes.io/hostname': `node-${index}` }), spec: {}, status: {} }
+}
+
+const tcp = (port: number | string): Json => ({ protocol: 'TCP', port })
+
+/** One of six kinds, in turn. */
+function policySpec(index: number): Json {
+  switch (index % 6) {
+    case 0:
+      return { podSelector: {}, policyTypes: ['Ingress'] }
+    case 1:
+      return { podSelector: {}, policyTypes: ['Ingress'], ingress: [{ from: [{ podSelector: {} }] }] }
+    case 2:
+      return {
+        podSelector: { matchLabels: { tier: 'db' } },
+        policyTypes: ['Ingress'],
+        ingress: [{ from: [{ podSelector: { matchLabels: { tier: 'app' } } }], ports: [tcp(5432)] }],
+      }
+    case 3:
+      return {
+        podSelector: { matchLabels: { tier: 'web' } },
+        policyTypes: ['Ingress'],
+        ingress: [{ from: [{ namespaceSelector: { matchLabels: { team: `team-${(index * 7) % TEAMS}` } } }], ports: [tcp('http'), tcp(443)] }],
+      }
+    case 4:
+      return {
+        podSelector: {},
+        policyTypes: ['Egress'],
+        egress: [{ to: [DNS], ports: [{ protocol: 'UDP', port: 53 }, tcp(53)] }, { to: [{ podSelector: {} }] }],
+      }
+    default:
+      return {
+        podSelector: { matchExpressions: [{ key: 'tier', operator: 'In', values: ['web', 'app'] }] },
+        policyTypes: ['Ingress', 'Egress'],
+        ingress: [
+          {
+            from: [
+              { namespaceSelector: { matchExpressions: [{ key: 'env', operator: 'NotIn', values: ['dev'] }] }, podSelector: { matchLabels: { tier: 'web' } } },
+            ],
+            ports: [tcp(443)],
+          },
+        ],
+        egress: [
+          { to: [DNS], ports: [{ protocol: 'UDP', port: 53 }] },
+          { to: [{ namespaceSelector: { matchLabels: { team: `team-${index % TEAMS}` } } }], ports: [tcp(443), tcp(5432)] },
+        ],
+      }
+  }
+}
+
+export function policyObject(index: number): Json {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: { name: 'policy', namespace: namespaceName(index) },
+    spec: policySpec(index),
+  }
+}
+
+export function clusterObjects({ namespaces }: ClusterSize): readonly Json[] {
+  const count = (length: number, make: (index: number) => Json): Json[] => Array.from({ length }, (_, index) => make(index))
+  const pods = namespaces * PODS_PER_NAMESPACE
+  return [
+    ...count(namespaces, namespaceObject),
+    ...count(Math.ceil(pods / PODS_PER_NODE), nodeObject),
+    ...count(pods, podObject),
+    ...count(namespaces, policyObject),
+  ]
+}
+
+/** As `kubectl get … -o json` prints a list. */
+export function clusterText(size: ClusterSize): string {
+  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items: clusterObjects(size) }, null, 1)
+}
