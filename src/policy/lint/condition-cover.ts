@@ -28,7 +28,7 @@ function implied(inner: Conditions, wanted: Condition): boolean {
     case 'serviceAccounts':
       return inner.some((one) => one.kind === 'serviceAccounts' && one.names.every((name) => wanted.names.includes(name)))
     case 'networks':
-      return isEverywhere(wanted) || inner.some((one) => one.kind === 'networks' && networksCover(wanted, one))
+      return inner.some((one) => one.kind === 'networks' && networksCover(wanted, one))
     case 'service':
       return inner.some((one) => one.kind === 'service' && one.namespace === wanted.namespace && one.name === wanted.name)
     case 'never':
@@ -57,16 +57,15 @@ export function isPod(conditions: Conditions): boolean {
   )
 }
 
-export function isEverywhere({ include, exclude }: Networks): boolean {
-  return include.length === 0 && exclude.length === 0
-}
-
 function networksCover(outer: Networks, inner: Networks): boolean {
-  if (inner.include.length === 0) return false
+  // whether a pod's address counts may be up to a switch
+  if (inner.podsToo === true && outer.podsToo !== true) return false
+  const isExcepted = (hole: AddressRange): boolean => inner.exclude.some((own) => coversRange(own, hole))
+  if (inner.include.length === 0) return outer.include.length === 0 && outer.exclude.every(isExcepted)
   return inner.include.every(
     (range) =>
       (outer.include.length === 0 || outer.include.some((one) => coversRange(one, range))) &&
-      outer.exclude.every((hole) => !meetsRange(hole, range) || inner.exclude.some((own) => coversRange(own, hole))),
+      outer.exclude.every((hole) => !meetsRange(hole, range) || isExcepted(hole)),
   )
 }
 
@@ -99,7 +98,7 @@ export function casesOf(conditions: Conditions, others: readonly Conditions[]): 
 function conditionCases(condition: Condition, others: readonly Conditions[]): readonly Condition[] {
   if (condition.kind === 'labels') return selectorCases(condition.selector.root).map((root) => ({ ...condition, selector: selectorOf(root) }))
   // a pod of unknown address is in every address and in no part of them
-  if (condition.kind !== 'networks' || isWholeFamily(condition)) return [condition]
+  if (condition.kind !== 'networks' || condition.include.length === 0 || isWholeFamily(condition)) return [condition]
   const cuts = others.flatMap((list) => list.flatMap((one) => (one.kind === 'networks' ? [...one.include, ...one.exclude] : [])))
   return rangesOf(condition)
     .flatMap((range) => cutRange(range, cuts))
