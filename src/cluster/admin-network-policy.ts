@@ -4,6 +4,7 @@
 import type { CalicoResource } from './calico/resource.js'
 import type { NamespacedPods } from './calico/cluster-network-policy.js'
 import type { LabelSelector } from './labels.js'
+import type { Path } from './located.js'
 import type { Place } from './problem-list.js'
 
 export interface AdminPolicyPeer extends Place {
@@ -40,6 +41,13 @@ export interface AdminPolicySubject extends Place {
   readonly pods?: NamespacedPods
 }
 
+/** Something that the CRD refuses, and netpol-analyzer takes. */
+export interface AdminPolicyRefusal {
+  readonly path: Path
+  readonly what: string
+  readonly fix: string
+}
+
 export interface AdminNetworkPolicy extends CalicoResource {
   readonly kind: 'AdminNetworkPolicy' | 'BaselineAdminNetworkPolicy'
   /** Absent for a baseline. */
@@ -47,4 +55,5 @@ export interface AdminNetworkPolicy extends CalicoResource {
   readonly subject: AdminPolicySubject
   readonly ingress: readonly AdminPolicyRule[]
   readonly egress: readonly AdminPolicyRule[]
+  readonly refusals: readonly AdminPolicyRefusal[]
 }

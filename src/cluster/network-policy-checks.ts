@@ -6,15 +6,12 @@
 import type { KubernetesPeerSpec } from './calico/read-kubernetes-policy.js'
 import type { KubernetesPolicyPort } from './calico/kubernetes-policy.js'
 import type { ResourceReader } from './calico/resource-reader.js'
-import { nameFault } from './fields.js'
 import type { Path } from './located.js'
 import { checkPortNumber, isInside, parsePrefix, portNameFault, TRANSPORTS } from './policy-fields.js'
 
 const POLICY_TYPES: readonly string[] = ['Ingress', 'Egress']
 
 export function checkApiSpec({ policyTypes }: { readonly policyTypes?: readonly string[] | null | undefined }, reader: ResourceReader): void {
-  const fault = nameFault(reader.object.name, 'subdomain')
-  if (fault !== undefined) reader.error(['metadata', 'name'], fault.what, fault.fix)
   const types = policyTypes ?? []
   if (types.length > POLICY_TYPES.length) reader.error(['spec', 'policyTypes'], `${types.length} policyTypes`, 'There are two: Ingress and Egress.')
   types.forEach((type, i) => {

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot'
 import type { InferOutput } from 'valibot'
-import type { AdminNetworkPolicy, AdminPolicyPeer, AdminPolicyPort, AdminPolicyRule, AdminPolicySubject } from './admin-network-policy.js'
+import type { AdminNetworkPolicy, AdminPolicyPeer, AdminPolicyPort, AdminPolicyRefusal, AdminPolicyRule, AdminPolicySubject } from './admin-network-policy.js'
 import type { NamespacedPods } from './calico/cluster-network-policy.js'
 import { labelSelectorSchema, readLabelSelector } from './calico/read-kubernetes-policy.js'
 import { given, list, resourceSchema, ResourceReader, text, texts } from './calico/resource-reader.js'
@@ -61,6 +61,7 @@ export function readAdminNetworkPolicy(object: KubernetesObject, problems: Probl
     subject: read.subject(spec.subject),
     ingress: read.rules(spec.ingress, 'ingress'),
     egress: read.rules(spec.egress, 'egress'),
+    refusals: read.refusals,
   }
 }
 
@@ -73,6 +74,7 @@ function checkPriority(priority: number | null | undefined, reader: ResourceRead
 class RuleReader {
   private readonly reader: ResourceReader
   private readonly isBaseline: boolean
+  readonly refusals: AdminPolicyRefusal[] = []
 
   constructor(reader: ResourceReader, isBaseline: boolean) {
     this.reader = reader
@@ -96,7 +98,7 @@ class RuleReader {
   private pods(spec: InferOutput<ReturnType<typeof namespacedPods>>, path: Path): NamespacedPods | undefined {
     if (spec === undefined || spec === null) return undefined
     for (const field of ['namespaceSelector', 'podSelector'] as const) {
-      if (spec[field] === undefined || spec[field] === null) this.reader.error(path, `pods without ${field}`, `Write ${field}: {} for all.`)
+      if (spec[field] === undefined || spec[field] === null) this.refusals.push({ path, what: `pods without ${field}`, fix: `Write ${field}: {} for all.` })
     }
     return {
       namespaceSelector: readLabelSelector(spec.namespaceSelector, [...path, 'namespaceSelector'], this.reader) ?? {},
@@ -125,6 +127,12 @@ class RuleReader {
     if (peers.length === 0) reader.error([...path, field], `${field} is empty: the rule is for nobody`, 'Write namespaces: {} for every pod.')
     this.atMost(peers, [...path, field], 'peers')
     const { ports } = spec
+    const nameless = peers.some(({ networks, nodes, domainNames }) => Boolean(networks ?? nodes ?? domainNames))
+    const named = (ports ?? []).findIndex(({ namedPort }) => typeof namedPort === 'string')
+    if (nameless && named >= 0) {
+      const what = 'a port by name beside networks or nodes, which have none'
+      this.refusals.push({ path: [...path, 'ports', named], what, fix: 'Write the number, or a rule of its own for them.' })
+    }
     if (ports?.length === 0) reader.error([...path, 'ports'], 'ports is empty', 'Leave it out for every connection.')
     this.atMost(ports ?? [], [...path, 'ports'], 'ports')
     return {

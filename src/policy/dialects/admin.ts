@@ -30,6 +30,7 @@ export function adminPolicies(policies: readonly AdminNetworkPolicy[], { as }: S
       file: policy.file,
       line: policy.line,
     }
+    for (const refusal of policy.refusals) report(reading, { ...refusal, mildFor: 'np-guard' })
     return reading.isRefused ? [] : [made]
   })
 }
@@ -49,7 +50,6 @@ function adminRule(rule: AdminPolicyRule, index: number, direction: Direction, r
   const { object } = reading.policy
   const path = ['spec', direction, index]
   const field = direction === 'ingress' ? 'from' : 'to'
-  checkNamedPorts(rule, path, reading)
   const choices = rule.ports.flatMap((port, i) => portChoice(port, [...path, 'ports', i], reading))
   return {
     index,
@@ -60,15 +60,6 @@ function adminRule(rule: AdminPolicyRule, index: number, direction: Direction, r
     ports: choices.length === 0 && rule.ports.length > 0 ? NO_PORT : portsOf(choices),
     ...placeIn(object, path),
   }
-}
-
-/** netpol-analyzer leaves such a port out; the CRD's rule refuses the object. */
-function checkNamedPorts(rule: AdminPolicyRule, path: Path, reading: Reading): void {
-  const nameless = rule.peers.some(({ networks, nodes, domainNames }) => (networks ?? nodes ?? domainNames) !== undefined)
-  const index = rule.ports.findIndex(({ namedPort }) => namedPort !== undefined)
-  if (!nameless || index < 0) return
-  const what = 'a port by name beside networks or nodes, which have none'
-  report(reading, { path: [...path, 'ports', index], what, fix: 'Write the number, or a rule of its own for them.', mildFor: 'np-guard' })
 }
 
 function adminPeer(peer: AdminPolicyPeer, path: Path, reading: Reading): Peer {

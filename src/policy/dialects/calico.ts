@@ -41,7 +41,7 @@ export function calicoTiers(state: PolicyState, switches: Switches, problems: Pr
   checkTiersExist(enforced, [...BUILT_IN, ...state.calicoTiers], problems)
   const placed: Placed[] = [
     ...enforced.map((policy) => ({ tier: policy.tier, order: policy.order, kind: policy.kind, policy: calicoPolicy(policy) })),
-    ...kubernetesPolicies(state.kubernetesPolicies, state.namespaces, problems).map((policy) => ({
+    ...kubernetesPolicies(state.kubernetesPolicies, state.namespaces, switches, problems).map((policy) => ({
       tier: 'default',
       order: KUBERNETES_ORDER,
       kind: 'KubernetesNetworkPolicy',

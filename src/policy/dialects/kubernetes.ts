@@ -5,12 +5,13 @@
  * docs/proposals/network-policy.md of Kubernetes 1.3.
  */
 import type { KubernetesNetworkPolicy, KubernetesPolicyPeer, KubernetesPolicyPort, KubernetesPolicyRule } from '../../cluster/calico/kubernetes-policy.js'
+import { nameFault } from '../../cluster/fields.js'
 import { groupOf } from '../../cluster/kinds.js'
 import { isObject, type JsonValue, type Path } from '../../cluster/located.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
 import type { ProblemList } from '../../cluster/problem-list.js'
 import type { Protocol } from '../connections.js'
-import type { Condition, Direction, Peer, Policy, PolicyRule, RulePorts } from '../model.js'
+import type { Condition, Direction, Peer, Policy, PolicyRule, RulePorts, Switches } from '../model.js'
 import {
   everybody,
   isEmptySelector,
@@ -39,9 +40,10 @@ const ANNOTATION = 'net.beta.kubernetes.io/network-policy'
 export function kubernetesPolicies(
   policies: readonly KubernetesNetworkPolicy[],
   namespaces: readonly AnnotatedNamespace[],
+  { as }: Pick<Switches, 'as'>,
   problems: ProblemList,
 ): readonly Policy[] {
-  const own = policies.filter(({ staged }) => !staged)
+  const own = policies.filter((policy) => !policy.staged && !isRefused(policy, as, problems))
   const isolated = isolatedNamespaces(namespaces, own, problems)
   if (isolated === undefined) return own.map((policy) => networkPolicy(policy, { emptyIsNobody: false }))
   const names = new Set(isolated.map(({ namespace }) => namespace))
@@ -53,6 +55,21 @@ export function kubernetesPolicies(
       'Kubernetes 1.7 and later need no annotation: write networking.k8s.io/v1.',
     )
   return [...isolated, ...own.filter(({ namespace }) => names.has(namespace)).map((policy) => networkPolicy(policy, { emptyIsNobody: true }))]
+}
+
+/** What one of them refuses, and the other takes: names, and ports by name at addresses. */
+function isRefused({ object, name, egress }: KubernetesNetworkPolicy, as: Switches['as'], problems: ProblemList): boolean {
+  const label = object?.label ?? name
+  if (as !== 'np-guard') {
+    const fault = nameFault(name, 'subdomain')
+    if (fault !== undefined) problems.error(placeIn(object, ['metadata', 'name']), label, fault.what, fault.fix)
+    return fault !== undefined
+  }
+  const rule = egress.findIndex(({ peers, ports }) => peers.some(({ ipBlock }) => ipBlock) && ports.some(({ port }) => typeof port === 'string'))
+  if (rule < 0) return false
+  const what = 'a port by name beside an ipBlock: addresses have no names of ports'
+  problems.error(placeIn(object, ['spec', 'egress', rule, 'ports']), label, what, 'Write the number, or a rule of its own for the ipBlock.')
+  return true
 }
 
 /** undefined: a cluster that does not know the annotation, or does without. */

@@ -49,7 +49,7 @@ function kubernetesTiers(state: PolicyState, switches: Switches, problems: Probl
   for (const policies of [admin, baseline]) nameTies(policies, switches, problems)
   return [
     { name: 'admin', policies: admin, atEnd: 'next', ties: 'undefined' },
-    { name: 'NetworkPolicy', policies: kubernetesPolicies(state.kubernetesPolicies, state.namespaces, problems), atEnd: 'deny' },
+    { name: 'NetworkPolicy', policies: kubernetesPolicies(state.kubernetesPolicies, state.namespaces, switches, problems), atEnd: 'deny' },
     { name: 'baseline', policies: baseline, atEnd: 'next', ties: 'undefined' },
   ]
 }
