@@ -44,11 +44,13 @@ export function randomPolicyDraft(seed: number, dialect?: Dialect): PolicyDraft 
     [3, 'mixed'],
     [2, 'hosts'],
   ])
-  const mode = draw.weighted<PolicyMode>([
+  const drawnMode = draw.weighted<PolicyMode>([
     [5, 'fabric'],
     [2, 'vxlan'],
     [2, 'canal'],
   ])
+  // to Felix flannel's VXLAN is any other packet of the host's: an endpoint of the host's that does not let it in cuts pods off, whatever they may
+  const mode = (dialect ?? drawn) === 'hosts' && drawnMode === 'canal' ? 'fabric' : drawnMode
   const nodes = draw.int(2, 3)
   const pods = draw.times(nodes, (node) => draw.times(draw.int(1, 3), (index) => podObject(draw, node, index))).flat()
   const objects = [

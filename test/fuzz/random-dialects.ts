@@ -203,7 +203,6 @@ function calicoObjects(draw: Draw, policies: number): ResourceDraft[] {
         ...(draw.chance(50) ? { defaultAction: draw.pick(['Pass', 'Deny']) } : {}),
       }),
     ),
-    ...(draw.chance(15) ? [profile(draw)] : []),
     ...draw.times(policies, (index) => calicoPolicy(draw, index, tiers)),
   ]
 }
@@ -213,16 +212,6 @@ function networkSet(draw: Draw, index: number): ResourceDraft {
   const labels = { site: draw.pick(['office', 'branch']), ...(draw.chance(20) ? { app: 'web' } : {}) }
   const own = draw.chance(50) ? { name: `set${index}`, labels } : { name: `set${index}`, namespace: draw.pick(NAMESPACES), labels }
   return { apiVersion: 'projectcalico.org/v3', kind: 'namespace' in own ? 'NetworkSet' : 'GlobalNetworkSet', metadata: own, spec }
-}
-
-/** In place of the one that stands for a namespace. */
-function profile(draw: Draw): ResourceDraft {
-  const rules = (): Fields[] => draw.times(draw.int(0, 2), () => ({ action: draw.pick(['Allow', 'Deny']), ...(draw.chance(50) ? { protocol: 'TCP' } : {}) }))
-  return calicoResource('Profile', `kns.${draw.pick(NAMESPACES)}`, {
-    ingress: rules(),
-    egress: rules(),
-    labelsToApply: { 'pcns.team': draw.pick(['shop', 'bank']) },
-  })
 }
 
 function calicoPolicy(draw: Draw, index: number, tiers: readonly string[]): ResourceDraft {
@@ -336,12 +325,11 @@ function hostEndpoint(draw: Draw, index: number): ResourceDraft {
   }
 }
 
+/** Without applyOnForward, doNotTrack and preDNAT: what policies mean is asked at ends, not on the way (src/policy/dialects/calico.ts says so of each). */
 function hostPolicy(draw: Draw, index: number): ResourceDraft {
-  const forward = draw.chance(30) ? { applyOnForward: true } : {}
   const spec: Fields = {
     order: draw.int(1, 4) * 10,
     selector: draw.pick(["host == 'edge'", 'has(host)', "rack == 'a'", 'all()']),
-    ...forward,
     ...rulesByType(draw),
   }
   return calicoResource('GlobalNetworkPolicy', `h${index}`, spec)
