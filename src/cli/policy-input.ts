@@ -38,7 +38,7 @@ export function switchesOf({ as, compat, ipBlock, hairpin, ownNode, hostNetwork,
 /** Nothing has been said of it yet. @param filename in place of the flag's: one side of a comparison */
 export async function readPolicies(flags: PolicyFlags, io: Io, filename: readonly string[] = flags.filename): Promise<ReadPolicies> {
   const { inputs, problems } = await readInputs(filename, flags.recursive, io)
-  const read = readPolicyState(inputs)
+  const read = readPolicyState(inputs, { upToFaults: flags.compat !== undefined })
   const state: PolicyState = flags.enforced && read.state.engine.kind === 'none' ? { ...read.state, engine: { kind: 'unknown' } } : read.state
   return { state, problems: [...problems, ...read.problems], inputs: inputs.map(({ file }) => file) }
 }

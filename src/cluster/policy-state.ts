@@ -8,7 +8,7 @@
 import type { Problem } from '../base/problem.js'
 import type { AdminNetworkPolicy } from './admin-network-policy.js'
 import { readClusterNetworkPolicy } from './calico/read-cluster-network-policy.js'
-import { byName, calicoObjects, sound, type Reader } from './calico/calico-resources.js'
+import { byName, calicoObjects, type Reader } from './calico/calico-resources.js'
 import { CLUSTER_POLICY_GROUP, type ClusterNetworkPolicy } from './calico/cluster-network-policy.js'
 import type { HostEndpoint } from './calico/endpoint.js'
 import type { KubernetesNetworkPolicy } from './calico/kubernetes-policy.js'
@@ -36,6 +36,7 @@ import { readService } from './services/read-service.js'
 import type { ClusterService } from './services/service.js'
 import { expandWorkloads } from './workloads/expand.js'
 import { readTemplates } from './workloads/workload-templates.js'
+import { YAML_FAULT } from './yaml-text.js'
 
 export interface StateNamespace {
   readonly name: string
@@ -91,6 +92,8 @@ export interface PolicyState {
   readonly networkSets: readonly NetworkSet[]
   readonly hostEndpoints: readonly HostEndpoint[]
   readonly engine: PolicyEngine
+  /** Policies (by label: `NetworkPolicy/shop/db`) that are not above because an API server would refuse them, or that contradict one another. */
+  readonly refused: readonly string[]
 }
 
 export interface PolicyStateResult {
@@ -99,12 +102,27 @@ export interface PolicyStateResult {
   readonly problems: readonly Problem[]
 }
 
+export interface PolicyStateOptions {
+  /** Of a file with a fault of its YAML what stands behind the fault is left out: readers that go on document by document stop there. */
+  readonly upToFaults?: boolean
+}
+
 /** Never throws on bad input. */
-export function readPolicyState(inputs: readonly Input[]): PolicyStateResult {
+export function readPolicyState(inputs: readonly Input[], { upToFaults = false }: PolicyStateOptions = {}): PolicyStateResult {
   const problems = new ProblemList()
   const { objects, complete } = readManifests(inputs, problems)
-  const read = policyStateOf({ objects, complete })
-  return { state: read.state, problems: sortProblems([...problems.problems, ...read.problems], inputs) }
+  const { state, problems: more } = policyStateOf({ objects: upToFaults ? beforeFaults(objects, problems) : objects, complete })
+  // two that differ under one name
+  const contradictory = problems.problems.filter(({ severity, object }) => severity === 'error' && isPolicyLabel(object)).map(({ object }) => object)
+  const refused = [...new Set([...state.refused, ...contradictory])]
+  return { state: { ...state, refused }, problems: sortProblems([...problems.problems, ...more], inputs) }
+}
+
+function beforeFaults(objects: readonly KubernetesObject[], { problems }: ProblemList): readonly KubernetesObject[] {
+  const faults = new Map<string, number>()
+  for (const { file, line, object, what } of problems)
+    if (object === '' && what.startsWith(YAML_FAULT)) faults.set(file, Math.min(line, faults.get(file) ?? Infinity))
+  return objects.filter(({ file, line }) => line < (faults.get(file) ?? Infinity))
 }
 
 interface Manifests {
@@ -176,32 +194,74 @@ function lenient<Resource>(reader: Reader<Resource>): Reader<Resource> {
 
 type Policies = Pick<
   PolicyState,
-  'kubernetesPolicies' | 'adminNetworkPolicies' | 'clusterNetworkPolicies' | 'calicoPolicies' | 'calicoTiers' | 'profiles' | 'networkSets' | 'hostEndpoints'
+  | 'kubernetesPolicies'
+  | 'adminNetworkPolicies'
+  | 'clusterNetworkPolicies'
+  | 'calicoPolicies'
+  | 'calicoTiers'
+  | 'profiles'
+  | 'networkSets'
+  | 'hostEndpoints'
+  | 'refused'
 >
 
 function readPolicies(objects: readonly KubernetesObject[], problems: ProblemList): Policies {
   const own = calicoObjects(objects, problems)
+  const refused: string[] = []
+  const usable =
+    <Resource>(reader: Reader<Resource>) =>
+    (object: KubernetesObject): Resource | [] => {
+      const resource = readUsable(reader, object, problems)
+      if (resource === undefined) refused.push(object.label)
+      return resource ?? []
+    }
   const calico = <Resource extends { readonly name: string }>(kinds: readonly string[], reader: Reader<Resource>): Resource[] =>
-    byName(own.filter(({ kind }) => kinds.includes(kind)).flatMap((object) => sound(reader)(object, problems) ?? []))
-  const api = <Resource>(kind: string, reader: Reader<Resource>): Resource[] => ofKind(objects, kind).flatMap((object) => sound(reader)(object, problems) ?? [])
+    byName(own.filter(({ kind }) => kinds.includes(kind)).flatMap(usable(reader)))
   const clusterWide = objects.filter(({ apiVersion }) => groupOf(apiVersion) === CLUSTER_POLICY_GROUP)
-  return {
+  const policies: Omit<Policies, 'refused'> = {
     kubernetesPolicies: [
-      ...api('NetworkPolicy', (object, list) => readKubernetesPolicy(object, list, 'api')),
+      ...ofKind(objects, 'NetworkPolicy').flatMap(usable((object, list) => readKubernetesPolicy(object, list, 'api'))),
       ...calico(['StagedKubernetesNetworkPolicy'], readKubernetesPolicy),
     ],
     adminNetworkPolicies: ['AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'].flatMap((kind) =>
-      ofKind(clusterWide, kind).flatMap((object) => sound(readAdminNetworkPolicy)(object, problems) ?? []),
+      ofKind(clusterWide, kind).flatMap(usable(readAdminNetworkPolicy)),
     ),
-    clusterNetworkPolicies: ofKind(clusterWide, 'ClusterNetworkPolicy').flatMap(
-      (object) => sound<ClusterNetworkPolicy>((one, list) => readClusterNetworkPolicy(one, list, 'api'))(object, problems) ?? [],
-    ),
+    clusterNetworkPolicies: ofKind(clusterWide, 'ClusterNetworkPolicy').flatMap(usable((object, list) => readClusterNetworkPolicy(object, list, 'api'))),
     calicoPolicies: calico(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
     calicoTiers: calico(['Tier'], readTier),
     profiles: calico(['Profile'], readProfile),
     networkSets: calico(['NetworkSet', 'GlobalNetworkSet'], readNetworkSet),
     hostEndpoints: calico(['HostEndpoint'], readHostEndpoint),
   }
+  return { ...policies, refused }
+}
+
+/** Without what an API server refuses; a name that it refuses leaves no doubt of what the policy says. */
+function readUsable<Resource>(reader: Reader<Resource>, object: KubernetesObject, problems: ProblemList): Resource | undefined {
+  const before = problems.problems.length
+  const resource = reader(object, problems)
+  const name = nameFault(object.name, 'subdomain')?.what
+  return problems.problems.slice(before).some(({ severity, what }) => severity === 'error' && what !== name) ? undefined : resource
+}
+
+/** Kinds of objects whose loss changes what everything means: without one of them an answer would be of another cluster. */
+const POLICY_KINDS: readonly string[] = [
+  'NetworkPolicy',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+  'ClusterNetworkPolicy',
+  'GlobalNetworkPolicy',
+  'Tier',
+  'Profile',
+  'NetworkSet',
+  'GlobalNetworkSet',
+  'HostEndpoint',
+  'Namespace',
+]
+
+/** @param label as a Problem names an object: `NetworkPolicy/shop/db` */
+export function isPolicyLabel(label: string): boolean {
+  return POLICY_KINDS.includes(label.split('/')[0])
 }
 
 function readNamespaces(

@@ -21,6 +21,8 @@ import { isObject, Lines, MAX_DEPTH, setKey, type JsonValue, type Located, type 
 
 /** What the aliases of one document may amount to, in values, all written out; a long text counts as several. */
 const MAX_ALIASED_VALUES = 500_000
+/** How the text of a syntax error begins. */
+export const YAML_FAULT = 'YAML: '
 /** Syntax errors reported per document. */
 const MAX_ISSUES = 20
 
@@ -57,8 +59,8 @@ export function readYaml(text: string, firstLine: number): TextResult {
   const lineOffset = firstLine - 1
   let parsed: readonly Document.Parsed[]
   try {
-    const result = parseAllDocuments(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: 'silent', keepSourceTokens: false })
-    parsed = Array.isArray(result) ? result : []
+    parsed = parseText(text, lineCounter)
+    if (parsed.some(({ errors }) => errors.length > 0)) parsed = parseWithFlowTabs(text) ?? parsed
   } catch (error) {
     // the package's parser is recursive: brackets nested thousands deep exhaust the stack
     const what =
@@ -75,6 +77,32 @@ export function readYaml(text: string, firstLine: number): TextResult {
       documents.push(...convertDocument(document.contents, { lineCounter, lineOffset, anchors: new Map(), issues, aliased: 0 }))
   }
   return { documents, issues }
+}
+
+function parseText(text: string, lineCounter = new LineCounter()): readonly Document.Parsed[] {
+  const result = parseAllDocuments(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: 'silent', keepSourceTokens: false })
+  return Array.isArray(result) ? result : []
+}
+
+/**
+ * Between brackets kubectl's reader (go-yaml) takes tabs for blanks at the start of a line too, which YAML itself does not. undefined: a tab stands
+ * elsewhere, or that is not what is wrong. Places are those of the text.
+ */
+function parseWithFlowTabs(text: string): readonly Document.Parsed[] | undefined {
+  const tabs = [...text.matchAll(/^[ \t]*\t/gm)].map(({ index }) => index)
+  if (tabs.length === 0) return undefined
+  const parsed = parseText(text.replace(/^[ \t]*\t/gm, (blanks) => ' '.repeat(blanks.length)))
+  const brackets: (readonly [from: number, to: number])[] = []
+  const note = (node: ParsedNode | null): void => {
+    if (isMap(node)) for (const { value } of node.items) note(value)
+    else if (isSeq(node)) for (const item of node.items) note(item)
+    if ((isMap(node) || isSeq(node)) && node.flow === true) brackets.push([node.range[0], node.range[1]])
+  }
+  for (const { errors, contents } of parsed) {
+    if (errors.length > 0) return undefined
+    note(contents)
+  }
+  return tabs.every((at) => brackets.some(([from, to]) => from < at && at < to)) ? parsed : undefined
 }
 
 function limit(issues: readonly TextIssue[]): TextIssue[] {
@@ -222,7 +250,7 @@ function stop(node: ParsedNode, context: Context, what: string, fix: string): ne
 function describeError(error: YAMLError, lineCounter: LineCounter, lineOffset: number): TextIssue {
   const line = lineOffset + Math.max(1, lineCounter.linePos(error.pos[0]).line)
   const message = error.message.split('\n')[0]
-  return { line, what: `YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`, fix: FIXES[error.code] ?? '' }
+  return { line, what: `${YAML_FAULT}${message.charAt(0).toLowerCase()}${message.slice(1)}`, fix: FIXES[error.code] ?? '' }
 }
 
 const FIXES: Readonly<Record<string, string>> = {
