@@ -62,7 +62,7 @@ export function addPolicyExplain(group: Command, name: string, { io, status }: R
 
 const PROTOCOLS = ['TCP', 'UDP', 'SCTP', 'ICMP', 'ICMPv6'] as const
 
-const protocol = choosing(
+export const protocol = choosing(
   PROTOCOLS.map((word) => word.toLowerCase()),
   (text): Protocol => {
     const found = PROTOCOLS.find((word) => word.toLowerCase() === text.toLowerCase())

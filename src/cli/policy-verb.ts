@@ -2,6 +2,8 @@
 import type { Command } from 'commander'
 import { addPolicyDiff } from './policy-diff-verb.js'
 import { addPolicyExplain } from './policy-explain-verb.js'
+import { addPolicyExposure } from './policy-exposure-verb.js'
+import { addPolicyFix } from './policy-fix-verb.js'
 import { addPolicyLint } from './policy-lint-verb.js'
 import { addPolicyList } from './policy-list-verb.js'
 import { addPolicyTest } from './policy-test-verb.js'
@@ -24,4 +26,6 @@ export function addPolicy(program: Command, name: string, running: Running): voi
   addPolicyDiff(group, name, running)
   addPolicyWhatIf(group, name, running)
   addPolicyTest(group, name, running)
+  addPolicyExposure(group, name, running)
+  addPolicyFix(group, name, running)
 }

@@ -3,7 +3,7 @@
  * policy names. Then, for every peer that a rule of the workload's policies names, a pod that has just what the rule asks for. Only the workload's
  * side is asked: policies that would select the new pod itself are not.
  */
-import { ConnectionSet } from './connections.js'
+import type { ConnectionSet } from './connections.js'
 import { evaluatePair, type DirectionMeaning, type Part } from './evaluate.js'
 import { peerSelectors, peerWords } from './exposure-peer.js'
 import { imaginePeer, imaginePod, type ImaginedPod } from './imagined-pod.js'

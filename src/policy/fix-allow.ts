@@ -125,7 +125,13 @@ export function adminAbove(side: FixSide, policy: Policy | undefined, action: 'A
   const free = Array.from({ length: first }, (_, i) => first - 1 - i).find((priority) => !taken.has(priority))
   const object = free === undefined ? undefined : newAdminPolicy(side, action, free)
   if (object === undefined) return []
-  return [{ changes: [{ kind: 'create', object }], words: 'a new AdminNetworkPolicy', needs: NEEDS_ADMIN }]
+  return [
+    {
+      changes: [{ kind: 'create', object }],
+      words: `a new AdminNetworkPolicy that ${action === 'Allow' ? 'allows' : 'denies'} it for ${side.direction}`,
+      needs: NEEDS_ADMIN,
+    },
+  ]
 }
 
 const NEEDS_ADMIN = 'the API policy.networking.k8s.io/v1alpha1, and a network plugin that enforces it'

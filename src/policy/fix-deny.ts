@@ -24,7 +24,7 @@ import {
   type FixSide,
   type Option,
 } from './fix-parts.js'
-import { isOnNode } from './fix-selector.js'
+import { isOnNode, networkPolicyPeers } from './fix-selector.js'
 import type { PatchStep } from './json-patch.js'
 import type { Policy, PolicyRule } from './model.js'
 
@@ -45,16 +45,15 @@ export function denyOptions(side: FixSide): readonly Option[] {
   return [...eachWith(lists), ...localLabelOptions(side, 'closed'), ...adminAbove(side, highest.at(0), 'Deny')]
 }
 
-/** Isolates the end, and lets in whatever is not asked about: other ports from everybody, these from everybody else. */
+/** Isolates the end, and lets through whatever is not asked about: everything with everybody else, and the other ports with this one. */
 function isolationOptions(side: FixSide): readonly Option[] {
   const { situation, local, remote, direction, asked } = side
   if (local.kind !== 'pod' || isOnNode(situation.world, local)) return []
   const otherPorts = networkPolicyPorts(ConnectionSet.transport.minus(asked)) ?? []
-  const ports = networkPolicyPorts(asked.isAll || !asked.meets(ConnectionSet.transport) ? ConnectionSet.all : asked)
-  const open = otherPorts.length === 0 ? [] : [networkPolicyRule(direction, undefined, otherPorts)]
+  const rest = otherPorts.length === 0 ? [] : [networkPolicyRule(direction, undefined, otherPorts)]
   return everybodyBut(situation.world, remote, local.namespace).map((peers) => {
-    const object = newNetworkPolicy(side, local, fixName(side, 'Deny'), [...open, networkPolicyRule(direction, peers, ports)])
-    return { changes: [{ kind: 'create', object }], words: `a new NetworkPolicy that isolates it and lets in everything else` }
+    const object = newNetworkPolicy(side, local, fixName(side, 'Deny'), [networkPolicyRule(direction, peers, undefined), ...rest])
+    return { changes: [{ kind: 'create', object }], words: `a new NetworkPolicy that isolates it for ${direction} and opens the rest` }
   })
 }
 
@@ -63,10 +62,10 @@ type Way = 'exactly' | 'this-peer-on-the-port' | 'the-port' | 'the-peer'
 const WAYS: readonly Way[] = ['exactly', 'this-peer-on-the-port', 'the-port', 'the-peer']
 
 const WAY_WORDS: Readonly<Record<Way, string>> = {
-  exactly: 'all but this one may still',
-  'this-peer-on-the-port': 'the peer goes for this port',
-  'the-port': 'the port goes',
-  'the-peer': 'the peer goes',
+  exactly: 'all peers but this one',
+  'this-peer-on-the-port': 'not this peer on this port',
+  'the-port': 'without the port',
+  'the-peer': 'without the peer',
 }
 
 /** Every rule that lets them through has to be narrowed: one that is left would do. */
@@ -114,7 +113,10 @@ function narrowPolicy(side: FixSide, { policy, object }: Target, way: Way): Opti
   // without policyTypes an empty list of egress rules isolates nothing
   if (left === 0 && direction === 'egress' && listIn(spec, 'policyTypes').length === 0)
     steps.push({ op: 'add', path: ['spec', 'policyTypes'], value: ['Ingress', 'Egress'] })
-  return { changes: [{ kind: 'patch', object, steps }], words: `${policyLabel(policy)} narrowed: ${WAY_WORDS[way]}` }
+  const gone = steps.every(({ op, path }) => op === 'remove' && path.length === 3)
+  const which = steps.map(({ path }) => `#${Number(path[2]) + 1}`).reverse()
+  const words = gone ? `${policyLabel(policy)} without its ${direction} rule ${which.join(', ')}` : `${policyLabel(policy)}: ${WAY_WORDS[way]}`
+  return { changes: [{ kind: 'patch', object, steps }], words }
 }
 
 interface WrittenRule {
@@ -125,7 +127,7 @@ interface WrittenRule {
 
 /** @returns what stands in the rule's place; undefined where this way cannot be written */
 function narrowRule(side: FixSide, { rule, json, home }: WrittenRule, way: Way): readonly JsonObject[] | undefined {
-  const { situation, direction, remote, asked } = side
+  const { situation, direction, remote } = side
   const reading = { world: situation.world, assumed: new Set<never>() }
   const field = peersField(direction)
   const peers = listIn(json, field)
@@ -137,9 +139,10 @@ function narrowRule(side: FixSide, { rule, json, home }: WrittenRule, way: Way):
   if (way === 'the-peer') return peers.length === 0 ? undefined : others.length === 0 ? [] : [{ ...json, [field]: others }]
   const kept = keptPeers(side, { rule, json, home }, { names, way })
   if (kept === undefined) return undefined
-  const rest = restPorts.length === 0 ? [] : [{ ...json, ports: restPorts }]
-  if (kept.length === 0) return rest
-  return [...rest, { ...json, [field]: kept, ...portsField(json, asked, restPorts) }]
+  const remaining = kept.length === 0 ? [] : [{ ...json, [field]: kept }]
+  const own = peers.length === 0 ? undefined : networkPolicyPeers(situation.world, remote, home)
+  const rest = restPorts.length === 0 || own?.length === 0 ? [] : [networkPolicyRule(direction, own, restPorts)]
+  return [...remaining, ...rest]
 }
 
 /** The peers of a rule without this one end. */
@@ -157,12 +160,6 @@ function keptPeers(
     return isObject(peer) ? peerWithout(world, peer, { end: remote, home }) : undefined
   })
   return kept.some((one) => one === undefined) ? undefined : kept.flatMap((one) => one ?? [])
-}
-
-function portsField(json: JsonObject, asked: ConnectionSet, restPorts: readonly JsonValue[]): JsonObject {
-  if (restPorts.length === 0) return listIn(json, 'ports').length === 0 ? {} : { ports: listIn(json, 'ports') }
-  const ports = networkPolicyPorts(asked)
-  return ports === undefined || ports.length === 0 ? {} : { ports }
 }
 
 /** The rule's ports but those asked about; a name that stands for one of them goes whole. */

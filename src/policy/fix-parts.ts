@@ -3,7 +3,7 @@ import type { JsonObject, JsonValue } from '../cluster/located.js'
 import type { KubernetesObject } from '../cluster/manifest.js'
 import { isObject } from '../cluster/located.js'
 import { groupOf } from '../cluster/kinds.js'
-import { ConnectionSet } from './connections.js'
+import type { ConnectionSet } from './connections.js'
 import type { DirectionMeaning } from './evaluate.js'
 import type { Change, Situation } from './fix-change.js'
 import { isOnNode, labelSelector, namespaceSelector, networkPolicyPeers, podsLike } from './fix-selector.js'
@@ -120,7 +120,8 @@ export function adminPolicyRule(side: FixSide, action: 'Allow' | 'Deny'): JsonOb
 export function fixName({ direction, local, remote, asked }: FixSide, action: 'Allow' | 'Deny'): string {
   const [source, destination] = direction === 'ingress' ? [remote, local] : [local, remote]
   const port = asked.isAll ? '' : `-${String(asked.witness()?.port ?? '')}`
-  const text = `${action.toLowerCase()}-${shortName(source)}-to-${shortName(destination)}${port}`
+  const side = direction === 'egress' ? '-egress' : ''
+  const text = `${action.toLowerCase()}-${shortName(source)}-to-${shortName(destination)}${port}${side}`
   return text
     .toLowerCase()
     .replace(/[^a-z0-9-]+/g, '-')

@@ -4,7 +4,7 @@
  *
  *   asked ─▶ directions to change ─▶ options ─▶ applied ─▶ verdict as wanted? ─▶ side effects ─▶ ranked: fewest effects, then fewest words
  */
-import { ConnectionSet } from './connections.js'
+import type { ConnectionSet } from './connections.js'
 import { diffWorlds } from './diff.js'
 import type { DiffRow } from './diff-row.js'
 import { asSeen } from './conditions.js'
@@ -37,7 +37,14 @@ export interface Fix extends Option {
   readonly after: PairMeaning
   readonly situation: Situation
   readonly effects: readonly SideEffect[]
+  /** Opened in one direction beyond what was asked for, while the other direction still holds it back. */
+  readonly latent: readonly Latent[]
   readonly size: number
+}
+
+export interface Latent {
+  readonly direction: Direction
+  readonly opened: ConnectionSet
 }
 
 export interface Obstacle {
@@ -108,7 +115,21 @@ function judged(before: Situation, question: FixQuestion, option: Option, name: 
   if (!isAsWanted(question, after)) return undefined
   const { rows } = diffWorlds(before.world, situation.world)
   const effects = rows.flatMap((row) => effectOf(row, question, name))
-  return { ...option, situation, after, effects, size: sizeOf(option) }
+  return {
+    ...option,
+    situation,
+    after,
+    effects,
+    latent: latentOf(question, evaluatePair(before.world, question.source, question.destination), after),
+    size: sizeOf(option),
+  }
+}
+
+function latentOf({ asked }: FixQuestion, before: PairMeaning, after: PairMeaning): readonly Latent[] {
+  return (['egress', 'ingress'] as const).flatMap((direction) => {
+    const opened = after[direction].allowed.minus(before[direction].allowed).minus(asked).minus(after.allowed)
+    return opened.isEmpty ? [] : [{ direction, opened }]
+  })
 }
 
 /** The same end in the edited world. */
@@ -138,9 +159,14 @@ function isUnitOf(row: DiffRow, field: 'source' | 'destination', end: End, name:
 }
 
 function ranked(fixes: readonly Fix[]): readonly Fix[] {
-  const order = fixes.map((fix, index) => ({ fix, index, key: [fix.effects.length, fix.needs === undefined ? 0 : 1, fix.size] }))
+  const order = fixes.map((fix, index) => ({ fix, index, key: [fix.effects.length, fix.needs === undefined ? 0 : 1, breadth(fix), fix.size] }))
   const compare = (a: readonly number[], b: readonly number[]): number => a.map((value, i) => value - b[i]).find((difference) => difference !== 0) ?? 0
   return order.sort((a, b) => compare(a.key, b.key) || a.index - b.index).map(({ fix }) => fix)
+}
+
+/** A namespace's label lets in pods that come later, too. */
+function breadth({ latent, changes }: Fix): number {
+  return latent.length + changes.filter((change) => change.kind === 'label' && change.target.startsWith('namespace/')).length
 }
 
 function obstaclesOf(sides: readonly FixSide[], { wanted, asked }: FixQuestion): readonly Obstacle[] {
