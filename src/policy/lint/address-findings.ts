@@ -83,7 +83,7 @@ function coverFindings(facts: LintFacts, { policy, direction, rule, peer, block 
   const left = rangesOf(block)
   const count = podsIn(facts.world, left)
   const nets = pods.filter((net) => left.some((range) => coversRange(range, net)))
-  if (facts.world.switches.ipBlock === 'outside-only' && block.podsToo !== true || rule.action !== 'allow' || (count === 0 && nets.length === 0)) return []
+  if ((facts.world.switches.ipBlock === 'outside-only' && block.podsToo !== true) || rule.action !== 'allow' || (count === 0 && nets.length === 0)) return []
   // whoever lets everybody in by another peer means the pods as well
   if (rule.peers.some((other) => other !== peer && other.conditions.length <= 1 && facts.matched(other).length === facts.classes.length)) return []
   const what = nets.length > 0 ? `the network of the pods, ${listed(nets.map(formatRange))}` : `the addresses of ${counted(count, 'pod')}`

@@ -66,7 +66,7 @@ export function lintPolicies(input: LintInput, options: LintOptions): Linted {
 }
 
 function allFindings(facts: LintFacts, { world }: LintInput): readonly Finding[] {
-  return [
+  const found = [
     ...textFindings(facts),
     ...selectorFindings(facts),
     ...portFindings(facts),
@@ -77,6 +77,9 @@ function allFindings(facts: LintFacts, { world }: LintInput): readonly Finding[]
     ...orderFindings(facts),
     ...engineFindings(facts, world.noEngine),
   ]
+  // a deny-all that another policy undoes adds nothing either
+  const undone = new Set(found.flatMap(({ code, evidence }) => (code === 'NP405' ? [evidence[0].object] : [])))
+  return found.filter(({ code, evidence }) => code !== 'NP408' || !undone.has(evidence[0].object))
 }
 
 function notJudged({ classes, policies, state }: LintFacts): readonly string[] {

@@ -1,12 +1,14 @@
 /** Tiers and priorities: rules that earlier ones leave nothing to decide, policies whose order nobody defines, baselines that are never asked. */
 import type { Finding } from '../../base/finding.js'
+import { selectorOf, type SelectorNode } from '../../cluster/selector.js'
 import { evaluatePair } from '../evaluate.js'
 import { policyName } from '../explain-line.js'
-import type { Direction, End, Policy, PolicyRule, PolicyWorld, Tier } from '../model.js'
+import type { Condition, Direction, End, Policy, PolicyRule, PolicyWorld, Tier } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { conditionsImply } from './condition-cover.js'
 import { DIRECTIONS, listed, podsWords, rulesOf, ruleWords, type LintFacts, type PodClass } from './facts.js'
 import { coveringRules, selectsAllOf, type Other } from './rule-cover.js'
+import { labelsOf } from './selector-cover.js'
 
 export function orderFindings(facts: LintFacts): readonly Finding[] {
   return [...unreachableFindings(facts), ...priorityFindings(facts), ...baselineFindings(facts)]
@@ -20,22 +22,64 @@ export interface Unreachable {
 }
 
 /** Rules that are never asked about a connection that they name, proven by form. */
-export function unreachableRules({ tiers }: Pick<PolicyWorld, 'tiers'>): readonly Unreachable[] {
+export function unreachableRules({ tiers, namespaces }: Pick<PolicyWorld, 'tiers' | 'namespaces'>): readonly Unreachable[] {
+  const pin = new NamespacePins(tiers, namespaces)
   return tiers.flatMap((tier, at) =>
     tier.policies.flatMap((policy) =>
       DIRECTIONS.flatMap((direction) => {
-        const before = tiers.slice(0, at).flatMap((one) => decidersOf(one, policy, direction))
+        const pinned = pin.policy(policy)
+        const before = tiers.slice(0, at).flatMap((one) => decidersOf(one, pinned, direction))
         const inTier = isOrdered(policy) ? earlierIn(tier, policy, direction) : []
         return rulesOf(policy, direction).flatMap((rule, index): Unreachable | [] => {
           if (rule.action === 'log' || rule.peers.length === 0) return []
           const own = isOrdered(policy) ? policy[direction].slice(0, index).map((one): Other => ({ policy, rule: one })) : []
           const deciding = [...inTier, ...own].filter(({ rule: { action } }) => action !== 'log')
-          const by = coveringRules(policy, rule, [...before, ...deciding])
+          const by = coveringRules(pinned, pin.rule(rule), [...before, ...deciding])
           return by === undefined || by.length === 0 ? [] : { policy, direction, rule, by }
         })
       }),
     ),
   )
+}
+
+/** Conditions that name a namespace, with the labels that it has: tiers above select namespaces by their labels. */
+class NamespacePins {
+  private readonly namespaces: PolicyWorld['namespaces']
+  /** That selectors of namespaces ask for; the others are nobody's affair. */
+  private readonly keys: readonly string[]
+
+  constructor(tiers: readonly Tier[], namespaces: PolicyWorld['namespaces']) {
+    this.namespaces = namespaces
+    const rules = tiers.flatMap(({ policies }) =>
+      policies.flatMap(({ subject, ingress, egress }) => [subject, ...[...ingress, ...egress].flatMap(conditionsOf)]),
+    )
+    this.keys = [
+      ...new Set(rules.flatMap((list) => list.flatMap((one) => (one.kind === 'labels' && one.of === 'namespace' ? labelsOf(one.selector.root) : [])))),
+    ]
+  }
+
+  policy(policy: Policy): Policy {
+    return { ...policy, subject: this.pinned(policy.subject) }
+  }
+
+  rule(rule: PolicyRule): PolicyRule {
+    return { ...rule, peers: rule.peers.map((peer) => ({ ...peer, conditions: this.pinned(peer.conditions) })) }
+  }
+
+  private pinned(conditions: readonly Condition[]): readonly Condition[] {
+    return conditions.flatMap((one): readonly Condition[] => {
+      const labels = one.kind === 'namespace' ? this.namespaces.get(one.name)?.labels : undefined
+      if (labels === undefined || this.keys.length === 0) return [one]
+      const operands = this.keys.map((label): SelectorNode =>
+        Object.hasOwn(labels, label) ? { kind: 'compare', label, operator: '==', value: labels[label] } : { kind: 'not', operand: { kind: 'has', label } },
+      )
+      return [one, { kind: 'labels', of: 'namespace', selector: selectorOf({ kind: 'and', operands }), words: '', file: one.file, line: one.line }]
+    })
+  }
+}
+
+function conditionsOf({ peers, local }: PolicyRule): readonly (readonly Condition[])[] {
+  return [local, ...peers.map(({ conditions }) => conditions)]
 }
 
 /** NetworkPolicies have no order among themselves. */

@@ -2,11 +2,12 @@
 import type { Finding } from '../../base/finding.js'
 import { nearestName } from '../../cluster/nearest-name.js'
 import type { ServicePort } from '../../cluster/services/service.js'
-import type { Protocol } from '../connections.js'
+import { ConnectionSet, type Protocol } from '../connections.js'
 import { portsAt } from '../evaluate.js'
 import type { Direction, Policy, PolicyPod, PolicyRule } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { DIRECTIONS, groupBy, listed, podsWords, rulesOf, ruleWords, type LintFacts, type PodClass } from './facts.js'
+import { coveringRules, selectsAllOf } from './rule-cover.js'
 import { servicesWithPods, targetOn, type ServiceBehind } from './service-facts.js'
 
 export function portFindings(facts: LintFacts): readonly Finding[] {
@@ -115,7 +116,7 @@ function servicePortFindings(facts: LintFacts, at: RuleAt, { destinations, servi
       // a headless Service is not translated
       const own = service.headless ? undefined : service.ports.find((one) => one.protocol === protocol && (one.port === port || one.nodePort === port))
       if (own === undefined) continue
-      const missed = classes.filter((one) => destinations.includes(one) && isMissed(at, one.pod, { own, port }))
+      const missed = classes.filter((one) => destinations.includes(one) && isMissed(facts, at, one.pod, { own, port }))
       if (missed.length === 0 || someoneListens(destinations, services, { protocol, port })) continue
       const target = targetOn(missed[0].pod, own)
       const name = `${service.namespace}/${service.name}`
@@ -140,10 +141,20 @@ interface Asked {
   readonly port: number
 }
 
-/** What comes through the Service to the pod is let in by no rule of the policy. */
-function isMissed({ policy, direction }: RuleAt, pod: PolicyPod, { own, port }: Asked): boolean {
+/** What comes through the Service to the pod is let through by no rule, from or to those whom this one names. */
+function isMissed(facts: LintFacts, { policy, direction, rule }: RuleAt, pod: PolicyPod, { own, port }: Asked): boolean {
   const target = targetOn(pod, own)
-  return target !== undefined && target !== port && !allowsOn(policy, direction, pod, { protocol: own.protocol, port: target })
+  if (target === undefined || target === port || portsAt(rule.ports, pod).has({ protocol: own.protocol, port: target })) return false
+  const meant: PolicyRule = { ...rule, ports: { fixed: ConnectionSet.of(own.protocol, target), named: [], except: [], words: '' } }
+  const others = facts.policies
+    .filter(({ policy: other }) => other === policy || selectsAllOf(other, policy, direction))
+    .flatMap(({ policy: other }) => other[direction].filter(({ action }) => action === 'allow').map((one) => ({ policy: other, rule: numbered(one, pod) })))
+  return coveringRules(policy, meant, others) === undefined
+}
+
+/** With the numbers that its named ports have there. */
+function numbered(rule: PolicyRule, pod: PolicyPod): PolicyRule {
+  return { ...rule, ports: { ...rule.ports, fixed: portsAt(rule.ports, pod), named: [], except: [] } }
 }
 
 /** A container declares it, or another Service leads there: then the port is meant. */

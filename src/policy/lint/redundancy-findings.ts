@@ -3,7 +3,6 @@
  * add nothing is no reason for anything else: all that is told can be taken out together.
  */
 import type { Finding } from '../../base/finding.js'
-import { ConnectionSet } from '../connections.js'
 import { policyName } from '../explain-line.js'
 import type { Direction, Peer, Policy, PolicyRule, Tier } from '../model.js'
 import { lintFinding } from './catalogue.js'
@@ -67,7 +66,8 @@ export function redundancyFindings(facts: LintFacts): readonly Finding[] {
     const rules = redundantRules(tier)
     const policies = redundantPolicies(tier, rules)
     return [
-      ...rules.filter(({ policy }) => !policies.includes(policy)).map((one) => ruleFinding(facts, one)),
+      // a rule that nobody meets is told as that
+      ...rules.filter(({ policy, by }) => by.length > 0 && !policies.includes(policy)).map((one) => ruleFinding(facts, one)),
       ...policies.map((policy) => policyFinding(facts, policy, { tier, rules })),
       ...tier.policies.flatMap((policy) => peerFindings(facts, policy, new Set(rules.map(({ rule }) => rule)))),
     ]
@@ -77,11 +77,8 @@ export function redundancyFindings(facts: LintFacts): readonly Finding[] {
 function ruleFinding(facts: LintFacts, { policy, direction, rule, by }: Redundant): Finding {
   const others = by.map((other) => ruleWords(other.policy, direction, other.rule))
   const isOwn = by.every((other) => other.policy === policy)
-  const nobody = rule.peers.length === 0 || rule.ports.fixed.equals(ConnectionSet.none)
-  const why =
-    by.length === 0 ? (nobody ? 'it allows nothing' : 'nobody meets its peers') : `${listed(others)} ${by.length === 1 ? 'allows' : 'allow'} all of it`
   return lintFinding('NP406', {
-    what: `${ruleWords(policy, direction, rule)} adds nothing: ${why}`,
+    what: `${ruleWords(policy, direction, rule)} adds nothing: ${listed(others)} ${by.length === 1 ? 'allows' : 'allow'} all of it`,
     evidence: [facts.evidence(policy, 'adds nothing', rule), ...by.map((other) => facts.evidence(other.policy, 'allows it', other.rule))],
     // policies that each stand alone may well say the same
     ...(isOwn ? {} : { severity: 'info' as const }),

@@ -124,3 +124,10 @@ export function termsOf(node: SelectorNode): readonly { readonly label: string; 
       return []
   }
 }
+
+/** Every label that it asks about, also by its absence. */
+export function labelsOf(node: SelectorNode): readonly string[] {
+  if (node.kind === 'not') return labelsOf(node.operand)
+  if (node.kind === 'and' || node.kind === 'or') return node.operands.flatMap(labelsOf)
+  return 'label' in node ? [node.label] : []
+}
