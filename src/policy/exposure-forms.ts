@@ -1,7 +1,9 @@
 /** A PolicyMap and its exposure as text, JSON, CSV, Markdown and dot, in the forms of netpol-analyzer. */
-import { ENTIRE_CLUSTER, type ExposureReport, type ExposureRow } from './exposure-rows.js'
-import { csvField, dotGroup, listCsv, listDot, listJson, listMarkdown, listText, type ListForm } from './list-forms.js'
-import type { PolicyMap } from './list.js'
+import type { PolicyState } from '../cluster/policy-state.js'
+import { ENTIRE_CLUSTER, exposureReport, type ExposureReport, type ExposureRow } from './exposure-rows.js'
+import { csvField, dotGroup, listCsv, listDot, listJson, listMarkdown, listText, throughText, type ListForm } from './list-forms.js'
+import { policyMap, type ListOptions, type PolicyMap } from './list.js'
+import type { PolicyWorld } from './model.js'
 
 function heading({ through }: ListForm): string {
   return `Exposure Analysis Result${through === undefined ? '' : ` On ${through}`}:`
@@ -9,6 +11,20 @@ function heading({ through }: ListForm): string {
 
 export function exposureText(map: PolicyMap, report: ExposureReport, form: ListForm): string {
   const list = listText(map, form)
+  return `${list}${list === '' ? '' : '\n'}${exposureSection(report, form)}`
+}
+
+/** What follows an explanation of every pair. */
+export function exposureAfter(world: PolicyWorld, state: PolicyState, options: ListOptions): string {
+  const { through } = options
+  return exposureSection(exposureReport(world, policyMap(world, state, options), options), {
+    transportOnly: true,
+    ...(through === undefined ? {} : { through: throughText(through) }),
+  })
+}
+
+/** Without the map before it. */
+export function exposureSection(report: ExposureReport, form: ListForm): string {
   const line = (own: string, arrow: string, { row, other }: { row: ExposureRow; other: string }): string =>
     `${own.padEnd(report.width)} \t${arrow} \t${other}${form.through === undefined ? ` : ${row.conn}` : ''}\n`
   const egress = report.egress.map((row) => line(row.src, '=>', { row, other: row.dst }))
@@ -19,7 +35,7 @@ export function exposureText(map: PolicyMap, report: ExposureReport, form: ListF
     ingress.length === 0 ? '' : `${egress.length === 0 ? '' : '\n'}Ingress Exposure:\n${ingress.join('')}`,
     unprotected.length === 0 ? '' : `\nWorkloads not protected by network policies:\n${unprotected.join('')}`,
   ]
-  return `${list}${list === '' ? '' : '\n'}${heading(form)}\n${sections.join('')}`
+  return `${heading(form)}\n${sections.join('')}`
 }
 
 export function exposureJson(map: PolicyMap, { egress, ingress }: ExposureReport, form: ListForm): string {

@@ -27,7 +27,7 @@ export interface Newcomer {
 /** @param within connections that count */
 export function newcomer(world: PolicyWorld, wish: ImaginedWish, within: ConnectionSet = ConnectionSet.all): Newcomer {
   const { pod, world: around } = imaginePod(world, wish)
-  const others = workloadsOf(world).map((workload) => ({ peer: workloadName(workload.pod), end: workload.pod as End }))
+  const others = workloadsOf(world).map((workload) => ({ peer: workloadName(workload.pod), end: workload.pod }))
   const rows = (direction: Direction): readonly NewcomerRow[] => {
     const inside = others.map(({ peer, end }) => ({ peer, connections: open(around, pod, end, direction).intersect(within) }))
     return [...joined(inside), ...outsideRows(around, pod, direction).map((row) => ({ ...row, connections: row.connections.intersect(within) }))].filter(
