@@ -124,8 +124,10 @@ export class EndClasses {
   private labelsText(labels: Readonly<Record<string, string>>): string {
     let text = this.texts.get(labels)
     if (text === undefined) {
-      const keys = Object.keys(labels).sort()
-      this.texts.set(labels, (text = JSON.stringify(keys.flatMap((key) => [key, labels[key]]))))
+      text = ''
+      // with its length before it, no text can pass for two
+      for (const key of Object.keys(labels).sort()) text += `${key.length}:${key}${labels[key].length}:${labels[key]}`
+      this.texts.set(labels, text)
     }
     return text
   }

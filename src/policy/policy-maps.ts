@@ -9,20 +9,13 @@ import { EndClasses } from './end-classes.js'
 import type { AddressRange } from './address-range.js'
 import type { Direction, OutsideRange, Policy, PolicyWorld, Tier } from './model.js'
 import { combined, mapWithin, type Piecewise } from './piecewise.js'
-import { DIRECTIONS, hasServicePorts, RuleIndex, type IndexedPeer, type IndexedPolicy } from './rule-index.js'
+import { DIRECTIONS, RuleIndex, type ColumnPart, type IndexedPeer, type IndexedPolicy, type Selection, type Step } from './rule-index.js'
 import { VerdictStates } from './verdict-states.js'
 
 /** The policies that select a class in a direction, in the order in which they are asked. */
 interface Profile {
   readonly number: number
   readonly policies: readonly IndexedPolicy[]
-}
-
-/** One rule's word on a set of ends: undefined for everybody. */
-interface Step {
-  readonly peer: IndexedPeer
-  readonly set: ClassSet | undefined
-  readonly connections: number
 }
 
 /** Policies that go and come, and the tiers as they are then. */
@@ -110,19 +103,8 @@ export class PolicyMaps {
   }
 
   private tierOver(from: Piecewise, tier: number, steps: readonly Step[]): Piecewise {
-    if (this.rules.ordered.has(tier) || steps.length < 3) {
-      return steps.reduce((map, { peer, set, connections }) => mapWithin(map, set, (state) => this.states.step(state, peer.owner.action, connections)), from)
-    }
-    // their order says nothing: those of equal connections go in one
-    const sets = new Map<number, ClassSet[] | undefined>()
-    for (const { set, connections } of steps) {
-      if (set === undefined) sets.set(connections, undefined)
-      else if (!sets.has(connections)) sets.set(connections, [set])
-      else sets.get(connections)?.push(set)
-    }
-    let map = from
-    for (const [connections, list] of sets) map = mapWithin(map, list && ClassSet.union(list), (state) => this.states.step(state, 'allow', connections))
-    return map
+    const merged = this.rules.ordered.has(tier) ? steps : mergedSteps(steps)
+    return merged.reduce((map, { peer, set, connections }) => mapWithin(map, set, (state) => this.states.step(state, peer.owner.action, connections)), from)
   }
 
   private rowSteps(policy: IndexedPolicy, direction: Direction, local: number, steps: Step[]): void {
@@ -130,7 +112,7 @@ export class PolicyMaps {
       if (limit?.set !== undefined && !limit.set.has(local)) continue
       for (const peer of peers) {
         const { set } = peer.selection
-        if (direction === 'ingress' || peer.connections !== undefined) {
+        if (direction === 'ingress' || peer.variesBy === 'nothing') {
           steps.push({ peer, set, connections: this.rules.connectionsAt(peer, this.index.all[local]) })
         } else steps.push(...this.byDestination(peer, set))
       }
@@ -139,19 +121,40 @@ export class PolicyMaps {
 
   private columnSteps(direction: Direction, remote: number): ReadonlyMap<number, Step[]> {
     const byTier = new Map<number, Step[]>()
+    const put = (step: Step): void => {
+      const { tier } = step.peer.owner.owner
+      const steps = byTier.get(tier)
+      if (steps === undefined) byTier.set(tier, [step])
+      else steps.push(step)
+    }
     for (const selection of this.rules.selectionsOf(remote)) {
-      for (const peer of selection.peers[direction]) {
-        const { local, owner } = peer.owner
-        const set = local?.set === undefined ? owner.subject.set : (owner.subject.set?.and(local.set) ?? local.set)
-        let steps = byTier.get(owner.tier)
-        if (steps === undefined) byTier.set(owner.tier, (steps = []))
-        if (direction === 'egress' || peer.connections !== undefined) {
-          steps.push({ peer, set, connections: this.rules.connectionsAt(peer, this.index.all[remote]) })
-        } else steps.push(...this.byDestination(peer, set))
-      }
+      if (selection.peers[direction].size === 0) continue
+      const { steps, varying } = this.part(selection, direction)
+      steps.forEach(put)
+      for (const peer of varying) put({ peer, set: localsOf(peer), connections: this.rules.connectionsAt(peer, this.index.all[remote]) })
     }
     for (const [tier, steps] of byTier) if (this.rules.ordered.has(tier)) steps.sort(byOrder)
     return byTier
+  }
+
+  /** Many policies may name one selection: what they say together is worked out once, until one of them comes or goes. */
+  private part(selection: Selection, direction: Direction): ColumnPart {
+    let part = selection.parts[direction]
+    if (part === undefined) {
+      const peers = [...selection.peers[direction]]
+      const varies = (peer: IndexedPeer): boolean => peer.variesBy !== 'nothing'
+      const steps = peers.flatMap((peer): readonly Step[] => {
+        if (!varies(peer)) return [{ peer, set: localsOf(peer), connections: this.rules.connectionsAt(peer, this.index.all[0]) }]
+        return direction === 'egress' ? [] : this.byDestination(peer, localsOf(peer))
+      })
+      const isOrdered = ({ peer }: Step): boolean => this.rules.ordered.has(peer.owner.owner.tier)
+      part = {
+        steps: [...steps.filter(isOrdered), ...mergedSteps(steps.filter((step) => !isOrdered(step)))],
+        varying: direction === 'egress' ? peers.filter(varies) : [],
+      }
+      selection.parts[direction] = part
+    }
+    return part
   }
 
   /** A peer whose connections depend on the destination: a step for each that there is. */
@@ -284,17 +287,39 @@ export class PolicyMaps {
     for (const selection of this.rules.selectionsOf(id)) {
       if (selection.peers[direction].size === 0) continue
       key += `${selection.number},`
-      if (direction === 'egress') for (const peer of selection.peers.egress) if (peer.connections === undefined) peers.push(peer)
+      if (direction === 'egress') peers.push(...this.part(selection, direction).varying)
     }
     return key + this.variation(peers, id)
   }
 
   /** What else of a destination the connections of these peers depend on. */
   private variation(peers: readonly IndexedPeer[], destination: number): string {
-    const varying = peers.filter(({ connections }) => connections === undefined)
-    if (varying.some(({ peer }) => peer.conditions.some(hasServicePorts))) return `#${destination}`
-    return varying.length > 0 ? `:${this.index.all[destination].ports}` : ''
+    if (peers.some(({ variesBy }) => variesBy === 'class')) return `#${destination}`
+    return peers.some(({ variesBy }) => variesBy === 'ports') ? `:${this.index.all[destination].ports}` : ''
   }
+}
+
+/** Whom a peer's rule speaks for: its policy selects them, and the rule's own conditions hold. */
+function localsOf({ owner: { owner, local } }: IndexedPeer): ClassSet | undefined {
+  if (local?.set === undefined) return owner.subject.set
+  return owner.subject.set?.and(local.set) ?? local.set
+}
+
+/** In a tier that only allows, their order says nothing: those of equal connections go in one. */
+function mergedSteps(steps: readonly Step[]): readonly Step[] {
+  if (steps.length < 2) return steps
+  const groups = new Map<string, { readonly peer: IndexedPeer; readonly connections: number; readonly sets: (ClassSet | undefined)[] }>()
+  for (const { peer, set, connections } of steps) {
+    const key = `${peer.owner.owner.tier} ${connections}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, { peer, connections, sets: [set] })
+    else group.sets.push(set)
+  }
+  return Array.from(groups.values(), ({ peer, connections, sets }) => ({
+    peer,
+    connections,
+    set: sets.includes(undefined) ? undefined : ClassSet.union(sets as ClassSet[]),
+  }))
 }
 
 function byOrder(a: Step, b: Step): number {

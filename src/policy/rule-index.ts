@@ -7,7 +7,7 @@ import { ClassSet } from './class-set.js'
 import { conditionKey, holdsOf, type ConditionIndex } from './condition-index.js'
 import type { ConnectionTable } from './connection-table.js'
 import type { EndClass, EndClasses } from './end-classes.js'
-import { hasSourcePort, portsAt, portsToward } from './evaluate.js'
+import { hasSourcePort, portsToward } from './evaluate.js'
 import type { Action, Condition, Direction, Peer, Policy, PolicyRule, PolicyWorld } from './model.js'
 
 export const DIRECTIONS: readonly Direction[] = ['ingress', 'egress']
@@ -24,6 +24,23 @@ export interface Selection {
   readonly policies: Set<IndexedPolicy>
   /** Where it is a peer. */
   readonly peers: Record<Direction, Set<IndexedPeer>>
+  /** What that makes of its columns (policy-maps.ts); absent: not worked out, or no longer so. */
+  readonly parts: Partial<Record<Direction, ColumnPart>>
+}
+
+/** One word on a set of ends (undefined: on everybody). */
+export interface Step {
+  /** Whose action and place it has. */
+  readonly peer: IndexedPeer
+  readonly set: ClassSet | undefined
+  readonly connections: number
+}
+
+/** What everybody's policies say of a selection. */
+export interface ColumnPart {
+  readonly steps: readonly Step[]
+  /** Those that say different things of its classes. */
+  readonly varying: readonly IndexedPeer[]
 }
 
 export interface IndexedPolicy {
@@ -52,8 +69,10 @@ export interface IndexedPeer {
   readonly index: number
   readonly peer: Peer
   readonly selection: Selection
-  /** Number of its connections in the table; undefined: that depends on the destination. */
-  readonly connections: number | undefined
+  /** What of a destination its connections depend on. */
+  readonly variesBy: 'nothing' | 'ports' | 'class'
+  /** Their numbers in the table, by that. */
+  readonly connections: number[]
 }
 
 export class RuleIndex {
@@ -106,7 +125,11 @@ export class RuleIndex {
     for (const direction of DIRECTIONS) {
       if (!policy.directions.includes(direction)) continue
       ;(indexed.rules as Record<Direction, IndexedRule[]>)[direction] = policy[direction].flatMap((rule, index) => this.rule(indexed, direction, rule, index))
-      if (indexed.rules[direction].some(({ action }) => action !== 'allow')) this.ordered.add(tier)
+      if (!this.ordered.has(tier) && indexed.rules[direction].some(({ action }) => action !== 'allow')) {
+        this.ordered.add(tier)
+        this.forgetParts()
+      }
+      this.forgetParts(indexed, direction)
     }
     subject.policies.add(indexed)
     this.policies.set(policy, indexed)
@@ -120,7 +143,14 @@ export class RuleIndex {
     indexed.subject.policies.delete(indexed)
     for (const direction of DIRECTIONS) {
       for (const rule of indexed.rules[direction]) for (const peer of rule.peers) peer.selection.peers[direction].delete(peer)
+      this.forgetParts(indexed, direction)
     }
+  }
+
+  /** @param policy that came or went; absent: everything */
+  private forgetParts(policy?: IndexedPolicy, direction: Direction = 'ingress'): void {
+    if (policy === undefined) for (const { parts } of this.selections.values()) for (const side of DIRECTIONS) parts[side] = undefined
+    else for (const { peers } of policy.rules[direction]) for (const { selection } of peers) selection.parts[direction] = undefined
   }
 
   private rule(owner: IndexedPolicy, direction: Direction, rule: PolicyRule, index: number): IndexedRule[] {
@@ -129,9 +159,7 @@ export class RuleIndex {
     const indexed: IndexedRule = { owner, index, rule, action: rule.action, local, peers: [] }
     rule.peers.forEach((peer, peerIndex) => {
       const selection = this.selection(peer.conditions)
-      const fixed = rule.ports.named.length === 0 && rule.ports.except.length === 0 && !peer.conditions.some(hasServicePorts)
-      const connections = fixed ? this.table.number(portsAt(rule.ports, NOBODY)) : undefined
-      const one: IndexedPeer = { direction, owner: indexed, index: peerIndex, peer, selection, connections }
+      const one: IndexedPeer = { direction, owner: indexed, index: peerIndex, peer, selection, variesBy: variation(rule, peer, direction), connections: [] }
       selection.peers[direction].add(one)
       indexed.peers.push(one)
     })
@@ -139,9 +167,9 @@ export class RuleIndex {
   }
 
   /** What a peer's rule names, at a destination. */
-  connectionsAt({ connections, peer, owner, direction }: IndexedPeer, { representative: destination }: EndClass): number {
-    if (connections !== undefined) return connections
-    return this.table.number(portsToward(owner.rule, peer, { direction, destination }, this.world))
+  connectionsAt({ variesBy, connections, peer, owner, direction }: IndexedPeer, { id, ports, representative: destination }: EndClass): number {
+    const by = variesBy === 'nothing' ? 0 : variesBy === 'ports' ? ports : id
+    return (connections[by] ??= this.table.number(portsToward(owner.rule, peer, { direction, destination }, this.world)))
   }
 
   /** Classes that pods of the namespace are of. */
@@ -158,7 +186,9 @@ export class RuleIndex {
 
   /** Takes in the classes that have come since. */
   addNewClasses(): void {
+    if (this.addedClasses === this.classes.all.length) return
     this.conditions.addNewClasses()
+    this.forgetParts()
     for (; this.addedClasses < this.classes.all.length; this.addedClasses++) this.addClass(this.classes.all[this.addedClasses])
   }
 
@@ -195,6 +225,7 @@ export class RuleIndex {
       kept: set?.isList === true,
       policies: new Set(),
       peers: { ingress: new Set(), egress: new Set() },
+      parts: {},
     }
     this.selections.set(key, selection)
     const named = conditions.find((condition) => condition.kind === 'namespace')
@@ -228,9 +259,10 @@ export class RuleIndex {
   }
 }
 
-export function hasServicePorts(condition: Condition): boolean {
-  return condition.kind === 'service' && condition.withPorts
+/** As portsToward (evaluate.ts) works them out. */
+function variation({ ports, local }: PolicyRule, { conditions }: Peer, direction: Direction): IndexedPeer['variesBy'] {
+  if (conditions.some((condition) => condition.kind === 'service' && condition.withPorts)) return 'class'
+  if (ports.named.length + ports.except.length === 0) return 'nothing'
+  const ofDestination = direction === 'ingress' ? local : conditions
+  return ofDestination.some((condition) => condition.kind === 'labels' && condition.of === 'endpoint') ? 'class' : 'ports'
 }
-
-/** A destination without named ports. */
-const NOBODY = { kind: 'outside', range: { family: 4, first: 0n, last: 0n } } as const
