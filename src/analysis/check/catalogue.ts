@@ -249,6 +249,34 @@ const ENTRIES: Readonly<Record<Code, Entry>> = {
     fix: 'Correct the port of the probe, or declare the containerPort.',
     traced: true,
   },
+  NM604: {
+    name: 'PolicyServicePort',
+    title: "a policy names the port of a Service where the pod's is meant",
+    severity: 'warning',
+    cause:
+      'A rule of a policy names the port of a Service. Policies see packets after the Service has been translated: with the port of the pod, its targetPort.',
+    effect: 'Connections through the Service are denied; nothing listens on the port that the rule opens.',
+    fix: 'Write the targetPort.',
+    traced: false,
+  },
+  NM605: {
+    name: 'PolicyCutsDns',
+    title: 'policies keep pods from DNS',
+    severity: 'warning',
+    cause: 'Egress of the pods is closed but for what the rules name, and nothing lets them out to the DNS of the cluster by UDP 53, by TCP 53, or by both.',
+    effect: 'Names are not resolved: connections fail that the rules allow, after long waits.',
+    fix: 'Add an egress rule to the pods of kube-dns in kube-system, UDP and TCP 53.',
+    traced: false,
+  },
+  NM606: {
+    name: 'PolicySelectsNothing',
+    title: 'a policy selects nobody',
+    severity: 'warning',
+    cause: 'No pod or namespace has the labels that a policy, or a peer of one of its rules, asks for.',
+    effect: 'The policy protects nobody, or the rule lets nobody in: connections that it was written for stay closed.',
+    fix: "Correct the selector: it is held against the labels of the pods' template, not of the workload.",
+    traced: false,
+  },
 }
 
 export function codeInfo(code: Code): CodeInfo {

@@ -16,6 +16,7 @@ import type { AskedDocument, CheckReport } from './finding.js'
 import { checkModel } from './model-check.js'
 import { mtuFindings } from './mtu-findings.js'
 import { bridgeFindings, forwardingFindings, policyFindings } from './object-findings.js'
+import { policyMeaningFindings } from './policy-findings.js'
 import { portFindings } from './port-findings.js'
 import { probeFindings } from './probe-findings.js'
 import { endpointFindings } from './service-findings.js'
@@ -66,13 +67,14 @@ interface Known {
   readonly services: readonly ServiceEndpoints[]
 }
 
-function objectFindings(cluster: Cluster, { problems = [] }: CheckOptions, { pools, services }: Known): readonly Finding[] {
+function objectFindings(cluster: Cluster, options: CheckOptions, { pools, services }: Known): readonly Finding[] {
   return [
     ...addressFindings(cluster, pools),
     ...portFindings(cluster),
     ...policyFindings(cluster),
+    ...policyMeaningFindings(cluster, (code) => isWanted(code, options)),
     ...bridgeFindings(cluster),
-    ...endpointFindings(services, cluster.pods, problems),
+    ...endpointFindings(services, cluster.pods, options.problems ?? []),
   ]
 }
 

@@ -30,6 +30,9 @@ export const CODES = [
   'NM601',
   'NM602',
   'NM603',
+  'NM604',
+  'NM605',
+  'NM606',
 ] as const
 
 export type Code = (typeof CODES)[number]

@@ -106,7 +106,8 @@ export function walkFacts(network: Network, outcome: TraceOutcome): WalkFacts {
   return { sentFrom, nat, fragmented, ...(arrived === undefined ? {} : { arrived }), ...(loss === undefined ? {} : { loss }) }
 }
 
-function depthOf(kind: number, first: number): number {
+/** By how many tunnels the packet is deeper behind the step than before. @param first its first argument */
+export function depthOf(kind: number, first: number): number {
   if (kind === STEP_ENCAP) return 1
   if (kind === STEP_DECAP) return -1
   return kind === STEP_AGENT ? (first === PROXY_SENT ? 1 : -1) : 0
@@ -126,7 +127,7 @@ function natFact(network: Network, row: number): NatFact {
 }
 
 /** The rule of the nat table that the packet met last, in the same netns. */
-function ruleBefore(network: Network, row: number): RuleFact | undefined {
+export function ruleBefore(network: Network, row: number): RuleFact | undefined {
   const { steps } = network.world.trace
   const at = row * STEP_STRIDE
   for (let i = row - 1; i >= 0; i--) {

@@ -140,7 +140,7 @@ const ENTRIES: Readonly<Record<LintCode, Entry>> = {
     'OtherProtocol',
     'warning',
     'a port that the pods have under another protocol',
-    'A rule opens a port, and every pod it is for that declares this port declares it for another protocol.',
+    'A rule opens a port, and every pod that it is for declares this port, for another protocol.',
     'What is opened is not what listens.',
     'Write the protocol that the pods declare.',
   ],

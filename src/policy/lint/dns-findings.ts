@@ -34,6 +34,8 @@ interface Dns {
   readonly servers: readonly DnsServer[]
   /** No DNS is in the input: netsim asks about pods such as every cluster has. */
   readonly imagined: boolean
+  /** That the Service has, where there is one. */
+  readonly offered: readonly DnsProtocol[]
 }
 
 export function dnsFindings(facts: LintFacts): readonly Finding[] {
@@ -63,16 +65,25 @@ function findDns({ world, state }: LintFacts): Dns {
     const declared = pod.ports.find((port) => port.protocol === protocol && (port.port === DNS_PORT || port.port === OTHER_DNS_PORT))
     return (own === undefined ? undefined : targetOn(pod, own)) ?? declared?.port ?? DNS_PORT
   }
-  const pods = world.pods.filter(({ labels, hostNetwork }) => !hostNetwork && LABELS.some(([key, value]) => labels[key] === value))
-  if (pods.length > 0) return { world, imagined: false, servers: pods.map((pod) => ({ pod, ports: { UDP: portOf(pod, 'UDP'), TCP: portOf(pod, 'TCP') } })) }
+  const pods = dnsPods(world)
+  const ofService = PROTOCOLS.filter((protocol) => service?.ports.some((port) => port.protocol === protocol && port.port === DNS_PORT) === true)
+  const offered = ofService.length === 0 ? PROTOCOLS : ofService
+  if (pods.length > 0)
+    return { world, imagined: false, offered, servers: pods.map((pod) => ({ pod, ports: { UDP: portOf(pod, 'UDP'), TCP: portOf(pod, 'TCP') } })) }
   const namespaces = world.namespaces.has(IMAGINED.namespace)
     ? world.namespaces
     : new Map([...world.namespaces, [IMAGINED.namespace, { name: IMAGINED.namespace, labels: { 'kubernetes.io/metadata.name': IMAGINED.namespace } }]])
   return {
     world: { ...world, namespaces, pods: [...world.pods, IMAGINED] },
     imagined: true,
+    offered: PROTOCOLS,
     servers: [{ pod: IMAGINED, ports: { UDP: DNS_PORT, TCP: DNS_PORT } }],
   }
+}
+
+/** That the input has. */
+export function dnsPods({ pods }: PolicyWorld): readonly PolicyPod[] {
+  return pods.filter(({ labels, hostNetwork }) => !hostNetwork && LABELS.some(([key, value]) => labels[key] === value))
 }
 
 /** As kubeadm makes it. */
@@ -106,7 +117,7 @@ function missingOf(facts: LintFacts, dns: Dns, pod: PolicyPod): Missing | undefi
   const { egress } = pairs[0].pair
   if (egress.selecting.length > 0) {
     if (!letsSomethingOut(egress)) return undefined
-    const missing = PROTOCOLS.filter(
+    const missing = dns.offered.filter(
       (protocol) =>
         !(dns.imagined && namesDns(egress.selecting, protocol)) &&
         pairs.some(({ ports, pair }) => !pair.egress.allowed.has({ protocol, port: ports[protocol] })),
@@ -116,7 +127,7 @@ function missingOf(facts: LintFacts, dns: Dns, pod: PolicyPod): Missing | undefi
   // who is to blame then stands before the DNS pods; nobody is where there are none
   const { ingress } = pairs[0].pair
   if (dns.imagined || ingress.selecting.length === 0 || facts.classes.length === 0) return undefined
-  const missing = PROTOCOLS.filter((protocol) => pairs.some(({ ports, pair }) => !pair.ingress.allowed.has({ protocol, port: ports[protocol] })))
+  const missing = dns.offered.filter((protocol) => pairs.some(({ ports, pair }) => !pair.ingress.allowed.has({ protocol, port: ports[protocol] })))
   return missing.length === 0 ? undefined : { missing, selecting: ingress.selecting, side: 'ingress' }
 }
 
@@ -154,12 +165,12 @@ function dnsFinding(facts: LintFacts, dns: Dns, { missing, selecting, side, clas
       : `${who}: ${names} ${plural ? 'does' : 'do'} not let ${ports} in to ${whose}`
   const evidence: Evidence[] = selecting.map((policy) => facts.evidence(policy, `closes ${side}`))
   const [first] = dns.servers
-  const numbers = [...new Set(PROTOCOLS.map((protocol) => first.ports[protocol]))].join(' and ')
+  const numbers = [...new Set(dns.offered.map((protocol) => first.ports[protocol]))].join(' and ')
   const add =
     side === 'egress'
-      ? `Add an egress rule: to namespaceSelector ${METADATA}: ${first.pod.namespace} with podSelector ${labelWords(first.pod)}, ports UDP and TCP ${numbers}.`
-      : `Let every pod in there on UDP and TCP ${numbers}.`
-  return lintFinding(missing.length === PROTOCOLS.length ? 'NP401' : 'NP402', { what, evidence, fix: add })
+      ? `Add an egress rule: to namespaceSelector ${METADATA}: ${first.pod.namespace} with podSelector ${labelWords(first.pod)}, ports ${dns.offered.join(' and ')} ${numbers}.`
+      : `Let every pod in there on ${dns.offered.join(' and ')} ${numbers}.`
+  return lintFinding(missing.length === dns.offered.length ? 'NP401' : 'NP402', { what, evidence, fix: add })
 }
 
 const METADATA = 'kubernetes.io/metadata.name'

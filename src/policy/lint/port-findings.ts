@@ -86,7 +86,8 @@ function protocolFindings(facts: LintFacts, { policy, direction, rule }: RuleAt,
   return singlePorts(rule).flatMap(({ protocol, port }) => {
     const declaring = destinations.filter(({ pod }) => pod.ports.some((one) => one.port === port))
     const protocols = [...new Set(declaring.flatMap(({ pod }) => pod.ports.filter((one) => one.port === port).map((one) => one.protocol)))]
-    if (protocols.length === 0 || protocols.includes(protocol)) return []
+    // a wide rule is for somebody else among them
+    if (protocols.length === 0 || declaring.length < destinations.length || protocols.includes(protocol)) return []
     const allowed = declaring.some((one) => allowsOn(policy, direction, one.pod, { protocol: protocols[0], port }))
     if (allowed) return []
     return [
