@@ -15,7 +15,10 @@ export function listText({ rows }: PolicyMap, form: ListForm): string {
   return head + rows.map((row) => `${row.source.text} => ${row.destination.text}${form.through === undefined ? ` : ${words(row, form)}` : ''}\n`).join('')
 }
 
-/** Keys of a row: src, dst, conn; others where ICMP or another protocol is let through, and not everything. */
+/**
+ * Keys of a row: src, dst, conn; others where ICMP or another protocol is let through, and not everything; srcPods and dstPods where the row is of
+ * some of a workload's pods.
+ */
 export function listJson({ rows }: PolicyMap, form: ListForm): string {
   return `${JSON.stringify(
     rows.map((row) => jsonRow(row, form)),
@@ -29,13 +32,16 @@ interface JsonRow {
   readonly dst: string
   readonly conn?: string
   readonly others?: string
+  readonly srcPods?: readonly string[]
+  readonly dstPods?: readonly string[]
 }
 
 function jsonRow({ source, destination, connections }: ListRow, { through, transportOnly }: ListForm): JsonRow {
   const ends = { src: source.text, dst: destination.text }
-  if (through !== undefined) return ends
+  const pods = { ...(source.pods === undefined ? {} : { srcPods: source.pods }), ...(destination.pods === undefined ? {} : { dstPods: destination.pods }) }
+  if (through !== undefined) return { ...ends, ...pods }
   const others = transportOnly ? '' : othersText(connections)
-  return { ...ends, conn: transportText(connections, !transportOnly), ...(others === '' ? {} : { others }) }
+  return { ...ends, conn: transportText(connections, !transportOnly), ...(others === '' ? {} : { others }), ...pods }
 }
 
 export function listCsv({ rows }: PolicyMap, form: ListForm): string {

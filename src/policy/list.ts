@@ -9,10 +9,11 @@ import { ingressTargets } from './ingress-targets.js'
 import type { Direction, End, PolicyPod, PolicyWorld } from './model.js'
 import { outsideRanges } from './outside.js'
 import { endName, INGRESS_CONTROLLER, workloadName } from './peer-name.js'
+import { Reachability } from './reachability.js'
 
 /** A row's end. */
 export interface ListPeer {
-  /** `shop/web[Deployment]`: unique. */
+  /** `shop/web[Deployment]`: unique. Where policies tell the pods of a workload apart, those of which it is the name follow: `(web-0)`. */
   readonly text: string
   readonly kind: 'workload' | 'outside' | 'ingress-controller'
   /** Empty outside. */
@@ -20,6 +21,8 @@ export interface ListPeer {
   /** Of the workload; empty outside. */
   readonly name: string
   readonly workloadKind: string
+  /** Names of the pods, where the workload has others that policies tell from these. */
+  readonly pods?: readonly string[]
 }
 
 export interface ListRow {
@@ -64,32 +67,96 @@ export function* askedPairs(world: PolicyWorld, options: ListOptions): Generator
   const workloads = workloadUnits(world)
   const destinations = [...workloads, ...outsideUnits(world, 'egress')]
   for (const source of [...workloads, ...outsideUnits(world, 'ingress')])
-    for (const destination of destinations) {
-      if (source.peer.text === destination.peer.text || (source.end.kind === 'outside' && destination.end.kind === 'outside')) continue
-      if (isWanted(source.peer, destination.peer, options)) yield { source, destination }
-    }
+    for (const destination of destinations) if (isAsked(source.peer, destination.peer, options)) yield { source, destination }
+}
+
+/** A workload with itself is no pair, nor are two ends outside. */
+function isAsked(source: ListPeer, destination: ListPeer, options: ListOptions): boolean {
+  if (source.kind === 'outside' ? destination.kind === 'outside' : isSameWorkload(source, destination)) return false
+  return isWanted(source, destination, options)
+}
+
+function isSameWorkload(a: ListPeer, b: ListPeer): boolean {
+  return a.kind === b.kind && a.name === b.name && a.namespace === b.namespace && a.workloadKind === b.workloadKind
 }
 
 export function policyMap(world: PolicyWorld, state: PolicyState, options: ListOptions): PolicyMap {
+  const reach = reachabilityOf(world)
+  const workloads = workloadUnits(world)
+  const destinations = [...workloads, ...outsideUnits(world, 'egress')].map((unit) => ({ ...unit, id: classOf(unit.end, reach) }))
   const rows: ListRow[] = []
-  for (const { source, destination } of askedPairs(world, options)) {
-    const { allowed } = evaluatePair(world, source.end, destination.end)
-    if (isShown(allowed, world, options)) rows.push({ source: source.peer, destination: destination.peer, connections: allowed })
+  for (const source of [...workloads, ...outsideUnits(world, 'ingress')]) {
+    const asked = destinations.filter((destination) => isAsked(source.peer, destination.peer, options))
+    if (asked.length === 0) continue
+    const reached = new Map<number, ConnectionSet>()
+    for (const { classes, connections } of reach.from(classOf(source.end, reach)))
+      if (isShown(connections, world, options)) classes.forEach((id) => void reached.set(id, connections))
+    for (const { peer: destination, id } of asked) {
+      const connections = reached.get(id)
+      if (connections !== undefined) rows.push({ source: source.peer, destination, connections })
+    }
   }
   rows.push(...ingressRows(world, state, options))
-  const peers = workloadUnits(world).map(({ peer }) => peer)
+  const peers = workloads.map(({ peer }) => peer)
   const shown = peers.filter((peer) => isNamed(peer, options.focus) || (options.focusPeer.length > 0 && isNamed(peer, options.focusPeer)))
   return { rows: rows.sort(byText), workloads: shown.sort((a, b) => compare(a.text, b.text)), unknown: unknownNames(peers, state, options) }
 }
 
-/** One pod stands for each workload. */
-function workloadUnits({ pods }: PolicyWorld): readonly Unit[] {
-  const units = new Map<string, Unit>()
-  for (const pod of pods) {
+const known = new WeakMap<PolicyWorld, Reachability>()
+
+function reachabilityOf(world: PolicyWorld): Reachability {
+  let reach = known.get(world)
+  if (reach === undefined) known.set(world, (reach = new Reachability(world, { outside: outsideRanges(world) })))
+  return reach
+}
+
+/** A range of one direction may be several of both together: on its side they mean the same, and the first stands for all. */
+function classOf(end: End, reach: Reachability): number {
+  const asked: End = end.kind === 'outside' ? { kind: 'outside', range: { ...end.range, last: end.range.first } } : end
+  const id = reach.classOf(asked)
+  if (id === undefined) throw new TypeError('an end that the map knows nothing of')
+  return id
+}
+
+/** One pod stands for each workload, or for those of its pods that no policy tells apart. netpol-analyzer has none that it tells apart. */
+function workloadUnits(world: PolicyWorld): readonly Unit[] {
+  const workloads = new Map<string, PolicyPod[]>()
+  for (const pod of world.pods) {
     const text = workloadName(pod)
-    if (!units.has(text)) units.set(text, { peer: workloadPeer(pod, text), end: pod })
+    const pods = workloads.get(text)
+    if (pods === undefined) workloads.set(text, [pod])
+    else pods.push(pod)
   }
-  return [...units.values()]
+  return [...workloads].flatMap(([text, pods]) => {
+    const [pod] = pods
+    const parts = pods.length === 1 || world.switches.as === 'np-guard' ? [pods] : partsOf(pods, reachabilityOf(world))
+    if (parts.length === 1) return { peer: workloadPeer(pod, text), end: pod }
+    return parts.map((part): Unit => {
+      const names = part.map(({ name }) => name)
+      return { peer: { ...workloadPeer(pod, `${text}(${fewNames(names)})`), pods: names }, end: part[0] }
+    })
+  })
+}
+
+function partsOf(pods: readonly PolicyPod[], reach: Reachability): readonly (readonly PolicyPod[])[] {
+  const byClass = new Map<number, PolicyPod[]>()
+  for (const pod of pods) {
+    const id = classOf(pod, reach)
+    byClass.set(id, [...(byClass.get(id) ?? []), pod])
+  }
+  if (byClass.size === 1) return [pods]
+  const parts = new Map<string, PolicyPod[]>()
+  for (const [id, alike] of byClass) {
+    const key = reach.maps.meaningKey(id)
+    parts.set(key, [...(parts.get(key) ?? []), ...alike])
+  }
+  return [...parts.values()]
+}
+
+const MOST_NAMED = 3
+
+function fewNames(names: readonly string[]): string {
+  return names.length > MOST_NAMED ? `${names.slice(0, MOST_NAMED - 1).join(', ')} and ${names.length - MOST_NAMED + 1} more` : names.join(', ')
 }
 
 function workloadPeer({ namespace, workload }: PolicyPod, text: string): ListPeer {

@@ -292,6 +292,15 @@ export class PolicyMaps {
     return key + this.variation(peers, id)
   }
 
+  /** Equal keys: nothing tells the two classes apart, as sources or as destinations. */
+  meaningKey(id: number): string {
+    const limits = this.profiles.egress[id].policies
+      .flatMap((policy) => policy.rules.egress)
+      .map(({ local }) => (local?.set === undefined ? '' : local.set.has(id) ? '+' : '-'))
+    const governed = this.isGoverned(id) ? `${this.profiles.egress[id].number}${limits.join('')}` : 'free'
+    return [this.rowKey(id), governed, this.columnKey('ingress', id), this.columnKey('egress', id)].join('|')
+  }
+
   /** What else of a destination the connections of these peers depend on. */
   private variation(peers: readonly IndexedPeer[], destination: number): string {
     if (peers.some(({ variesBy }) => variesBy === 'class')) return `#${destination}`

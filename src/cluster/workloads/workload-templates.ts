@@ -41,8 +41,15 @@ interface Templates {
 
 export function readTemplates({ objects, pods, madePods }: TemplateInput, problems: ProblemList): Templates {
   const owned = ownersWithPods(objects, pods, madePods)
-  const templates = objects.flatMap((object) => templateOf(object, problems) ?? [])
-  const idle = templates.filter(({ object }) => !isAgentDaemonSet(object) && !isOwned(object) && !owned.has(keyOf(object.namespace, object.kind, object.name)))
+  const templates: ClusterPod[] = []
+  const idle: ClusterPod[] = []
+  for (const object of objects) {
+    const pod = templateOf(object, problems)
+    if (pod === undefined) continue
+    templates.push(pod)
+    const isBusy = isAgentDaemonSet(object) || owned.has(keyOf(object.namespace, object.kind, object.name))
+    if (!isBusy && ownerOf(object) === undefined) idle.push(pod)
+  }
   return { templates, idle }
 }
 
@@ -76,10 +83,6 @@ function ownersWithPods(objects: readonly KubernetesObject[], pods: readonly Clu
 
 function keyOf(namespace: string, kind: string, name: string): string {
   return `${namespace}\n${kind}\n${name}`
-}
-
-function isOwned(object: KubernetesObject): boolean {
-  return ownerOf(object) !== undefined
 }
 
 /** Its controller. */
