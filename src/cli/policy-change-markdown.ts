@@ -1,12 +1,11 @@
 /** A change of policies for a comment on a pull request: the sum, a table of what closes and opens with the rules before and after, the notes. */
-import { formatPlace } from '../cluster/problem-list.js'
 import { groupRows, type RowGroup } from '../policy/change-groups.js'
 import type { Change } from '../policy/change.js'
 import { noteWords, summaryWords } from '../policy/change-words.js'
 import { connectionText } from '../policy/connection-text.js'
 import type { Cause, Decision } from '../policy/diff-causes.js'
 import type { DiffType } from '../policy/diff-document.js'
-import { decisionPlace, decisionWords } from '../policy/diff-words.js'
+import { decisionWords, placesWords } from '../policy/diff-words.js'
 
 const WORDS: Readonly<Record<DiffType, string>> = { removed: 'closed', changed: 'changed', added: 'opened' }
 const SHOWN_ENDS = 4
@@ -44,8 +43,7 @@ function ends(names: readonly string[]): string {
 function causeWords({ direction, before, after }: Cause): string {
   const told = (when: string, decision: Decision | undefined): readonly string[] => {
     if (decision === undefined) return []
-    const place = decisionPlace(decision, direction)
-    return [`${when} ${decisionWords(decision, direction)}${place === undefined ? '' : ` (${formatPlace(place)})`}`]
+    return [`${when} ${decisionWords(decision, direction)}${placesWords(decision, direction)}`]
   }
   return `${direction} ${[...told('was', before), ...told('is', after)].join(', ')}`
 }

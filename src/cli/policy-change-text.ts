@@ -8,7 +8,7 @@ import { noteWords, summaryWords } from '../policy/change-words.js'
 import { connectionWords } from '../policy/connection-words.js'
 import type { Cause, Decision } from '../policy/diff-causes.js'
 import type { DiffType } from '../policy/diff-document.js'
-import { decisionPlace, decisionWords } from '../policy/diff-words.js'
+import { decisionWords, placesWords } from '../policy/diff-words.js'
 import type { Touched } from '../policy/edit.js'
 import { policyName } from '../policy/explain-line.js'
 
@@ -106,14 +106,12 @@ function ledLines(page: Page, led: RowGroup['row']['led']): readonly string[] {
 function causeLines(page: Page, { direction, connections, before, after }: Cause, isPart: boolean): readonly string[] {
   const of = isPart ? ` of ${connectionWords(connections)}` : ''
   const told = (when: string, decision: Decision | undefined): readonly string[] =>
-    decision === undefined
-      ? []
-      : keyLines(page, direction, `${when}${of} ${decisionWords(decision, direction)}${placeWords(decisionPlace(decision, direction))}`, 'dim')
+    decision === undefined ? [] : keyLines(page, direction, `${when}${of} ${decisionWords(decision, direction)}${placesWords(decision, direction)}`, 'dim')
   return [...told('before', before), ...told('after ', after)]
 }
 
-function placeWords(place: Place | undefined): string {
-  return place === undefined || place.file === '' ? '' : ` (${formatPlace(place)})`
+function placeWords(place: Place): string {
+  return place.file === '' ? '' : ` (${formatPlace(place)})`
 }
 
 function keyLines({ style, width, ascii }: Page, key: string, text: string, color: StyleName): readonly string[] {

@@ -3,7 +3,7 @@ import { hasErrors, type Problem } from '../base/problem.js'
 import { readManifests } from '../cluster/manifest.js'
 import { policyStateOf } from '../cluster/policy-state.js'
 import { ProblemList } from '../cluster/problem-list.js'
-import { applyEdits, type Edit } from '../policy/edit.js'
+import { applyEdits, withMadeLabels, type Edit } from '../policy/edit.js'
 import { EXIT_BAD_INPUT, EXIT_OK, UsageError } from './exit.js'
 import { readInputs } from './input.js'
 import type { Io } from './io.js'
@@ -30,7 +30,8 @@ export async function policyWhatIf(words: readonly EditWords[], flags: PolicyCha
   await report(wrong, io)
   if (before === undefined || hasErrors(wrong)) return EXIT_BAD_INPUT
   const result = policyStateOf({ objects: edited.objects, complete })
-  const state = flags.enforced && engine.kind === 'unknown' ? { ...result.state, engine } : result.state
+  const now = withMadeLabels(result.state, edited)
+  const state = flags.enforced && engine.kind === 'unknown' ? { ...now, engine } : now
   const after = await worldOf({ state, problems: result.problems, inputs: read.inputs }, flags, io, before.problems)
   if (after === undefined) return EXIT_BAD_INPUT
   const status = await tellChange({ before, after, command: 'netsim policy whatif', touched: edited.touched }, flags, io)

@@ -35,7 +35,7 @@ export function addPolicyWhatIf(group: Command, name: string, { io, status }: Ru
     .addOption(edit('--replace <FILE>', 'the same, of what is there already', (file) => edits.push({ kind: 'replace', file })))
     .addOption(edit('--delete <KIND/NS/NAME>', 'np/shop/db, anp/gate, pod/…, ns/…, deploy/…', (target) => edits.push({ kind: 'delete', target })))
     .addOption(
-      edit('--label <TARGET K=V K-...>', "set labels, or take them away: pod/shop/a k=v, ns/shop k-; of a workload its pods'", (text) =>
+      edit('--label <TARGET CHANGE...>', "set labels, or take them away: pod/shop/a k=v, ns/shop k-; of a workload its pods'", (text) =>
         takeLabel(text, edits),
       ),
     )

@@ -4,7 +4,7 @@
  */
 import type { PolicyChange } from './change-policies.js'
 import { holdsAll, type Reading } from './conditions.js'
-import { boundingRanges, Bounds, ClassKeys } from './diff-classes.js'
+import { ClassKeys, sharedOf } from './diff-classes.js'
 import { evaluatePair } from './evaluate.js'
 import { imaginePeer } from './imagined-pod.js'
 import type { Condition, Direction, End, Peer, Policy, PolicyPod, PolicyRule, PolicyWorld } from './model.js'
@@ -110,8 +110,9 @@ function pairOf(direction: Direction, pod: PolicyPod, other: End): readonly [sou
 
 /** One pod of each kind that is there before and after, and the outside. */
 function others(before: PolicyWorld, after: PolicyWorld): readonly (readonly [name: string, before: End, after: End])[] {
-  const bounds = new Bounds([...boundingRanges(before), ...boundingRanges(after)])
-  const keys = [new ClassKeys(before, bounds), new ClassKeys(after, bounds)] as const
+  const shared = sharedOf([before, after])
+  const { bounds } = shared
+  const keys = [new ClassKeys(before, shared), new ClassKeys(after, shared)] as const
   const old = new Map(before.pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]))
   const found = new Map<string, readonly [string, End, End]>()
   for (const pod of after.pods) {

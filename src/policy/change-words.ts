@@ -28,11 +28,13 @@ export function summaryWords(change: Change): string {
 
 /** What the report rests on, and what its rows do not say. In the order of weight. */
 export function noteWords(change: Change): readonly string[] {
-  const { added, removed, rows, assumed, switches, noEngine, future } = change
+  const { added, removed, stopped, started, rows, assumed, switches, noEngine, future } = change
   if (noEngine !== undefined) return [`${noEngine}: the change has no effect, everything is open before and after (--enforced: as if somebody did)`]
   return [
     ...(added.length === 0 ? [] : [`come: ${listed(added)}`]),
     ...(removed.length === 0 ? [] : [`go: ${listed(removed)}; connections with them end`]),
+    ...(stopped.length === 0 ? [] : [`no pod runs any more of ${listed(stopped)}: what they talked to and from ends, though the policies let it through`]),
+    ...(started.length === 0 ? [] : [`pods run now of ${listed(started)}: what the policies let through for them was so before`]),
     ...future.map(futureWords),
     ...(rows.some(({ comesOrGoes, closed }) => !comesOrGoes && !closed.isEmpty) ? [existingWords(change)] : []),
     ...assumed.map((name) => `taken so: ${assumptionText(name, switches)}`),

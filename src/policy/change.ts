@@ -20,6 +20,9 @@ export interface ChangeSide {
 export interface Change extends PolicyDiff {
   readonly policies: readonly PolicyChange[]
   readonly future: readonly FutureNote[]
+  /** Workloads that are there on both sides, whose last pod goes, or whose first one comes. */
+  readonly stopped: readonly string[]
+  readonly started: readonly string[]
   /** What some row rests on. */
   readonly assumed: readonly Assumption[]
   readonly switches: Switches
@@ -45,6 +48,8 @@ export function changeBetween(before: ChangeSide, after: ChangeSide, { unchanged
   return {
     ...diff,
     policies,
+    stopped: idleIn(after.world).filter((name) => !idleIn(before.world).includes(name) && !diff.added.includes(name)),
+    started: idleIn(before.world).filter((name) => !idleIn(after.world).includes(name) && !diff.removed.includes(name)),
     future: futureOf(before.world, after.world, policies),
     assumed: [...new Set(diff.rows.flatMap(({ assumed }) => assumed))].sort(),
     switches,
@@ -58,6 +63,12 @@ function onePerWorkload(world: PolicyWorld): PolicyWorld {
   const pods = new Map<string, PolicyPod>()
   for (const pod of world.pods) if (!pods.has(workloadName(pod))) pods.set(workloadName(pod), pod)
   return { ...world, pods: [...pods.values()], nodes: [] }
+}
+
+/** Workloads of which no pod runs. */
+function idleIn({ pods }: PolicyWorld): readonly string[] {
+  const living = new Set(pods.filter(({ imagined }) => !imagined).map(workloadName))
+  return [...new Set(pods.filter(({ imagined }) => imagined).map(workloadName))].filter((name) => !living.has(name))
 }
 
 function targetsOf({ state, world }: ChangeSide): readonly IngressTarget[] {

@@ -90,7 +90,7 @@ export function reasonKey(decision: Decision | undefined): string {
 function ownKey(reason: Reason): string {
   switch (reason.kind) {
     case 'rule':
-      return `rule ${reason.tier.name} ${ruleKey(reason.policy, reason.rule)}`
+      return `rule ${reason.tier.name} ${ruleKey(reason.policy, reason.rule)} ${reason.peer.words}`
     case 'tier-end':
       return `end ${reason.tier.name} ${reason.policies.map(policyKey).join(' ')}`
     case 'default':

@@ -4,12 +4,48 @@
  */
 import { EVERY_IPV4, EVERY_IPV6, type AddressRange } from './address-range.js'
 import { addressesOf } from './conditions.js'
-import type { End, PolicyPod, PolicyWorld } from './model.js'
+import type { SelectorNode } from '../cluster/selector.js'
+import { NAMESPACE_PREFIX, SERVICE_ACCOUNT_PREFIX } from './endpoint-labels.js'
+import type { Condition, End, PolicyPod, PolicyWorld } from './model.js'
 import { namedRanges, partition } from './outside.js'
 
 /** What bounds an address's meaning in the world. */
 export function boundingRanges(world: PolicyWorld): readonly AddressRange[] {
   return [...namedRanges(world), ...world.networkSets.flatMap(({ ranges }) => ranges)]
+}
+
+/** Keys of labels that some policy of the world asks for: of pods, namespaces, accounts, whichever. */
+function askedLabels(world: PolicyWorld): ReadonlySet<string> {
+  const keys = new Set<string>()
+  const take = (conditions: readonly Condition[]): void => {
+    for (const condition of conditions) if (condition.kind === 'labels' || condition.kind === 'notLabels') takeKeys(condition.selector.root, keys)
+  }
+  for (const { policies } of world.tiers) {
+    for (const { subject, ingress, egress } of policies) {
+      take(subject)
+      for (const { peers, local } of [...ingress, ...egress]) {
+        take(local)
+        for (const { conditions } of peers) take(conditions)
+      }
+    }
+  }
+  for (const key of [...keys]) for (const prefix of [NAMESPACE_PREFIX, SERVICE_ACCOUNT_PREFIX]) if (key.startsWith(prefix)) keys.add(key.slice(prefix.length))
+  return keys
+}
+
+function takeKeys(node: SelectorNode, into: Set<string>): void {
+  switch (node.kind) {
+    case 'all':
+    case 'global':
+      return
+    case 'not':
+      return takeKeys(node.operand, into)
+    case 'and':
+    case 'or':
+      return node.operands.forEach((operand) => takeKeys(operand, into))
+    default:
+      into.add(node.label)
+  }
 }
 
 /** The bounds at which whether an address is in a range may change. */
@@ -40,15 +76,27 @@ export class Bounds {
   }
 }
 
-/** Makes the keys of one world; `bounds` of all the worlds that are compared. */
+/** Of all the worlds that are compared. */
+export interface Shared {
+  readonly bounds: Bounds
+  readonly asked: ReadonlySet<string>
+}
+
+export function sharedOf(worlds: readonly PolicyWorld[]): Shared {
+  return { bounds: new Bounds(worlds.flatMap(boundingRanges)), asked: new Set(worlds.flatMap((world) => [...askedLabels(world)])) }
+}
+
+/** Makes the keys of one world. */
 export class ClassKeys {
   private readonly world: PolicyWorld
   private readonly bounds: Bounds
+  private readonly asked: ReadonlySet<string>
   private readonly words = new WeakMap<object, string>()
 
-  constructor(world: PolicyWorld, bounds: Bounds) {
+  constructor(world: PolicyWorld, { bounds, asked }: Shared) {
     this.world = world
     this.bounds = bounds
+    this.asked = asked
   }
 
   of(end: End): string {
@@ -73,7 +121,15 @@ export class ClassKeys {
   /** Labels are shared by the pods of a workload: written once. */
   private text(value: object): string {
     let text = this.words.get(value)
-    if (text === undefined) this.words.set(value, (text = JSON.stringify(Object.entries(value).sort(byKey))))
+    if (text === undefined)
+      this.words.set(
+        value,
+        (text = JSON.stringify(
+          Object.entries(value)
+            .filter(([key]) => this.asked.has(key))
+            .sort(byKey),
+        )),
+      )
     return text
   }
 }

@@ -2,7 +2,7 @@
  * The ends of two worlds side by side: which workload of the one is which of the other. Pods of one workload that neither world tells apart are
  * one unit; what comes and goes has one side alone.
  */
-import { boundingRanges, Bounds, ClassKeys } from './diff-classes.js'
+import { ClassKeys, sharedOf } from './diff-classes.js'
 import type { End, PolicyNode, PolicyPod, PolicyWorld } from './model.js'
 import { workloadName } from './peer-name.js'
 
@@ -28,8 +28,9 @@ export interface Unit {
 
 /** Workloads by name, nodes, then outside ranges, ascending: cut at the bounds of both worlds' ranges. */
 export function matchEnds(before: PolicyWorld, after: PolicyWorld): readonly Unit[] {
-  const bounds = new Bounds([...boundingRanges(before), ...boundingRanges(after)])
-  const keys = [new ClassKeys(before, bounds), new ClassKeys(after, bounds)] as const
+  const shared = sharedOf([before, after])
+  const { bounds } = shared
+  const keys = [new ClassKeys(before, shared), new ClassKeys(after, shared)] as const
   const workloads = matchMembers(grouped(before.pods, workloadName), grouped(after.pods, workloadName), keys, 'workload')
   const nodes = matchMembers(
     grouped(before.nodes, () => 'nodes'),

@@ -1,6 +1,6 @@
 /** A decision of the policies in words, with the places of its YAML: for the rows of a change. */
 import type { Decision } from './diff-causes.js'
-import type { Place } from '../cluster/problem-list.js'
+import { formatPlace } from '../cluster/problem-list.js'
 import type { RuleDocument } from './explain-document.js'
 import { policyName, ruleName } from './explain-line.js'
 import type { Direction, Policy, PolicyRule, Tier } from './model.js'
@@ -75,7 +75,11 @@ function ruleWords(policy: Policy, rule: PolicyRule): string {
   return `${policyName(policy)} ${ruleName({ policy, rule, effect: 'allow' })}`
 }
 
-/** Where what decided stands; undefined where nothing stands in a file (a default). */
-export function decisionPlace(decision: Decision, direction: Direction): Place | undefined {
-  return rulesOf(decision, direction).at(-1)
+const PLACES = 2
+
+/** Where what decided stands: ` (a.yaml:4)`, ` (a.yaml:4, b.yaml:9)`; empty where nothing stands in a file (a default). */
+export function placesWords(decision: Decision, direction: Direction): string {
+  const deciding = decision.part.reason.kind === 'rule' ? rulesOf(decision, direction).slice(-1) : rulesOf(decision, direction)
+  const places = [...new Set(deciding.filter(({ file }) => file !== '').map(formatPlace))]
+  return places.length === 0 ? '' : ` (${places.slice(0, PLACES).join(', ')}${places.length > PLACES ? ', …' : ''})`
 }

@@ -11,10 +11,12 @@
 import type { Problem } from '../base/problem.js'
 import { deepFreeze } from '../cluster/frozen.js'
 import { groupOf } from '../cluster/kinds.js'
-import { labelFault } from '../cluster/labels.js'
+import { labelFault, matchesSelector, type Labels, type LabelSelector } from '../cluster/labels.js'
 import { isObject, type JsonObject, type JsonValue, type Path } from '../cluster/located.js'
 import { readManifests, type KubernetesObject } from '../cluster/manifest.js'
-import { ProblemList } from '../cluster/problem-list.js'
+import type { ClusterPod } from '../cluster/pod.js'
+import { policyStateOf, type PolicyState } from '../cluster/policy-state.js'
+import { formatPlace, ProblemList } from '../cluster/problem-list.js'
 import { findObject, isFault, parseReference, type Fault, type Reference } from './edit-reference.js'
 
 export interface LabelChange {
@@ -42,6 +44,8 @@ export interface Touched {
 
 export interface EditResult {
   readonly objects: readonly KubernetesObject[]
+  /** Of pods that no object is, since a workload makes them: by `namespace/name`. withMadeLabels puts them on. */
+  readonly madeLabels: ReadonlyMap<string, readonly LabelChange[]>
   readonly touched: readonly Touched[]
   readonly problems: readonly Problem[]
 }
@@ -50,7 +54,26 @@ export interface EditResult {
 export function applyEdits(objects: readonly KubernetesObject[], edits: readonly Edit[], namespace: string): EditResult {
   const editor = new Editor(objects, namespace)
   for (const edit of edits) editor.apply(edit)
-  return { objects: editor.objects, touched: editor.touched, problems: editor.problems.problems }
+  return { objects: editor.objects, madeLabels: editor.madeLabels, touched: editor.touched, problems: editor.problems.problems }
+}
+
+/** @param state read of the edited objects */
+export function withMadeLabels(state: PolicyState, { madeLabels }: Pick<EditResult, 'madeLabels'>): PolicyState {
+  if (madeLabels.size === 0) return state
+  const madePods = state.madePods.map((pod) => {
+    const changes = madeLabels.get(`${pod.namespace}/${pod.name}`)
+    return changes === undefined ? pod : { ...pod, labels: changed(pod.labels, changes) }
+  })
+  return { ...state, madePods }
+}
+
+function changed<Value extends JsonValue>(labels: Readonly<Record<string, Value>>, changes: readonly LabelChange[]): Readonly<Record<string, Value | string>> {
+  const all = new Map<string, Value | string>(Object.entries(labels))
+  for (const { key, value } of changes) {
+    if (value === undefined) all.delete(key)
+    else all.set(key, value)
+  }
+  return Object.fromEntries(all)
 }
 
 /** `k=v` sets, `k-` takes away, as with kubectl label. */
@@ -67,6 +90,7 @@ const SCALED_KINDS: readonly string[] = ['Deployment', 'StatefulSet', 'ReplicaSe
 class Editor {
   readonly problems = new ProblemList()
   readonly touched: Touched[] = []
+  readonly madeLabels = new Map<string, readonly LabelChange[]>()
   objects: readonly KubernetesObject[]
   private readonly namespace: string
 
@@ -111,6 +135,11 @@ class Editor {
   }
 
   private delete(target: string): void {
+    const made = this.madePod(target)
+    if (made !== undefined) {
+      const what = `${made.object.label} makes this pod, and would make another`
+      return this.error(target, 'flag --delete', { what, fix: 'Scale or delete the workload.' })
+    }
     const object = this.find(target, 'delete')
     if (object === undefined) return
     const gone = new Set(object.kind === 'Namespace' ? [object, ...this.objects.filter(({ namespace }) => namespace === object.name)] : this.withOwned(object))
@@ -119,17 +148,38 @@ class Editor {
   }
 
   private label(target: string, changes: readonly LabelChange[]): void {
+    const made = this.madePod(target)
+    if (made !== undefined) return this.labelMade(made, changes)
     const object = this.findOrDeclare(target)
     if (object === undefined) return
     const paths = new Map([[object, labelsPath(object)]])
     if (isWorkload(object)) for (const owned of this.withOwned(object).slice(1)) paths.set(owned, labelsPath(owned))
     const before = labelsAt(object.value, labelsPath(object))
+    if (isWorkload(object) && !isSelected(object, changed(before, changes))) {
+      const place = formatPlace(object.at('spec', 'selector'))
+      const what = `its selector (${place}) would not match its pods any more: an API server refuses that`
+      return this.error(object.label, 'flag --label', { what, fix: 'Label one of its pods, or replace the workload with --replace.' })
+    }
     this.objects = this.objects.map((other) => {
       const path = paths.get(other)
       return path === undefined ? other : withLabels(other, path, changes)
     })
-    const words = changes.map(({ key, value }) => `${value === undefined ? `${key}-` : `${key}=${value}`}${wasWords(before[key], value)}`)
-    this.touch('labelled', object, `${words.join(', ')}${isWorkload(object) ? ' (its pod template)' : ''}`)
+    this.touch('labelled', object, `${changeWords(before, changes)}${isWorkload(object) ? ' (its pod template)' : ''}`)
+  }
+
+  private labelMade({ namespace, name, labels, object }: ClusterPod, changes: readonly LabelChange[]): void {
+    const key = `${namespace}/${name}`
+    this.madeLabels.set(key, [...(this.madeLabels.get(key) ?? []), ...changes])
+    const { file, line } = object
+    this.touched.push({ how: 'labelled', object: `Pod/${key}`, file, line, detail: `${changeWords(labels, changes)} (a pod of ${object.label})` })
+  }
+
+  /** A pod that no object is, since a workload makes it. */
+  private madePod(target: string): ClusterPod | undefined {
+    const reference = parseReference(target, this.objects)
+    if (isFault(reference) || reference.kind !== 'Pod' || !isFault(findObject(this.objects, reference, this.namespace))) return undefined
+    const { madePods } = policyStateOf({ objects: this.objects, complete: true }).state
+    return madePods.find(({ namespace, name }) => namespace === (reference.namespace ?? this.namespace) && name === reference.name)
   }
 
   private scale(target: string, replicas: number): void {
@@ -221,6 +271,17 @@ function labelsPath(object: KubernetesObject): Path {
   return object.kind === 'CronJob' ? ['spec', 'jobTemplate', 'spec', 'template', 'metadata', 'labels'] : ['spec', 'template', 'metadata', 'labels']
 }
 
+/** ReplicationControllers have plain labels for a selector; a Job's is made for it. */
+function isSelected({ kind, value }: KubernetesObject, labels: Readonly<Record<string, JsonValue>>): boolean {
+  const selector = valueAt(value, ['spec', 'selector'])
+  if (!isObject(selector) || kind === 'Job' || kind === 'CronJob') return true
+  return matchesSelector((kind === 'ReplicationController' ? { matchLabels: selector } : selector) as LabelSelector, labels as Labels)
+}
+
+function changeWords(before: JsonObject, changes: readonly LabelChange[]): string {
+  return changes.map(({ key, value }) => `${value === undefined ? `${key}-` : `${key}=${value}`}${wasWords(before[key], value)}`).join(', ')
+}
+
 function wasWords(old: JsonValue | undefined, value: string | undefined): string {
   if (old === undefined) return value === undefined ? ' (it had none)' : ''
   return old === value ? ' (as it was)' : `, was ${typeof old === 'string' ? old : JSON.stringify(old)}`
@@ -232,12 +293,7 @@ function labelsAt(value: JsonObject, path: Path): JsonObject {
 }
 
 function withLabels(object: KubernetesObject, path: Path, changes: readonly LabelChange[]): KubernetesObject {
-  const labels = new Map(Object.entries(labelsAt(object.value, path)))
-  for (const { key, value } of changes) {
-    if (value === undefined) labels.delete(key)
-    else labels.set(key, value)
-  }
-  return object.part([], deepFreeze(withValue(object.value, path, Object.fromEntries(labels))))
+  return object.part([], deepFreeze(withValue(object.value, path, changed(labelsAt(object.value, path), changes))))
 }
 
 /** A live object's status counts for its reader: it follows. */

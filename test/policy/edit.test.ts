@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../src/cluster/manifest.js'
 import { readManifests } from '../../src/cluster/manifest.js'
 import { policyStateOf } from '../../src/cluster/policy-state.js'
 import { ProblemList } from '../../src/cluster/problem-list.js'
-import { applyEdits, parseLabelChange, type Edit, type EditResult } from '../../src/policy/edit.js'
+import { applyEdits, parseLabelChange, withMadeLabels, type Edit, type EditResult } from '../../src/policy/edit.js'
 
 const SHOP = `apiVersion: v1
 kind: Namespace
@@ -140,6 +140,26 @@ describe('edits of a state', () => {
     const result = edited({ kind: 'label', target: 'deploy/shop/web', changes: [{ key: 'zone', value: 'a' }] })
     expect(podLabels(result, 'web-')).toEqual(Array.from({ length: 2 }, () => expect.objectContaining({ app: 'web', zone: 'a' })))
     expect(named(result, 'Deployment/shop/web')?.value.metadata).toEqual({ name: 'web', namespace: 'shop', labels: { app: 'meta' } })
+  })
+
+  it('refuses labels that the selector of the workload would not find', () => {
+    const { problems, objects } = edited({ kind: 'label', target: 'deploy/shop/web', changes: [{ key: 'app', value: 'other' }] })
+    expect(problems.map(({ file, object, what }) => [file, object, what])).toEqual([
+      ['flag --label', 'Deployment/shop/web', 'its selector (shop.yaml:10) would not match its pods any more: an API server refuses that'],
+    ])
+    expect(objects).toEqual(objectsOf(SHOP))
+  })
+
+  it('labels one pod that a workload makes; deleting it would change nothing, and is refused', () => {
+    const { state } = policyStateOf({ objects: objectsOf(SHOP), complete: true })
+    const target = `pod/shop/${state.madePods[0].name}`
+    const result = edited({ kind: 'label', target, changes: [{ key: 'app', value: 'canary' }] })
+    const after = withMadeLabels(policyStateOf({ objects: result.objects, complete: true }).state, result)
+    expect(after.madePods.map(({ labels }) => labels.app)).toEqual(['canary', 'web'])
+    expect(result.touched[0]).toMatchObject({ how: 'labelled', detail: 'app=canary, was web (a pod of Deployment/shop/web)', line: 11 })
+    expect(edited({ kind: 'delete', target }).problems.map(({ what, fix }) => [what, fix])).toEqual([
+      ['Deployment/shop/web makes this pod, and would make another', 'Scale or delete the workload.'],
+    ])
   })
 
   it('labels a namespace that no object declares', () => {
