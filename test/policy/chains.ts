@@ -54,6 +54,7 @@ export class Chains {
   sourceOf(node: string, destination: Place): string {
     this.begin({ netns: node, address: '0.0.0.0' }, destination, { protocol: 'UDP', port: 9 })
     const { trace } = this.network.world
+    this.network.world.drain()
     trace.on = 0
     for (let at = 0; at < trace.stepCount; at++) {
       if (trace.steps[at * STEP_STRIDE] === STEP_ROUTE) return formatIp(trace.steps[at * STEP_STRIDE + ROW_A + 5])
