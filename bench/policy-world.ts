@@ -3,6 +3,10 @@
  * six usual kinds, 30 pods a node, an address for each pod. The same size, the same text.
  */
 import { formatIp } from '../src/base/ip.js'
+import { readPolicyState } from '../src/cluster/policy-state.js'
+import { parseRange, type AddressRange } from '../src/policy/address-range.js'
+import type { PodPort, PolicyPod, PolicyWorld } from '../src/policy/model.js'
+import { readPolicyWorld, switchesFor } from '../src/policy/world.js'
 
 export interface ClusterSize {
   readonly namespaces: number
@@ -11,6 +15,7 @@ export interface ClusterSize {
 export const PODS_PER_NAMESPACE = 15
 const PODS_PER_NODE = 30
 const TEAMS = 20
+const PLACE = { file: 'cluster.json', line: 0 } as const
 const TIERS = ['web', 'app', 'db', 'cache']
 const DNS = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } }, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }
 
@@ -30,22 +35,49 @@ function namespaceObject(index: number): Json {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: metadata(name, labels) }
 }
 
-function podObject(index: number): Json {
+interface Pod {
+  readonly namespace: string
+  readonly name: string
+  readonly node: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly ports: readonly PodPort[]
+  readonly address: string
+}
+
+function podAt(index: number): Pod {
   const namespace = Math.floor(index / PODS_PER_NAMESPACE)
   const inNamespace = index % PODS_PER_NAMESPACE
   const tier = TIERS[inNamespace % TIERS.length]
-  const labels: Record<string, string> =
-    namespace === 0 ? { 'k8s-app': inNamespace < 3 ? 'kube-dns' : `system-${inNamespace % 4}` } : { app: `app-${namespace % 50}`, tier }
   const node = Math.floor(index / PODS_PER_NODE)
-  const ports = tier === 'web' ? [{ name: 'http', containerPort: namespace % 2 === 0 ? 80 : 8080, protocol: 'TCP' }] : []
-  const address = formatIp((10 << 24) | (node << 8) | ((index % PODS_PER_NODE) + 2))
+  const isSystem = namespace === 0
+  return {
+    namespace: namespaceName(namespace),
+    name: `pod-${inNamespace}`,
+    node: `node-${node}`,
+    labels: isSystem ? { 'k8s-app': inNamespace < 3 ? 'kube-dns' : `system-${inNamespace % 4}` } : { app: `app-${namespace % 50}`, tier },
+    ports: tier === 'web' ? [{ name: 'http', protocol: 'TCP', port: namespace % 2 === 0 ? 80 : 8080 }] : [],
+    address: formatIp((10 << 24) | (node << 8) | ((index % PODS_PER_NODE) + 2)),
+  }
+}
+
+function podObject(index: number): Json {
+  const { namespace, name, node, labels, ports, address } = podAt(index)
+  const containers = [{ name: 'main', image: 'registry.example/main:1', ports: ports.map(({ port, ...rest }) => ({ ...rest, containerPort: port })) }]
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: metadata(`pod-${inNamespace}`, labels, namespaceName(namespace)),
-    spec: { nodeName: `node-${node}`, containers: [{ name: 'main', image: 'registry.example/main:1', ports }] },
+    metadata: metadata(name, labels, namespace),
+    spec: { nodeName: node, containers },
     status: { phase: 'Running', podIP: address, podIPs: [{ ip: address }] },
   }
+}
+
+/** As the reader makes it of the object. */
+function policyPodAt(index: number): PolicyPod {
+  const { address, ...pod } = podAt(index)
+  const range = parseRange(address) as AddressRange
+  const { name } = pod
+  return { ...PLACE, kind: 'pod', ...pod, hostNetwork: false, serviceAccount: 'default', addresses: [range], workload: { kind: 'Pod', name }, imagined: false }
 }
 
 function nodeObject(index: number): Json {
@@ -108,18 +140,27 @@ export function policyObject(index: number): Json {
   }
 }
 
-export function clusterObjects({ namespaces }: ClusterSize): readonly Json[] {
-  const count = (length: number, make: (index: number) => Json): Json[] => Array.from({ length }, (_, index) => make(index))
-  const pods = namespaces * PODS_PER_NAMESPACE
-  return [
-    ...count(namespaces, namespaceObject),
-    ...count(Math.ceil(pods / PODS_PER_NODE), nodeObject),
-    ...count(pods, podObject),
-    ...count(namespaces, policyObject),
-  ]
+function count<T>(length: number, make: (index: number) => T): readonly T[] {
+  return Array.from({ length }, (_, index) => make(index))
+}
+
+function listText(items: readonly Json[]): string {
+  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items }, null, 1)
+}
+
+function withoutPods({ namespaces }: ClusterSize): readonly Json[] {
+  const nodes = Math.ceil((namespaces * PODS_PER_NAMESPACE) / PODS_PER_NODE)
+  return [...count(namespaces, namespaceObject), ...count(nodes, nodeObject), ...count(namespaces, policyObject)]
 }
 
 /** As `kubectl get … -o json` prints a list. */
 export function clusterText(size: ClusterSize): string {
-  return JSON.stringify({ apiVersion: 'v1', kind: 'List', items: clusterObjects(size) }, null, 1)
+  return listText([...withoutPods(size), ...count(size.namespaces * PODS_PER_NAMESPACE, podObject)])
+}
+
+/** What readPolicyWorld makes of that text; pods are made without it, so that what is measured is the engine. */
+export function clusterWorld(size: ClusterSize): PolicyWorld {
+  const { state } = readPolicyState([{ file: PLACE.file, text: listText(withoutPods(size)) }])
+  const { world } = readPolicyWorld(state, switchesFor('api'))
+  return { ...world, pods: count(size.namespaces * PODS_PER_NAMESPACE, policyPodAt) }
 }

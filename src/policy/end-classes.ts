@@ -6,14 +6,14 @@
 import type { AddressRange } from './address-range.js'
 import { addressesOf } from './conditions.js'
 import { boundingRanges, Bounds } from './diff-classes.js'
-import type { End, OutsideRange, Policy, PolicyNode, PolicyPod, PolicyWorld } from './model.js'
+import type { End, OutsideRange, Policy, PolicyNamespace, PolicyNode, PolicyPod, PolicyWorld } from './model.js'
 import { rangesOf } from './outside.js'
 
 export interface EndClass {
   readonly id: number
   /** One of its ends as policies see it: a pod on the host's network may be a node here. */
   readonly representative: End
-  /** The world as it was when the class came to be: a namespace that was relabelled since has other classes. */
+  /** The world as it was for its ends when the class came to be: a namespace that was relabelled since has other classes. */
   readonly view: PolicyWorld
   /** Which named ports the class has: equal numbers, equal ports; 0 for none. */
   readonly ports: number
@@ -29,27 +29,29 @@ export class EndClasses {
   private readonly nodesWithHostEndpoint: ReadonlySet<string>
   private readonly portNumbers = new Map<string, number>([['', 0]])
   private readonly texts = new WeakMap<object, string>()
-  private view: PolicyWorld
-  private namespaceTexts = new Map<string, string>()
+  private readonly world: PolicyWorld
+  /** Of namespaces that were relabelled: as far as it goes for their pods. */
+  private readonly views = new Map<string, PolicyWorld>()
+  private readonly namespaceTexts = new Map<string, string>()
 
   /** @param ranges more networks to tell ends apart by */
   constructor(world: PolicyWorld, outside: readonly OutsideRange[], ranges: readonly AddressRange[]) {
-    this.view = world
+    this.world = world
     this.bounds = new Bounds([...boundingRanges(world), ...subjectRanges(world), ...ranges])
     this.nodes = new Map(world.nodes.map((node) => [node.name, node]))
     this.nodesWithHostEndpoint = new Set(world.hostEndpoints.map(({ node }) => node))
     for (const ends of [world.pods, world.nodes, outside]) for (const end of ends) this.classOf(end, true).ends.push(end)
   }
 
-  /** Labels of namespaces changed: ends that come from now on are seen in this world. */
-  see(view: PolicyWorld): void {
-    this.view = view
-    this.namespaceTexts = new Map()
+  /** A namespace has other labels: pods of it that come from now on are seen so. */
+  see(name: string, namespace: PolicyNamespace | undefined): void {
+    this.views.set(name, { ...this.world, namespaces: new Map(namespace === undefined ? [] : [[name, namespace]]) })
+    this.namespaceTexts.delete(name)
   }
 
   /** As asSeen (conditions.ts) says. */
   seen(end: End): End {
-    if (end.kind !== 'pod' || !end.hostNetwork || this.view.switches.hostNetwork === 'pod') return end
+    if (end.kind !== 'pod' || !end.hostNetwork || this.world.switches.hostNetwork === 'pod') return end
     const node = end.node === undefined ? undefined : this.nodes.get(end.node)
     return node ?? { kind: 'node', name: end.node ?? '', labels: {}, addresses: end.addresses }
   }
@@ -62,7 +64,7 @@ export class EndClasses {
   tellsApart({ subject, ingress, egress }: Policy): boolean {
     const rules = [...ingress, ...egress]
     const conditions = [...subject, ...rules.flatMap(({ local, peers }) => [...local, ...peers.flatMap((peer) => peer.conditions)])]
-    const ranges = conditions.flatMap((condition) => rangesOf(condition, this.view))
+    const ranges = conditions.flatMap((condition) => rangesOf(condition, this.world))
     return ranges.every(({ family, first, last }) => {
       const cells = this.bounds.cells[family]
       const [from, to] = [first, last].map((address) => cells[this.bounds.cellOf({ family, first: address, last: address })])
@@ -88,7 +90,13 @@ export class EndClasses {
     const key = this.key(seen, ports)
     const found = this.byKey.get(key)
     if (found !== undefined || !make) return found
-    const made: EndClass = { id: this.all.length, representative: seen, view: this.view, ports: this.portsNumber(ports), ends: [] }
+    const made: EndClass = {
+      id: this.all.length,
+      representative: seen,
+      view: seen.kind === 'pod' ? this.viewOf(seen.namespace) : this.world,
+      ports: this.portsNumber(ports),
+      ends: [],
+    }
     this.all.push(made)
     this.byKey.set(key, made)
     return made
@@ -111,10 +119,14 @@ export class EndClasses {
     return end === cell ? `${family}:${cell}` : `${family}:${cell}-${end}`
   }
 
+  private viewOf(namespace: string): PolicyWorld {
+    return this.views.get(namespace) ?? this.world
+  }
+
   private namespaceText(namespace: string): string {
     let text = this.namespaceTexts.get(namespace)
     if (text === undefined) {
-      text = `${namespace}\n${this.labelsText(this.view.namespaces.get(namespace)?.labels ?? {})}`
+      text = `${namespace}\n${this.labelsText(this.viewOf(namespace).namespaces.get(namespace)?.labels ?? {})}`
       this.namespaceTexts.set(namespace, text)
     }
     return text

@@ -157,6 +157,49 @@ export class PolicyMaps {
     return part
   }
 
+  /** A policy came or went, or classes did that it selects: what its peers' selections say together is so again. */
+  private mendParts(policy: IndexedPolicy, changed: ClassSet): void {
+    for (const direction of DIRECTIONS) {
+      for (const rule of policy.rules[direction]) {
+        for (const peer of rule.peers) {
+          const { parts } = peer.selection
+          if (parts[direction] !== undefined) parts[direction] = this.mended(parts[direction], peer, changed)
+        }
+      }
+    }
+  }
+
+  /** @returns undefined where it is simpler to work it all out again */
+  private mended({ steps, varying }: ColumnPart, peer: IndexedPeer, changed: ClassSet): ColumnPart | undefined {
+    const { tier } = peer.owner.owner
+    const locals = localsOf(peer)
+    if (peer.variesBy !== 'nothing' || this.rules.ordered.has(tier) || locals === undefined) return undefined
+    const connections = this.rules.connectionsAt(peer, this.index.all[0])
+    const at = steps.findIndex((step) => step.connections === connections && step.peer.owner.owner.tier === tier && step.peer.variesBy === 'nothing')
+    const old = at < 0 ? ClassSet.empty : steps[at].set
+    if (old === undefined) return undefined
+    const asked = locals.and(changed)
+    const covered: number[] = []
+    asked.forEach((id) => void (this.isNamedBy(id, peer, connections) && covered.push(id)))
+    const set = old.minus(asked).or(ClassSet.ofSorted(Int32Array.from(covered)))
+    return { steps: [...steps.filter((_, index) => index !== at), ...(set.isEmpty ? [] : [{ peer, set, connections }])], varying }
+  }
+
+  /** Does some policy of the class say this to the peer's selection, in the peer's tier? */
+  private isNamedBy(id: number, { selection, direction, owner }: IndexedPeer, connections: number): boolean {
+    return this.profiles[direction][id].policies.some(
+      ({ tier, rules }) =>
+        tier === owner.owner.tier &&
+        rules[direction].some(
+          ({ local, peers }) =>
+            (local?.set === undefined || local.set.has(id)) &&
+            peers.some(
+              (other) => other.selection === selection && other.variesBy === 'nothing' && this.rules.connectionsAt(other, this.index.all[0]) === connections,
+            ),
+        ),
+    )
+  }
+
   /** A peer whose connections depend on the destination: a step for each that there is. */
   private byDestination(peer: IndexedPeer, set: ClassSet | undefined): readonly Step[] {
     const found = new Map<number, number[]>()
@@ -201,8 +244,11 @@ export class PolicyMaps {
         this.profiles[direction].push(this.profile(policies.filter(({ policy }) => policy.directions.includes(direction))))
       }
     }
-    this.noteSelected(ClassSet.of(ids))
+    const come = ClassSet.of(ids)
+    this.noteSelected(come)
     this.noteUngoverned(ids)
+    const policies = ids.flatMap((id) => DIRECTIONS.flatMap((direction) => this.profiles[direction][id].policies))
+    for (const policy of new Set(policies)) this.mendParts(policy, come)
   }
 
   /** Whom the policy selects, or would. */
@@ -212,8 +258,8 @@ export class PolicyMaps {
 
   /** @param affected every class that one of them selects */
   exchange({ removed, added, tiers }: PolicyExchange, affected: ClassSet): void {
-    for (const policy of removed) this.rules.remove(policy)
     const gone = new Set<Policy>(removed)
+    const went = removed.map((policy) => this.rules.remove(policy))
     const come = added.map(({ policy, tier }) => this.rules.add(policy, tier))
     this.tiers = tiers
     for (const { policy, tier } of added) this.rules.place(policy, tiers[tier].policies)
@@ -227,6 +273,7 @@ export class PolicyMaps {
       }
     })
     this.noteSelected(affected)
+    for (const policy of [...went, ...come]) this.mendParts(policy, affected)
   }
 
   private profileEverything(): void {

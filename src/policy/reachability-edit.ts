@@ -15,18 +15,18 @@ import { ClassSet } from './class-set.js'
 import type { ConnectionSet } from './connections.js'
 import type { EndClass } from './end-classes.js'
 import { Effect, type EffectBlock, type Move } from './reachability-effect.js'
-import type { Direction, Policy, PolicyNamespace, PolicyPod, PolicyWorld, Tier } from './model.js'
+import type { Direction, Policy, PolicyPod, Tier } from './model.js'
 import { combined, explicitPieces, valueAt, type Piecewise } from './piecewise.js'
 import type { PolicyExchange, PolicyMaps } from './policy-maps.js'
-import type { Reachability } from './reachability.js'
+import type { NamespaceEdit, PodEdit, Reachability } from './reachability.js'
 
 /** One object is replaced, comes (no `before`) or goes (no `after`). What stays is the very object of the map's world. */
 export type WorldEdit =
   /** @param tier place of the tier in the world's list; a new policy stands at its end, a replaced one where the old one stood */
   | { readonly kind: 'policy'; readonly tier: number; readonly before?: Policy; readonly after?: Policy }
-  | { readonly kind: 'pod'; readonly before?: PolicyPod; readonly after?: PolicyPod }
+  | ({ readonly kind: 'pod' } & PodEdit)
   /** Its labels; the pods in it are edits of their own. */
-  | { readonly kind: 'namespace'; readonly before?: PolicyNamespace; readonly after?: PolicyNamespace }
+  | ({ readonly kind: 'namespace' } & NamespaceEdit)
 
 /**
  * Networks of new policies must be among those that the map was made with: its world's, or the option `ranges`.
@@ -34,20 +34,23 @@ export type WorldEdit =
  */
 export function applyWorldEdits(map: Reachability, edits: readonly WorldEdit[]): Effect {
   const { maps } = map
-  const exchange = exchangeOf(map.world, edits)
+  const { surroundings } = map
+  const podEdits = edits.filter((edit) => edit.kind === 'pod')
+  const namespaceEdits = edits.filter((edit) => edit.kind === 'namespace')
+  const exchange = exchangeOf(surroundings.tiers, edits)
   for (const { policy } of exchange.added) assert(maps.index.tellsApart(policy), `the map was made without the networks of ${policy.name}`)
-  const world = worldAfter(map.world, edits, exchange)
-  const moves = movePods(map, world, edits)
+  for (const { before } of podEdits) assert(before === undefined || maps.index.find(before)?.ends.includes(before), 'a pod that the world does not have')
+  const moves = movePods(maps, podEdits, namespaceEdits)
   const affected = affectedBy(maps, exchange)
   const before = new Side(maps, affected, moves, 'before')
   maps.exchange(exchange, affected.ingress.or(affected.egress))
   const after = new Side(maps, affected, moves, 'after')
-  map.world = world
+  map.advance(exchange.tiers, podEdits, namespaceEdits)
   const blocks = changedBlocks(maps, { affected, moves, before, after })
   return new Effect(map, { blocks, moves, rows: before.rows, affected })
 }
 
-function exchangeOf({ tiers }: PolicyWorld, edits: readonly WorldEdit[]): PolicyExchange {
+function exchangeOf(tiers: readonly Tier[], edits: readonly WorldEdit[]): PolicyExchange {
   const removed: Policy[] = []
   const added: { policy: Policy; tier: number }[] = []
   const lists = new Map<number, Policy[]>()
@@ -72,50 +75,22 @@ function exchangeOf({ tiers }: PolicyWorld, edits: readonly WorldEdit[]): Policy
   }
 }
 
-function worldAfter(world: PolicyWorld, edits: readonly WorldEdit[], { tiers }: PolicyExchange): PolicyWorld {
-  let { namespaces, pods } = world
-  if (edits.some(({ kind }) => kind === 'namespace')) {
-    const changed = new Map(namespaces)
-    for (const edit of edits) {
-      if (edit.kind !== 'namespace') continue
-      if (edit.before !== undefined) changed.delete(edit.before.name)
-      if (edit.after !== undefined) changed.set(edit.after.name, edit.after)
-    }
-    namespaces = changed
-  }
-  if (edits.some(({ kind }) => kind === 'pod')) {
-    const changed = [...pods]
-    for (const edit of edits) {
-      if (edit.kind !== 'pod') continue
-      const at = edit.before === undefined ? changed.length : changed.indexOf(edit.before)
-      assert(at >= 0, 'a pod that the world does not have')
-      changed.splice(at, edit.before === undefined ? 0 : 1, ...(edit.after === undefined ? [] : [edit.after]))
-    }
-    pods = changed
-  }
-  return { ...world, tiers, namespaces, pods }
-}
-
 /** Ends that are of another class afterwards go there now: a class means the same under the old policies and under the new ones. */
-function movePods({ maps, world: old }: Reachability, world: PolicyWorld, edits: readonly WorldEdit[]): readonly Move[] {
+function movePods(maps: PolicyMaps, podEdits: readonly PodEdit[], namespaceEdits: readonly NamespaceEdit[]): readonly Move[] {
   const { index } = maps
-  const touched: { before?: PolicyPod; after?: PolicyPod; from?: EndClass }[] = []
-  const edited = new Map<PolicyPod, PolicyPod | undefined>()
-  for (const edit of edits) {
-    if (edit.kind !== 'pod') continue
-    if (edit.before !== undefined) edited.set(edit.before, edit.after)
-    touched.push({ before: edit.before, after: edit.after, from: edit.before && index.find(edit.before) })
-  }
-  if (world.namespaces !== old.namespaces) {
-    for (const edit of edits) {
-      if (edit.kind !== 'namespace') continue
-      const name = (edit.before ?? edit.after)?.name ?? ''
-      for (const id of maps.rules.classesOfNamespace(name)) {
-        const from = index.all[id]
-        for (const end of from.ends) if (end.kind === 'pod' && !edited.has(end)) touched.push({ before: end, after: end, from })
-      }
+  const touched: { before?: PolicyPod; after?: PolicyPod; from?: EndClass }[] = podEdits.map(({ before, after }) => ({
+    before,
+    after,
+    from: before && index.find(before),
+  }))
+  const edited = new Set(podEdits.map(({ before }) => before))
+  for (const { before, after } of namespaceEdits) {
+    const name = (before ?? after)?.name ?? ''
+    for (const id of maps.rules.classesOfNamespace(name)) {
+      const from = index.all[id]
+      for (const end of from.ends) if (end.kind === 'pod' && !edited.has(end)) touched.push({ before: end, after: end, from })
     }
-    index.see(world)
+    index.see(name, after)
   }
   const moves = new Map<string, Move>()
   for (const { before, after, from } of touched) {
@@ -225,7 +200,6 @@ interface Difference {
 
 function differing(before: Piecewise, after: Piecewise, everybody: ClassSet): readonly Difference[] {
   const both = combined(before, after, (old, now) => (old === now ? SAME : old * SHIFT + now))
-  return explicitPieces(both, everybody)
-    .filter(({ value }) => value !== SAME)
-    .map(({ set, value }) => ({ set, values: [Math.floor(value / SHIFT), value % SHIFT] }))
+  const pieces = both.rest === SAME ? both.pieces : explicitPieces(both, everybody).filter(({ value }) => value !== SAME)
+  return pieces.map(({ set, value }) => ({ set, values: [Math.floor(value / SHIFT), value % SHIFT] }))
 }

@@ -134,7 +134,7 @@ export class Effect {
     const { table, index } = this.map.maps
     const [from, to] = [source.end.before, destination.end.before]
     if (from === undefined || to === undefined) return table.set(table.none)
-    const reading: Reading = { world: this.map.world, assumed: new Set() }
+    const reading: Reading = { world: this.map.surroundings, assumed: new Set() }
     const same = sameEnd(from, to)
     const word = (direction: Direction, local: SlotEnd, remote: SlotEnd): number => {
       const [localEnd, remoteEnd] = [index.seen(local.end.before as End), index.seen(remote.end.before as End)]

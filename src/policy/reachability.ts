@@ -17,7 +17,7 @@ import type { ConnectionSet } from './connections.js'
 import type { EndClass } from './end-classes.js'
 import type { Reading } from './conditions.js'
 import { exemption, runsOn, sameEnd } from './evaluate.js'
-import type { Direction, End, OutsideRange, PolicyWorld } from './model.js'
+import type { Direction, End, OutsideRange, PolicyNamespace, PolicyPod, PolicyWorld, Tier } from './model.js'
 import { combined, explicitPieces, type Piecewise } from './piecewise.js'
 import { PolicyMaps } from './policy-maps.js'
 
@@ -46,14 +46,48 @@ export interface ReachabilityOptions {
   readonly ranges?: readonly AddressRange[]
 }
 
+/** A pod that is replaced, comes (no `before`) or goes (no `after`). */
+export interface PodEdit {
+  readonly before?: PolicyPod
+  readonly after?: PolicyPod
+}
+
+/** Labels of a namespace that are replaced, come, or go with it. */
+export interface NamespaceEdit {
+  readonly before?: PolicyNamespace
+  readonly after?: PolicyNamespace
+}
+
 export class Reachability {
-  /** The world as it is after the edits so far. */
-  world: PolicyWorld
   readonly maps: PolicyMaps
+  private current: PolicyWorld
+  private podEdits: PodEdit[] = []
+  private namespaceEdits: NamespaceEdit[] = []
 
   constructor(world: PolicyWorld, { outside = [], ranges = [] }: ReachabilityOptions = {}) {
-    this.world = world
+    this.current = world
     this.maps = new PolicyMaps(world, outside, ranges)
+  }
+
+  /** The world as it is after the edits so far; written when it is asked for, its lists may be long. */
+  get world(): PolicyWorld {
+    if (this.podEdits.length > 0) this.current = { ...this.current, pods: editedPods(this.current.pods, this.podEdits) }
+    if (this.namespaceEdits.length > 0) this.current = { ...this.current, namespaces: editedNamespaces(this.current.namespaces, this.namespaceEdits) }
+    this.podEdits = []
+    this.namespaceEdits = []
+    return this.current
+  }
+
+  /** The same, whose pods and namespaces may be behind. */
+  get surroundings(): PolicyWorld {
+    return this.current
+  }
+
+  /** The map is that of another world now (reachability-edit.ts). */
+  advance(tiers: readonly Tier[], podEdits: readonly PodEdit[], namespaceEdits: readonly NamespaceEdit[]): void {
+    this.current = { ...this.current, tiers }
+    this.podEdits.push(...podEdits)
+    this.namespaceEdits.push(...namespaceEdits)
   }
 
   get classes(): readonly EndClass[] {
@@ -75,7 +109,7 @@ export class Reachability {
     const { index, table } = this.maps
     const [from, to] = [index.find(source)?.id, index.find(destination)?.id]
     if (from === undefined || to === undefined) throw new TypeError('an end that the map knows nothing of')
-    const reading: Reading = { world: this.world, assumed: new Set() }
+    const reading: Reading = { world: this.current, assumed: new Set() }
     const [seenFrom, seenTo] = [index.seen(source), index.seen(destination)]
     const same = sameEnd(source, destination)
     const isFree = (direction: Direction, local: End, remote: End): boolean => exemption(reading, { direction, local, remote, same }) !== undefined
@@ -171,6 +205,8 @@ export class Reachability {
   /** Pods on the host's network to and from the other pods of their node: counted as ordinary pairs so far. */
   private countOwnNodes(add: (connections: number, more: number) => void): void {
     const { index, table } = this.maps
+    const isHost = ({ representative, ends }: EndClass): boolean => representative.kind === 'node' && ends.some(({ kind }) => kind === 'pod')
+    if (!index.all.some(isHost)) return
     const hosts = new Map<string, End[]>()
     const guests = new Map<string, End[]>()
     for (const { ends } of index.all) {
@@ -195,4 +231,25 @@ export class Reachability {
       }
     }
   }
+}
+
+function editedPods(pods: readonly PolicyPod[], edits: readonly PodEdit[]): readonly PolicyPod[] {
+  const places = new Map(pods.map((pod, index) => [pod, index]))
+  const list: (PolicyPod | undefined)[] = [...pods]
+  for (const { before, after } of edits) {
+    const at = (before && places.get(before)) ?? list.length
+    list[at] = after
+    if (before !== undefined) places.delete(before)
+    if (after !== undefined) places.set(after, at)
+  }
+  return list.filter((pod) => pod !== undefined)
+}
+
+function editedNamespaces(namespaces: PolicyWorld['namespaces'], edits: readonly NamespaceEdit[]): PolicyWorld['namespaces'] {
+  const changed = new Map(namespaces)
+  for (const { before, after } of edits) {
+    if (before !== undefined) changed.delete(before.name)
+    if (after !== undefined) changed.set(after.name, after)
+  }
+  return changed
 }

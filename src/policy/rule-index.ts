@@ -3,6 +3,7 @@
  * out once: the set of classes that it selects. From a class one finds the selections that it is in, and through them the policies that select
  * it and the rules that name it.
  */
+import { assert } from '../base/assert.js'
 import { ClassSet } from './class-set.js'
 import { conditionKey, holdsOf, type ConditionIndex } from './condition-index.js'
 import type { ConnectionTable } from './connection-table.js'
@@ -125,32 +126,24 @@ export class RuleIndex {
     for (const direction of DIRECTIONS) {
       if (!policy.directions.includes(direction)) continue
       ;(indexed.rules as Record<Direction, IndexedRule[]>)[direction] = policy[direction].flatMap((rule, index) => this.rule(indexed, direction, rule, index))
-      if (!this.ordered.has(tier) && indexed.rules[direction].some(({ action }) => action !== 'allow')) {
-        this.ordered.add(tier)
-        this.forgetParts()
-      }
-      this.forgetParts(indexed, direction)
+      if (this.ordered.has(tier) || indexed.rules[direction].every(({ action }) => action === 'allow')) continue
+      this.ordered.add(tier)
+      for (const { parts } of this.selections.values()) for (const side of DIRECTIONS) parts[side] = undefined
     }
     subject.policies.add(indexed)
     this.policies.set(policy, indexed)
     return indexed
   }
 
-  remove(policy: Policy): void {
+  remove(policy: Policy): IndexedPolicy {
     const indexed = this.policies.get(policy)
-    if (indexed === undefined) return
+    assert(indexed !== undefined, 'a policy that the index does not have')
     this.policies.delete(policy)
     indexed.subject.policies.delete(indexed)
     for (const direction of DIRECTIONS) {
       for (const rule of indexed.rules[direction]) for (const peer of rule.peers) peer.selection.peers[direction].delete(peer)
-      this.forgetParts(indexed, direction)
     }
-  }
-
-  /** @param policy that came or went; absent: everything */
-  private forgetParts(policy?: IndexedPolicy, direction: Direction = 'ingress'): void {
-    if (policy === undefined) for (const { parts } of this.selections.values()) for (const side of DIRECTIONS) parts[side] = undefined
-    else for (const { peers } of policy.rules[direction]) for (const { selection } of peers) selection.parts[direction] = undefined
+    return indexed
   }
 
   private rule(owner: IndexedPolicy, direction: Direction, rule: PolicyRule, index: number): IndexedRule[] {
@@ -188,7 +181,6 @@ export class RuleIndex {
   addNewClasses(): void {
     if (this.addedClasses === this.classes.all.length) return
     this.conditions.addNewClasses()
-    this.forgetParts()
     for (; this.addedClasses < this.classes.all.length; this.addedClasses++) this.addClass(this.classes.all[this.addedClasses])
   }
 
