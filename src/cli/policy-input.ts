@@ -1,5 +1,6 @@
 /** `-f` and the switches → the state and the world that a `netsim policy` command asks. Loaded with the command. */
 import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
+import type { Input } from '../cluster/manifest.js'
 import { isPolicyLabel, readPolicyState, type PolicyState } from '../cluster/policy-state.js'
 import type { PolicyWorld, Switches } from '../policy/model.js'
 import { npGuardRefusals } from '../policy/np-guard-refusals.js'
@@ -15,6 +16,8 @@ export interface ReadPolicies {
   readonly problems: readonly Problem[]
   /** The files, as the user named them. */
   readonly inputs: readonly string[]
+  /** What stands in them; absent where the state is not what they say. */
+  readonly texts?: readonly Input[]
 }
 
 export interface LoadedPolicies {
@@ -22,6 +25,7 @@ export interface LoadedPolicies {
   readonly world: PolicyWorld
   readonly switches: Switches
   readonly inputs: readonly string[]
+  readonly texts?: readonly Input[]
   /** All of them, told already. */
   readonly problems: readonly Problem[]
   /** What an answer ends with that would be 0: 3 where part of the input was wrong, which was told. */
@@ -38,9 +42,9 @@ export function switchesOf({ as, compat, ipBlock, hairpin, ownNode, hostNetwork,
 /** Nothing has been said of it yet. @param filename in place of the flag's: one side of a comparison */
 export async function readPolicies(flags: PolicyFlags, io: Io, filename: readonly string[] = flags.filename): Promise<ReadPolicies> {
   const { inputs, problems } = await readInputs(filename, flags.recursive, io)
-  const read = readPolicyState(inputs, { upToFaults: flags.compat !== undefined })
+  const read = readPolicyState(inputs, { upToFaults: switchesOf(flags).as === 'np-guard' })
   const state: PolicyState = flags.enforced && read.state.engine.kind === 'none' ? { ...read.state, engine: { kind: 'unknown' } } : read.state
-  return { state, problems: [...problems, ...read.problems], inputs: inputs.map(({ file }) => file) }
+  return { state, problems: [...problems, ...read.problems], inputs: inputs.map(({ file }) => file), texts: inputs }
 }
 
 /**
@@ -53,7 +57,7 @@ export async function loadPolicyState(flags: PolicyFlags, io: Io): Promise<Loade
 
 /** The same of a state that is read already, or was edited. @param told before: said once */
 export async function worldOf(
-  { state, problems, inputs }: ReadPolicies,
+  { state, problems, inputs, texts }: ReadPolicies,
   flags: PolicyFlags,
   io: Io,
   told: readonly Problem[] = [],
@@ -68,7 +72,8 @@ export async function worldOf(
     io,
   )
   if (refusals.length > 0 || leavesNoAnswer(state, problems, read.problems)) return undefined
-  return { state, world: read.world, switches, inputs, problems: all, exit: hasErrors(all) && flags.compat === undefined ? EXIT_BAD_INPUT : EXIT_OK }
+  const given = texts === undefined ? {} : { texts }
+  return { state, world: read.world, switches, inputs, ...given, problems: all, exit: hasErrors(all) && flags.compat === undefined ? EXIT_BAD_INPUT : EXIT_OK }
 }
 
 /** A policy is wrong, a file was not there or no text (then there is no line), or of all that was given nothing could be read. */

@@ -23,7 +23,7 @@ export async function policyList(flags: PolicyListFlags, io: Io): Promise<number
   const options = { focus, focusPeer, ...(direction === undefined ? {} : { direction }), ...(through === undefined ? {} : { through }) }
   const map = policyMap(world, state, options)
   const notes = [
-    ...(world.noEngine === undefined ? [] : [`${world.noEngine}: the policies of the input have no effect, everything is open (--enforced: as if they had)`]),
+    ...(world.noEngine === undefined ? [] : [withoutEngine(world.noEngine, world.unenforced.length > 0)]),
     ...map.unknown.map((name) => `no workload is called ${name}`),
     ...(flags.exposure && ['svg', 'matrix'].includes(flags.output)
       ? [`-o ${flags.output} shows the map alone; --exposure shows in txt, json, csv, md and dot`]
@@ -35,6 +35,10 @@ export async function policyList(flags: PolicyListFlags, io: Io): Promise<number
   const form: ListForm = { transportOnly: world.switches.as === 'np-guard', ...(through === undefined ? {} : { through: throughText(through) }) }
   await io.out(flags.exposure ? withExposure(map, exposureReport(world, map, options), { form, output: flags.output }) : printed(map, form, flags.output))
   return exit
+}
+
+function withoutEngine(noEngine: string, hasPolicies: boolean): string {
+  return `${noEngine}: ${hasPolicies ? 'the policies of the input have no effect (--enforced: as if they had), ' : ''}everything is open`
 }
 
 interface Printing {
