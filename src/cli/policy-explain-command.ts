@@ -1,4 +1,5 @@
 /** `netsim policy explain`: reads the manifests, asks the pair or all of them, prints why. Loaded when it is called. */
+import { isTranslated } from '../analysis/policy-path-ends.js'
 import type { Problem } from '../base/problem.js'
 import { isEndFault, wholeEnds, type EndFault } from '../policy/assertion-ends.js'
 import { askedPort, splitTarget, type AskedPort } from '../policy/assertions-file.js'
@@ -7,11 +8,12 @@ import { ConnectionSet } from '../policy/connections.js'
 import { EndClasses } from '../policy/end-classes.js'
 import { endsNamed } from '../policy/ends.js'
 import { explainLines } from '../policy/explain-line.js'
-import { explanationDocument, type EndNames } from '../policy/explain-document.js'
-import { explain, type Explanation } from '../policy/explain.js'
+import { explanationDocument } from '../policy/explain-document.js'
+import { explain, type EndNames, type Explanation } from '../policy/explain.js'
 import { endWords } from '../policy/explain-terms.js'
 import { ingressPairs } from '../policy/explain-ingress.js'
 import { npGuardExplanation, type NpGuardPair } from '../policy/explain-np-guard.js'
+import { exposureAfter } from '../policy/exposure-forms.js'
 import { askedPairs, withController, type ListOptions } from '../policy/list.js'
 import type { End, PolicyWorld } from '../policy/model.js'
 import { namedRanges } from '../policy/outside.js'
@@ -39,6 +41,10 @@ export async function policyExplain(source: string | undefined, destination: str
   if (noEngine !== undefined)
     await io.err(`warning: ${safe(noEngine)}: the policies of the input have no effect, everything is open (--enforced: as if they had)\n`)
   if (source === undefined || destination === undefined) return explainAll(loaded, flags, io)
+  if (isTranslated(loaded.state, source, destination)) {
+    const { explainOnPath } = await import('./policy-path-command.js')
+    return explainOnPath(loaded, { source, destination }, flags, io)
+  }
   const answers = answersTo(loaded.world, { source, destination }, flags)
   if ('what' in answers) {
     await tell([{ severity: 'error', file: 'request', line: 0, object: '', ...answers }], io)
@@ -76,19 +82,25 @@ function answersTo(
       if (source === destination && !isAlone) continue
       const asked = askedFor(destination, ports as readonly AskedPort[], flags)
       if ('what' in asked) return asked
-      const explanation = explain(world, { source, destination, ...asked })
-      answers.push({ explanation, names: { src: titleOf(source, sources), dst: titleOf(destination, destinations) } })
+      const names = { src: titleOf(source, ends.source), dst: titleOf(destination, target.end) }
+      answers.push({ explanation: explain(world, { source, destination, names, ...asked }), names })
     }
-  return merged(answers)
+  return merged(world, answers)
 }
 
-/** A seam: names that only a network can tell (svc/…, hosts outside) are none here. */
+/** Names that only a network can tell (svc/…, hosts outside) are none here. */
 function endsOf(world: PolicyWorld, text: string, namespace: string): readonly End[] | EndFault {
   const found = wholeEnds<Problem>(world, endsNamed(world, text, namespace))
   if ('what' in found || found.length === 1) return found
-  // of pods that policies cannot tell apart one is asked
+  // of pods that policies cannot tell apart two are asked: a workload may ask itself, which is not a pod that asks itself
   const classes = new EndClasses({ ...world, pods: [], nodes: [] }, [], namedRanges(world))
-  return [...new Map(found.map((end) => [classes.findOrMake(end).id, end])).values()]
+  const seen = new Map<number, number>()
+  return found.filter((end) => {
+    const { id } = classes.findOrMake(end)
+    const count = (seen.get(id) ?? 0) + 1
+    seen.set(id, count)
+    return count <= 2
+  })
 }
 
 interface Asked {
@@ -107,17 +119,25 @@ function askedFor(destination: End, ports: readonly AskedPort[], { proto }: Poli
   return connection !== undefined && ConnectionSet.of(connection.protocol, connection.port).equals(several) ? { connection } : { several }
 }
 
-/** The workload where several pods are meant. */
-function titleOf(end: End, all: readonly End[]): string {
-  return all.length > 1 && end.kind === 'pod' ? workloadName(end) : endWords(end)
+/** The workload where it was named, and not one of its pods. */
+function titleOf(end: End, asked: string): string {
+  return end.kind === 'pod' && end.name !== asked.slice(asked.lastIndexOf('/') + 1) ? workloadName(end) : endWords(end)
 }
 
 /** Pods that are answered alike are one; of those that are not, each goes by its own name. */
-function merged(answers: readonly Answer[]): readonly Answer[] {
-  const kinds = new Set(answers.map(({ explanation: { source, destination, allowed } }) => `${source.kind} ${destination.kind} ${allowed.key}`))
-  if (kinds.size === 1 && answers.every(({ explanation: { source, destination } }) => source.kind !== 'outside' && destination.kind !== 'outside'))
-    return answers.slice(0, 1)
-  return answers.map(({ explanation }) => ({ explanation, names: { src: endWords(explanation.source), dst: endWords(explanation.destination) } }))
+function merged(world: PolicyWorld, answers: readonly Answer[]): readonly Answer[] {
+  const kinds = new Set(answers.map(({ explanation: { source, destination, allowed } }) => `${rangeText(source)} ${rangeText(destination)} ${allowed.key}`))
+  if (kinds.size <= 1) return answers.slice(0, 1)
+  return answers.map(({ explanation: { source, destination, connection, several } }) => {
+    const names = { src: endWords(source), dst: endWords(destination) }
+    const asked = connection === undefined ? (several === undefined ? {} : { several }) : { connection }
+    return { names, explanation: explain(world, { source, destination, names, ...asked }) }
+  })
+}
+
+/** Every range is answered by itself. */
+function rangeText(end: End): string {
+  return end.kind === 'outside' ? endWords(end) : ''
 }
 
 function printed(world: PolicyWorld, answers: readonly Answer[], flags: PolicyExplainFlags, io: Io): string {
@@ -131,32 +151,67 @@ function printed(world: PolicyWorld, answers: readonly Answer[], flags: PolicyEx
   return answers.map(({ explanation, names }) => explanationText(explanation, names, page)).join('\n')
 }
 
-async function explainAll({ world, state, exit }: LoadedPolicies, flags: PolicyExplainFlags, io: Io): Promise<number> {
-  const { focus, focusPeer, direction, focusConn, only, compat } = flags
+/** Every pair of the map, with and without a row; the ingress controller's last. */
+async function explainAll(loaded: LoadedPolicies, flags: PolicyExplainFlags, io: Io): Promise<number> {
+  const { world, state, exit } = loaded
+  const { focus, focusPeer, direction, focusConn, only, expect } = flags
   const options: ListOptions = { focus, focusPeer, ...(direction === undefined ? {} : { direction }) }
-  if (compat === 'np-guard' && flags.output === undefined) {
+  const fromOutside = ingressPairs(world, state, options)
+  if (flags.compat === 'np-guard' && flags.output === undefined) {
     const pairs = [...askedPairs(world, options)].map(({ source, destination }): NpGuardPair => {
       return { source: source.end, destination: destination.end, src: source.peer.text, dst: destination.peer.text }
     })
-    const more = ingressPairs(world, state, options)
     const asked = { ...(only === undefined ? {} : { only }), ...(focusConn === undefined ? {} : { connection: focusConn }) }
-    await io.out(npGuardExplanation(more.length === 0 ? world : withController(world), [...pairs, ...more], asked))
+    const text = npGuardExplanation(fromOutside.length === 0 ? world : withController(world), [...pairs, ...fromOutside], asked)
+    const through = focusConn === undefined ? {} : { through: ConnectionSet.of(focusConn.protocol, focusConn.port) }
+    // of what is open alone, or closed, there is no exposure
+    const exposure = flags.exposure && only === undefined ? exposureAfter(world, state, { ...options, ...through }) : ''
+    await io.out(text + (text === '' || exposure === '' ? '' : '\n') + exposure)
     return exit
   }
-  const documents: unknown[] = []
-  let open = 0
-  let closed = 0
+  const asked = focusConn === undefined ? {} : { connection: focusConn }
+  const teller = new PairTeller(flags, io)
   for (const { source, destination } of askedPairs(world, options)) {
-    const explanation = explain(world, { source: source.end, destination: destination.end, ...(focusConn === undefined ? {} : { connection: focusConn }) })
-    const isOpen = explanation.verdict !== 'denied'
-    if ((only === 'allow' && !isOpen) || (only === 'deny' && isOpen)) continue
-    if (isOpen) open++
-    else closed++
     const names = { src: source.peer.text, dst: destination.peer.text }
-    if (flags.output === 'json') documents.push(explanationDocument(world, explanation, names))
-    else await io.out(printed(world, [{ explanation, names }], { ...flags, output: flags.output ?? 'short' }, io) + (flags.output === 'text' ? '\n' : ''))
+    await teller.tell(world, { explanation: explain(world, { source: source.end, destination: destination.end, names, ...asked }), names })
   }
-  if (flags.output === 'json') await io.out(`${JSON.stringify(documents, null, 2)}\n`)
-  const met = flags.expect === undefined || (flags.expect === 'allow' ? closed === 0 : open === 0)
+  const around = withController(world)
+  for (const { source, destination, src, dst, open } of fromOutside) {
+    const through = focusConn === undefined ? { several: open } : asked
+    if (focusConn !== undefined && !open.has(focusConn)) continue
+    await teller.tell(around, { explanation: explain(around, { source, destination, names: { src, dst }, ...through }), names: { src, dst } })
+  }
+  await teller.end()
+  const met = expect === undefined || (expect === 'allow' ? teller.closed === 0 : teller.open === 0)
   return met ? exit : EXIT_NOT_DELIVERED
+}
+
+/** Prints pair by pair, so that the text of a large cluster is never in memory. */
+class PairTeller {
+  open = 0
+  closed = 0
+  private readonly flags: PolicyExplainFlags
+  private readonly io: Io
+  private readonly wanted: PolicyExplainFlags['only']
+
+  constructor(flags: PolicyExplainFlags, io: Io) {
+    this.flags = { ...flags, output: flags.output ?? 'short' }
+    this.io = io
+    this.wanted = flags.only
+  }
+
+  async tell(world: PolicyWorld, answer: Answer): Promise<void> {
+    const isOpen = answer.explanation.verdict !== 'denied'
+    if (this.wanted !== undefined && (this.wanted === 'allow') !== isOpen) return
+    const isFirst = this.open + this.closed === 0
+    if (isOpen) this.open++
+    else this.closed++
+    const text = printed(world, [answer], this.flags, this.io)
+    if (this.flags.output !== 'json') return this.io.out((isFirst || this.flags.output === 'short' ? '' : '\n') + text)
+    await this.io.out((isFirst ? '[\n' : ',\n') + text.trimEnd().replace(/^/gm, '  '))
+  }
+
+  async end(): Promise<void> {
+    if (this.flags.output === 'json') await this.io.out(this.open + this.closed === 0 ? '[]\n' : '\n]\n')
+  }
 }

@@ -7,9 +7,8 @@
 import { keyLines } from '../analysis/trace-text-verdict.js'
 import { printable, styleOf, wrap, type Style, type StyleName } from '../analysis/text-style.js'
 import { connectionWords } from '../policy/connection-words.js'
-import type { EndNames } from '../policy/explain-document.js'
 import { chainText, connectionText } from '../policy/explain-line.js'
-import type { DirectedPart, ExplainedPart, Explanation } from '../policy/explain.js'
+import type { DirectedPart, EndNames, ExplainedPart, Explanation } from '../policy/explain.js'
 import { citedWords, nearWords, reasonWords } from '../policy/explain-words.js'
 
 export interface ExplainTextOptions {

@@ -4,6 +4,7 @@ import type { Assertion, AskedPort } from './assertions-file.js'
 import { connectionWords } from './connection-words.js'
 import { explanationDocument, protocolName, type ExplanationDocument } from './explain-document.js'
 import { endWords } from './explain-terms.js'
+import { nearWords } from './explain-words.js'
 import type { PolicyWorld } from './model.js'
 
 export interface AssertionResultDocument {
@@ -95,8 +96,13 @@ function failureDocument(
   const names = { src: endWords(source), dst: endWords(destination) }
   const document = explanation === undefined ? null : explanationDocument(world, explanation, names)
   if (document === null) return { ...names, conn: connectionWords(connections), text: `${names.dst} has no port named ${missingPort ?? ''}`, explanation: null }
-  // a denial is told by the direction that denies
-  const [told, direction] = expect === 'allow' && document.egress.allowed ? [document.ingress, 'ingress'] : [document.egress, 'egress']
-  const both = expect === 'deny' ? `egress: ${document.egress.text}; ingress: ${document.ingress.text}` : `${direction}: ${told.text}`
-  return { ...names, conn: connectionWords(connections), text: both, explanation: document }
+  if (expect === 'deny') {
+    return { ...names, conn: connectionWords(connections), text: `egress: ${document.egress.text}; ingress: ${document.ingress.text}`, explanation: document }
+  }
+  // what is closed is told by the direction that closes it, and by the rule that nearly opened it
+  const directions = (['egress', 'ingress'] as const).filter((direction) => !document[direction].allowed)
+  const near = directions.flatMap((direction) => explanation?.parts.flatMap((part) => part[direction].near) ?? [])
+  const nearest = near.length === 0 ? '' : `; nearest: ${nearWords(near[0])}`
+  const text = directions.map((direction) => `${direction}: ${document[direction].text}`).join('; ') + nearest
+  return { ...names, conn: connectionWords(connections), text, explanation: document }
 }

@@ -134,9 +134,8 @@ class AssertionReader {
   private readObject(value: JsonObject, lines: Lines): void {
     const place = { file: this.file, line: lines.line }
     const at = (field: string): Place => ({ file: this.file, line: linesAt(lines, [field]).line })
-    for (const field of Object.keys(value).filter((name) => !FIELDS.some((known) => known === name))) {
-      this.problems.error(at(field), '', `unknown field ${field}`, suggestName(field, FIELDS))
-    }
+    const unknown = Object.keys(value).filter((name) => !FIELDS.some((known) => known === name))
+    for (const field of unknown) this.problems.error(at(field), '', `unknown field ${field}`, suggestName(field, FIELDS))
     const from = this.readEnd(value, 'from', lines)
     const to = this.readEnd(value, 'to', lines)
     const { expect = null, control = false, name } = value
@@ -158,7 +157,8 @@ class AssertionReader {
     const portField = value.port === undefined ? 'ports' : 'port'
     const portValue = value[portField] ?? []
     const ports = this.readPorts(Array.isArray(portValue) ? (portValue as readonly JsonValue[]) : [portValue], at(portField))
-    if (from === undefined || to === undefined || proto === null || ports === undefined || (wanted !== 'allow' && wanted !== 'deny')) return
+    if (unknown.length > 0 || from === undefined || to === undefined || proto === null || ports === undefined || (wanted !== 'allow' && wanted !== 'deny'))
+      return
     const named = typeof name === 'string' || typeof name === 'number' ? { name: String(name) } : {}
     this.add({ ...named, from, to, ports, expect: wanted, control: control === true, ...place }, proto)
   }

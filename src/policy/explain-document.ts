@@ -1,7 +1,7 @@
 /** An explanation as a document: the shape of `netsim policy explain -o json` (docs/policy-explanation.schema.json). Stable: fields are added, never changed. */
 import { othersText, transportText } from './connection-text.js'
 import type { ConnectionSet, Protocol } from './connections.js'
-import type { Cited, DirectedPart, Effect, ExplainedPart, Explanation, NearMiss } from './explain.js'
+import type { Cited, DirectedPart, Effect, EndNames, ExplainedPart, Explanation, NearMiss } from './explain.js'
 import { chainText } from './explain-line.js'
 import type { FailedTerm } from './explain-terms.js'
 import { reasonWords } from './explain-words.js'
@@ -82,11 +82,6 @@ export interface ExplanationDocument extends ConnectionsDocument {
   readonly assumptions: readonly { readonly name: Assumption; readonly text: string; readonly decides: boolean | null }[]
   /** Nothing enforces policies here. */
   readonly noEngine?: string
-}
-
-export interface EndNames {
-  readonly src: string
-  readonly dst: string
 }
 
 export function explanationDocument(world: PolicyWorld, explanation: Explanation, names: EndNames): ExplanationDocument {

@@ -8,20 +8,25 @@ import { CONTROLLER, CONTROLLER_POD, isWanted, withController, type ListOptions,
 import type { PolicyPod, PolicyWorld } from './model.js'
 import { workloadName } from './peer-name.js'
 
-/** Those of which the policies leave something open. @param world with the controller in it (list.ts withController) */
-export function ingressPairs(world: PolicyWorld, state: PolicyState, options: ListOptions): readonly NpGuardPair[] {
+export interface IngressPair extends NpGuardPair {
+  /** What Ingresses and Routes lead to, whatever policies say. */
+  readonly open: ConnectionSet
+}
+
+/** Those of which the policies leave something open. */
+export function ingressPairs(world: PolicyWorld, state: PolicyState, options: ListOptions): readonly IngressPair[] {
   const byWorkload = new Map<string, { readonly pod: PolicyPod; readonly ways: IngressWay[] }>()
-  for (const { pod, via } of ingressTargets(state, world.pods, { declaredOnly: true })) {
+  for (const { pod, via } of ingressTargets(state, world.pods, { declaredOnly: world.switches.as === 'np-guard' })) {
     const known = byWorkload.get(workloadName(pod))
     if (known === undefined) byWorkload.set(workloadName(pod), { pod, ways: [...via] })
     else known.ways.push(...via)
   }
   const around = withController(world)
-  return [...byWorkload].flatMap(([dst, { pod, ways }]): NpGuardPair[] => {
+  return [...byWorkload].flatMap(([dst, { pod, ways }]): IngressPair[] => {
     const peer: ListPeer = { text: dst, kind: 'workload', namespace: pod.namespace, name: pod.workload.name, workloadKind: pod.workload.kind }
     const open = ConnectionSet.union(ways.map(({ connections }) => connections))
     if (!isWanted(CONTROLLER, peer, options) || !evaluatePair(around, CONTROLLER_POD, pod).allowed.meets(open)) return []
-    return [{ source: CONTROLLER_POD, destination: pod, src: CONTROLLER.text, dst, exposed: ways.map(wayPieces).reduce(united) }]
+    return [{ source: CONTROLLER_POD, destination: pod, src: CONTROLLER.text, dst, exposed: ways.map(wayPieces).reduce(united), open }]
   })
 }
 

@@ -2,7 +2,6 @@
 import { formatPlace, type Place } from '../cluster/problem-list.js'
 import { exemptionWords, policyName, ruleName } from './explain-line.js'
 import type { Cited, DirectedPart, NearMiss } from './explain.js'
-import { endWords } from './explain-terms.js'
 import type { Policy, PolicyRule } from './model.js'
 
 /** `NetworkPolicy shop/db ingress[0] (shop.yaml:12)`. */
@@ -17,7 +16,7 @@ function withPlace(text: string, place: Place): string {
 
 /** Why these connections go as they do. */
 export function reasonWords(part: DirectedPart): string {
-  const { reason, direction, local, allowed } = part
+  const { reason, direction, localName, allowed } = part
   switch (reason.kind) {
     case 'exempt':
       return exemptionWords(reason.why)
@@ -29,8 +28,8 @@ export function reasonWords(part: DirectedPart): string {
       return reason.policies.map((policy) => isolationWords(policy, part)).join('; ')
     case 'default':
       return part.steps.length === 0
-        ? `no policy selects ${endWords(local)} for ${direction}: open by default`
-        : `no rule of the policies that select ${endWords(local)} has the last word: open by default`
+        ? `no policy selects ${localName} for ${direction}: open by default`
+        : `no rule of the policies that select ${localName} has the last word: open by default`
   }
 }
 
@@ -39,11 +38,11 @@ function ruleWords(rule: PolicyRule, peer: string, direction: DirectedPart['dire
   return `${direction === 'ingress' ? 'from' : 'to'} ${peer}, ${rule.ports.words}`
 }
 
-function isolationWords(policy: Policy, { direction, local }: DirectedPart): string {
+function isolationWords(policy: Policy, { direction, localName }: DirectedPart): string {
   const count = policy[direction].length
   const rules =
     count === 0 ? `has no ${direction} rule` : count === 1 ? `its one ${direction} rule does not match` : `none of its ${count} ${direction} rules matches`
-  return `${withPlace(policyName(policy), policy)} selects ${endWords(local)}, and ${rules}`
+  return `${withPlace(policyName(policy), policy)} selects ${localName}, and ${rules}`
 }
 
 /** What did not hold of a rule that came near. */

@@ -6,8 +6,8 @@ import { asSeen, holds, type Reading } from './conditions.js'
 import { ConnectionSet, type Connection } from './connections.js'
 import { evaluatePair, portsAt, ruleMatches, type DirectionMeaning, type Part, type Reason, type Side } from './evaluate.js'
 import { assumptionsOf, type ExplainedAssumption } from './explain-assumptions.js'
-import { missText, portMissText, sourcePortMissText, type FailedTerm } from './explain-terms.js'
-import type { Condition, Direction, End, Policy, PolicyRule, PolicyWorld, Tier } from './model.js'
+import { endWords, failedPorts, failedSourcePort, failedTerm, failedWhole, type FailedTerm, type NamedEnd } from './explain-terms.js'
+import type { Direction, End, Policy, PolicyRule, PolicyWorld, Tier } from './model.js'
 
 export interface Question {
   readonly source: End
@@ -15,6 +15,13 @@ export interface Question {
   readonly connection?: Connection
   /** Several; without this and without a connection: every connection. */
   readonly several?: ConnectionSet
+  /** What the ends are called; absent: by their own names. */
+  readonly names?: EndNames
+}
+
+export interface EndNames {
+  readonly src: string
+  readonly dst: string
 }
 
 /** isolate: the policy selects the end, and no rule names the connection. */
@@ -45,8 +52,8 @@ export interface NearMiss {
 /** Why some connections go as they do in one direction. */
 export interface DirectedPart {
   readonly direction: Direction
-  /** The end whose policies were asked, as seen by them. */
-  readonly local: End
+  /** The end whose policies were asked. */
+  readonly localName: string
   readonly allowed: boolean
   readonly reason: Reason
   readonly steps: readonly TierStep[]
@@ -80,8 +87,9 @@ export function explain(world: PolicyWorld, question: Question): Explanation {
   const meaning = evaluatePair(world, source, destination)
   const allowed = meaning.allowed.intersect(asked)
   const sides = sidesOf(world, question)
-  const egress = new DirectionReader(world, sides.egress, meaning.egress)
-  const ingress = new DirectionReader(world, sides.ingress, meaning.ingress)
+  const names = question.names ?? { src: endWords(source), dst: endWords(destination) }
+  const egress = new DirectionReader(world, sides.egress, meaning.egress, [names.src, names.dst])
+  const ingress = new DirectionReader(world, sides.ingress, meaning.ingress, [names.dst, names.src])
   const parts = meaning.egress.parts.flatMap((out) =>
     meaning.ingress.parts.flatMap((into): ExplainedPart[] => {
       const connections = out.connections.intersect(into.connections).intersect(asked)
@@ -143,11 +151,16 @@ class DirectionReader {
   private readonly side: Side
   private readonly meaning: DirectionMeaning
   private readonly rules: readonly RuleReading[]
+  private readonly local: NamedEnd
+  private readonly remote: NamedEnd
 
-  constructor(world: PolicyWorld, side: Side, meaning: DirectionMeaning) {
+  /** @param names of the end whose policies are asked, and of the other */
+  constructor(world: PolicyWorld, side: Side, meaning: DirectionMeaning, names: readonly [local: string, remote: string]) {
     this.world = world
     this.side = side
     this.meaning = meaning
+    this.local = { end: side.local, name: names[0] }
+    this.remote = { end: side.remote, name: names[1] }
     this.rules = readRules(world, side, meaning.selecting)
   }
 
@@ -155,7 +168,7 @@ class DirectionReader {
     const { allowed, reason } = part
     return {
       direction: this.side.direction,
-      local: this.side.local,
+      localName: this.local.name,
       allowed,
       reason,
       steps: this.stepsOf(part),
@@ -201,7 +214,7 @@ class DirectionReader {
     const rules = asked
       .filter((one) => wanted(one) && !one.named.meets(connections))
       .map(({ tier, policy, rule }) => ({ tier, policy, rule, failed: this.failedOf(rule, connections) }))
-    return [...rules, ...this.unselecting(part, connections)].filter(({ failed }) => failed.length > 0).sort((a, b) => farness(a) - farness(b))
+    return [...rules, ...this.unselecting(part, connections)].sort(nearer)
   }
 
   /** How many of the rules came before the answer. */
@@ -227,39 +240,44 @@ class DirectionReader {
           const says = named.find(({ rule, named: set }) => rule.action === (allowed ? 'deny' : 'allow') && set.meets(connections))
           const isolates = allowed && tier.atEnd === 'deny' && !named.some(({ named: set }) => set.meets(connections))
           if (says === undefined && !isolates) return []
-          return [{ tier, policy, ...(says === undefined ? {} : { rule: says.rule }), failed: [this.term('subject', missed[0], local)] }]
+          return [{ tier, policy, ...(says === undefined ? {} : { rule: says.rule }), failed: [failedTerm('subject', missed[0], this.local, this.world)] }]
         }),
     )
   }
 
   private failedOf(rule: PolicyRule, connections: ConnectionSet): readonly FailedTerm[] {
-    const { local, remote, direction } = this.side
-    const destination = direction === 'ingress' ? local : remote
-    const reading: Reading = { world: this.world, assumed: new Set() }
-    const own = rule.local.filter((condition) => !holds(condition, local, reading)).map((condition) => this.term('local', condition, local))
-    const ports = portsAt(rule.ports, destination).meets(connections) ? [] : [portMissText(rule, destination, connections)]
-    const { sourcePort } = this.world.switches
-    const source = rule.sourcePorts?.some(([first, last]) => first <= sourcePort && sourcePort <= last) === false ? [sourcePortMissText(rule, sourcePort)] : []
+    const { local, remote, world } = this
+    const destination = this.side.direction === 'ingress' ? local : remote
+    const reading: Reading = { world, assumed: new Set() }
+    const own = rule.local.filter((condition) => !holds(condition, local.end, reading)).map((condition) => failedTerm('local', condition, local, world))
+    const ports = portsAt(rule.ports, destination.end).meets(connections) ? [] : [failedPorts(rule, destination, connections)]
+    const { sourcePort } = world.switches
+    const source = rule.sourcePorts?.some(([first, last]) => first <= sourcePort && sourcePort <= last) === false ? [failedSourcePort(rule, sourcePort)] : []
     const failed = [...own, ...this.failedPeer(rule, reading), ...ports, ...source]
     // all that is left is a Service of which the destination is an endpoint, by other ports
-    return failed.length > 0 ? failed : [{ what: 'port', place: rule, term: rule.ports.words, text: 'the endpoints of the Service have other ports' }]
+    return failed.length > 0 ? failed : [failedWhole(rule, 'port', rule.ports.words, 'the endpoints of the Service have other ports')]
   }
 
   /** Of the peer that came nearest. */
   private failedPeer(rule: PolicyRule, reading: Reading): readonly FailedTerm[] {
-    const { remote } = this.side
-    const misses = rule.peers.map((peer) => peer.conditions.filter((condition) => !holds(condition, remote, reading)))
-    if (rule.peers.length === 0) return [{ what: 'peer', place: rule, term: 'nobody', text: 'it names no peer, which is nobody' }]
-    const nearest = misses.reduce((best, one) => (one.length < best.length ? one : best))
-    return nearest.map((condition) => this.term('peer', condition, remote))
-  }
-
-  private term(what: FailedTerm['what'], condition: Condition, end: End): FailedTerm {
-    return { what, place: condition, term: condition.words, text: missText(condition, end, this.world) }
+    const { remote, world } = this
+    if (rule.peers.length === 0) return [failedWhole(rule, 'peer', 'nobody', 'it names no peer, which is nobody')]
+    const misses = rule.peers.map(({ conditions }) =>
+      conditions.filter((condition) => !holds(condition, remote.end, reading)).map((condition) => failedTerm('peer', condition, remote, world)),
+    )
+    return misses.reduce((best, one) => (one.length < best.length || (one.length === best.length && letters(one) < letters(best)) ? one : best))
   }
 }
 
-/** Fewer failed terms are nearer; a rule whose peer matches is nearer than one that names somebody else. */
+/** Fewer failed terms are nearer; a rule whose peer matches is nearer than one that names somebody else; then fewer letters are. */
+function nearer(a: NearMiss, b: NearMiss): number {
+  return farness(a) - farness(b) || letters(a.failed) - letters(b.failed)
+}
+
 function farness({ failed }: NearMiss): number {
   return failed.length * 2 + (failed.some(({ what }) => what === 'peer' || what === 'subject') ? 1 : 0)
+}
+
+function letters(failed: readonly FailedTerm[]): number {
+  return failed.reduce((sum, term) => sum + term.letters, 0)
 }
