@@ -31,6 +31,11 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
     load: () => import('../../docs/findings.schema.json', { with: { type: 'json' } }),
   },
   {
+    kind: 'PolicyFindings',
+    about: 'what netsim policy lint -o json prints',
+    load: () => import('../../docs/policy-findings.schema.json', { with: { type: 'json' } }),
+  },
+  {
     kind: 'OverlayCost',
     about: 'what netsim bench encap -o json prints',
     load: () => import('../../docs/overlay.schema.json', { with: { type: 'json' } }),

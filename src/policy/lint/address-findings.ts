@@ -111,9 +111,10 @@ function hiddenFindings(facts: LintFacts, { policy, direction, rule, block }: Bl
   const nodes = facts.world.nodes.flatMap(({ addresses }) => addresses)
   if (isWholeFamily(block) || nodes.some((address) => left.some((range) => meetsRange(range, address)))) return []
   const [{ service }] = hiding
+  const through = listed(hiding.map((one) => `${one.service.type} ${one.service.namespace}/${one.service.name}`))
   return [
     lintFinding('NP304', {
-      what: `${ruleWords(policy, direction, rule)}: ${block.words} is to reach ${podsWords(hidden)} through ${listed(hiding.map((one) => `${one.service.type} ${one.service.namespace}/${one.service.name}`))}, which hides the source`,
+      what: `${ruleWords(policy, direction, rule)}: ${block.words} is to reach ${podsWords(hidden)} through ${through}, which hides the source`,
       evidence: [
         facts.evidence(policy, block.words, block),
         { what: 'externalTrafficPolicy is Cluster', file: service.file, line: service.line, object: `Service/${service.namespace}/${service.name}` },
@@ -136,9 +137,10 @@ function exceptFindings(facts: LintFacts, { policy, direction, rule, peer, block
     const excepted: Peer = { ...peer, conditions: [{ ...block, include: [hole], exclude: [] }] }
     const by = coveringRules(policy, rule, others, [excepted])
     if (by === undefined || by.length === 0) return []
+    const allowing = `${listed(by.map((other) => ruleWords(other.policy, direction, other.rule)))} ${by.length === 1 ? 'allows' : 'allow'} it`
     return [
       lintFinding('NP307', {
-        what: `${ruleWords(policy, direction, rule)} excepts ${formatRange(hole)}, and ${listed(by.map((other) => ruleWords(other.policy, direction, other.rule)))} ${by.length === 1 ? 'allows' : 'allow'} it`,
+        what: `${ruleWords(policy, direction, rule)} excepts ${formatRange(hole)}, and ${allowing}`,
         evidence: [facts.evidence(policy, block.words, block), ...by.map((other) => facts.evidence(other.policy, 'allows it', other.rule))],
       }),
     ]

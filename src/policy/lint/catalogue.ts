@@ -172,7 +172,7 @@ const ENTRIES: Readonly<Record<LintCode, Entry>> = {
     'SourceHidden',
     'warning',
     'an ipBlock of sources that nobody sees',
-    'The pods are reached from outside through a node port or load balancer with externalTrafficPolicy: Cluster. The node that takes the packet writes its own address into it.',
+    'The pods are reached by a node port or load balancer with externalTrafficPolicy: Cluster: the node that takes a packet puts its own address into it.',
     'On every node but the one that runs the pod the rule does not match, and who was to be let in is kept out.',
     'Set externalTrafficPolicy: Local on the Service, and see that the load balancer keeps the source.',
   ],

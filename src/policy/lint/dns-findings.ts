@@ -9,6 +9,7 @@ import { hasNodeLocalDns } from './address-findings.js'
 import { lintFinding } from './catalogue.js'
 import { groupBy, listed, podsWords, type LintFacts, type PodClass } from './facts.js'
 import { knownNetworks } from './known-networks.js'
+import { METADATA_NAME } from './near-labels.js'
 import { targetOn } from './service-facts.js'
 
 /** kube-dns and CoreDNS of every installer; OpenShift's. */
@@ -165,15 +166,13 @@ function dnsFinding(facts: LintFacts, dns: Dns, { missing, selecting, side, clas
       : `${who}: ${names} ${plural ? 'does' : 'do'} not let ${ports} in to ${whose}`
   const evidence: Evidence[] = selecting.map((policy) => facts.evidence(policy, `closes ${side}`))
   const [first] = dns.servers
-  const numbers = [...new Set(dns.offered.map((protocol) => first.ports[protocol]))].join(' and ')
+  const numbers = `${dns.offered.join(' and ')} ${[...new Set(dns.offered.map((protocol) => first.ports[protocol]))].join(' and ')}`
   const add =
     side === 'egress'
-      ? `Add an egress rule: to namespaceSelector ${METADATA}: ${first.pod.namespace} with podSelector ${labelWords(first.pod)}, ports ${dns.offered.join(' and ')} ${numbers}.`
-      : `Let every pod in there on ${dns.offered.join(' and ')} ${numbers}.`
+      ? `Add an egress rule: to namespaceSelector ${METADATA_NAME}: ${first.pod.namespace} with podSelector ${labelWords(first.pod)}, ports ${numbers}.`
+      : `Let every pod in there on ${numbers}.`
   return lintFinding(missing.length === dns.offered.length ? 'NP401' : 'NP402', { what, evidence, fix: add })
 }
-
-const METADATA = 'kubernetes.io/metadata.name'
 
 function labelWords({ labels }: PolicyPod): string {
   const found = LABELS.find(([key, value]) => labels[key] === value)

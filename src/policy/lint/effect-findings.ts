@@ -66,8 +66,9 @@ function blockedFindings(facts: LintFacts, direction: Direction): readonly Findi
   )
   return [...groupBy(blocked, ([, policies]) => JSON.stringify(policies.map(policyName))).values()].map((group) => {
     const [[, policies]] = group
+    const who = `${listed(policies.map(policyName))} ${policies.length === 1 ? 'has' : 'have'}`
     return lintFinding('NP403', {
-      what: `all ${direction} of ${podsWords(group.map(([one]) => one))} is closed: ${listed(policies.map(policyName))} ${policies.length === 1 ? 'has' : 'have'} no rule that allows any`,
+      what: `all ${direction} of ${podsWords(group.map(([one]) => one))} is closed: ${who} no rule that allows any`,
       evidence: policies.slice(0, MOST_POLICIES).map((policy) => facts.evidence(policy, `closes ${direction}`)),
     })
   })
@@ -91,9 +92,10 @@ function undoneFindings(facts: LintFacts, direction: Direction): readonly Findin
       const now = selected.length > 0 && selected.every((one) => opening.some((other) => facts.selected(other).includes(one)))
       if (always === undefined && !now) return []
       const by = always === undefined ? opening : [always]
+      const allowing = `${listed(by.map(policyName))} ${by.length === 1 ? 'allows' : 'allow'} all of it`
       return [
         lintFinding('NP405', {
-          what: `${policyName(policy)} closes ${direction} of ${podsWords(selected)}, and ${listed(by.map(policyName))} ${by.length === 1 ? 'allows' : 'allow'} all of it`,
+          what: `${policyName(policy)} closes ${direction} of ${podsWords(selected)}, and ${allowing}`,
           evidence: [facts.evidence(policy, `closes ${direction}`), ...by.map((other) => facts.evidence(other, `allows all ${direction}`))],
           // of pods to come it may close something
           ...(always === undefined ? { severity: 'info' as const } : {}),
@@ -113,9 +115,10 @@ function unprotectedFindings(facts: LintFacts, direction: Direction): readonly F
     if (open.length === 0 || open.length === pods.length) return []
     const one = facts.policies.find(({ policy }) => policy.namespace === namespace && policy.directions.includes(direction))
     const many = open.flatMap(({ members }) => members).length
+    const which = many === 1 ? 'this pod' : `these ${counted(many, 'pod')}`
     return [
       lintFinding('NP410', {
-        what: `namespace ${namespace}: all ${direction} of ${podsWords(open)} is open, no policy selects ${many === 1 ? 'this pod' : `these ${counted(many, 'pod')}`}`,
+        what: `namespace ${namespace}: all ${direction} of ${podsWords(open)} is open, no policy selects ${which}`,
         evidence: [
           { what: 'no policy selects it', file: open[0].pod.file, line: open[0].pod.line, object: `Pod/${namespace}/${open[0].pod.name}` },
           ...(one === undefined ? [] : [facts.evidence(one.policy, 'a policy of the namespace')]),

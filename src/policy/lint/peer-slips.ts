@@ -80,7 +80,7 @@ function twoPeers(facts: LintFacts, { policy, direction, rule }: RuleOf, { names
   const all = facts.matched(namespaces)
   if (all.length === meant.length) return undefined
   return lintFinding('NP104', {
-    what: `${at}: ${pods.words} matches nobody; within ${namespaces.words} it would be ${podsWords(meant)}, and as it is written all of ${podsWords(all)} match`,
+    what: `${at}: ${pods.words} matches nobody; within ${namespaces.words} it would be ${podsWords(meant)}, and as it stands all of ${podsWords(all)} match`,
     evidence,
   })
 }

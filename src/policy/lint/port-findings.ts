@@ -90,9 +90,10 @@ function protocolFindings(facts: LintFacts, { policy, direction, rule }: RuleAt,
     if (protocols.length === 0 || declaring.length < destinations.length || protocols.includes(protocol)) return []
     const allowed = declaring.some((one) => allowsOn(policy, direction, one.pod, { protocol: protocols[0], port }))
     if (allowed) return []
+    const have = `${podsWords(declaring)} ${declaring.length === 1 ? 'has' : 'have'} as ${listed(protocols.map(String))}`
     return [
       lintFinding('NP204', {
-        what: `${ruleWords(policy, direction, rule)} opens ${protocol} ${port}, which ${podsWords(declaring)} ${declaring.length === 1 ? 'has' : 'have'} as ${listed(protocols.map(String))}`,
+        what: `${ruleWords(policy, direction, rule)} opens ${protocol} ${port}, which ${have}`,
         evidence: [facts.evidence(policy, `port ${protocol} ${port}`, rule)],
         fix: `Write protocol: ${protocols[0]}.`,
       }),
@@ -121,10 +122,11 @@ function servicePortFindings(facts: LintFacts, at: RuleAt, { destinations, servi
       if (missed.length === 0 || someoneListens(destinations, services, { protocol, port })) continue
       const target = targetOn(missed[0].pod, own)
       const name = `${service.namespace}/${service.name}`
+      const who = `${podsWords(missed)} ${missed.length === 1 ? 'gets' : 'get'} it on ${target ?? own.targetPort}`
       const what = own.port === port ? `port ${port} of Service ${name}` : `node port ${port} of Service ${name}`
       return [
         lintFinding('NP201', {
-          what: `${ruleWords(policy, direction, rule)} opens ${protocol} ${port}, which is ${what}: ${podsWords(missed)} ${missed.length === 1 ? 'gets' : 'get'} it on ${target ?? own.targetPort}`,
+          what: `${ruleWords(policy, direction, rule)} opens ${protocol} ${port}, which is ${what}: ${who}`,
           evidence: [
             facts.evidence(policy, `port ${protocol} ${port}`, rule),
             { what: `targetPort ${own.targetPort}`, file: own.file, line: own.line, object: `Service/${name}` },
