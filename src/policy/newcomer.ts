@@ -30,9 +30,7 @@ export function newcomer(world: PolicyWorld, wish: ImaginedWish, within: Connect
   const others = workloadsOf(world).map((workload) => ({ peer: workloadName(workload.pod), end: workload.pod }))
   const rows = (direction: Direction): readonly NewcomerRow[] => {
     const inside = others.map(({ peer, end }) => ({ peer, connections: open(around, pod, end, direction).intersect(within) }))
-    return [...joined(inside), ...outsideRows(around, pod, direction).map((row) => ({ ...row, connections: row.connections.intersect(within) }))].filter(
-      ({ connections }) => !connections.isEmpty,
-    )
+    return [...joined(inside), ...outsideRows(around, { pod, direction, within })].filter(({ connections }) => !connections.isEmpty)
   }
   const nobody: End = { kind: 'node', name: '', labels: {}, addresses: [] }
   const selecting = {
@@ -56,10 +54,16 @@ function joined(rows: readonly NewcomerRow[]): readonly NewcomerRow[] {
   return [...found.values()]
 }
 
-function outsideRows(world: PolicyWorld, pod: PolicyPod, direction: Direction): readonly NewcomerRow[] {
+interface OutsideAsked {
+  readonly pod: PolicyPod
+  readonly direction: Direction
+  readonly within: ConnectionSet
+}
+
+function outsideRows(world: PolicyWorld, { pod, direction, within }: OutsideAsked): readonly NewcomerRow[] {
   const found = new Map<string, { readonly connections: ConnectionSet; readonly ranges: AddressRange[] }>()
-  for (const end of outsideRanges(world, direction === 'egress' ? 'egress' : 'ingress')) {
-    const connections = open(world, pod, end, direction)
+  for (const end of outsideRanges(world, direction)) {
+    const connections = open(world, pod, end, direction).intersect(within)
     const known = found.get(connections.key)
     if (known === undefined) found.set(connections.key, { connections, ranges: [end.range] })
     else known.ranges.push(end.range)
