@@ -25,9 +25,10 @@ export function failsafePolicies({ objects, hostEndpoints }: PolicyState): reado
   return [...groups].map(([ofNode, endpoints]): Policy => {
     const common = configurations.find(({ name }) => name === 'default')
     const names = endpoints.map(({ name }) => name)
-    const inbound = ports('failsafeInboundHostPorts', [ofNode, common]) ?? { list: INBOUND, place: endpoints[0] }
-    const outbound = ports('failsafeOutboundHostPorts', [ofNode, common]) ?? { list: OUTBOUND, place: endpoints[0] }
-    const subject = hostEndpointCondition(names, endpoints[0])
+    const place: Place = { file: endpoints[0].file, line: endpoints[0].line }
+    const inbound = ports('failsafeInboundHostPorts', [ofNode, common]) ?? { list: INBOUND, place }
+    const outbound = ports('failsafeOutboundHostPorts', [ofNode, common]) ?? { list: OUTBOUND, place }
+    const subject = hostEndpointCondition(names, place)
     return {
       kind: 'Profile',
       namespace: '',

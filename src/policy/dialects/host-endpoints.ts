@@ -13,10 +13,10 @@ export function hostEndpointLabels({ name, labels }: HostEndpoint): Labels {
   return { ...labels, [HOST_ENDPOINT]: name }
 }
 
-export function hostEndpointCondition(names: readonly string[], place: Place): Condition {
+export function hostEndpointCondition(names: readonly string[], { file, line }: Place): Condition {
   const values = [...names].sort()
   const words = `host ${values.length === 1 ? 'endpoint' : 'endpoints'} ${values.join(', ')}`
-  return { kind: 'labels', of: 'endpointItself', selector: selectorOf({ kind: 'in', label: HOST_ENDPOINT, values }), words, ...place }
+  return { kind: 'labels', of: 'endpointItself', selector: selectorOf({ kind: 'in', label: HOST_ENDPOINT, values }), words, file, line }
 }
 
 /** In the order of the first of each. */
