@@ -2,19 +2,19 @@
  * Which pairs a change can have touched at all. A direction of a pair means what its local end's policies say of the remote end: where neither
  * end changed, and the local end is selected by policies of the same content as before, it means what it meant.
  */
-import { asSeen, holdsAll, type Reading } from './conditions.js'
 import type { SideEnd, Unit } from './diff-ends.js'
-import type { Direction, End, Policy, PolicyWorld } from './model.js'
+import type { Selection } from './diff-select.js'
+import type { Direction, Policy, PolicyWorld } from './model.js'
 
 export class ChangeFinder {
   private readonly units: readonly Unit[]
   private readonly sides: readonly [Side, Side]
   private readonly isOtherWorld: boolean
 
-  constructor(before: PolicyWorld, after: PolicyWorld, units: readonly Unit[]) {
+  constructor(before: Selection, after: Selection, units: readonly Unit[]) {
     this.units = units
     this.sides = [new Side(before), new Side(after)]
-    this.isOtherWorld = commonText(before) !== commonText(after)
+    this.isOtherWorld = commonText(before.world) !== commonText(after.world)
   }
 
   /** In no order. Outside to outside is nobody's question. */
@@ -45,32 +45,31 @@ function isAsked(source: Unit, destination: Unit): boolean {
   return source.kind !== 'outside' || destination.kind !== 'outside'
 }
 
+/** The policies that select ends of one world, by content. */
 class Side {
-  private readonly world: PolicyWorld
-  private readonly reading: Reading
+  private readonly selection: Selection
   private readonly known = new Map<string, string>()
 
-  constructor(world: PolicyWorld) {
-    this.world = world
-    this.reading = { world, assumed: new Set() }
+  constructor(selection: Selection) {
+    this.selection = selection
   }
 
-  /** The policies that select the end, by content, tier by tier. */
-  selecting({ key, end }: SideEnd, direction: Direction): string {
-    const known = `${direction} ${key}`
+  /** Tier by tier. */
+  selecting(side: SideEnd, direction: Direction): string {
+    const known = `${direction} ${side.key}`
     let text = this.known.get(known)
-    if (text === undefined) this.known.set(known, (text = this.find(end, direction)))
+    if (text === undefined) this.known.set(known, (text = this.find(side, direction)))
     return text
   }
 
-  private find(end: End, direction: Direction): string {
-    if (end.kind === 'outside') return ''
-    const local = asSeen(end, this.reading)
-    return this.world.tiers
-      .map(({ name, atEnd, policies }) => {
-        const chosen = policies.filter((policy) => policy.directions.includes(direction) && holdsAll(policy.subject, local, this.reading))
+  private find(side: SideEnd, direction: Direction): string {
+    const selected = this.selection.of(side)
+    return this.selection.world.tiers
+      .map(({ name, atEnd }, index) => {
+        const chosen = selected[index].filter((policy) => policy.directions.includes(direction))
         return chosen.length === 0 ? '' : `${name} ${atEnd}\n${chosen.map((policy) => contentOf(policy)).join('\n')}`
       })
+      .filter((text) => text !== '')
       .join('\n\n')
   }
 }

@@ -4,15 +4,18 @@
  * changed against everybody; the rest of the map is what it was.
  */
 import type { AddressRange } from './address-range.js'
-import type { ConnectionSet } from './connections.js'
+import { ConnectionSet } from './connections.js'
 import { reasonKey, type Cause } from './diff-causes.js'
-import { matchEnds, type Unit } from './diff-ends.js'
+import { boundingRanges } from './diff-classes.js'
+import { matchEnds, type SideEnd, type Unit } from './diff-ends.js'
 import { ingressDiff } from './diff-ingress.js'
 import { diffRow, type DiffRow } from './diff-row.js'
+import { Selection } from './diff-select.js'
 import { ChangeFinder } from './diff-reach.js'
 import { evaluatePair, type PairMeaning } from './evaluate.js'
 import type { IngressTarget } from './ingress-targets.js'
 import type { End, PolicyWorld } from './model.js'
+import { Reachability } from './reachability.js'
 
 /** Over pairs that are there before and after. */
 export type ChangeClass = 'no-op' | 'only-loosens' | 'only-tightens' | 'mixed'
@@ -42,12 +45,16 @@ export interface DiffOptions {
 export function diffWorlds(before: PolicyWorld, after: PolicyWorld, options: DiffOptions = {}): PolicyDiff {
   const { itself = true, acrossReasons = false, unchanged = false, within, ingress } = options
   const units = matchEnds(before, after)
-  const sides = [new Meanings(before), new Meanings(after)] as const
-  const finder = new ChangeFinder(before, after, units)
+  const ranges = [...boundingRanges(before), ...boundingRanges(after)]
+  const sides = [new Meanings(before, units, ranges), new Meanings(after, units, ranges)] as const
+  const finder = new ChangeFinder(sides[0].selection, sides[1].selection, units)
   const rows: DiffRow[] = []
   for (const [source, destination] of unchanged ? finder.allPairs() : finder.pairs()) {
     if (source === destination && (!itself || Math.max(...source.count) < 2)) continue
     if (source !== destination && source.name === destination.name && !itself) continue
+    const was = source.before && destination.before && sides[0].allowed(source.before, destination.before)
+    const is = source.after && destination.after && sides[1].allowed(source.after, destination.after)
+    if (!unchanged && (was ?? ConnectionSet.none).equals(is ?? ConnectionSet.none)) continue
     const old = source.before && destination.before && sides[0].of(source.before, destination.before)
     const now = source.after && destination.after && sides[1].of(source.after, destination.after)
     const row = diffRow({ source, destination, old, now, within })
@@ -72,23 +79,40 @@ export function diffWorlds(before: PolicyWorld, after: PolicyWorld, options: Dif
   }
 }
 
-/** Meanings of pairs of one world, by the keys of their ends. */
+/** Meanings of pairs of one world, by the keys of their ends; what they allow comes from classes, why from the pair itself. */
 class Meanings {
+  readonly selection: Selection
   private readonly world: PolicyWorld
+  private readonly reach: Reachability
   private readonly known = new Map<string, Map<string, PairMeaning>>()
+  private readonly classes = new Map<string, number | undefined>()
 
-  constructor(world: PolicyWorld) {
+  constructor(world: PolicyWorld, units: readonly Unit[], ranges: readonly AddressRange[]) {
     this.world = world
+    this.selection = new Selection(world)
+    const outside = units.flatMap(({ before }) => (before?.end.kind === 'outside' ? before.end : []))
+    this.reach = new Reachability(world, { outside, ranges })
   }
 
-  of(source: { readonly key: string; readonly end: End }, destination: { readonly key: string; readonly end: End }): PairMeaning {
+  allowed(source: SideEnd, destination: SideEnd): ConnectionSet {
+    const [from, to] = [this.classOf(source), this.classOf(destination)]
+    return from === undefined || to === undefined ? this.of(source, destination).allowed : this.reach.connections(from, to)
+  }
+
+  of(source: SideEnd, destination: SideEnd): PairMeaning {
     let row = this.known.get(source.key)
     if (row === undefined) this.known.set(source.key, (row = new Map()))
-    // two pods of one kind are not a pod and itself
-    const key = destination.key
-    let meaning = row.get(key)
-    if (meaning === undefined) row.set(key, (meaning = evaluatePair(this.world, elsewhere(source.end, this.world), another(destination.end))))
+    let meaning = row.get(destination.key)
+    if (meaning === undefined) {
+      const around = this.selection.around(source, destination)
+      row.set(destination.key, (meaning = evaluatePair(around, elsewhere(source.end, this.world), another(destination.end))))
+    }
     return meaning
+  }
+
+  private classOf({ key, end }: SideEnd): number | undefined {
+    if (!this.classes.has(key)) this.classes.set(key, this.reach.classOf(end))
+    return this.classes.get(key)
   }
 }
 
