@@ -5,7 +5,7 @@ import { isPolicyLabel, readPolicyState, type PolicyState } from '../cluster/pol
 import type { PolicyWorld, Switches } from '../policy/model.js'
 import { npGuardRefusals } from '../policy/np-guard-refusals.js'
 import { readPolicyWorld, switchesFor } from '../policy/world.js'
-import { EXIT_BAD_INPUT, EXIT_OK } from './exit.js'
+import { EXIT_BAD_INPUT, EXIT_OK, EXIT_UNKNOWN } from './exit.js'
 import { readInputs } from './input.js'
 import type { Io } from './io.js'
 import { report } from './load-network.js'
@@ -28,7 +28,7 @@ export interface LoadedPolicies {
   readonly texts?: readonly Input[]
   /** All of them, told already. */
   readonly problems: readonly Problem[]
-  /** What an answer ends with that would be 0: 3 where part of the input was wrong, which was told. */
+  /** What an answer ends with that would be 0: 3 where part of the input was wrong, 4 where part is not modelled; both were told. */
   readonly exit: number
 }
 
@@ -73,7 +73,13 @@ export async function worldOf(
   )
   if (refusals.length > 0 || leavesNoAnswer(state, problems, read.problems)) return undefined
   const given = texts === undefined ? {} : { texts }
-  return { state, world: read.world, switches, inputs, ...given, problems: all, exit: hasErrors(all) && flags.compat === undefined ? EXIT_BAD_INPUT : EXIT_OK }
+  return { state, world: read.world, switches, inputs, ...given, problems: all, exit: flags.compat === undefined ? exitOf(state, all) : EXIT_OK }
+}
+
+/** Beside what other engines decide an answer is not the whole one. */
+function exitOf({ foreign }: PolicyState, problems: readonly Problem[]): number {
+  if (hasErrors(problems)) return EXIT_BAD_INPUT
+  return foreign ? EXIT_UNKNOWN : EXIT_OK
 }
 
 /** A policy is wrong, a file was not there or no text (then there is no line), or of all that was given nothing could be read. */

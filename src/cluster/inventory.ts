@@ -1,5 +1,6 @@
 /** Which objects play a part and which never do: these are named once, nothing is left out in silence. */
 import { CLASSIC_KINDS } from './calico/classic-identity.js'
+import { isForeignPolicy } from './foreign-policy.js'
 import { coreKinds, kindInfo } from './kinds.js'
 import type { KubernetesObject } from './manifest.js'
 import { nearestName, suggestName } from './nearest-name.js'
@@ -17,6 +18,7 @@ export function takeInventory(objects: readonly KubernetesObject[], problems: Pr
       continue
     }
     const role = info?.role ?? 'none'
+    if (what === 'policies' && isForeignPolicy(object)) continue
     if (role === 'none' || (role === 'policies' && what !== 'policies')) idle.push(object)
   }
   if (idle.length > 0) problems.warning(idle[0], '', `${countKinds(idle)}: play no part in ${what}, kept`, '')

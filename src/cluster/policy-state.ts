@@ -18,6 +18,7 @@ import { readHostEndpoint, readNetworkSet } from './calico/read-endpoint.js'
 import { readKubernetesPolicy } from './calico/read-kubernetes-policy.js'
 import { readCalicoPolicy, readProfile, readTier } from './calico/read-policy.js'
 import { nameFault } from './fields.js'
+import { nameForeignPolicies } from './foreign-policy.js'
 import type { Ingress } from './ingress/ingress.js'
 import { readIngress } from './ingress/read-ingress.js'
 import { takeInventory } from './inventory.js'
@@ -92,6 +93,8 @@ export interface PolicyState {
   readonly networkSets: readonly NetworkSet[]
   readonly hostEndpoints: readonly HostEndpoint[]
   readonly engine: PolicyEngine
+  /** Other engines have policies or networks here that are not modelled; they were named. */
+  readonly foreign: boolean
   /** Policies (by label: `NetworkPolicy/shop/db`) that are not above because an API server would refuse them, or that contradict one another. */
   readonly refused: readonly string[]
 }
@@ -134,6 +137,7 @@ interface Manifests {
 export function policyStateOf({ objects, complete }: Manifests): PolicyStateResult {
   const problems = new ProblemList()
   takeInventory(objects, problems, 'policies')
+  const foreign = nameForeignPolicies(objects, problems)
   const usable = objects.filter((object) => kindInfo(object.apiVersion, object.kind)?.apiVersions?.includes(object.apiVersion) !== false)
   const read = <Item>(kind: string, reader: Reader<Item>): Item[] => ofKind(usable, kind).flatMap((object) => reader(object, problems) ?? [])
   const pods = read('Pod', readPod)
@@ -158,6 +162,7 @@ export function policyStateOf({ objects, complete }: Manifests): PolicyStateResu
     serviceAccounts: read('ServiceAccount', readServiceAccount),
     ...policies,
     engine: findPolicyEngine(usable),
+    foreign,
   }
   return { state, problems: problems.problems }
 }
