@@ -65,9 +65,22 @@ export interface AskedPair {
 /** Every pair that the map is made of, also those that no row comes of; without the ingress controller's. */
 export function* askedPairs(world: PolicyWorld, options: ListOptions): Generator<AskedPair, void> {
   const workloads = workloadUnits(world)
-  const destinations = [...workloads, ...outsideUnits(world, 'egress')]
-  for (const source of [...workloads, ...outsideUnits(world, 'ingress')])
-    for (const destination of destinations) if (isAsked(source.peer, destination.peer, options)) yield { source, destination }
+  const sources = [...workloads, ...outsideUnits(world, 'ingress')]
+  for (const { source, destinations } of askedBySource(sources, [...workloads, ...outsideUnits(world, 'egress')], options))
+    for (const destination of destinations) yield { source, destination }
+}
+
+/** With a focus a source that is not in it has the destinations that are, and no others are looked at. */
+function* askedBySource<Destination extends Unit>(
+  sources: readonly Unit[],
+  destinations: readonly Destination[],
+  options: ListOptions,
+): Generator<{ readonly source: Unit; readonly destinations: readonly Destination[] }, void> {
+  const focused = destinations.filter(({ peer }) => isNamed(peer, options.focus))
+  for (const source of sources) {
+    const candidates = isNamed(source.peer, options.focus) && options.direction !== 'ingress' ? destinations : focused
+    yield { source, destinations: candidates.filter(({ peer }) => isAsked(source.peer, peer, options)) }
+  }
 }
 
 /** A workload with itself is no pair, nor are two ends outside. */
@@ -77,7 +90,7 @@ function isAsked(source: ListPeer, destination: ListPeer, options: ListOptions):
 }
 
 function isSameWorkload(a: ListPeer, b: ListPeer): boolean {
-  return a.kind === b.kind && a.name === b.name && a.namespace === b.namespace && a.workloadKind === b.workloadKind
+  return a.name === b.name && a.namespace === b.namespace && a.kind === b.kind && a.workloadKind === b.workloadKind
 }
 
 export function policyMap(world: PolicyWorld, state: PolicyState, options: ListOptions): PolicyMap {
@@ -85,8 +98,7 @@ export function policyMap(world: PolicyWorld, state: PolicyState, options: ListO
   const workloads = workloadUnits(world)
   const destinations = [...workloads, ...outsideUnits(world, 'egress')].map((unit) => ({ ...unit, id: classOf(unit.end, reach) }))
   const rows: ListRow[] = []
-  for (const source of [...workloads, ...outsideUnits(world, 'ingress')]) {
-    const asked = destinations.filter((destination) => isAsked(source.peer, destination.peer, options))
+  for (const { source, destinations: asked } of askedBySource([...workloads, ...outsideUnits(world, 'ingress')], destinations, options)) {
     if (asked.length === 0) continue
     const reached = new Map<number, ConnectionSet>()
     for (const { classes, connections } of reach.from(classOf(source.end, reach)))
