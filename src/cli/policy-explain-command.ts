@@ -124,18 +124,27 @@ function titleOf(end: End, asked: string): string {
   return end.kind === 'pod' && end.name !== asked.slice(asked.lastIndexOf('/') + 1) ? workloadName(end) : endWords(end)
 }
 
-/** Pods that are answered alike are one; of those that are not, each goes by its own name. */
+/** Pods that are answered alike are one; of those that are not, each goes by its own name. Every range is answered by itself. */
 function merged(world: PolicyWorld, answers: readonly Answer[]): readonly Answer[] {
-  const kinds = new Set(answers.map(({ explanation: { source, destination, allowed } }) => `${rangeText(source)} ${rangeText(destination)} ${allowed.key}`))
-  if (kinds.size <= 1) return answers.slice(0, 1)
-  return answers.map(({ explanation: { source, destination, connection, several } }) => {
-    const names = { src: endWords(source), dst: endWords(destination) }
-    const asked = connection === undefined ? (several === undefined ? {} : { several }) : { connection }
-    return { names, explanation: explain(world, { source, destination, names, ...asked }) }
+  const groups = new Map<string, Answer[]>()
+  for (const answer of answers) {
+    const key = `${rangeText(answer.explanation.source)} ${rangeText(answer.explanation.destination)}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [answer])
+    else group.push(answer)
+  }
+  return [...groups.values()].flatMap((group) => {
+    const isAlike = group.every(({ explanation }) => explanation.allowed.equals(group[0].explanation.allowed))
+    return isAlike ? group.slice(0, 1) : group.map((answer) => byOwnName(world, answer))
   })
 }
 
-/** Every range is answered by itself. */
+function byOwnName(world: PolicyWorld, { explanation: { source, destination, connection, several } }: Answer): Answer {
+  const names = { src: endWords(source), dst: endWords(destination) }
+  const asked = connection === undefined ? (several === undefined ? {} : { several }) : { connection }
+  return { names, explanation: explain(world, { source, destination, names, ...asked }) }
+}
+
 function rangeText(end: End): string {
   return end.kind === 'outside' ? endWords(end) : ''
 }

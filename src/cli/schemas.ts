@@ -36,6 +36,16 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
     load: () => import('../../docs/policy-findings.schema.json', { with: { type: 'json' } }),
   },
   {
+    kind: 'PolicyExplanation',
+    about: 'what netsim policy explain -o json prints',
+    load: () => import('../../docs/policy-explanation.schema.json', { with: { type: 'json' } }),
+  },
+  {
+    kind: 'PolicyTest',
+    about: 'what netsim policy test -o json prints',
+    load: () => import('../../docs/policy-test.schema.json', { with: { type: 'json' } }),
+  },
+  {
     kind: 'OverlayCost',
     about: 'what netsim bench encap -o json prints',
     load: () => import('../../docs/overlay.schema.json', { with: { type: 'json' } }),

@@ -11,6 +11,7 @@ import { evaluatePair } from './evaluate.js'
 import { explain, type Explanation } from './explain.js'
 import type { End, PolicyWorld } from './model.js'
 import { namedRanges } from './outside.js'
+import { endName } from './peer-name.js'
 
 /** A pair of which some connection goes the other way. */
 export interface FailedProbe {
@@ -34,7 +35,7 @@ export interface AssertionResult {
   /** Pairs that were asked. */
   readonly probes: number
   readonly failedProbes: number
-  /** The first of them. */
+  /** The first of them, of each pair of workloads one. */
   readonly failures: readonly FailedProbe[]
 }
 
@@ -89,6 +90,7 @@ class AssertionRunner {
     let failedProbes = 0
     let inPart = false
     const failures: FailedProbe[] = []
+    const kinds = new Set<string>()
     for (const source of from)
       for (const destination of to) {
         // that a pod reaches itself is no answer to "everybody"
@@ -98,7 +100,10 @@ class AssertionRunner {
         if (failed === undefined) continue
         failedProbes++
         inPart ||= failed.inPart
-        if (failures.length < FAILURES_KEPT) failures.push(this.explained(failed))
+        const kind = kindOf(failed)
+        if (failures.length >= FAILURES_KEPT || kinds.has(kind)) continue
+        kinds.add(kind)
+        failures.push(this.explained(failed))
       }
     if (probes === 0) {
       this.wrong(assertion, `${assertion.from} -> ${assertion.to} means one pod and itself: nothing would be probed`, 'Name another end.')
@@ -148,6 +153,10 @@ class AssertionRunner {
     const connection = connections.witness()
     return connection === undefined ? failed : { ...failed, explanation: explain(this.world, { source, destination, connection }) }
   }
+}
+
+function kindOf({ source, destination, connections }: FailedProbe): string {
+  return `${endName(source)} ${endName(destination)} ${connections.key}`
 }
 
 function isNode(end: End): boolean {
