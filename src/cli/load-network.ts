@@ -56,7 +56,7 @@ export async function readNetwork({ filename, recursive, seed, at, ...etcdFlags 
 }
 
 /** A fifth of the command's code: loaded for the networks that have it. */
-async function calicoOf(cluster: Cluster): Promise<{ readonly calico?: CalicoAgents }> {
+export async function calicoOf(cluster: Cluster): Promise<{ readonly calico?: CalicoAgents }> {
   return usesCalico(cluster) ? { calico: (await import('../network/calico-agents.js')).CALICO_AGENTS } : {}
 }
 
