@@ -1,9 +1,11 @@
 /** `netsim policy explain` with ends that NAT touches: forms, exit statuses, standard input, inputs without nodes. */
 import { readFileSync } from 'node:fs'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { netsim, type Ran } from './memory-io.js'
 
 const TEXT = readFileSync(new URL('../../examples/services-calico.yaml', import.meta.url), 'utf8')
+const SCHEMA = JSON.parse(readFileSync(new URL('../../docs/policy-explanation.schema.json', import.meta.url), 'utf8')) as object
 /** Without Nodes and the Network document: what a folder of manifests holds. */
 const MANIFESTS = TEXT.split(/^---$/m)
   .filter((part) => !/^kind: (Node|Network|Installation)$/m.test(part))
@@ -24,7 +26,10 @@ describe('policy explain on the real path', () => {
 
   it('writes JSON with the path of each way, from standard input', async () => {
     const { out } = await explain(TEXT, 'node/node-1', 'svc/shop/web', '-o', 'json')
-    expect(JSON.parse(out)).toMatchObject([
+    const documents = JSON.parse(out) as unknown
+    const validate = new Ajv2020({ strict: false }).compile(SCHEMA)
+    expect([validate(documents), validate.errors]).toEqual([true, null])
+    expect(documents).toMatchObject([
       {
         dst: 'shop/web-1',
         allowed: false,
