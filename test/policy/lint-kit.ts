@@ -59,3 +59,30 @@ export function admin(name: string, priority: number, spec: string): string {
 export function world(...objects: readonly string[]): string {
   return objects.join('\n---\n')
 }
+
+/** Two namespaces with two pods each. */
+export const SHOP = world(
+  namespace('shop', 'team: shop'),
+  namespace('ops', 'team: ops'),
+  pod('shop/web-0', 'app: web', { ports: '{name: http, containerPort: 8080}' }),
+  pod('shop/db-0', 'app: db', { ports: '{name: sql, containerPort: 5432}' }),
+  pod('ops/prom-0', 'app: prometheus'),
+  pod('ops/other-0', 'app: other'),
+)
+export const DNS = world(
+  namespace('kube-system'),
+  pod('kube-system/coredns-0', 'k8s-app: kube-dns', { ports: '{name: dns, protocol: UDP, containerPort: 53}, {name: dns-tcp, containerPort: 53}' }),
+)
+export const WEB = 'podSelector: {matchLabels: {app: web}}'
+export const DB = 'podSelector: {matchLabels: {app: db}}'
+export const ALL_PODS = 'podSelector: {}'
+export const IN = 'policyTypes: [Ingress]'
+export const OUT = 'policyTypes: [Egress]'
+export const FROM_DB = 'from: [{podSelector: {matchLabels: {app: db}}}]'
+export const TO_DNS = 'to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]'
+export const BOTH_53 = 'ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]'
+export const NODE =
+  '{apiVersion: v1, kind: Node, metadata: {name: k1}, spec: {podCIDR: 10.1.0.0/24}, status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}}'
+export const HTTP_SERVICE = service('shop/web', 'selector: {app: web}, clusterIP: 10.96.0.20, ports: [{port: 80, targetPort: http}]')
+export const TCP = (port: number | string): string => `ports: [{protocol: TCP, port: ${port}}]`
+export const BLOCK = (cidr: string, except = ''): string => `{ipBlock: {cidr: "${cidr}"${except === '' ? '' : `, except: [${except}]`}}}`

@@ -4,29 +4,30 @@ import { describe, expect, it } from 'vitest'
 import { lintCatalogue } from '../../src/policy/lint/catalogue.js'
 import { LINT_CODES, type LintCode } from '../../src/policy/lint/codes.js'
 import type { Switches } from '../../src/policy/model.js'
-import { admin, codesOf, lint, namespace, pod, policy, service, world } from './lint-kit.js'
-
-const SHOP = world(
-  namespace('shop', 'team: shop'),
-  namespace('ops', 'team: ops'),
-  pod('shop/web-0', 'app: web', { ports: '{name: http, containerPort: 8080}' }),
-  pod('shop/db-0', 'app: db', { ports: '{name: sql, containerPort: 5432}' }),
-  pod('ops/prom-0', 'app: prometheus'),
-  pod('ops/other-0', 'app: other'),
-)
-const DNS = world(
-  namespace('kube-system'),
-  pod('kube-system/coredns-0', 'k8s-app: kube-dns', { ports: '{name: dns, protocol: UDP, containerPort: 53}, {name: dns-tcp, containerPort: 53}' }),
-)
-const WEB = 'podSelector: {matchLabels: {app: web}}'
-const DB = 'podSelector: {matchLabels: {app: db}}'
-const ALL_PODS = 'podSelector: {}'
-const IN = 'policyTypes: [Ingress]'
-const OUT = 'policyTypes: [Egress]'
-const FROM_DB = 'from: [{podSelector: {matchLabels: {app: db}}}]'
-const TO_DNS = 'to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]'
-const BOTH_53 = 'ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]'
-const NODE = '{apiVersion: v1, kind: Node, metadata: {name: k1}, spec: {podCIDR: 10.1.0.0/24}, status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}}'
+import {
+  SHOP,
+  DNS,
+  WEB,
+  DB,
+  ALL_PODS,
+  IN,
+  OUT,
+  FROM_DB,
+  TO_DNS,
+  BOTH_53,
+  NODE,
+  HTTP_SERVICE,
+  TCP,
+  BLOCK,
+  admin,
+  codesOf,
+  lint,
+  namespace,
+  pod,
+  policy,
+  service,
+  world,
+} from './lint-kit.js'
 
 interface Case {
   readonly code: LintCode
@@ -139,9 +140,6 @@ const SELECTORS: readonly Case[] = [
   },
 ]
 
-const HTTP_SERVICE = service('shop/web', 'selector: {app: web}, clusterIP: 10.96.0.20, ports: [{port: 80, targetPort: http}]')
-const TCP = (port: number | string): string => `ports: [{protocol: TCP, port: ${port}}]`
-
 const PORTS: readonly Case[] = [
   inShop(
     'NP201',
@@ -187,7 +185,6 @@ const PORTS: readonly Case[] = [
   ),
 ]
 
-const BLOCK = (cidr: string, except = ''): string => `{ipBlock: {cidr: "${cidr}"${except === '' ? '' : `, except: [${except}]`}}}`
 const TO_BLOCK = (cidr: string): string => policy('shop/p', `${WEB}, ${OUT}, egress: [{to: [${BLOCK(cidr)}], ${TCP(443)}}, {${TO_DNS}, ${BOTH_53}}]`)
 const FROM_BLOCK = (blocks: string): string => policy('shop/p', `${WEB}, ${IN}, ingress: [{from: [${blocks}]}]`)
 const LOAD_BALANCER = (traffic: string): string =>

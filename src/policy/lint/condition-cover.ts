@@ -10,6 +10,7 @@ import { both, selectorCases, selectorImplies } from './selector-cover.js'
 /** All of them hold of one end. */
 export type Conditions = readonly Condition[]
 
+type LabelsOf = Extract<Condition, { kind: 'labels' }>['of']
 type Networks = Extract<Condition, { kind: 'networks' }>
 
 /** Every end of which all of `inner` hold has all of `outer` hold of it. */
@@ -36,10 +37,14 @@ function implied(inner: Conditions, wanted: Condition): boolean {
   }
 }
 
+/** Labels of Calico's, which host endpoints and network sets have as well. */
+const ENDPOINTS: readonly LabelsOf[] = ['endpoint', 'endpointItself']
+
 function impliesLabels(inner: Conditions, { of, selector }: Extract<Condition, { kind: 'labels' }>): boolean {
-  const selected = inner.flatMap((one) => (one.kind === 'labels' && one.of === of ? [one.selector.root] : []))
+  const isOf = (own: LabelsOf): boolean => own === of || (own === 'endpointItself' && of === 'endpoint')
+  const selected = inner.flatMap((one) => (one.kind === 'labels' && isOf(one.of) ? [one.selector.root] : []))
   // an end may have several sets of endpoint labels: what one selector finds says nothing of another's
-  if (of === 'endpoint') return selected.some((own) => selectorImplies(own, selector.root))
+  if (ENDPOINTS.includes(of)) return selected.some((own) => selectorImplies(own, selector.root))
   const known = [...(of === 'namespace' ? inner.flatMap(nameLabel) : []), ...selected]
   if (known.length > 0) return selectorImplies(known.reduce(both), selector.root)
   // of pods labels are known to be there, not which
@@ -51,9 +56,9 @@ function nameLabel(one: Condition): readonly SelectorNode[] {
 }
 
 /** Only pods can meet them. */
-export function isPod(conditions: Conditions): boolean {
+function isPod(conditions: Conditions): boolean {
   return conditions.some(
-    (one) => one.kind === 'namespace' || one.kind === 'serviceAccounts' || (one.kind === 'labels' && one.of !== 'endpoint' && one.of !== 'node'),
+    (one) => one.kind === 'namespace' || one.kind === 'serviceAccounts' || (one.kind === 'labels' && one.of !== 'node' && !ENDPOINTS.includes(one.of)),
   )
 }
 

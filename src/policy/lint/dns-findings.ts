@@ -37,6 +37,8 @@ interface Dns {
   readonly imagined: boolean
   /** That the Service has, where there is one. */
   readonly offered: readonly DnsProtocol[]
+  /** By namespace of whoever asks. */
+  readonly near: Map<string, PolicyWorld>
 }
 
 export function dnsFindings(facts: LintFacts): readonly Finding[] {
@@ -70,7 +72,13 @@ function findDns({ world, state }: LintFacts): Dns {
   const ofService = PROTOCOLS.filter((protocol) => service?.ports.some((port) => port.protocol === protocol && port.port === DNS_PORT) === true)
   const offered = ofService.length === 0 ? PROTOCOLS : ofService
   if (pods.length > 0)
-    return { world, imagined: false, offered, servers: pods.map((pod) => ({ pod, ports: { UDP: portOf(pod, 'UDP'), TCP: portOf(pod, 'TCP') } })) }
+    return {
+      world,
+      imagined: false,
+      offered,
+      near: new Map(),
+      servers: pods.map((pod) => ({ pod, ports: { UDP: portOf(pod, 'UDP'), TCP: portOf(pod, 'TCP') } })),
+    }
   const namespaces = world.namespaces.has(IMAGINED.namespace)
     ? world.namespaces
     : new Map([...world.namespaces, [IMAGINED.namespace, { name: IMAGINED.namespace, labels: { 'kubernetes.io/metadata.name': IMAGINED.namespace } }]])
@@ -78,6 +86,7 @@ function findDns({ world, state }: LintFacts): Dns {
     world: { ...world, namespaces, pods: [...world.pods, IMAGINED] },
     imagined: true,
     offered: PROTOCOLS,
+    near: new Map(),
     servers: [{ pod: IMAGINED, ports: { UDP: DNS_PORT, TCP: DNS_PORT } }],
   }
 }
@@ -114,7 +123,8 @@ interface Missing {
 
 /** undefined: it can ask, or is kept from everything, and has nothing to ask for. */
 function missingOf(facts: LintFacts, dns: Dns, pod: PolicyPod): Missing | undefined {
-  const pairs = dns.servers.map(({ pod: server, ports }) => ({ ports, pair: evaluatePair(dns.world, pod, server) }))
+  const world = nearWorld(dns, pod)
+  const pairs = dns.servers.map(({ pod: server, ports }) => ({ ports, pair: evaluatePair(world, pod, server) }))
   const { egress } = pairs[0].pair
   if (egress.selecting.length > 0) {
     if (!letsSomethingOut(egress)) return undefined
@@ -130,6 +140,17 @@ function missingOf(facts: LintFacts, dns: Dns, pod: PolicyPod): Missing | undefi
   if (dns.imagined || ingress.selecting.length === 0 || facts.classes.length === 0) return undefined
   const missing = dns.offered.filter((protocol) => pairs.some(({ ports, pair }) => !pair.ingress.allowed.has({ protocol, port: ports[protocol] })))
   return missing.length === 0 ? undefined : { missing, selecting: ingress.selecting, side: 'ingress' }
+}
+
+/** With the policies that can select the pod or a DNS server: of thousands of namespaces most have nothing to do with it. */
+function nearWorld({ world, servers, near }: Dns, { namespace }: PolicyPod): PolicyWorld {
+  let found = near.get(namespace)
+  if (found === undefined) {
+    const names = new Set(['', namespace, ...servers.map(({ pod }) => pod.namespace)])
+    found = { ...world, tiers: world.tiers.map((tier) => ({ ...tier, policies: tier.policies.filter((policy) => names.has(policy.namespace)) })) }
+    near.set(namespace, found)
+  }
+  return found
 }
 
 function letsSomethingOut({ selecting }: DirectionMeaning): boolean {
@@ -180,7 +201,7 @@ function labelWords({ labels }: PolicyPod): string {
 }
 
 /** The cache answers on the node, at an address of its own and at that of kube-dns: no packet of a pod goes to the pods of kube-dns. */
-function nodeLocalFindings(facts: LintFacts, { world }: Dns, told: ReadonlySet<PodClass>): readonly Finding[] {
+function nodeLocalFindings(facts: LintFacts, dns: Dns, told: ReadonlySet<PodClass>): readonly Finding[] {
   if (!hasNodeLocalDns(facts)) return []
   const own = knownNetworks(facts.state).clusterIps.filter(({ service }) => service === 'kube-system/kube-dns')
   const targets = [parseRange(NODE_LOCAL), ...own.map(({ range }) => range)].flatMap((range): End[] =>
@@ -189,10 +210,10 @@ function nodeLocalFindings(facts: LintFacts, { world }: Dns, told: ReadonlySet<P
   const wanted = ConnectionSet.of('UDP', DNS_PORT)
   const cut = facts.classes.filter((one) => {
     if (one.pod.hostNetwork || told.has(one)) return false
-    const pairs = targets.map((target) => evaluatePair(world, one.pod, target).egress)
+    const pairs = targets.map((target) => evaluatePair(nearWorld(dns, one.pod), one.pod, target).egress)
     return pairs[0].selecting.length > 0 && letsSomethingOut(pairs[0]) && !pairs.some(({ allowed }) => allowed.covers(wanted))
   })
-  const policiesOf = ({ pod }: PodClass): readonly Policy[] => evaluatePair(world, pod, targets[0]).egress.selecting
+  const policiesOf = ({ pod }: PodClass): readonly Policy[] => evaluatePair(nearWorld(dns, pod), pod, targets[0]).egress.selecting
   return [...groupBy(cut, (one) => JSON.stringify(policiesOf(one).map(policyName))).values()].map((classes) => {
     const selecting = policiesOf(classes[0])
     return lintFinding('NP401', {

@@ -4,6 +4,7 @@ import type { Problem } from '../../base/problem.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
 import type { PolicyState } from '../../cluster/policy-state.js'
 import type { Place } from '../../cluster/problem-list.js'
+import { matchesCalicoSelector, type Selector } from '../../cluster/selector.js'
 import { asSeen, holdsAll, type Reading } from '../conditions.js'
 import { policyName } from '../explain-line.js'
 import type { Condition, Direction, Peer, Policy, PolicyPod, PolicyRule, PolicyWorld, Tier } from '../model.js'
@@ -40,6 +41,8 @@ export class LintFacts {
   private readonly byNamespace: ReadonlyMap<string, readonly PodClass[]>
   private readonly selectedBy = new Map<Policy, readonly PodClass[]>()
   private readonly matchedBy = new Map<Peer, readonly PodClass[]>()
+  /** By the selector's text. */
+  private readonly selectedSpaces = new Map<string, readonly PodClass[]>()
   private readonly objects: ReadonlyMap<string, KubernetesObject>
 
   constructor({ state, world, problems }: LintInput) {
@@ -79,7 +82,15 @@ export class LintFacts {
 
   private near(conditions: readonly Condition[]): readonly PodClass[] {
     const own = conditions.find((condition) => condition.kind === 'namespace')
-    return own === undefined ? this.classes : this.inNamespace(own.name)
+    if (own !== undefined) return this.inNamespace(own.name)
+    const labelled = conditions.find((condition) => condition.kind === 'labels' && condition.of === 'namespace')
+    return labelled?.kind === 'labels' ? this.inNamespaces(labelled.selector) : this.classes
+  }
+
+  private inNamespaces(selector: Selector): readonly PodClass[] {
+    return kept(this.selectedSpaces, selector.text, () =>
+      [...this.byNamespace].flatMap(([name, classes]) => (matchesCalicoSelector(selector, this.world.namespaces.get(name)?.labels ?? {}) ? classes : [])),
+    )
   }
 
   objectOf(policy: Policy): KubernetesObject | undefined {

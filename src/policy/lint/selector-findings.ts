@@ -32,9 +32,10 @@ function subjectFindings(facts: LintFacts, policy: Policy): readonly Finding[] {
   }
   const namespaces = namespacesMissing(facts, policy.subject)
   if (namespaces !== undefined) return [namespaceFinding(facts, policy, { miss: namespaces, of: policyName(policy), peerWords: policy.subjectWords })]
-  const among = facts.meeting(policy.subject.filter((one) => !isPodLabels(one)))
+  const rest = policy.subject.filter((one) => !isPodLabels(one))
+  const among = (policy.namespace === '' ? facts.meeting(rest) : facts.inNamespace(policy.namespace)).filter(({ pod }) => !pod.hostNetwork)
   const wanted = policy.subject.filter(isPodLabels)
-  const elsewhere = policy.namespace === '' || wanted.length === 0 ? [] : facts.meeting(wanted)
+  const elsewhere = policy.namespace === '' || wanted.length === 0 || wanted.some(isEndpoint) ? [] : facts.meeting(wanted)
   const there = elsewhere.length === 0 ? '' : `; ${podsWords(elsewhere)} would be selected, in another namespace`
   if (among.length === 0) {
     const where = policy.namespace === '' ? 'where it selects' : `in namespace ${policy.namespace}`
@@ -62,17 +63,22 @@ function namespacesOf(classes: readonly PodClass[]): string {
 
 /** Host endpoints and network sets have labels as well. */
 function selectsOthers({ world }: LintFacts, conditions: readonly Condition[]): boolean {
-  const labelled = [...world.networkSets, ...world.hostEndpoints].map(({ labels }) => labels)
+  const ofHosts = world.hostEndpoints.map(({ labels }) => labels)
+  const ofAll = [...ofHosts, ...world.networkSets.map(({ labels }) => labels)]
   return conditions.some((one) => {
     if (one.kind === 'networks' || one.kind === 'service' || one.kind === 'notLabels' || one.kind === 'never') return true
     if (one.kind !== 'labels') return false
     if (one.of === 'node') return true
-    return one.of === 'endpoint' && labelled.some((labels) => matchesCalicoSelector(one.selector, labels))
+    return isEndpoint(one) && (one.of === 'endpoint' ? ofAll : ofHosts).some((labels) => matchesCalicoSelector(one.selector, labels))
   })
 }
 
 function isPodLabels(one: Condition): one is Labelled {
-  return one.kind === 'labels' && (one.of === 'pod' || one.of === 'endpoint')
+  return one.kind === 'labels' && (one.of === 'pod' || isEndpoint(one))
+}
+
+function isEndpoint({ of }: Labelled): boolean {
+  return of === 'endpoint' || of === 'endpointItself'
 }
 
 function isNamespaceLabels(one: Condition): one is Labelled {
@@ -82,7 +88,7 @@ function isNamespaceLabels(one: Condition): one is Labelled {
 function missAmong({ world }: LintFacts, wanted: readonly Labelled[], among: readonly PodClass[]): Miss {
   if (wanted.length === 0) return { what: 'nobody meets all of it' }
   const selector = wanted.map(({ selector: { root } }) => root).reduce(both)
-  const inherits = wanted.some(({ of }) => of === 'endpoint')
+  const inherits = wanted.some(isEndpoint)
   return missOf(
     selector,
     among.map(({ pod }) => (inherits ? endpointLabels(pod, world) : pod.labels)),
