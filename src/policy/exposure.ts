@@ -4,10 +4,13 @@
  * side is asked: policies that would select the new pod itself are not.
  */
 import type { ConnectionSet } from './connections.js'
+import { EndClasses } from './end-classes.js'
 import { evaluatePair, type DirectionMeaning, type Part } from './evaluate.js'
 import { peerSelectors, peerWords } from './exposure-peer.js'
 import { imaginePeer, imaginePod, type ImaginedPod } from './imagined-pod.js'
 import { firstMiss } from './conditions.js'
+import { namedRanges } from './outside.js'
+import { workloadName } from './peer-name.js'
 import type { AddressRange } from './address-range.js'
 import type { Direction, NamedPort, Peer, Policy, PolicyPod, PolicyRule, PolicyWorld } from './model.js'
 
@@ -66,20 +69,21 @@ export function exposureOf(world: PolicyWorld, workloads: readonly Workload[], o
   }))
 }
 
-/** Pods on their node's network are not here: policies take them for the node. */
+/** Pods on their node's network are not here: policies take them for the node. Pods of a workload that policies tell apart come apart. */
 export function workloadsOf(world: PolicyWorld): readonly Workload[] {
-  const found = new Map<string, { workload: Workload; pods: number }>()
+  const classes = new EndClasses({ ...world, pods: [], nodes: [] }, [], namedRanges(world))
+  const found = new Map<string, { readonly pod: PolicyPod; pods: number }>()
   for (const pod of world.pods) {
     if (pod.hostNetwork && world.switches.hostNetwork === 'node') continue
-    const { kind, name } = pod.workload
-    const key = JSON.stringify([pod.namespace, kind, name, Object.entries(pod.labels).sort(), pod.ports, pod.serviceAccount])
+    const key = `${workloadName(pod)} ${classes.findOrMake(pod).id}`
     const known = found.get(key)
-    if (known !== undefined) known.pods++
-    else found.set(key, { workload: { namespace: pod.namespace, kind, name, pod, pods: 1 }, pods: 1 })
+    if (known === undefined) found.set(key, { pod, pods: 1 })
+    else known.pods++
   }
-  const order = ({ namespace, name, kind }: Workload): string => `${namespace}/${name} ${kind}`
-  const list = [...found.values()].map(({ workload, pods }) => ({ ...workload, pods }))
-  return list.sort((a, b) => (order(a) < order(b) ? -1 : order(a) > order(b) ? 1 : 0))
+  const order = ({ pod }: { readonly pod: PolicyPod }): string => workloadName(pod)
+  return [...found.values()]
+    .sort((a, b) => (order(a) < order(b) ? -1 : order(a) > order(b) ? 1 : 0))
+    .map(({ pod, pods }) => ({ namespace: pod.namespace, ...pod.workload, pod, pods }))
 }
 
 interface View {

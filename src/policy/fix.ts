@@ -4,7 +4,7 @@
  *
  *   asked ─▶ directions to change ─▶ options ─▶ applied ─▶ verdict as wanted? ─▶ side effects ─▶ ranked: fewest effects, then fewest words
  */
-import type { ConnectionSet } from './connections.js'
+import { ConnectionSet } from './connections.js'
 import { diffWorlds } from './diff.js'
 import type { DiffRow } from './diff-row.js'
 import { asSeen } from './conditions.js'
@@ -37,6 +37,8 @@ export interface Fix extends Option {
   readonly after: PairMeaning
   readonly situation: Situation
   readonly effects: readonly SideEffect[]
+  /** Of all of them: 0 without any. More for TCP, UDP and SCTP than for the rest, and for wide ranges outside than for single hosts. */
+  readonly weight: number
   /** Opened in one direction beyond what was asked for, while the other direction still holds it back. */
   readonly latent: readonly Latent[]
   readonly size: number
@@ -115,14 +117,8 @@ function judged(before: Situation, question: FixQuestion, option: Option, name: 
   if (!isAsWanted(question, after)) return undefined
   const { rows } = diffWorlds(before.world, situation.world)
   const effects = rows.flatMap((row) => effectOf(row, question, name))
-  return {
-    ...option,
-    situation,
-    after,
-    effects,
-    latent: latentOf(question, evaluatePair(before.world, question.source, question.destination), after),
-    size: sizeOf(option),
-  }
+  const latent = latentOf(question, evaluatePair(before.world, question.source, question.destination), after)
+  return { ...option, situation, after, effects, weight: effects.reduce((sum, effect) => sum + weightOf(effect), 0), latent, size: sizeOf(option) }
 }
 
 function latentOf({ asked }: FixQuestion, before: PairMeaning, after: PairMeaning): readonly Latent[] {
@@ -159,9 +155,16 @@ function isUnitOf(row: DiffRow, field: 'source' | 'destination', end: End, name:
 }
 
 function ranked(fixes: readonly Fix[]): readonly Fix[] {
-  const order = fixes.map((fix, index) => ({ fix, index, key: [fix.effects.length, fix.needs === undefined ? 0 : 1, breadth(fix), fix.size] }))
+  const order = fixes.map((fix, index) => ({ fix, index, key: [fix.weight, fix.needs === undefined ? 0 : 1, breadth(fix), fix.size] }))
   const compare = (a: readonly number[], b: readonly number[]): number => a.map((value, i) => value - b[i]).find((difference) => difference !== 0) ?? 0
   return order.sort((a, b) => compare(a.key, b.key) || a.index - b.index).map(({ fix }) => fix)
+}
+
+const WIDE = 1n << 16n
+
+function weightOf({ row, opened, closed }: SideEffect): number {
+  const addresses = row.ranges.reduce((sum, { first, last }) => sum + last - first + 1n, 0n)
+  return (opened.union(closed).meets(ConnectionSet.transport) ? 3 : 1) + (addresses >= WIDE ? 2 : 0)
 }
 
 /** A namespace's label lets in pods that come later, too. */
