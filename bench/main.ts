@@ -10,6 +10,7 @@ const SUITES: Record<string, () => Promise<{ suites: readonly Suite[] }>> = {
   forward: () => import('./forward.js'),
   ip: () => import('./ip.js'),
   netfilter: () => import('./netfilter.js'),
+  policy: () => import('./policy.js'),
 }
 
 const words = process.argv.slice(2)
@@ -29,7 +30,7 @@ for (const name of names.length > 0 ? names : Object.keys(SUITES)) {
   for (const suite of suites) {
     const measurements = runSuite(suite, { seconds })
     all.push(...measurements)
-    if (!json) console.log(formatMeasurements(measurements))
+    if (!json) console.log([formatMeasurements(measurements), ...(suite.notes ?? [])].join('\n'))
   }
 }
 if (json) console.log(JSON.stringify({ node: process.version, measurements: all }, null, 2))

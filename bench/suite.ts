@@ -17,6 +17,8 @@ export interface Suite {
   /** The case that the others are held against. */
   readonly base: string
   readonly cases: readonly Case[]
+  /** What else was found out, a line each. */
+  readonly notes?: readonly string[]
 }
 
 export interface Measurement {

@@ -133,7 +133,7 @@ export class ConditionIndex {
   private namespaceEntry({ namespace }: PolicyPod, view: PolicyWorld): Namespace {
     const labels = view.namespaces.get(namespace)?.labels ?? NO_LABELS
     let entries = this.namespaceOfLabels.get(namespace)
-    if (entries === undefined) this.namespaceOfLabels.set(namespace, (entries = new Map()))
+    if (entries === undefined) this.namespaceOfLabels.set(namespace, (entries = new Map<Labels, Namespace>()))
     let entry = entries.get(labels)
     if (entry === undefined) {
       entry = { name: namespace, classes: [] }
@@ -177,10 +177,6 @@ export class ConditionIndex {
         return this.endpointsLabelled(selector)
       case 'endpointItself':
         return this.endpointIndex(selector.root).or(this.nodesLabelled(of, selector))
-      case 'endpointItself': {
-        const condition: Condition = { kind: 'labels', of, selector, words: '', file: '', line: 0 }
-        return this.endpointIndex(selector.root).or(ClassSet.of(this.nodes.filter((id) => holdsOf(condition, this.classes.all[id]))))
-      }
       case 'node':
         return this.nodesLabelled(of, selector)
       case 'serviceAccount': {

@@ -179,7 +179,7 @@ export class Reachability {
     for (const { id } of this.maps.index.all) {
       const column = this.maps.columnKey('egress', id)
       let byRow = byColumn.get(column)
-      if (byRow === undefined) byColumn.set(column, (byRow = new Map()))
+      if (byRow === undefined) byColumn.set(column, (byRow = new Map<string, number[]>()))
       const row = this.maps.rowKey(id)
       const ids = byRow.get(row)
       if (ids === undefined) byRow.set(row, [id])
