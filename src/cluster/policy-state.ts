@@ -8,7 +8,7 @@
 import type { Problem } from '../base/problem.js'
 import type { AdminNetworkPolicy } from './admin-network-policy.js'
 import { readClusterNetworkPolicy } from './calico/read-cluster-network-policy.js'
-import { byName, calicoObjects, type Reader } from './calico/calico-resources.js'
+import { byName, calicoObjects, sound, type Reader } from './calico/calico-resources.js'
 import { CLUSTER_POLICY_GROUP, type ClusterNetworkPolicy } from './calico/cluster-network-policy.js'
 import type { HostEndpoint } from './calico/endpoint.js'
 import type { KubernetesNetworkPolicy } from './calico/kubernetes-policy.js'
@@ -216,7 +216,7 @@ function readPolicies(objects: readonly KubernetesObject[], problems: ProblemLis
   const usable =
     <Resource>(reader: Reader<Resource>) =>
     (object: KubernetesObject): Resource | [] => {
-      const resource = readUsable(reader, object, problems)
+      const resource = sound(reader)(object, problems)
       if (resource === undefined) refused.push(object.label)
       return resource ?? []
     }
@@ -239,14 +239,6 @@ function readPolicies(objects: readonly KubernetesObject[], problems: ProblemLis
     hostEndpoints: calico(['HostEndpoint'], readHostEndpoint),
   }
   return { ...policies, refused }
-}
-
-/** Without what an API server refuses; a name that it refuses leaves no doubt of what the policy says. */
-function readUsable<Resource>(reader: Reader<Resource>, object: KubernetesObject, problems: ProblemList): Resource | undefined {
-  const before = problems.problems.length
-  const resource = reader(object, problems)
-  const name = nameFault(object.name, 'subdomain')?.what
-  return problems.problems.slice(before).some(({ severity, what }) => severity === 'error' && what !== name) ? undefined : resource
 }
 
 /** Kinds of objects whose loss changes what everything means: without one of them an answer would be of another cluster. */
