@@ -33,7 +33,8 @@ export interface Told {
 /** The exit status. */
 export async function tellChange({ before, after, command, touched }: Told, flags: PolicyChangeFlags, io: Io): Promise<number> {
   const isDot = flags.output === 'dot'
-  const drawn = changeBetween(before, after, { unchanged: isDot && flags.compat !== undefined })
+  const future = flags.compat === undefined && ['txt', 'md'].includes(flags.output)
+  const drawn = changeBetween(before, after, { unchanged: isDot && flags.compat !== undefined, future })
   const change: Change = { ...drawn, rows: drawn.rows.filter((row) => !row.before.equals(row.after)) }
   const noEngine = change.noEngine
   if (noEngine !== undefined && (flags.output !== 'txt' || flags.compat !== undefined))

@@ -5,6 +5,10 @@
 import type { PolicyChange } from './change-policies.js'
 import { holdsAll, type Reading } from './conditions.js'
 import { ClassKeys, sharedOf } from './diff-classes.js'
+import type { ConnectionSet } from './connections.js'
+import type { SideEnd } from './diff-ends.js'
+import type { DiffRow } from './diff-row.js'
+import { Selection } from './diff-select.js'
 import { evaluatePair } from './evaluate.js'
 import { imaginePeer } from './imagined-pod.js'
 import type { Condition, Direction, End, Peer, Policy, PolicyPod, PolicyRule, PolicyWorld } from './model.js'
@@ -31,25 +35,34 @@ export interface FutureEffect {
 /** So many selectors are followed up. */
 const MOST = 12
 
-export function futureOf(before: PolicyWorld, after: PolicyWorld, changes: readonly PolicyChange[]): readonly FutureNote[] {
+/** @param rows of the change: what they show of pods that a policy selects is not told twice */
+export function futureOf(
+  before: PolicyWorld,
+  after: PolicyWorld,
+  { policies: changes, rows }: { readonly policies: readonly PolicyChange[]; readonly rows: readonly DiffRow[] },
+): readonly FutureNote[] {
   const notes: FutureNote[] = []
   const seen = new Set<string>()
+  const selections = [new Selection(before), new Selection(after)] as const
+  let known: readonly Other[] | undefined
   for (const change of changes) {
     for (const { policy, world } of versionsOf(change, before, after)) {
       for (const candidate of candidatesOf(policy)) {
         if (notes.length >= MOST) return notes
-        if (candidate.conditions.length === 0 || isMatched(candidate.conditions, world)) continue
+        if (candidate.conditions.length === 0 || isShown(candidate, world, rows)) continue
         const peer: Peer = { conditions: candidate.conditions, words: candidate.words, file: policy.file, line: policy.line }
         const imagined = imaginePeer(world, peer)
         const key = imagined && JSON.stringify([imagined.pod.namespace, imagined.pod.labels, imagined.pod.serviceAccount])
         if (imagined === undefined || key === undefined || seen.has(key)) continue
         seen.add(key)
         const namespace = imagined.world.namespaces.get(imagined.pod.namespace)
-        const around = (one: PolicyWorld): PolicyWorld =>
-          namespace === undefined || one.namespaces.has(namespace.name)
+        const around = (one: Selection): Selection =>
+          namespace === undefined || one.world.namespaces.has(namespace.name)
             ? one
-            : { ...one, namespaces: new Map([...one.namespaces, [namespace.name, namespace]]) }
-        const effects = effectsOn(imagined.pod, around(before), around(after))
+            : new Selection({ ...one.world, namespaces: new Map([...one.world.namespaces, [namespace.name, namespace]]) })
+        const pod: SideEnd = { key: `imagined ${key}`, end: imagined.pod }
+        known ??= others(before, after)
+        const effects = effectsOn(pod, known, [around(selections[0]), around(selections[1])])
         if (effects.length > 0)
           notes.push({ change, words: candidate.words, pod: imagined.pod, effects, ...(candidate.rule === undefined ? {} : { rule: candidate.rule }) })
       }
@@ -81,17 +94,23 @@ function candidatesOf(policy: Policy): readonly Candidate[] {
   return [{ conditions: policy.subject, words: policy.subjectWords }, ...peers]
 }
 
-function isMatched(conditions: readonly Condition[], world: PolicyWorld): boolean {
+/**
+ * Rows tell of a policy's own selector where they speak of a pod that it matches; where they do not (every such pod has other policies), one
+ * that comes may fare differently. A peer that matches a living pod has had its say.
+ */
+function isShown({ conditions, rule }: Candidate, world: PolicyWorld, rows: readonly DiffRow[]): boolean {
   const reading: Reading = { world, assumed: new Set() }
-  return world.pods.some((pod) => !pod.imagined && holdsAll(conditions, pod, reading))
+  if (rule !== undefined) return world.pods.some((pod) => !pod.imagined && holdsAll(conditions, pod, reading))
+  const ends = rows.flatMap(({ source, destination }) => [source, destination].flatMap((unit) => (unit.after ?? unit.before)?.end ?? []))
+  return ends.some((end) => end.kind === 'pod' && holdsAll(conditions, end, reading))
 }
 
-function effectsOn(pod: PolicyPod, before: PolicyWorld, after: PolicyWorld): readonly FutureEffect[] {
+function effectsOn(pod: SideEnd, among: readonly Other[], [before, after]: readonly [Selection, Selection]): readonly FutureEffect[] {
   const found = new Map<string, { readonly effect: FutureEffect['effect']; readonly direction: Direction; readonly others: Set<string> }>()
-  for (const [name, old, now] of others(before, after)) {
+  for (const { name, sides } of among) {
     for (const direction of ['ingress', 'egress'] as const) {
-      const was = evaluatePair(before, ...pairOf(direction, pod, old)).allowed
-      const is = evaluatePair(after, ...pairOf(direction, pod, now)).allowed
+      const was = allowed(before, direction, pod, sides[0])
+      const is = allowed(after, direction, pod, sides[1])
       for (const [effect, piece] of [['opened', is.minus(was)] as const, ['closed', was.minus(is)] as const]) {
         if (piece.isEmpty) continue
         const key = `${direction} ${effect}`
@@ -104,22 +123,39 @@ function effectsOn(pod: PolicyPod, before: PolicyWorld, after: PolicyWorld): rea
   return [...found.values()].map(({ effect, direction, others: names }) => ({ effect, direction, others: [...names] }))
 }
 
-function pairOf(direction: Direction, pod: PolicyPod, other: End): readonly [source: End, destination: End] {
-  return direction === 'ingress' ? [other, pod] : [pod, other]
+function allowed(selection: Selection, direction: Direction, pod: SideEnd, other: SideEnd): ConnectionSet {
+  const [source, destination] = direction === 'ingress' ? [other, pod] : [pod, other]
+  return evaluatePair(selection.around(source, destination), source.end, destination.end).allowed
+}
+
+interface Other {
+  readonly name: string
+  readonly sides: readonly [before: SideEnd, after: SideEnd]
 }
 
 /** One pod of each kind that is there before and after, and the outside. */
-function others(before: PolicyWorld, after: PolicyWorld): readonly (readonly [name: string, before: End, after: End])[] {
+function others(before: PolicyWorld, after: PolicyWorld): readonly Other[] {
   const shared = sharedOf([before, after])
   const { bounds } = shared
   const keys = [new ClassKeys(before, shared), new ClassKeys(after, shared)] as const
   const old = new Map(before.pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]))
-  const found = new Map<string, readonly [string, End, End]>()
+  const found = new Map<string, Other>()
   for (const pod of after.pods) {
     const was = old.get(`${pod.namespace}/${pod.name}`)
+    if (was === undefined) continue
     const name = workloadName(pod)
-    if (was !== undefined) found.set(`${name} ${keys[0].of(was)} ${keys[1].of(pod)}`, [name, was, pod])
+    const sides = [
+      { key: keys[0].of(was), end: was },
+      { key: keys[1].of(pod), end: pod },
+    ] as const
+    found.set(`${name} ${sides[0].key} ${sides[1].key}`, { name, sides })
   }
-  const ranges = bounds.families.flatMap((family) => bounds.cells[family])
-  return [...found.values(), ...ranges.map((range) => ['outside', { kind: 'outside', range } as const, { kind: 'outside', range } as const] as const)]
+  const outside = bounds.families.flatMap((family) =>
+    bounds.cells[family].map((range): Other => {
+      const end: End = { kind: 'outside', range }
+      const side = { key: keys[0].of(end), end }
+      return { name: 'outside', sides: [side, side] }
+    }),
+  )
+  return [...found.values(), ...outside]
 }

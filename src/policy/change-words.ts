@@ -52,7 +52,7 @@ export function existingWords({ engine }: Pick<Change, 'engine'>): string {
   return `closed means for new connections. ${engine.kind === 'calico' ? `Those that exist survive: ${calico}.` : `Those that exist may survive: the API leaves it open. ${calico}.`}`
 }
 
-/** `a pod with app=db in shop (none is there) could no longer be reached by shop/web[Deployment]: NetworkPolicy shop/db selects it`. */
+/** `a pod that does not exist yet (pods app=db of namespace shop, no other labels) could no longer be reached by …: NetworkPolicy shop/db selects it`. */
 export function futureWords({ change, rule, words, effects }: FutureNote): string {
   const { how, policy } = change
   const named = rule === undefined ? 'selects it' : `names it in ${ruleName({ policy, rule: rule.rule, effect: 'allow' })}`
@@ -61,7 +61,7 @@ export function futureWords({ change, rule, words, effects }: FutureNote): strin
     return `${effect === 'closed' ? 'could no longer' : 'could now'} ${able} ${listed(others)}`
   })
   const verb = how === 'deleted' ? named.replace('selects', 'selected').replace('names', 'named') : named
-  return `a pod that does not exist yet (${words}) ${happens.join(' and ')}: ${policyName(policy)} ${verb}`
+  return `a pod that does not exist yet (${words}, no other labels) ${happens.join(' and ')}: ${policyName(policy)} ${verb}`
 }
 
 const SHOWN = 3

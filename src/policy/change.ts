@@ -34,9 +34,11 @@ export interface Change extends PolicyDiff {
 export interface ChangeOptions {
   /** Rows of what did not change, too. */
   readonly unchanged?: boolean
+  /** What becomes of pods that are not there yet: not where nobody is told. Default: true. */
+  readonly future?: boolean
 }
 
-export function changeBetween(before: ChangeSide, after: ChangeSide, { unchanged = false }: ChangeOptions = {}): Change {
+export function changeBetween(before: ChangeSide, after: ChangeSide, { unchanged = false, future = true }: ChangeOptions = {}): Change {
   const { switches } = after.world
   const isNpGuard = switches.as === 'np-guard'
   const [old, now] = isNpGuard ? [onePerWorkload(before.world), onePerWorkload(after.world)] : [before.world, after.world]
@@ -50,7 +52,7 @@ export function changeBetween(before: ChangeSide, after: ChangeSide, { unchanged
     policies,
     stopped: idleIn(after.world).filter((name) => !idleIn(before.world).includes(name) && !diff.added.includes(name)),
     started: idleIn(before.world).filter((name) => !idleIn(after.world).includes(name) && !diff.removed.includes(name)),
-    future: futureOf(before.world, after.world, policies),
+    future: !future ? [] : futureOf(before.world, after.world, { policies, rows: diff.rows.filter((row) => !row.before.equals(row.after)) }),
     assumed: [...new Set(diff.rows.flatMap(({ assumed }) => assumed))].sort(),
     switches,
     engine: after.state.engine,

@@ -158,8 +158,18 @@ describe('policy whatif', () => {
   it('trap 48: says what becomes of pods that are not there yet', async () => {
     const { code, out } = await whatIf('--add', join(EXAMPLES, 'cache.yaml'))
     expect(code).toBe(0)
-    expect(out.replace(/\s+/g, ' ')).toContain('a pod that does not exist yet (pods app=cache of namespace watch) could no longer be reached by')
+    expect(out.replace(/\s+/g, ' ')).toContain(
+      'a pod that does not exist yet (pods app=cache of namespace watch, no other labels) could no longer be reached by',
+    )
     expect(out).toMatch(/0 closed, 0 changed, 0 opened: no-op\n$/)
+    // every pod of today has a policy of its own; the next one would have none
+    const wall = await whatIf('--delete', 'np/shop/wall')
+    expect(wall.code).toBe(0)
+    expect(wall.out.replace(/\s+/g, ' ')).toMatch(
+      /a pod that does not exist yet \(.*namespace shop, no other labels\) could now be reached by .*: NetworkPolicy shop\/wall selected it/,
+    )
+    // what rows show is not told twice
+    expect((await whatIf('--add', 'deny.yaml')).out).not.toContain('does not exist yet')
   })
 
   it('says when the last pod of a workload goes', async () => {
