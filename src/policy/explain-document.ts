@@ -1,4 +1,4 @@
-/** An explanation as a document: the shape of `netsim policy explain -o json` (docs/policy-explanation.schema.json). Stable: fields are added, never changed. */
+/** An explanation as a document: what `netsim policy explain -o json` prints (docs/policy-explanation.schema.json). Fields are added, never changed. */
 import { othersText, transportText } from './connection-text.js'
 import type { ConnectionSet, Protocol } from './connections.js'
 import type { Cited, DirectedPart, Effect, EndNames, ExplainedPart, Explanation, NearMiss } from './explain.js'

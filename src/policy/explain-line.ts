@@ -52,7 +52,8 @@ function stepText({ tier, cited }: TierStep): string {
   const word = `[${TIER_WORDS[kind] ?? tier.name}]`
   if (cited.length === 0) return `${word} No-Op`
   const { effect } = cited[cited.length - 1]
-  return `${word} ${EFFECT_WORDS[effect]} (${cited.map((one) => [bareName(one.policy), one.rule === undefined ? '' : ruleName(one)].filter((text) => text !== '').join(' ')).join(', ')})`
+  const names = cited.map((one) => (one.rule === undefined ? bareName(one.policy) : `${bareName(one.policy)} ${ruleName(one)}`))
+  return `${word} ${EFFECT_WORDS[effect]} (${names.join(', ')})`
 }
 
 type Exemption = Extract<DirectedPart['reason'], { kind: 'exempt' }>['why']

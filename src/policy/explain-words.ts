@@ -22,7 +22,8 @@ export function reasonWords(part: DirectedPart): string {
       return exemptionWords(reason.why)
     case 'rule': {
       const { policy, rule } = reason
-      return `${citedWords({ policy, rule, effect: allowed ? 'allow' : 'deny' })} ${allowed ? 'allows' : 'denies'} ${ruleWords(rule, reason.peer.words, direction)}`
+      const cited = citedWords({ policy, rule, effect: allowed ? 'allow' : 'deny' })
+      return `${cited} ${allowed ? 'allows' : 'denies'} ${ruleWords(rule, reason.peer.words, direction)}`
     }
     case 'tier-end':
       return reason.policies.map((policy) => isolationWords(policy, part)).join('; ')
