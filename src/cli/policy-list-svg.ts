@@ -34,6 +34,7 @@ export function listSvg(map: PolicyMap, form: ListForm): string {
     return square(columnOf.get(destination.text) ?? 0, rowOf.get(source.text) ?? 0, isAll ? 'all' : 'some', title)
   })
   const right = left + destinations.length * CELL
+  const key = `from the left to the top; dark: everything, light: something${form.through === undefined ? '' : `; ${form.through} alone`}`
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
     '<title>Who may reach whom</title>',
@@ -52,7 +53,7 @@ export function listSvg(map: PolicyMap, form: ListForm): string {
     }),
     ...self,
     ...squares,
-    `<text x="${MARGIN}" y="${height - MARGIN}">from the left to the top; dark: everything, light: something${form.through === undefined ? '' : `; ${xmlText(form.through)} alone`}</text>`,
+    `<text x="${MARGIN}" y="${height - MARGIN}">${xmlText(key)}</text>`,
     '</svg>',
   ].join('\n')}\n`
 }

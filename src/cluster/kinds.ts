@@ -2,8 +2,8 @@
 import { isClassicKind } from './calico/classic-identity.js'
 
 /**
- * read: built into the cluster. policies: looked at where it is asked what policies mean, and nowhere else. calico: Calico's own objects, kept for its agents. none: plays no part in packet paths, and of its objects the head
- * alone is kept (noise.ts).
+ * read: built into the cluster. policies: looked at where it is asked what policies mean, and nowhere else. calico: Calico's own objects, kept
+ * for its agents. none: plays no part in packet paths, and of its objects the head alone is kept (noise.ts).
  */
 type Role = 'read' | 'policies' | 'calico' | 'none'
 

@@ -145,7 +145,7 @@ function workloadUnits(world: PolicyWorld): readonly Unit[] {
     if (parts.length === 1) return { peer: workloadPeer(pod, text), end: pod }
     return parts.map((part): Unit => {
       const names = part.map(({ name }) => name)
-      return { peer: { ...workloadPeer(pod, `${text}(${fewNames(names)})`), pods: names }, end: part[0] }
+      return { peer: { ...workloadPeer(pod, `${text} (${fewNames(names)})`), pods: names }, end: part[0] }
     })
   })
 }

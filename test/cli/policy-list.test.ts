@@ -118,7 +118,7 @@ describe('--compat np-guard', () => {
     expect(alike.code).toBe(0)
     // everybody else is shown both
     const both = await list({ 'a.yaml': pods + policy('{podSelector: {matchLabels: {v: "1"}}}') }, '--focus', 'a', '--direction', 'egress')
-    expect(rowsOf(both)).toEqual(['default/a[Pod] => default/x[ReplicaSet](x-2) : All Connections'])
+    expect(rowsOf(both)).toEqual(['default/a[Pod] => default/x[ReplicaSet] (x-2) : All Connections'])
   })
 
   it('takes a name that an API server refuses', async () => {

@@ -73,7 +73,13 @@ describe('rows', () => {
   })
 
   it('of a ReplicaSet without pods that a Deployment owns are none: the history of a rollout is no workload', () => {
-    const old = `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-1, namespace: shop, ownerReferences: [{controller: true, kind: Deployment, name: web}]}, spec: {replicas: 0, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: []}}}, status: {replicas: 0}}\n---`
+    const old = `
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: web-1, namespace: shop, ownerReferences: [{controller: true, kind: Deployment, name: web}]}
+spec: {replicas: 0, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: []}}}
+status: {replicas: 0}
+---`
     expect(mapOf(`${old}\n${deployment('web')}`).workloads.map((peer) => peer.text)).not.toContain('shop/web-1[ReplicaSet]')
   })
 
@@ -91,12 +97,12 @@ spec:
     const first = policy('first', '{podSelector: {matchLabels: {statefulset.kubernetes.io/pod-name: db-0}}, policyTypes: [Ingress]}')
     const map = mapOf(set + deployment('web') + first)
     expect(map.workloads.map((peer) => peer.text)).toEqual([
-      'shop/db[StatefulSet](db-0)',
-      'shop/db[StatefulSet](db-1, db-2 and 2 more)',
+      'shop/db[StatefulSet] (db-0)',
+      'shop/db[StatefulSet] (db-1, db-2 and 2 more)',
       'shop/web[Deployment]',
     ])
     const into = map.rows.filter(({ source }) => source.name === 'web' || source.name === 'db')
-    expect(into.map(({ source, destination }) => [source.text, destination.text])).not.toContainEqual(['shop/web[Deployment]', 'shop/db[StatefulSet](db-0)'])
+    expect(into.map(({ source, destination }) => [source.text, destination.text])).not.toContainEqual(['shop/web[Deployment]', 'shop/db[StatefulSet] (db-0)'])
     const json = JSON.parse(listJson(map, PLAIN)) as { readonly src: string; readonly dst: string; readonly dstPods?: readonly string[] }[]
     const row = json.find(({ src, dst }) => src === 'shop/web[Deployment]' && dst.startsWith('shop/db'))
     expect(row?.dstPods).toEqual(['db-1', 'db-2', 'db-3', 'db-4'])
