@@ -4,7 +4,8 @@
  * side is asked: policies that would select the new pod itself are not.
  */
 import type { ConnectionSet } from './connections.js'
-import { EndClasses } from './end-classes.js'
+import { Bounds } from './diff-classes.js'
+import type { SelectorNode } from '../cluster/selector.js'
 import { evaluatePair, type DirectionMeaning, type Part } from './evaluate.js'
 import { peerSelectors, peerWords } from './exposure-peer.js'
 import { imaginePeer, imaginePod, type ImaginedPod } from './imagined-pod.js'
@@ -71,11 +72,14 @@ export function exposureOf(world: PolicyWorld, workloads: readonly Workload[], o
 
 /** Pods on their node's network are not here: policies take them for the node. Pods of a workload that policies tell apart come apart. */
 export function workloadsOf(world: PolicyWorld): readonly Workload[] {
-  const classes = new EndClasses({ ...world, pods: [], nodes: [] }, [], namedRanges(world))
+  const keys = labelKeys(world)
+  const bounds = new Bounds(namedRanges(world))
   const found = new Map<string, { readonly pod: PolicyPod; pods: number }>()
   for (const pod of world.pods) {
     if (pod.hostNetwork && world.switches.hostNetwork === 'node') continue
-    const key = `${workloadName(pod)} ${classes.findOrMake(pod).id}`
+    const labels = Object.entries(pod.labels).filter(([label]) => keys.has(label))
+    const cells = pod.addresses.map((address) => `${address.family}:${bounds.cellOf(address)}`)
+    const key = JSON.stringify([workloadName(pod), labels.sort(), pod.ports, pod.serviceAccount, cells])
     const known = found.get(key)
     if (known === undefined) found.set(key, { pod, pods: 1 })
     else known.pods++
@@ -84,6 +88,22 @@ export function workloadsOf(world: PolicyWorld): readonly Workload[] {
   return [...found.values()]
     .sort((a, b) => (order(a) < order(b) ? -1 : order(a) > order(b) ? 1 : 0))
     .map(({ pod, pods }) => ({ namespace: pod.namespace, ...pod.workload, pod, pods }))
+}
+
+/** Of labels of pods, those that some policy asks for. */
+function labelKeys({ tiers }: PolicyWorld): ReadonlySet<string> {
+  const keys = new Set<string>()
+  const take = (node: SelectorNode): void => {
+    if ('label' in node) keys.add(node.label)
+    if (node.kind === 'not') take(node.operand)
+    if (node.kind === 'and' || node.kind === 'or') node.operands.forEach(take)
+  }
+  for (const { subject, ingress, egress } of tiers.flatMap(({ policies }) => policies)) {
+    const rules = [...ingress, ...egress]
+    const conditions = [...subject, ...rules.flatMap(({ local, peers }) => [...local, ...peers.flatMap((peer) => peer.conditions)])]
+    for (const condition of conditions) if (condition.kind === 'labels' || condition.kind === 'notLabels') take(condition.selector.root)
+  }
+  return keys
 }
 
 interface View {

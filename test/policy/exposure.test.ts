@@ -77,6 +77,18 @@ describe('exposure', () => {
     expect(ingress.anybody.connections.isAll).toBe(true)
   })
 
+  it('tells pods of one workload apart where policies do, and not by the labels that a StatefulSet gives', () => {
+    const sts = `apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: s, namespace: n}
+spec: {replicas: 2, serviceName: s, selector: {matchLabels: {app: s}}, template: {metadata: {labels: {app: s}}, spec: {containers: [{name: c, image: c}]}}}
+`
+    const sorts = (selector: string): readonly number[] =>
+      workloadsOf(worldOf([sts, networkPolicy('n/p', `  podSelector: {matchLabels: {${selector}}}`)].join('---\n'))).map(({ pods }) => pods)
+    expect(sorts('app: s')).toEqual([2])
+    expect(sorts('statefulset.kubernetes.io/pod-name: s-0')).toEqual([1, 1])
+  })
+
   it('is what the meaning of the pair would be, for every peer that is made up (random clusters)', () => {
     let asked = 0
     for (let seed = 1; seed <= 40; seed++) {
