@@ -65,6 +65,24 @@ describe('order', () => {
   })
 })
 
+describe('what Calico does not know', () => {
+  const policy = (action: string): string =>
+    `apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: p}\nspec: {tier: Admin, priority: 1, subject: {namespaces: {}}, egress: [{action: ${action}, to: [{nodes: {}}]}]}\n`
+
+  it('a peer by nodes fails closed, and is named', () => {
+    const told = (action: string): ReturnType<typeof readTold> => readTold([...PODS, policy(action)].join('---\n'), { as: 'calico' })
+    expect(told('Deny').problems.map(({ what }) => what)).toEqual(['a peer that Calico cannot read: the rule denies everything'])
+    expect(isOpen(told('Deny').world, 'shop/web', 'lab/spy', 80)).toBe(false)
+    expect(isOpen(told('Accept').world, 'shop/web', 'lab/spy', 80)).toBe(true)
+    expect(isOpen(made([...PODS, policy('Deny')]), 'shop/web', 'lab/spy', 80)).toBe(true)
+  })
+
+  it('http is the application layer’s, which is said', () => {
+    const { problems } = readTold(object('GlobalNetworkPolicy', 'p', 'ingress: [{action: Allow, http: {methods: [GET]}}]'), { as: 'calico' })
+    expect(problems.map(({ what }) => what.split(':')[0])).toEqual(['INCOMPLETE'])
+  })
+})
+
 describe('rules', () => {
   it.each([
     ["source: {selector: app == 'spy'}", [false, true, false]],

@@ -141,6 +141,9 @@ function nameLeftOut({ calicoPolicies, hostEndpoints, adminNetworkPolicies }: Po
   for (const policy of calicoPolicies.filter((one) => !one.staged)) {
     const at = placeIn(policy.object, ['spec', policy.doNotTrack ? 'doNotTrack' : policy.preDNAT ? 'preDNAT' : 'applyOnForward'])
     const field = policy.doNotTrack ? 'doNotTrack' : 'preDNAT'
+    const http = [...policy.ingress, ...policy.egress].find((rule) => rule.http !== undefined)
+    if (http !== undefined)
+      problems.warning(http, label(policy), 'INCOMPLETE: http is matched by the application layer: here the rule is for its addresses and ports', '')
     if (isForHostsAlone(policy)) problems.warning(at, label(policy), `INCOMPLETE: ${field}: policy answers leave it out`, 'netsim trace asks it.')
     else if (policy.applyOnForward && hostEndpoints.length > 0)
       problems.warning(at, label(policy), 'INCOMPLETE: applyOnForward: policy answers ask it at ends, not at hosts on the way', 'netsim trace asks it.')

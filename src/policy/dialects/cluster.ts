@@ -75,6 +75,10 @@ function clusterRule(rule: ClusterPolicyRule, index: number, direction: Directio
     return { ...head, action: ACTIONS.get(rule.action) ?? 'deny', peers, ports: portsOf(rule.protocols.map(portChoice)) }
   }
   const at = placeIn(reading.policy.object, [...path, field, unread])
+  if (isKnownPeer(rule.peers[unread])) {
+    const what = `a peer that Calico cannot read: the rule ${rule.action === 'Accept' ? 'matches nothing' : 'denies everything'}`
+    reading.problems.warning(at, reading.policy.object?.label ?? reading.policy.name, what, 'It knows namespaces, pods and networks.')
+  }
   if (rule.action === 'Accept') {
     const words = 'a peer of an unknown kind'
     return { ...head, action: 'allow', peers: [{ conditions: [neverCondition(words, at)], words, ...at }], ports: portsOf(rule.protocols.map(portChoice)) }
