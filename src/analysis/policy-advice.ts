@@ -2,6 +2,8 @@
 import { formatIp } from '../base/ip.js'
 import type { Match } from '../dataplane/iptables.js'
 import { formatProtocol } from '../dataplane/protocols.js'
+import { podsLike } from '../policy/fix-selector.js'
+import { policyPod } from '../policy/world.js'
 import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
 import type { NearMiss, Nearness } from './near-miss.js'
 import type { PacketFacts } from './packet-facts.js'
@@ -88,7 +90,8 @@ function placeOf(provenance: ProvenanceDocument | undefined): string {
 function newRule({ policy, direction, provenance }: AskedPolicyDocument, drop: PolicyDrop): string {
   const { facts, namer } = drop
   if (facts === undefined) return `add a rule to the ${direction} of ${policy}${placeOf(provenance)} that allows it`
-  const other = nameOf(namer, direction === 'egress' ? facts.dst : facts.src)
+  const address = direction === 'egress' ? facts.dst : facts.src
+  const other = peerText(namer, address, policy) ?? nameOf(namer, address)
   const article = direction === 'egress' ? 'an egress' : 'an ingress'
   const ports = isKubernetes(policy) && !hasPorts(facts) ? `without ports (none lets in ${formatProtocol(facts.proto)} alone)` : portWords(facts)
   return `add ${article} rule to ${policy}${placeOf(provenance)}: ${direction === 'egress' ? 'to' : 'from'} ${other}, ${ports}`
@@ -118,12 +121,35 @@ function ruleFix({ document, failing }: NearMiss, drop: PolicyDrop): string | un
       if (failing.some(isExcluded)) return `take ${addressWords(namer, address)} out of what ${peer} of ${rule} excludes`
       const set = failing.find((match): match is Extract<Match, { kind: 'set' }> => match.kind === 'set')
       const labels = set === undefined ? undefined : namer.calico?.book().wanted(set.set, address)
-      const add = kubernetes ? `add ${addressWords(namer, address)} to ${peer} of ${rule}` : `let ${peer} of ${rule} take in ${addressWords(namer, address)}`
+      const who = peerText(namer, address, document.policy ?? '') ?? addressWords(namer, address)
+      const add = kubernetes ? `add ${who} to ${peer} of ${rule}` : `let ${peer} of ${rule} take in ${who}`
       return labels === undefined ? add : `${add}, or label ${nameOf(namer, address)} ${labels.join(', ')}`
     }
     case 'icmp':
       return `let ${rule} take in ICMP type ${facts.sport}`
   }
+}
+
+/**
+ * A pod as a peer would select it, for its address is another's tomorrow; with its name. undefined: nobody's address that has labels. A pod on the
+ * host's network is known by its node's address alone.
+ */
+function peerText({ pods, cluster }: Namer, address: number, policy: string): string | undefined {
+  const pod = pods.find((plan) => plan.address === address)?.pod
+  if (pod === undefined || pod.hostNetwork) return undefined
+  const { namespace, name } = pod
+  const neighbours = cluster.pods.filter((other) => other.namespace === namespace && !other.terminated)
+  const all = neighbours.map((other) => policyPod(other, { imagined: false, nodeAddresses: new Map() }))
+  const own = all.find((other) => other.name === name)
+  const labels = own === undefined ? [] : Object.entries(podsLike({ pods: all }, own).labels)
+  if (labels.length === 0) return undefined
+  const isHome = policy.includes(` ${namespace}/`)
+  if (!isKubernetes(policy)) {
+    const selector = labels.map(([key, value]) => `${key} == '${value}'`).join(' && ')
+    return `selector ${selector}${isHome ? '' : ` with namespaceSelector projectcalico.org/name == '${namespace}'`} (${namespace}/${name})`
+  }
+  const selector = labels.map(([key, value]) => `${key}=${value}`).join(', ')
+  return `podSelector ${selector}${isHome ? '' : ` with namespaceSelector kubernetes.io/metadata.name=${namespace}`} (${namespace}/${name})`
 }
 
 /** Its rules say `from`, `to` and `ports`. */

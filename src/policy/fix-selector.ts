@@ -39,7 +39,7 @@ export function isSameWorkload(a: PolicyPod, b: PolicyPod): boolean {
 }
 
 /** The smallest set of labels with the fewest others; of equals those that people use for names. */
-export function podsLike(world: PolicyWorld, pod: PolicyPod): NamedPods {
+export function podsLike(world: Pick<PolicyWorld, 'pods'>, pod: PolicyPod): NamedPods {
   const own = world.pods.filter((other) => isSameWorkload(other, pod))
   const others = world.pods.filter((other) => other.namespace === pod.namespace && !isSameWorkload(other, pod))
   const usable = Object.keys(pod.labels).filter((key) => !WRITTEN_BY_CONTROLLERS.includes(key) && own.every((other) => other.labels[key] === pod.labels[key]))

@@ -117,7 +117,7 @@ ${NETWORK}`
     )
     expect(document.result.fixes[0]).toMatch(
       new RegExp(
-        `^add 172\\.16\\.\\d+\\.\\d+ \\(default/other\\) to from of ingress rule 1 of NetworkPolicy default/db \\(test\\.yaml:${ruleOne}\\), ` +
+        `^add podSelector app=other \\(default/other\\) to from of ingress rule 1 of NetworkPolicy default/db \\(test\\.yaml:${ruleOne}\\), ` +
           'or label default/other app=web$',
       ),
     )
@@ -125,7 +125,7 @@ ${NETWORK}`
 
   it('several terms wrong: a rule of its own', () => {
     expect(ask('other', 'db:22').result.fixes).toEqual([
-      `add an ingress rule to NetworkPolicy default/db (test.yaml:${policyLine}): from default/other, tcp/22`,
+      `add an ingress rule to NetworkPolicy default/db (test.yaml:${policyLine}): from podSelector app=other (default/other), tcp/22`,
     ])
   })
 
@@ -133,7 +133,7 @@ ${NETWORK}`
     const document = ask('web', 'db')
     expect(document.result.near?.[0].failed.map(({ text: said }) => said)).toEqual(['protocol icmp is not tcp'])
     expect(document.result.fixes).toEqual([
-      `add an ingress rule to NetworkPolicy default/db (test.yaml:${policyLine}): from default/web, without ports (none lets in icmp alone)`,
+      `add an ingress rule to NetworkPolicy default/db (test.yaml:${policyLine}): from podSelector app=web (default/web), without ports (none lets in icmp alone)`,
     ])
   })
 
