@@ -5,13 +5,13 @@
 import type { Labels } from '../cluster/labels.js'
 import type { SelectorNode } from '../cluster/selector.js'
 import { matchesCalicoSelector, type Selector } from '../cluster/selector.js'
-import type { AddressRange } from './address-range.js'
+import { EVERY_IPV4, EVERY_IPV6, type AddressRange } from './address-range.js'
 import { ClassSet } from './class-set.js'
 import { addressesOf, holds, type Reading } from './conditions.js'
 import type { EndClass, EndClasses } from './end-classes.js'
 import { endpointLabels } from './endpoint-labels.js'
 import { LabelIndex } from './label-index.js'
-import type { Condition, OutsideRange, PolicyPod, PolicyWorld } from './model.js'
+import type { Condition, PolicyPod, PolicyWorld } from './model.js'
 
 const NO_LABELS: Labels = {}
 
@@ -68,6 +68,7 @@ export class ConditionIndex {
   private readonly withoutAddress: number[] = []
   /** Whose addresses span cells: each is asked. */
   private readonly irregular: EndClass[] = []
+  private sortedCells: Readonly<Record<4 | 6, readonly SortedCell[]>> | undefined
   private known = new Map<string, ClassSet>()
   private added = 0
 
@@ -79,7 +80,9 @@ export class ConditionIndex {
 
   /** Takes in the classes that have come since. */
   addNewClasses(): void {
-    if (this.added < this.classes.all.length) this.known = new Map()
+    if (this.added === this.classes.all.length) return
+    this.known = new Map()
+    this.sortedCells = undefined
     for (; this.added < this.classes.all.length; this.added++) this.add(this.classes.all[this.added])
   }
 
@@ -225,19 +228,53 @@ export class ConditionIndex {
     return first !== undefined && holdsOf(condition, this.classes.all[first]) ? everybody.or(unknown) : everybody
   }
 
-  /** @param condition says it of those whose addresses span several cells; the ranges of a cell lie wholly in a named one, or wholly out of it */
+  /** @param condition says it of those whose addresses span several cells; a cell lies wholly in a named network, or wholly out of it */
   private withAddressIn(ranges: readonly AddressRange[], condition: Condition): ClassSet {
-    const found: number[] = []
-    const networks = condition.kind === 'networks'
-    if (networks || ranges.length > 0) {
-      const inside: Condition = { kind: 'networks', include: ranges, exclude: networks ? condition.exclude : [], words: '', file: '', line: 0 }
-      const reading: Reading = { world: this.world, assumed: new Set() }
-      for (const { range, classes } of this.cells.values()) {
-        const end: OutsideRange = { kind: 'outside', range }
-        if (holds(inside, end, reading)) for (const id of classes) found.push(id)
+    const isNetworks = condition.kind === 'networks'
+    const include = isNetworks && ranges.length === 0 ? [EVERY_IPV4, EVERY_IPV6] : ranges
+    const sets: ClassSet[] = []
+    for (const family of [4, 6] as const) {
+      const cells = this.cellsOf(family)
+      const chosen = new Uint8Array(cells.length)
+      const mark = (named: readonly AddressRange[], value: number): void => {
+        for (const { family: of, first, last } of named) {
+          if (of === family) chosen.fill(value, cellsBefore(cells, first), cellsBefore(cells, last + 1n))
+        }
       }
+      mark(include, 1)
+      if (isNetworks) mark(condition.exclude, 0)
+      for (let i = chosen.indexOf(1); i >= 0; i = chosen.indexOf(1, i + 1)) sets.push(cells[i].set)
     }
-    for (const one of this.irregular) if (holdsOf(condition, one)) found.push(one.id)
-    return ClassSet.of(found)
+    const irregular = this.irregular.filter((one) => holdsOf(condition, one)).map(({ id }) => id)
+    return ClassSet.union([...sets, ClassSet.of(irregular)])
   }
+
+  /** In the order of their addresses. */
+  private cellsOf(family: 4 | 6): readonly SortedCell[] {
+    if (this.sortedCells === undefined) {
+      const cells = Array.from(this.cells.values(), ({ range, classes }) => ({ family: range.family, first: range.first, set: ClassSet.of(classes) }))
+      cells.sort((a, b) => (a.first < b.first ? -1 : 1))
+      this.sortedCells = { 4: cells.filter((cell) => cell.family === 4), 6: cells.filter((cell) => cell.family === 6) }
+    }
+    return this.sortedCells[family]
+  }
+}
+
+interface SortedCell {
+  readonly family: 4 | 6
+  /** Some address of it that an end has. */
+  readonly first: bigint
+  readonly set: ClassSet
+}
+
+/** How many cells lie below an address. */
+function cellsBefore(cells: readonly SortedCell[], address: bigint): number {
+  let low = 0
+  let high = cells.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (cells[middle].first < address) low = middle + 1
+    else high = middle
+  }
+  return low
 }

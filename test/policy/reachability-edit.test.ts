@@ -11,7 +11,7 @@ import type { EffectEnd } from '../../src/policy/reachability-effect.js'
 import { Draw, nameOf, randomLabels, randomPod, randomPolicy, randomWorld, range } from './random-world.js'
 
 /** More of them: NETSIM_POLICY_WORLDS=5000. */
-const WORLDS = Number(process.env.NETSIM_POLICY_WORLDS ?? 60)
+const WORLDS = Number(process.env.NETSIM_POLICY_WORLDS ?? 30)
 
 function randomEdit(draw: Draw, world: PolicyWorld, index: number): WorldEdit | undefined {
   const tiers = world.tiers.length
