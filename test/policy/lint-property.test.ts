@@ -7,7 +7,7 @@ import type { Policy, PolicyRule, PolicyWorld, Tier } from '../../src/policy/mod
 import { Draw, endsOf, nameOf, randomWorld, type RandomWorld } from './random-world.js'
 
 /** More of them: NETSIM_POLICY_WORLDS=5000. */
-const WORLDS = Number(process.env.NETSIM_POLICY_WORLDS ?? 250)
+const WORLDS = Number(process.env.NETSIM_POLICY_WORLDS ?? 120)
 
 function without(world: PolicyWorld, rules: ReadonlySet<PolicyRule>, policies: ReadonlySet<Policy>): PolicyWorld {
   const kept = (list: readonly PolicyRule[]): readonly PolicyRule[] => list.filter((rule) => !rules.has(rule))
