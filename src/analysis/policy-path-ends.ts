@@ -71,8 +71,10 @@ export function policyPathBySelector(state: PolicyState, world: PolicyWorld, que
   const { source: from, destination: to, namespace } = question
   const source = endNamed(world, from, namespace)
   const parts = SERVICE.exec(to)
-  if (parts === null) return [requestProblem(to, `${to} names no Service`, 'Write svc/NAME:PORT, or give Nodes, so that a network can be built.')]
-  const behind = podsBehind(state, world, { namespace: parts[1] ?? namespace, name: parts[2], port: parts[3] }, question.proto)
+  const behind =
+    parts === null
+      ? namedItself(world, question)
+      : podsBehind(state, world, { namespace: parts[1] ?? namespace, name: parts[2], port: parts[3] }, question.proto)
   const problems = [source, behind].filter((one): one is Problem => 'severity' in one)
   if (problems.length > 0 || isProblem(source) || 'severity' in behind) return problems
   const branches = behind.map(([pod, connection]): PathBranch => {
@@ -80,6 +82,15 @@ export function policyPathBySelector(state: PolicyState, world: PolicyWorld, que
     return { probability: 1 / behind.length, egress: seen, ingress: seen, translations: [], server: pod }
   })
   return { basis: 'selector', source: from, destination: to, branches }
+}
+
+/** An end that policies know by its name. */
+function namedItself(world: PolicyWorld, { destination, namespace, proto }: PathQuestion): readonly (readonly [End, Connection])[] | Problem {
+  const [, name, port] = /^(.*?)(?::(\d+))?$/.exec(destination) ?? []
+  const end = endNamed(world, name, namespace)
+  if (isProblem(end)) return end
+  if (port === undefined) return requestProblem(destination, `which port of ${name} is not said`, `Write ${name}:PORT.`)
+  return [[end, { protocol: proto === 'udp' ? 'UDP' : proto === 'sctp' ? 'SCTP' : 'TCP', port: Number(port) }]]
 }
 
 interface Wanted {

@@ -17,12 +17,24 @@ export interface ExplainedBranch {
   readonly names: { readonly src: string; readonly dst: string }
 }
 
-/** @param world of the whole cluster */
+/** @param world of the whole cluster, as it is or would be: pods of the path go by the labels that they have there */
 export function explainPath(world: PolicyWorld, path: PolicyPath): readonly ExplainedBranch[] {
-  return path.branches.map((branch) => {
+  return path.branches.map((traced) => {
+    const branch = inWorld(world, traced)
     const dst = branch.server ?? branch.egress?.destination
     return { branch, explanation: explainBranch(world, branch), names: { src: path.source, dst: dst === undefined ? path.destination : endWords(dst) } }
   })
+}
+
+function inWorld(world: PolicyWorld, branch: PathBranch): PathBranch {
+  const known = (end: End): End => {
+    if (end.kind !== 'pod') return end
+    const pod = world.pods.find(({ namespace, name }) => namespace === end.namespace && name === end.name)
+    return pod === undefined ? end : { ...end, labels: pod.labels, ports: pod.ports, serviceAccount: pod.serviceAccount }
+  }
+  const seen = (one: Seen): Seen => ({ ...one, source: known(one.source), destination: known(one.destination) })
+  const { egress, ingress } = branch
+  return { ...branch, ...(egress === undefined ? {} : { egress: seen(egress) }), ...(ingress === undefined ? {} : { ingress: seen(ingress) }) }
 }
 
 function explainBranch(world: PolicyWorld, { egress, ingress, server }: PathBranch): Explanation {

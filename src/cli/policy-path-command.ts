@@ -1,5 +1,5 @@
 /**
- * `netsim policy explain` where NAT has a say: an end is a Service, an address or node port of one, or a host outside. What the policies then see is read
+ * `netsim policy explain`, and `whatif --ask`, where NAT has a say: an end is a Service, an address or node port of one, or a host outside. What the policies then see is read
  * off a trace, each way apart; without nodes a Service is what it selects, and the answer says so. Loaded when it is called.
  */
 import { explainPath, pathDocument, seenWords, translationWords, type ExplainedBranch } from '../analysis/policy-path-explain.js'
@@ -14,9 +14,10 @@ import { PROTOCOLS } from '../network/request.js'
 import { requestProblem } from '../network/request-problem.js'
 import { explainLines } from '../policy/explain-line.js'
 import { explanationDocument } from '../policy/explain-document.js'
-import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED } from './exit.js'
+import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, UsageError } from './exit.js'
 import type { Io } from './io.js'
 import { calicoOf, safe } from './load-network.js'
+import type { PolicyChangeFlags } from './policy-change-verb.js'
 import { explanationText, type ExplainTextOptions } from './policy-explain-text.js'
 import type { PolicyExplainFlags } from './policy-explain-verb.js'
 import type { LoadedPolicies } from './policy-input.js'
@@ -44,13 +45,62 @@ export async function explainOnPath(loaded: LoadedPolicies, ends: Ends, flags: P
   return (flags.expect === 'deny' ? !isOpen : isOpen) ? loaded.exit : EXIT_NOT_DELIVERED
 }
 
+export interface Edited {
+  readonly before: LoadedPolicies
+  readonly after: LoadedPolicies
+}
+
+/** What an edit of policies or labels does to one connection. The exit status: 0 where nothing opens and nothing closes. */
+export async function askWhatIf({ before, after }: Edited, ask: string, flags: PolicyChangeFlags, io: Io): Promise<number> {
+  const [source, destination, ...rest] = ask.split(/\s+/).filter((word) => word !== '')
+  if (destination === undefined || rest.length > 0) throw new UsageError(`--ask ${JSON.stringify(ask)}: write both ends in quotes, 'SRC DST:PORT'`)
+  if (flags.output !== 'txt' && flags.output !== 'json') throw new UsageError(`--ask prints txt and json, not ${flags.output}`)
+  const found = await pathOf(before, { source, destination }, flags)
+  if ('problems' in found) {
+    await tell(found.problems, io)
+    return EXIT_BAD_INPUT
+  }
+  const [was, now] = [before, after].map(({ world }) => explainPath(world, found.path))
+  await io.out(flags.output === 'json' ? changeJson({ before, after }, found, [was, now]) : changeText(found, [was, now], pageOf(flags, io)))
+  const same = was.every(({ explanation }, index) => explanation.verdict === now[index].explanation.verdict)
+  return same ? before.exit : EXIT_NOT_DELIVERED
+}
+
+type BeforeAndAfter = readonly [readonly ExplainedBranch[], readonly ExplainedBranch[]]
+
+function changeJson({ before, after }: Edited, { path, without }: Found, [was, now]: BeforeAndAfter): string {
+  const documents = was.map(({ branch, explanation, names }, index) => ({
+    path: { ...pathDocument(path, branch), ...(without === undefined ? {} : { without }) },
+    before: explanationDocument(before.world, explanation, names),
+    after: explanationDocument(after.world, now[index].explanation, names),
+  }))
+  return `${JSON.stringify(documents, null, 2)}\n`
+}
+
+function changeText(found: Found, [was, now]: BeforeAndAfter, page: ExplainTextOptions): string {
+  const { bold } = styleOf(page.color)
+  return was
+    .map((way, index) => {
+      const next = now[index]
+      const [old, fresh] = [way, next].map(({ explanation, names }) => explanationText(explanation, names, page))
+      return `${wayText({ ...found, ways: was }, index, page)}${bold('before')}  ${old}${bold('after')}   ${fresh}`
+    })
+    .join('\n')
+}
+
+function pageOf({ color, ascii }: Pick<PolicyExplainFlags, 'color' | 'ascii'>, io: Io): ExplainTextOptions {
+  return { width: widthOf(io), color: wantsColor(color === false ? 'never' : color, io), ascii: wantsAscii(ascii, io) }
+}
+
 interface Found {
   readonly path: PolicyPath
   /** Why there is no trace to read it off. */
   readonly without?: string
 }
 
-async function pathOf(loaded: LoadedPolicies, ends: Ends, flags: PolicyExplainFlags): Promise<Found | { readonly problems: readonly Problem[] }> {
+type Spoken = Pick<PolicyExplainFlags, 'namespace' | 'proto'>
+
+async function pathOf(loaded: LoadedPolicies, ends: Ends, flags: Spoken): Promise<Found | { readonly problems: readonly Problem[] }> {
   const { state, world } = loaded
   const spoken = flags.proto === undefined ? undefined : PROTOCOLS.find((word) => word === String(flags.proto).toLowerCase())
   if (flags.proto !== undefined && spoken === undefined) {
@@ -91,8 +141,7 @@ function printed({ world }: LoadedPolicies, { path, without, ways }: Told, flags
     return `${JSON.stringify(documents.length === 1 ? documents[0] : documents, null, 2)}\n`
   }
   if (flags.output === 'short') return ways.flatMap(({ explanation, names }) => explainLines(explanation, names).map((line) => `${safe(line)}\n`)).join('')
-  const color = wantsColor(flags.color === false ? 'never' : flags.color, io)
-  const page = { width: widthOf(io), color, ascii: wantsAscii(flags.ascii, io) }
+  const page = pageOf(flags, io)
   return ways.map((way, index) => wayText({ path, without, ways }, index, page) + explanationText(way.explanation, way.names, page)).join('\n')
 }
 

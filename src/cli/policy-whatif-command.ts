@@ -11,10 +11,10 @@ import { report } from './load-network.js'
 import { tellChange } from './policy-change-output.js'
 import type { PolicyChangeFlags } from './policy-change-verb.js'
 import { readPolicies, worldOf } from './policy-input.js'
-import type { EditWords } from './policy-whatif-verb.js'
+import type { EditWords, WhatIfFlags } from './policy-whatif-verb.js'
 
 /** The exit status. */
-export async function policyWhatIf(words: readonly EditWords[], flags: PolicyChangeFlags, io: Io): Promise<number> {
+export async function policyWhatIf(words: readonly EditWords[], flags: WhatIfFlags, io: Io): Promise<number> {
   if (words.length === 0) throw new UsageError('what if what? Say it with --add, --delete, --label, --scale or --replace')
   for (const edit of words)
     if (edit.kind === 'label' && edit.changes.length === 0)
@@ -34,6 +34,10 @@ export async function policyWhatIf(words: readonly EditWords[], flags: PolicyCha
   const state = flags.enforced && engine.kind === 'unknown' ? { ...now, engine } : now
   const after = await worldOf({ state, problems: result.problems, inputs: read.inputs }, flags, io, before.problems)
   if (after === undefined) return EXIT_BAD_INPUT
+  if (flags.ask !== undefined) {
+    const { askWhatIf } = await import('./policy-path-command.js')
+    return askWhatIf({ before, after }, flags.ask, flags, io)
+  }
   const status = await tellChange({ before, after, command: 'netsim policy whatif', touched: edited.touched }, flags, io)
   return status === EXIT_OK && before.exit !== EXIT_OK ? before.exit : status
 }

@@ -13,6 +13,11 @@ export type EditWords =
   | { readonly kind: 'label'; readonly target: string; readonly changes: LabelChange[] }
   | { readonly kind: 'scale'; readonly target: string; readonly replicas: number }
 
+export interface WhatIfFlags extends PolicyChangeFlags {
+  /** Both ends, with a space between. */
+  readonly ask?: string
+}
+
 export function addPolicyWhatIf(group: Command, name: string, { io, status }: Running): void {
   const edits: EditWords[] = []
   const command = group
@@ -40,7 +45,11 @@ export function addPolicyWhatIf(group: Command, name: string, { io, status }: Ru
       ),
     )
     .addOption(edit('--scale <TARGET=N>', 'another number of replicas: deploy/shop/web=3', (text) => edits.push(scaleOf(text))))
-  addChangeOptions(command).action(async (flags: PolicyChangeFlags) => {
+  command.option(
+    '--ask <SRC DST:PORT>',
+    'of this one connection alone, why before and after; svc/…, host/… and node ports too, as policies see them behind NAT',
+  )
+  addChangeOptions(command).action(async (flags: WhatIfFlags) => {
     const { policyWhatIf } = await import('./policy-whatif-command.js')
     status.code = await policyWhatIf(edits, flags, io)
   })

@@ -71,3 +71,28 @@ describe('policy explain on the real path', () => {
     expect(code).toBe(1)
   })
 })
+
+describe('policy whatif --ask', () => {
+  const whatif = (stdin: string, ...more: readonly string[]): Promise<Ran> => netsim(['policy', 'whatif', '-f', '-', ...more], { stdin })
+
+  it('tells of one connection why before and why after', async () => {
+    const { code, out } = await whatif(TEXT, '--delete', 'np/shop/web', '--ask', 'shop/web-0 svc/shop/web')
+    expect(code).toBe(1)
+    expect(out).toMatch(/before {2}DENIED {2}shop\/web-0 → shop\/web-1[^]*after {3}ALLOWED/)
+  })
+
+  it('goes by the labels that the edit leaves', async () => {
+    const asked = ['--label', 'pod/tools/curl app=other', '--ask', 'tools/curl svc/kube-system/kube-dns', '-o', 'json']
+    const labelled = await whatif(TEXT, ...asked)
+    expect([labelled.code, JSON.parse(labelled.out)]).toMatchObject([1, [{ before: { allowed: false }, after: { allowed: true } }]])
+    const { code, out } = await whatif(TEXT, '--delete', 'np/tools/curl', '--ask', 'tools/curl svc/shop/web', '-o', 'json')
+    expect([code, JSON.parse(out)]).toMatchObject([0, [{ before: { allowed: true }, after: { allowed: true } }, { path: { basis: 'trace' } }]])
+  })
+
+  it('asks pods themselves where there are no nodes, and refuses what is no pair', async () => {
+    const { code, out } = await whatif(MANIFESTS, '--delete', 'np/shop/web', '--ask', 'shop/web-0 shop/web-1:8080')
+    expect(code).toBe(1)
+    expect(out).toContain('after   ALLOWED  shop/web-0 → shop/web-1')
+    expect((await whatif(TEXT, '--delete', 'np/shop/web', '--ask', 'shop/web-0')).code).toBe(2)
+  })
+})
