@@ -23,10 +23,11 @@ const portOf = () =>
     }),
   )
 const protocol = () => v.looseObject({ tcp: portOf(), udp: portOf(), sctp: portOf(), destinationNamedPort: text() })
+const ingressPeer = () => v.looseObject({ namespaces: labelSelectorSchema(), pods: namespacedPods(), networks: texts() })
 const peer = () =>
   v.looseObject({ namespaces: labelSelectorSchema(), pods: namespacedPods(), networks: texts(), nodes: labelSelectorSchema(), domainNames: texts() })
 const rule = () => ({ name: text(), action: v.string(), protocols: list(protocol()) })
-const ingressRule = () => v.looseObject({ ...rule(), from: v.array(peer()) })
+const ingressRule = () => v.looseObject({ ...rule(), from: v.array(ingressPeer()) })
 const egressRule = () => v.looseObject({ ...rule(), to: v.array(peer()) })
 
 const schema = lazily(() =>
