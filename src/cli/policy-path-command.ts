@@ -78,12 +78,12 @@ function changeJson({ before, after }: Edited, { path, without }: Found, [was, n
 }
 
 function changeText(found: Found, [was, now]: BeforeAndAfter, page: ExplainTextOptions): string {
-  const { bold } = styleOf(page.color)
+  const style = styleOf(page.color)
   return was
     .map((way, index) => {
       const next = now[index]
       const [old, fresh] = [way, next].map(({ explanation, names }) => explanationText(explanation, names, page))
-      return `${wayText({ ...found, ways: was }, index, page)}${bold('before')}  ${old}${bold('after')}   ${fresh}`
+      return `${wayText({ ...found, ways: was }, index, page)}${style.bold('before')}  ${old}${style.bold('after')}   ${fresh}`
     })
     .join('\n')
 }
