@@ -48,8 +48,9 @@ export function noteWords(change: Change): readonly string[] {
 export function existingWords({ engine }: Pick<Change, 'engine'>): string {
   const calico =
     "Calico's iptables rules accept what conntrack calls ESTABLISHED before any policy is asked, so connections go on until they end; " +
-    'UDP that was never answered is cut at once'
-  return `closed means for new connections. ${engine.kind === 'calico' ? `Those that exist survive: ${calico}.` : `Those that exist may survive: the API leaves it open. ${calico}.`}`
+    'UDP that was never answered is cut at once.'
+  const survive = engine.kind === 'calico' ? 'Those that exist survive:' : 'Those that exist may survive: the API leaves it open.'
+  return `closed means for new connections. ${survive} ${calico}`
 }
 
 /** `a pod that does not exist yet (pods app=db of namespace shop, no other labels) could no longer be reached by …: NetworkPolicy shop/db selects it`. */

@@ -1,5 +1,5 @@
 /** What a change does to requests that come through an Ingress or Route: whoever answers for it asks a pod, as an arbitrary pod of the cluster would. */
-import { ConnectionSet } from './connections.js'
+import type { ConnectionSet } from './connections.js'
 import type { Unit } from './diff-ends.js'
 import { diffRow, type DiffRow } from './diff-row.js'
 import { evaluatePair, type PairMeaning } from './evaluate.js'

@@ -101,7 +101,7 @@ class Meanings {
 
   of(source: SideEnd, destination: SideEnd): PairMeaning {
     let row = this.known.get(source.key)
-    if (row === undefined) this.known.set(source.key, (row = new Map()))
+    if (row === undefined) this.known.set(source.key, (row = new Map<string, PairMeaning>()))
     let meaning = row.get(destination.key)
     if (meaning === undefined) {
       const around = this.selection.around(source, destination)

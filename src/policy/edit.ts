@@ -11,7 +11,7 @@
 import type { Problem } from '../base/problem.js'
 import { deepFreeze } from '../cluster/frozen.js'
 import { groupOf } from '../cluster/kinds.js'
-import { labelFault, matchesSelector, type Labels, type LabelSelector } from '../cluster/labels.js'
+import { labelFault, matchesSelector, type Labels } from '../cluster/labels.js'
 import { isObject, type JsonObject, type JsonValue, type Path } from '../cluster/located.js'
 import { readManifests, type KubernetesObject } from '../cluster/manifest.js'
 import type { ClusterPod } from '../cluster/pod.js'
@@ -275,7 +275,7 @@ function labelsPath(object: KubernetesObject): Path {
 function isSelected({ kind, value }: KubernetesObject, labels: Readonly<Record<string, JsonValue>>): boolean {
   const selector = valueAt(value, ['spec', 'selector'])
   if (!isObject(selector) || kind === 'Job' || kind === 'CronJob') return true
-  return matchesSelector((kind === 'ReplicationController' ? { matchLabels: selector } : selector) as LabelSelector, labels as Labels)
+  return matchesSelector(kind === 'ReplicationController' ? { matchLabels: selector } : selector, labels as Labels)
 }
 
 function changeWords(before: JsonObject, changes: readonly LabelChange[]): string {

@@ -16,11 +16,13 @@ beforeAll(() => {
   const write = (name: string, text: string): void => writeFileSync(join(folder, name), text)
   write(
     'deny.yaml',
-    'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shut, namespace: shop}\nspec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}\n',
+    'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: shut, namespace: shop}\n' +
+      'spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]}\n',
   )
   write(
     'bad.yaml',
-    'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: bad, namespace: shop}\nspec: {podSelector: {}, ingress: [{ports: [{port: 9, endPort: 3}]}]}\n',
+    'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: bad, namespace: shop}\n' +
+      'spec: {podSelector: {}, ingress: [{ports: [{port: 9, endPort: 3}]}]}\n',
   )
   write('flannel.yaml', 'apiVersion: netsim/v1\nkind: Network\nspec: {cni: flannel}\n')
   mkdirSync(join(folder, 'empty'))

@@ -226,7 +226,8 @@ const policies = fc.array(
       text: policy(
         namespace,
         own,
-        `{podSelector: ${selector}, policyTypes: ${types}, ingress: ${types.includes('Ingress') ? ingress : '[]'}, egress: ${types.includes('Egress') ? egress : '[]'}}`,
+        `{podSelector: ${selector}, policyTypes: ${types}, ` +
+          `ingress: ${types.includes('Ingress') ? ingress : '[]'}, egress: ${types.includes('Egress') ? egress : '[]'}}`,
       ),
     })),
   { maxLength: 4 },
