@@ -1,6 +1,6 @@
 /**
- * `netsim policy explain`, and `whatif --ask`, where NAT has a say: an end is a Service, an address or node port of one, or a host outside. What the policies then see is read
- * off a trace, each way apart; without nodes a Service is what it selects, and the answer says so. Loaded when it is called.
+ * `netsim policy explain`, and `whatif --ask`, where NAT has a say: an end is a Service, an address or node port of one, or a host outside. What the
+ * policies then see is read off a trace, each way apart; without nodes a Service is what it selects, and the answer says so. Loaded when it is called.
  */
 import { explainPath, pathDocument, seenWords, translationWords, type ExplainedBranch } from '../analysis/policy-path-explain.js'
 import { policyPathBySelector } from '../analysis/policy-path-ends.js'
