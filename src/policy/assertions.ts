@@ -6,12 +6,12 @@ import type { Problem } from '../base/problem.js'
 import { isEndFault, type EndResolver } from './assertion-ends.js'
 import type { Assertion, AskedPort } from './assertions-file.js'
 import { ConnectionSet, type Protocol } from './connections.js'
-import { EndClasses } from './end-classes.js'
 import { evaluatePair } from './evaluate.js'
 import { explain, type Explanation } from './explain.js'
 import type { End, PolicyWorld } from './model.js'
-import { namedRanges } from './outside.js'
+import { outsideRanges } from './outside.js'
 import { endName } from './peer-name.js'
+import { Reachability } from './reachability.js'
 
 /** A pair of which some connection goes the other way. */
 export interface FailedProbe {
@@ -71,9 +71,9 @@ class AssertionRunner {
   private readonly world: PolicyWorld
   private readonly resolve: EndResolver
   private readonly ends = new Map<string, ReturnType<EndResolver>>()
-  /** Made for the first pattern: pairs of equal classes are asked once. */
-  private classes: EndClasses | undefined
-  private readonly byClass = new Map<string, ConnectionSet>()
+  /** Made for the first pattern. */
+  private map: Reachability | undefined
+  private readonly classes = new Map<End, number | undefined>()
 
   constructor(world: PolicyWorld, resolve: EndResolver) {
     this.world = world
@@ -96,7 +96,7 @@ class AssertionRunner {
         // that a pod reaches itself is no answer to "everybody"
         if (!isSingle && source === destination) continue
         probes++
-        const failed = this.probe(assertion, source, destination)
+        const failed = this.probe(assertion, source, destination, isSingle)
         if (failed === undefined) continue
         failedProbes++
         inPart ||= failed.inPart
@@ -125,27 +125,29 @@ class AssertionRunner {
     this.problems.push({ severity: 'error', file, line, object: name ?? '', what, fix })
   }
 
-  private probe({ ports, proto, expect }: Assertion, source: End, destination: End): FailedProbe | undefined {
+  private probe({ ports, proto, expect }: Assertion, source: End, destination: End, isSingle: boolean): FailedProbe | undefined {
     const asked = askedOf(ports, proto, destination)
     if (asked.isEmpty) {
       const missing = ports.find((port) => port.kind === 'name')
-      return expect === 'deny'
-        ? undefined
-        : { source, destination, connections: asked, inPart: false, ...(missing?.kind === 'name' ? { missingPort: missing.name } : {}) }
+      const named = missing?.kind === 'name' ? { missingPort: missing.name } : {}
+      return expect === 'deny' ? undefined : { source, destination, connections: asked, inPart: false, ...named }
     }
-    const allowed = this.allowed(source, destination)
+    const allowed = isSingle ? evaluatePair(this.world, source, destination).allowed : this.allowed(source, destination)
     const connections = expect === 'allow' ? asked.minus(allowed) : asked.intersect(allowed)
     return connections.isEmpty ? undefined : { source, destination, connections, inPart: !connections.equals(asked) }
   }
 
   private allowed(source: End, destination: End): ConnectionSet {
+    this.map ??= new Reachability(this.world, { outside: outsideRanges(this.world) })
+    const [from, to] = [this.classOf(this.map, source), this.classOf(this.map, destination)]
     // who the one is to the other counts beyond their classes
-    if (source === destination || isNode(source) || isNode(destination)) return evaluatePair(this.world, source, destination).allowed
-    this.classes ??= new EndClasses(this.world, [], namedRanges(this.world))
-    const key = `${this.classes.findOrMake(source).id} ${this.classes.findOrMake(destination).id}`
-    let allowed = this.byClass.get(key)
-    if (allowed === undefined) this.byClass.set(key, (allowed = evaluatePair(this.world, source, destination).allowed))
-    return allowed
+    if (from === undefined || to === undefined || this.map.isSpecial(source, destination)) return evaluatePair(this.world, source, destination).allowed
+    return this.map.connections(from, to)
+  }
+
+  private classOf(map: Reachability, end: End): number | undefined {
+    if (!this.classes.has(end)) this.classes.set(end, map.classOf(end))
+    return this.classes.get(end)
   }
 
   private explained(failed: FailedProbe): FailedProbe {
@@ -157,10 +159,6 @@ class AssertionRunner {
 
 function kindOf({ source, destination, connections }: FailedProbe): string {
   return `${endName(source)} ${endName(destination)} ${connections.key}`
-}
-
-function isNode(end: End): boolean {
-  return end.kind === 'node' || (end.kind === 'pod' && end.hostNetwork)
 }
 
 const ECHO_REQUESTS = { ICMP: 8 * 256, ICMPv6: 128 * 256 } as const

@@ -240,7 +240,10 @@ class DirectionReader {
           const says = named.find(({ rule, named: set }) => rule.action === (allowed ? 'deny' : 'allow') && set.meets(connections))
           const isolates = allowed && tier.atEnd === 'deny' && !named.some(({ named: set }) => set.meets(connections))
           if (says === undefined && !isolates) return []
-          return [{ tier, policy, ...(says === undefined ? {} : { rule: says.rule }), failed: [failedTerm('subject', missed[0], this.local, this.world)] }]
+          const failed = failedTerm('subject', missed[0], this.local, this.world)
+          // a policy that is plainly for others comes near nobody
+          if (failed.letters > failed.term.length / 3) return []
+          return [{ tier, policy, ...(says === undefined ? {} : { rule: says.rule }), failed: [failed] }]
         }),
     )
   }
@@ -269,13 +272,14 @@ class DirectionReader {
   }
 }
 
-/** Fewer failed terms are nearer; a rule whose peer matches is nearer than one that names somebody else; then fewer letters are. */
+/** Fewer failed terms are nearer; a rule whose peer matches, then one that names somebody else, then a policy for others; then fewer letters are. */
 function nearer(a: NearMiss, b: NearMiss): number {
   return farness(a) - farness(b) || letters(a.failed) - letters(b.failed)
 }
 
 function farness({ failed }: NearMiss): number {
-  return failed.length * 2 + (failed.some(({ what }) => what === 'peer' || what === 'subject') ? 1 : 0)
+  const terms = failed.map(({ what }) => what)
+  return failed.length * 2 + (terms.includes('subject') ? 2 : terms.includes('peer') ? 1 : 0)
 }
 
 function letters(failed: readonly FailedTerm[]): number {
