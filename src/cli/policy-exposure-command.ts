@@ -14,7 +14,7 @@ import { loadPolicyState } from './policy-input.js'
 /** The exit status. */
 export async function policyExposure(flags: PolicyExposureFlags, io: Io): Promise<number> {
   const { labels, inNamespace, inNamespaceWith, port, output } = flags
-  const isNewcomer = labels !== undefined || inNamespace !== undefined || inNamespaceWith !== undefined
+  const isNewcomer = labels !== undefined || inNamespace !== undefined || inNamespaceWith !== undefined || flags.ports !== undefined
   if (inNamespace !== undefined && inNamespaceWith !== undefined) throw new UsageError('--in-namespace and --in-namespace-with are one or the other')
   if (isNewcomer && flags.focus.length > 0) throw new UsageError('--focus is for the workloads that are there, not for a pod that is to come')
   const loaded = await loadPolicyState(flags, io)
@@ -25,7 +25,12 @@ export async function policyExposure(flags: PolicyExposureFlags, io: Io): Promis
   const within = port === undefined ? undefined : ConnectionSet.of(port.protocol, port.port)
   if (isNewcomer) {
     const namespace = inNamespace ?? (inNamespaceWith === undefined ? flags.namespace : undefined)
-    const wish = { ...(namespace === undefined ? {} : { namespace }), ...(inNamespaceWith && { namespaceLabels: inNamespaceWith }), labels: labels ?? {} }
+    const wish = {
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(inNamespaceWith && { namespaceLabels: inNamespaceWith }),
+      labels: labels ?? {},
+      ports: flags.ports ?? [],
+    }
     const found = newcomer(world, wish, within)
     await io.out(output === 'json' ? json(newcomerDocument(found)) : newcomerLines(found, world, flags.direction))
     return exit

@@ -1,7 +1,7 @@
 /** `netsim policy exposure` on the command line: its flags. What it does comes with policy-exposure-command.ts, when it is called. */
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { labelFault, type Labels } from '../cluster/labels.js'
-import type { Direction } from '../policy/model.js'
+import type { Direction, PodPort } from '../policy/model.js'
 import { addPolicyOptions, type PolicyFlags } from './policy-flags.js'
 import { focusConnection, names, type FocusConnection } from './policy-list-verb.js'
 import { namespaceName, outputFormat } from './trace-options.js'
@@ -15,6 +15,7 @@ export interface PolicyExposureFlags extends PolicyFlags {
   readonly labels?: Labels
   readonly inNamespace?: string
   readonly inNamespaceWith?: Labels
+  readonly ports?: readonly PodPort[]
   readonly port?: FocusConnection
   readonly focus: readonly string[]
   readonly direction?: Direction
@@ -35,6 +36,7 @@ export function addPolicyExposure(group: Command, name: string, { io, status }: 
     .addOption(new Option('--labels <K=V,…>', 'of a pod that is not there yet').argParser(labelList))
     .addOption(new Option('--in-namespace <NAME>', 'where it would be; one that is not there is new').argParser(namespaceName))
     .addOption(new Option('--in-namespace-with <K=V,…>', 'in a new namespace with these labels').argParser(labelList))
+    .addOption(new Option('--ports <NAME:PORT,…>', 'names that it gives its ports: http:8080, dns:53/udp').argParser(podPorts))
     .addOption(new Option('--port <PROTO-PORT>', 'this connection alone: tcp-80').argParser(focusConnection))
     .addOption(new Option('--focus <NAME,…>', 'these workloads alone: NAME, ns/NAME').argParser(names).default([], 'all'))
     .addOption(new Option('--direction <DIRECTION>', 'ingress or egress alone').argParser(outputFormat(['ingress', 'egress'] as const)))
@@ -57,6 +59,15 @@ function labelList(text: string): Labels {
     labels[key] = value
   }
   return labels
+}
+
+function podPorts(text: string): readonly PodPort[] {
+  return text.split(',').map((one) => {
+    const match = /^([a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?):([0-9]{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(one)
+    const port = match === null ? 0 : Number(match[2])
+    if (match === null || port < 1 || port > 65535) throw new InvalidArgumentError('It must be names and numbers: http:8080, dns:53/udp.')
+    return { name: match[1], port, protocol: (match.at(3) ?? 'tcp').toUpperCase() as PodPort['protocol'] }
+  })
 }
 
 const EXPOSURE_EXITS = `

@@ -124,12 +124,12 @@ export function changeCommand(change: Change): string {
     case 'create':
       return 'kubectl apply -f FILE'
     case 'patch':
-      return `kubectl ${inNamespace(change.object)}patch ${change.object.kind.toLowerCase()} ${change.object.name} --type=json -p ${quoted(patchText(change.steps))}`
+      return `kubectl ${patchOf(change.object)} --type=json -p ${quoted(patchText(change.steps))}`
     case 'label': {
       const { object, target, labels } = change
       if (object !== undefined && isWorkload(object)) {
         const patch = templatePatch(object, Object.fromEntries(labels.map(({ key, value }) => [key, value ?? null])))
-        return `kubectl ${inNamespace(object)}patch ${object.kind.toLowerCase()} ${object.name} --type=merge -p ${quoted(JSON.stringify(patch))}`
+        return `kubectl ${patchOf(object)} --type=merge -p ${quoted(JSON.stringify(patch))}`
       }
       const [kind, ...rest] = target.split('/')
       const name = rest.at(-1) ?? ''
@@ -144,8 +144,8 @@ function templatePatch({ kind }: KubernetesObject, labels: JsonObject): JsonObje
   return kind === 'CronJob' ? { spec: { jobTemplate: template } } : template
 }
 
-function inNamespace({ namespace }: KubernetesObject): string {
-  return namespace === '' ? '' : `-n ${namespace} `
+function patchOf({ namespace, kind, name }: KubernetesObject): string {
+  return `${namespace === '' ? '' : `-n ${namespace} `}patch ${kind.toLowerCase()} ${name}`
 }
 
 /** In single quotes, as a POSIX shell takes them. */

@@ -59,6 +59,14 @@ describe('netsim policy exposure', () => {
     expect(reaches.map(({ peer }) => peer)).toEqual(['shop/api[Pod]', 'shop/web[Pod]', '0.0.0.0-255.255.255.255[External]'])
   })
 
+  it('gives the ports of that pod the names that rules know them by', async () => {
+    const named = SHOP.replace('ports: [{port: 5432}]', 'ports: [{port: sql}]')
+    const words = ['policy', 'exposure', '--labels', 'app=db', '--in-namespace', 'shop', '--direction', 'ingress', '-f', '-']
+    expect((await netsim(words, { stdin: named })).out).toContain('could be reached by\n    nobody\n')
+    expect((await netsim([...words, '--ports', 'sql:5433'], { stdin: named })).out).toContain('    shop/api[Pod]  TCP 5433\n')
+    expect((await netsim([...words, '--ports', 'sql'], { stdin: named })).code).toBe(2)
+  })
+
   it('refuses labels that are none, and two namespaces', async () => {
     expect((await ask('exposure', '--labels', 'app')).code).toBe(2)
     expect((await ask('exposure', '--labels', 'a=b', '--in-namespace', 'shop', '--in-namespace-with', 'x=y')).code).toBe(2)
