@@ -5,8 +5,8 @@
  */
 import { evaluatePair } from '../src/policy/evaluate.js'
 import type { PolicyPod } from '../src/policy/model.js'
-import { Reachability } from '../src/policy/reachability.js'
-import { applyWorldEdits, type WorldEdit } from '../src/policy/reachability-edit.js'
+import { Reachability } from '../src/policy/reach/reachability.js'
+import { applyWorldEdits, type WorldEdit } from '../src/policy/reach/reachability-edit.js'
 import { Prng } from '../src/base/prng.js'
 import { clusterWorld, PODS_PER_NAMESPACE } from './policy-world.js'
 import { sink, type Case, type Suite } from './suite.js'

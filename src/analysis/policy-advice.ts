@@ -2,7 +2,7 @@
 import { formatIp } from '../base/ip.js'
 import type { Match } from '../dataplane/iptables.js'
 import { formatProtocol } from '../dataplane/protocols.js'
-import { podsLike } from '../policy/fix-selector.js'
+import { podsLike } from '../policy/fix/fix-selector.js'
 import { policyPod } from '../policy/world.js'
 import { PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP } from '../wire/packet.js'
 import type { NearMiss, Nearness } from './near-miss.js'

@@ -3,14 +3,14 @@
  * did. With an expectation, what breaks it is an error and the rest is for information.
  */
 import { findingOf, findingsInOrder, reportFindings, type Evidence, type Finding, type FindingInfo, type FindingReport } from '../base/finding.js'
-import { existingWords } from '../policy/change-words.js'
-import type { Change } from '../policy/change.js'
-import { groupRows, type RowGroup } from '../policy/change-groups.js'
+import { existingWords } from '../policy/change/change-words.js'
+import type { Change } from '../policy/change/change.js'
+import { groupRows, type RowGroup } from '../policy/change/change-groups.js'
 import { connectionWords } from '../policy/connection-words.js'
-import type { Cause, Decision } from '../policy/diff-causes.js'
-import type { DiffType } from '../policy/diff-document.js'
-import type { DiffRow } from '../policy/diff-row.js'
-import { decisionWords, rulesOf } from '../policy/diff-words.js'
+import type { Cause, Decision } from '../policy/change/diff-causes.js'
+import type { DiffType } from '../policy/change/diff-document.js'
+import type { DiffRow } from '../policy/change/diff-row.js'
+import { decisionWords, rulesOf } from '../policy/change/diff-words.js'
 import type { Expectation } from './policy-change-verb.js'
 
 const OPENED = 'What was refused is let through: look whether it was meant to be.'

@@ -1,11 +1,11 @@
 /** A change of policies for a comment on a pull request: the sum, a table of what closes and opens with the rules before and after, the notes. */
-import { groupRows, type RowGroup } from '../policy/change-groups.js'
-import type { Change } from '../policy/change.js'
-import { noteWords, summaryWords } from '../policy/change-words.js'
+import { groupRows, type RowGroup } from '../policy/change/change-groups.js'
+import type { Change } from '../policy/change/change.js'
+import { noteWords, summaryWords } from '../policy/change/change-words.js'
 import { connectionText } from '../policy/connection-text.js'
-import type { Cause, Decision } from '../policy/diff-causes.js'
-import type { DiffType } from '../policy/diff-document.js'
-import { decisionWords, placesWords } from '../policy/diff-words.js'
+import type { Cause, Decision } from '../policy/change/diff-causes.js'
+import type { DiffType } from '../policy/change/diff-document.js'
+import { decisionWords, placesWords } from '../policy/change/diff-words.js'
 
 const WORDS: Readonly<Record<DiffType, string>> = { removed: 'closed', changed: 'changed', added: 'opened' }
 const SHOWN_ENDS = 4

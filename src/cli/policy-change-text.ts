@@ -2,15 +2,15 @@
 import { printable, styleOf, wrap, type Style, type StyleName } from '../analysis/text-style.js'
 import { counted } from '../analysis/findings-text.js'
 import { formatPlace, type Place } from '../cluster/problem-list.js'
-import { groupRows, type RowGroup } from '../policy/change-groups.js'
-import type { Change } from '../policy/change.js'
-import { noteWords, summaryWords } from '../policy/change-words.js'
+import { groupRows, type RowGroup } from '../policy/change/change-groups.js'
+import type { Change } from '../policy/change/change.js'
+import { noteWords, summaryWords } from '../policy/change/change-words.js'
 import { connectionWords } from '../policy/connection-words.js'
-import type { Cause, Decision } from '../policy/diff-causes.js'
-import type { DiffType } from '../policy/diff-document.js'
-import { decisionWords, placesWords } from '../policy/diff-words.js'
-import type { Touched } from '../policy/edit.js'
-import { policyName } from '../policy/explain-line.js'
+import type { Cause, Decision } from '../policy/change/diff-causes.js'
+import type { DiffType } from '../policy/change/diff-document.js'
+import { decisionWords, placesWords } from '../policy/change/diff-words.js'
+import type { Touched } from '../policy/change/edit.js'
+import { policyName } from '../policy/explain/explain-line.js'
 
 export interface ChangeTextOptions {
   readonly width: number

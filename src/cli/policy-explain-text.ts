@@ -7,9 +7,9 @@
 import { keyLines } from '../analysis/trace-text-verdict.js'
 import { printable, styleOf, wrap, type Style, type StyleName } from '../analysis/text-style.js'
 import { connectionWords } from '../policy/connection-words.js'
-import { chainText, connectionText } from '../policy/explain-line.js'
-import type { DirectedPart, EndNames, ExplainedPart, Explanation } from '../policy/explain.js'
-import { citedWords, nearWords, reasonWords } from '../policy/explain-words.js'
+import { chainText, connectionText } from '../policy/explain/explain-line.js'
+import type { DirectedPart, EndNames, ExplainedPart, Explanation } from '../policy/explain/explain.js'
+import { citedWords, nearWords, reasonWords } from '../policy/explain/explain-words.js'
 
 export interface ExplainTextOptions {
   readonly width: number

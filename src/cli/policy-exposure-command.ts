@@ -1,8 +1,8 @@
 /** `netsim policy exposure`: reads the manifests, makes up the pods that are not there, prints what is open to them. Loaded when it is called. */
 import { ConnectionSet } from '../policy/connections.js'
-import { exposureDocuments, newcomerDocument } from '../policy/exposure-document.js'
-import { exposureOf, workloadsOf, type Workload } from '../policy/exposure.js'
-import { newcomer } from '../policy/newcomer.js'
+import { exposureDocuments, newcomerDocument } from '../policy/exposure/exposure-document.js'
+import { exposureOf, workloadsOf, type Workload } from '../policy/exposure/exposure.js'
+import { newcomer } from '../policy/exposure/newcomer.js'
 import { outsideRanges } from '../policy/outside.js'
 import { EXIT_BAD_INPUT, UsageError } from './exit.js'
 import type { Io } from './io.js'

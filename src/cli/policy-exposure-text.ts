@@ -1,13 +1,13 @@
 /** Exposure for people: workload by workload what is open to pods that are not there yet, and the rule that opens it. */
 import { connectionWords } from '../policy/connection-words.js'
 import { ConnectionSet } from '../policy/connections.js'
-import { joinRanges } from '../policy/diff.js'
+import { joinRanges } from '../policy/change/diff.js'
 import { formatRange } from '../policy/address-range.js'
-import { citedWords } from '../policy/explain-words.js'
-import { namedPortText } from '../policy/exposure-document.js'
-import type { DirectionExposure, PeerExposure, WorkloadExposure } from '../policy/exposure.js'
+import { citedWords } from '../policy/explain/explain-words.js'
+import { namedPortText } from '../policy/exposure/exposure-document.js'
+import type { DirectionExposure, PeerExposure, WorkloadExposure } from '../policy/exposure/exposure.js'
 import type { Direction, Policy, PolicyWorld } from '../policy/model.js'
-import type { Newcomer, NewcomerRow } from '../policy/newcomer.js'
+import type { Newcomer, NewcomerRow } from '../policy/exposure/newcomer.js'
 import { workloadName } from '../policy/peer-name.js'
 import { safe } from './load-network.js'
 

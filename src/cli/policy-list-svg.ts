@@ -4,9 +4,9 @@
  */
 import { xmlText } from '../analysis/xml-text.js'
 import { connectionText, transportText } from '../policy/connection-text.js'
-import type { ListForm } from '../policy/list-forms.js'
-import { matrixPeers } from '../policy/list-matrix.js'
-import type { ListPeer, PolicyMap } from '../policy/list.js'
+import type { ListForm } from '../policy/list/list-forms.js'
+import { matrixPeers } from '../policy/list/list-matrix.js'
+import type { ListPeer, PolicyMap } from '../policy/list/list.js'
 
 const CELL = 16
 const LETTER = 6.6

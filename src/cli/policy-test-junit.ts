@@ -1,6 +1,6 @@
 /** What came of assertions as a JUnit report: a test case for each, so that any CI shows which failed and why. */
 import { xmlText } from '../analysis/xml-text.js'
-import type { AssertionReportDocument, AssertionResultDocument } from '../policy/assertions-document.js'
+import type { AssertionReportDocument, AssertionResultDocument } from '../policy/assert/assertions-document.js'
 
 /** `allow shop/web -> shop/db:5432/tcp`, as the short form has it. */
 export function assertionTitle({ name, from, to, port, proto, expect, control }: AssertionResultDocument): string {

@@ -1,9 +1,9 @@
 /** Assertions: how they are read, what they ask, and that a file of denials without an open control says so. */
 import { describe, expect, it } from 'vitest'
-import { endResolver, isEndFault } from '../../src/policy/assertion-ends.js'
-import { assertionsDocument } from '../../src/policy/assertions-document.js'
-import { readAssertions, splitTarget, type AssertionsResult } from '../../src/policy/assertions-file.js'
-import { runAssertions } from '../../src/policy/assertions.js'
+import { endResolver, isEndFault } from '../../src/policy/assert/assertion-ends.js'
+import { assertionsDocument } from '../../src/policy/assert/assertions-document.js'
+import { readAssertions, splitTarget, type AssertionsResult } from '../../src/policy/assert/assertions-file.js'
+import { runAssertions } from '../../src/policy/assert/assertions.js'
 import { ConnectionSet } from '../../src/policy/connections.js'
 import { evaluatePair } from '../../src/policy/evaluate.js'
 import type { PolicyWorld } from '../../src/policy/model.js'

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { clusterText, clusterWorld } from '../../bench/policy-world.js'
 import { readPolicyState } from '../../src/cluster/policy-state.js'
 import { evaluatePair } from '../../src/policy/evaluate.js'
-import { Reachability } from '../../src/policy/reachability.js'
+import { Reachability } from '../../src/policy/reach/reachability.js'
 import { readPolicyWorld, switchesFor } from '../../src/policy/world.js'
 import { Draw } from './random-world.js'
 

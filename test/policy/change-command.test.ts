@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { DiffRowDocument } from '../../src/policy/diff-document.js'
+import type { DiffRowDocument } from '../../src/policy/change/diff-document.js'
 import { netsim, type Ran } from '../cli/memory-io.js'
 
 let folder = ''

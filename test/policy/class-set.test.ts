@@ -1,9 +1,9 @@
 /** Sets of numbers, as lists and as bitsets, against Set; maps in pieces against arrays; labels by list against asking each one. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ClassSet, ClassWeights } from '../../src/policy/class-set.js'
-import { LabelIndex } from '../../src/policy/label-index.js'
-import { combined, explicitPieces, mapWithin, valueAt, type Piecewise } from '../../src/policy/piecewise.js'
+import { ClassSet, ClassWeights } from '../../src/policy/reach/class-set.js'
+import { LabelIndex } from '../../src/policy/reach/label-index.js'
+import { combined, explicitPieces, mapWithin, valueAt, type Piecewise } from '../../src/policy/reach/piecewise.js'
 import { matchesCalicoSelector, parseSelector, type Selector } from '../../src/cluster/selector.js'
 import { Draw, randomLabels } from './random-world.js'
 

@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../src/cluster/manifest.js'
 import { readManifests } from '../../src/cluster/manifest.js'
 import { policyStateOf } from '../../src/cluster/policy-state.js'
 import { ProblemList } from '../../src/cluster/problem-list.js'
-import { applyEdits, parseLabelChange, withMadeLabels, type Edit, type EditResult } from '../../src/policy/edit.js'
+import { applyEdits, parseLabelChange, withMadeLabels, type Edit, type EditResult } from '../../src/policy/change/edit.js'
 
 const SHOP = `apiVersion: v1
 kind: Namespace

@@ -1,9 +1,9 @@
 /** Explanations: what decided, what nearly did, what the answer rests on; each held against evaluatePair, which decides. */
 import { describe, expect, it } from 'vitest'
-import { explanationDocument, type ExplanationDocument } from '../../src/policy/explain-document.js'
-import { explainLines } from '../../src/policy/explain-line.js'
-import { explain, type Question } from '../../src/policy/explain.js'
-import { nearWords, reasonWords } from '../../src/policy/explain-words.js'
+import { explanationDocument, type ExplanationDocument } from '../../src/policy/explain/explain-document.js'
+import { explainLines } from '../../src/policy/explain/explain-line.js'
+import { explain, type Question } from '../../src/policy/explain/explain.js'
+import { nearWords, reasonWords } from '../../src/policy/explain/explain-words.js'
 import { ConnectionSet } from '../../src/policy/connections.js'
 import { evaluatePair } from '../../src/policy/evaluate.js'
 import type { PolicyWorld } from '../../src/policy/model.js'

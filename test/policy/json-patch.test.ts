@@ -1,6 +1,6 @@
 /** The examples of RFC 6902 appendix A, and RFC 6901 section 3. */
 import { describe, expect, it } from 'vitest'
-import { applyPatch, patchText } from '../../src/policy/json-patch.js'
+import { applyPatch, patchText } from '../../src/policy/fix/json-patch.js'
 
 describe('JSON patches', () => {
   it.each([

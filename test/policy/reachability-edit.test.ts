@@ -2,12 +2,12 @@
 import { describe, expect, it } from 'vitest'
 import { InvariantError } from '../../src/base/assert.js'
 import { ConnectionSet } from '../../src/policy/connections.js'
-import { boundingRanges } from '../../src/policy/diff-classes.js'
+import { boundingRanges } from '../../src/policy/change/diff-classes.js'
 import { evaluatePair } from '../../src/policy/evaluate.js'
 import type { End, PolicyPod, PolicyWorld } from '../../src/policy/model.js'
-import { Reachability } from '../../src/policy/reachability.js'
-import { applyWorldEdits, type WorldEdit } from '../../src/policy/reachability-edit.js'
-import type { EffectEnd } from '../../src/policy/reachability-effect.js'
+import { Reachability } from '../../src/policy/reach/reachability.js'
+import { applyWorldEdits, type WorldEdit } from '../../src/policy/reach/reachability-edit.js'
+import type { EffectEnd } from '../../src/policy/reach/reachability-effect.js'
 import { Draw, nameOf, randomLabels, randomPod, randomPolicy, randomWorld, range } from './random-world.js'
 
 /** More of them: NETSIM_POLICY_WORLDS=5000. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ConnectionSet } from '../../src/policy/connections.js'
 import { evaluatePair } from '../../src/policy/evaluate.js'
 import type { End } from '../../src/policy/model.js'
-import { Reachability } from '../../src/policy/reachability.js'
+import { Reachability } from '../../src/policy/reach/reachability.js'
 import { Draw, endsOf, nameOf, randomWorld, type RandomWorld } from './random-world.js'
 
 /** More of them: NETSIM_POLICY_WORLDS=5000. */

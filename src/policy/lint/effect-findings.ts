@@ -1,7 +1,7 @@
 /** What policies do together: directions closed or open altogether, a deny-all that another one undoes, pods that none selects. */
 import type { Finding } from '../../base/finding.js'
 import { ConnectionSet } from '../connections.js'
-import { policyName } from '../explain-line.js'
+import { policyName } from '../explain/explain-line.js'
 import type { Direction, Policy, PolicyRule } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { counted, DIRECTIONS, groupBy, listed, podsWords, rulesOf, ruleWords, type LintFacts, type PodClass } from './facts.js'

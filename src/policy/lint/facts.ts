@@ -6,7 +6,7 @@ import type { PolicyState } from '../../cluster/policy-state.js'
 import type { Place } from '../../cluster/problem-list.js'
 import { matchesCalicoSelector, type Selector } from '../../cluster/selector.js'
 import { asSeen, holdsAll, type Reading } from '../conditions.js'
-import { policyName } from '../explain-line.js'
+import { policyName } from '../explain/explain-line.js'
 import type { Condition, Direction, Peer, Policy, PolicyPod, PolicyRule, PolicyWorld, Tier } from '../model.js'
 
 export interface LintInput {

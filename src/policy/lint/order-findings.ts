@@ -2,7 +2,7 @@
 import type { Finding } from '../../base/finding.js'
 import { selectorOf, type SelectorNode } from '../../cluster/selector.js'
 import { evaluatePair } from '../evaluate.js'
-import { policyName } from '../explain-line.js'
+import { policyName } from '../explain/explain-line.js'
 import type { Condition, Direction, End, Policy, PolicyRule, PolicyWorld, Tier } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { conditionsImply } from './condition-cover.js'

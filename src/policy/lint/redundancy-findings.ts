@@ -3,7 +3,7 @@
  * add nothing is no reason for anything else: all that is told can be taken out together.
  */
 import type { Finding } from '../../base/finding.js'
-import { policyName } from '../explain-line.js'
+import { policyName } from '../explain/explain-line.js'
 import type { Direction, Peer, Policy, PolicyRule, Tier } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { conditionsImply } from './condition-cover.js'

@@ -2,7 +2,7 @@
 import type { Evidence, Finding } from '../../base/finding.js'
 import { isObject, type JsonValue } from '../../cluster/located.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
-import { policyName } from '../explain-line.js'
+import { policyName } from '../explain/explain-line.js'
 import type { Direction } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { counted, DIRECTIONS, podsWords, type LintFacts, type PolicyAt } from './facts.js'
