@@ -36,7 +36,8 @@ export function overlayChart(report: OverlayReport, chart: Chart, wayName: WayDo
   const picture = chart === 'overhead' ? overheadPicture(report, passing) : goodputPicture(passing, way)
   const title = chart === 'overhead' ? 'What the wire carries beyond one plain frame' : 'What the link carries with full packets'
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="${FONT}" font-size="13" fill="${INK}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}"`,
+    `  font-family="${FONT}" font-size="13" fill="${INK}">`,
     `<title>${title}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#ffffff"/>`,
     text(MARGIN.left, 26, title, 'font-size="17" font-weight="600"'),
