@@ -44,6 +44,17 @@ describe('what it does not say, or says with care', () => {
     expect(found('NP402', DNS, udp, rules)).toEqual([])
   })
 
+  it('NP402: without UDP names fail; without TCP few do, and that is only to be known', () => {
+    const rules = (protocol: string): string => policy('shop/p', `${WEB}, ${OUT}, egress: [{${TO_DNS}, ports: [{protocol: ${protocol}, port: 53}]}]`)
+    expect(found('NP402', DNS, rules('TCP'))).toEqual([expect.stringMatching(/^warning: .* lets UDP 53 out/)])
+    expect(found('NP402', DNS, rules('UDP'))).toEqual([expect.stringMatching(/^info: .* lets TCP 53 out/)])
+    // the same before the DNS pods themselves, and where the input has none
+    const before = (protocol: string): string => policy('kube-system/p', `podSelector: {}, ${IN}, ingress: [{ports: [{protocol: ${protocol}, port: 53}]}]`)
+    expect(found('NP402', DNS, before('TCP'))).toEqual([expect.stringMatching(/^warning/)])
+    expect(found('NP402', DNS, before('UDP'))).toEqual([expect.stringMatching(/^info/)])
+    expect(found('NP402', rules('UDP'))).toEqual([expect.stringMatching(/^info/)])
+  })
+
   it('NP101: a policy in the wrong namespace', () => {
     expect(found('NP101', policy('ops/p', `${DB}, ${IN}`))[0]).toContain('Put the policy into namespace shop.')
   })

@@ -263,7 +263,7 @@ const ENTRIES: Readonly<Record<Code, Entry>> = {
     name: 'PolicyCutsDns',
     title: 'policies keep pods from DNS',
     severity: 'warning',
-    cause: 'Egress of the pods is closed but for what the rules name, and nothing lets them out to the DNS of the cluster by UDP 53, by TCP 53, or by both.',
+    cause: 'Egress of the pods is closed but for what the rules name, and nothing lets them out to the DNS of the cluster by UDP 53.',
     effect: 'Names are not resolved: connections fail that the rules allow, after long waits.',
     fix: 'Add an egress rule to the pods of kube-dns in kube-system, UDP and TCP 53.',
     traced: false,

@@ -192,7 +192,9 @@ function dnsFinding(facts: LintFacts, dns: Dns, { missing, selecting, side, clas
     side === 'egress'
       ? `Add an egress rule: to namespaceSelector ${METADATA_NAME}: ${first.pod.namespace} with podSelector ${labelWords(first.pod)}, ports ${numbers}.`
       : `Let every pod in there on ${numbers}.`
-  return lintFinding(missing.length === dns.offered.length ? 'NP401' : 'NP402', { what, evidence, fix: add })
+  if (missing.length === dns.offered.length) return lintFinding('NP401', { what, evidence, fix: add })
+  // most answers fit into UDP: who left out TCP has seldom felt it
+  return lintFinding('NP402', { what, evidence, fix: add, ...(missing.includes('UDP') ? {} : { severity: 'info' }) })
 }
 
 function labelWords({ labels }: PolicyPod): string {
