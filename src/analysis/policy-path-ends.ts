@@ -66,6 +66,21 @@ export function isTranslated(state: PolicyState, source: string, destination: st
   })
 }
 
+/** Services that lead elsewhere in the second state than in the first, or are in one of them alone. */
+export function movedServices(before: PolicyState, after: PolicyState): readonly string[] {
+  const [was, now] = [before, after].map(({ services, pods, madePods }) => {
+    const selected = new SelectedPods([...pods, ...madePods].filter(({ terminated }) => !terminated))
+    return new Map(
+      services.map(({ namespace, name, selector, clusterIP, externalIPs, loadBalancerAddresses, ports, externalLocal, internalLocal }) => {
+        const behind = selected.of(namespace, selector).map((pod) => pod.name)
+        const key = JSON.stringify([behind.sort(), clusterIP, externalIPs, loadBalancerAddresses, ports, externalLocal, internalLocal])
+        return [`${namespace}/${name}`, key]
+      }),
+    )
+  })
+  return [...new Set([...was.keys(), ...now.keys()])].filter((name) => was.get(name) !== now.get(name)).sort()
+}
+
 /** Without a network: a Service is the pods that it selects, each at its targetPort; whatever else the question names is itself. */
 export function policyPathBySelector(state: PolicyState, world: PolicyWorld, question: PathQuestion): PolicyPath | readonly Problem[] {
   const { source: from, destination: to, namespace } = question
@@ -79,7 +94,7 @@ export function policyPathBySelector(state: PolicyState, world: PolicyWorld, que
   if (problems.length > 0 || isProblem(source) || 'severity' in behind) return problems
   const branches = behind.map(([pod, connection]): PathBranch => {
     const seen = { source, destination: pod, connection, netns: '', hook: '', step: 0, translations: [] }
-    return { probability: 1 / behind.length, egress: seen, ingress: seen, translations: [], server: pod }
+    return { probability: 1 / behind.length, asked: connection, egress: seen, ingress: seen, translations: [], server: pod }
   })
   return { basis: 'selector', source: from, destination: to, branches }
 }

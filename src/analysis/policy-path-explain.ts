@@ -1,7 +1,7 @@
 /** What policies say of each way that a connection may go: each direction of the connection as its policies see it (policy-path.ts). */
 import { formatPlace } from '../cluster/problem-list.js'
 import { formatRange } from '../policy/address-range.js'
-import { ConnectionSet, type Connection } from '../policy/connections.js'
+import { ConnectionSet } from '../policy/connections.js'
 import type { DirectionMeaning } from '../policy/evaluate.js'
 import { connectionText } from '../policy/explain/explain-line.js'
 import { endWords } from '../policy/explain/explain-terms.js'
@@ -37,9 +37,18 @@ function inWorld(world: PolicyWorld, branch: PathBranch): PathBranch {
   return { ...branch, ...(egress === undefined ? {} : { egress: seen(egress) }), ...(ingress === undefined ? {} : { ingress: seen(ingress) }) }
 }
 
-function explainBranch(world: PolicyWorld, { egress, ingress, server }: PathBranch): Explanation {
+/** Pods of the path that the world has no more. */
+export function goneFrom({ pods }: PolicyWorld, { branches }: PolicyPath): readonly string[] {
+  const ends = branches.flatMap(({ egress, ingress, server }) => [egress?.source, ingress?.source, ingress?.destination, server])
+  const gone = ends.filter(
+    (end) => end?.kind === 'pod' && !end.hostNetwork && !pods.some(({ namespace, name }) => namespace === end.namespace && name === end.name),
+  )
+  return [...new Set(gone.flatMap((end) => (end === undefined ? [] : [endWords(end)])))].sort()
+}
+
+function explainBranch(world: PolicyWorld, { egress, ingress, server, asked: sent }: PathBranch): Explanation {
   if (egress !== undefined && ingress !== undefined && isSameSight(egress, ingress)) return explainSeen(world, egress)
-  const connection = (ingress ?? egress)?.connection ?? NOTHING_SENT
+  const connection = (ingress ?? egress)?.connection ?? sent
   const asked = ConnectionSet.of(connection.protocol, connection.port)
   const [out, into] = [egress, ingress].map((seen) => (seen === undefined ? undefined : explainSeen(world, seen)))
   const source = egress?.source ?? ingress?.source ?? NOBODY
@@ -62,7 +71,6 @@ function explainBranch(world: PolicyWorld, { egress, ingress, server }: PathBran
 }
 
 const NOBODY: End = { kind: 'node', name: '', labels: {}, addresses: [] }
-const NOTHING_SENT: Connection = { protocol: 'ICMP', port: 8 * 256 }
 
 function isSameSight(a: Seen, b: Seen): boolean {
   const same = (one: End, other: End): boolean => sameEnd(one, other) || JSON.stringify(keyOf(one)) === JSON.stringify(keyOf(other))

@@ -61,6 +61,8 @@ export interface Seen {
 export interface PathBranch {
   /** 0 to 1; several choices that policies see alike are one. */
   readonly probability: number
+  /** As it was asked, before anything is rewritten. */
+  readonly asked: Connection
   /** Absent: no policy is asked for the source (a host outside; or nothing left it). */
   readonly egress?: Seen
   /** Absent: none is asked for the destination, or it did not get there. */
@@ -246,6 +248,7 @@ function readBranch(network: Network, world: PolicyWorld, outcome: TraceOutcome,
   const ingress = isThere ? seen(ingressSight(sights, where, network)) : undefined
   return {
     probability,
+    asked: connectionOf(outcome.proto, outcome.dport),
     ...(egress === undefined ? {} : { egress }),
     ...(ingress === undefined ? {} : { ingress }),
     translations,
@@ -275,7 +278,11 @@ function seenAt(network: Network, world: PolicyWorld, { tuple, ...sight }: Sight
   return {
     source: endAt(network, world, tuple.src),
     destination: endAt(network, world, tuple.dst),
-    connection: { protocol: PROTOCOLS[proto], port: proto === 'icmp' ? ECHO_REQUEST : tuple.dport },
+    connection: connectionOf(proto, tuple.dport),
     ...sight,
   }
+}
+
+function connectionOf(proto: Protocol, port: number): Connection {
+  return { protocol: PROTOCOLS[proto], port: proto === 'icmp' ? ECHO_REQUEST : port }
 }

@@ -2,8 +2,8 @@
  * `netsim policy explain`, and `whatif --ask`, where NAT has a say: an end is a Service, an address or node port of one, or a host outside. What the
  * policies then see is read off a trace, each way apart; without nodes a Service is what it selects, and the answer says so. Loaded when it is called.
  */
-import { explainPath, pathDocument, seenWords, translationWords, type ExplainedBranch } from '../analysis/policy-path-explain.js'
-import { policyPathBySelector } from '../analysis/policy-path-ends.js'
+import { explainPath, goneFrom, pathDocument, seenWords, translationWords, type ExplainedBranch } from '../analysis/policy-path-explain.js'
+import { movedServices, policyPathBySelector } from '../analysis/policy-path-ends.js'
 import { policyPath, withoutPolicies, type PathQuestion, type PolicyPath } from '../analysis/policy-path.js'
 import { keyLines } from '../analysis/trace-text-verdict.js'
 import { printable, styleOf } from '../analysis/text-style.js'
@@ -60,6 +60,15 @@ export async function askWhatIf({ before, after }: Edited, ask: string, flags: P
     await tell(found.problems, io)
     return EXIT_BAD_INPUT
   }
+  const gone = goneFrom(after.world, found.path)
+  if (gone.length > 0) {
+    const what = `after the edit there is no ${gone.join(', ')}: nobody can be asked about it`
+    await tell([requestProblem('--ask', what, 'The path is that of before: ask of edits that leave its pods, or compare without --ask.')], io)
+    return EXIT_BAD_INPUT
+  }
+  const moved = movedServices(before.state, after.state)
+  if (moved.length > 0)
+    await io.err(`warning: the edit changes where ${safe(moved.map((name) => `svc/${name}`).join(', '))} leads: --ask keeps to the path of before\n`)
   const [was, now] = [before, after].map(({ world }) => explainPath(world, found.path))
   await io.out(flags.output === 'json' ? changeJson({ before, after }, found, [was, now]) : changeText(found, [was, now], pageOf(flags, io)))
   const same = was.every(({ explanation }, index) => explanation.verdict === now[index].explanation.verdict)

@@ -69,6 +69,9 @@ describe('policy explain on the real path', () => {
     const { code, out } = await explain(TEXT, 'tools/curl', '10.96.20.1:81')
     expect(out).toMatch(/lost\s+\w+ at /)
     expect(code).toBe(1)
+    const user = TEXT.replace('  clusterCIDR: 10.244.0.0/16\n', (line) => `${line}  underlay: {hosts: [{name: user, address: 203.0.113.9}]}\n`)
+    // what was asked, though nothing came to where policies are
+    expect((await explain(user, 'host/user', 'svc/shop/web:80')).out).toMatch(/lost\s+NO_ROUTE at [^]*host\/user → svc\/shop\/web {3}TCP 80$/m)
   })
 })
 
@@ -87,6 +90,23 @@ describe('policy whatif --ask', () => {
     expect([labelled.code, JSON.parse(labelled.out)]).toMatchObject([1, [{ before: { allowed: false }, after: { allowed: true } }]])
     const { code, out } = await whatif(TEXT, '--delete', 'np/tools/curl', '--ask', 'tools/curl svc/shop/web', '-o', 'json')
     expect([code, JSON.parse(out)]).toMatchObject([0, [{ before: { allowed: true }, after: { allowed: true } }, { path: { basis: 'trace' } }]])
+  })
+
+  it('keeps to the path of before: says so where a Service leads elsewhere, and refuses where a pod of it is gone', async () => {
+    const asked = ['--ask', 'tools/curl svc/shop/web:80']
+    const ofService = await whatif(TEXT, '--delete', 'svc/shop/web', ...asked)
+    expect([ofService.code, ofService.err]).toEqual([0, 'warning: the edit changes where svc/shop/web leads: --ask keeps to the path of before\n'])
+    const unlabelled = await whatif(TEXT, '--label', 'pod/shop/web-0 app=old', ...asked)
+    expect(unlabelled.err).toContain('where svc/shop/web, svc/shop/web-pods leads')
+    expect((await whatif(TEXT, '--label', 'pod/tools/curl app=old', ...asked)).err).toBe('')
+    for (const edit of [
+      ['--scale', 'sts/shop/web=1'],
+      ['--delete', 'pod/tools/curl'],
+    ]) {
+      const { code, out, err } = await whatif(TEXT, ...edit, ...asked)
+      expect([code, out]).toEqual([3, ''])
+      expect(err).toMatch(/after the edit there is no (shop\/web-1|tools\/curl)/)
+    }
   })
 
   it('asks pods themselves where there are no nodes, and refuses what is no pair', async () => {
