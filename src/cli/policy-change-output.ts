@@ -58,9 +58,9 @@ function printed(
   const page = { width: widthOf(io), color: wantsColor(flags.color === false ? 'never' : flags.color, io), ascii: wantsAscii(flags.ascii, io) }
   return match(output)
     .with('txt', () => changeText(change, { ...page, limit: limit ?? TEXT_LIMIT, ...(touched === undefined ? {} : { touched }) }))
-    .with('md', () => changeMarkdown(change, limit ?? MARKDOWN_LIMIT))
+    .with('md', () => safe(changeMarkdown(change, limit ?? MARKDOWN_LIMIT)))
     .with('json', () => json(change, flags))
-    .with('csv', () => npGuardDiffCsv(change.rows, { ref1, ref2 }))
+    .with('csv', () => safe(npGuardDiffCsv(change.rows, { ref1, ref2 })))
     .with('dot', () => npGuardDiffDot(change.rows, { ref1, ref2 }))
     .with('junit', () => findingsJunit(changeReport(change, expect, 'warning'), { command, suite: summaryWords(change), judged: CHANGE_CATALOGUE }))
     .with('sarif', () => {
@@ -74,11 +74,11 @@ function printed(
 function compatible(change: Change, drawn: Change, flags: PolicyChangeFlags): string {
   const names = { ref1: flags.ref1, ref2: flags.ref2 }
   return match(flags.output)
-    .with('csv', () => npGuardDiffCsv(change.rows, names))
-    .with('md', () => npGuardDiffMarkdown(change.rows, names))
+    .with('csv', () => safe(npGuardDiffCsv(change.rows, names)))
+    .with('md', () => safe(npGuardDiffMarkdown(change.rows, names)))
     .with('dot', () => npGuardDiffDot(drawn.rows, names))
     .with('json', () => json(change, flags))
-    .otherwise(() => npGuardDiffText(change.rows, names))
+    .otherwise(() => safe(npGuardDiffText(change.rows, names)))
 }
 
 function json({ rows, switches }: Change, _flags: PolicyChangeFlags): string {

@@ -4,6 +4,7 @@ import type { Problem } from '../base/problem.js'
 import { isEndFault, wholeEnds, type EndFault } from '../policy/assert/assertion-ends.js'
 import { askedPort, splitTarget, type AskedPort } from '../policy/assert/assertions-file.js'
 import { askedOf } from '../policy/assert/assertions.js'
+import { parseRange } from '../policy/address-range.js'
 import { ConnectionSet } from '../policy/connections.js'
 import { EndClasses } from '../policy/reach/end-classes.js'
 import { endsNamed } from '../policy/ends.js'
@@ -119,9 +120,10 @@ function askedFor(destination: End, ports: readonly AskedPort[], { proto }: Poli
   return connection !== undefined && ConnectionSet.of(connection.protocol, connection.port).equals(several) ? { connection } : { several }
 }
 
-/** The workload where it was named, and not one of its pods. */
+/** The workload where it was named, and not one of its pods, or its address. */
 function titleOf(end: End, asked: string): string {
-  return end.kind === 'pod' && end.name !== asked.slice(asked.lastIndexOf('/') + 1) ? workloadName(end) : endWords(end)
+  const isPod = end.kind !== 'pod' || end.name === asked.slice(asked.lastIndexOf('/') + 1) || parseRange(asked) !== undefined
+  return isPod ? endWords(end) : workloadName(end)
 }
 
 /** Pods that are answered alike are one; of those that are not, each goes by its own name. Every range is answered by itself. */
@@ -175,7 +177,8 @@ async function explainAll(loaded: LoadedPolicies, flags: PolicyExplainFlags, io:
     const through = focusConn === undefined ? {} : { through: ConnectionSet.of(focusConn.protocol, focusConn.port) }
     // of what is open alone, or closed, there is no exposure
     const exposure = flags.exposure && only === undefined ? exposureAfter(world, state, { ...options, ...through }) : ''
-    await io.out(text + (text === '' || exposure === '' ? '' : '\n') + exposure)
+    // tabs are of the form
+    await io.out((text + (text === '' || exposure === '' ? '' : '\n') + exposure).split('\t').map(safe).join('\t'))
     return exit
   }
   const asked = focusConn === undefined ? {} : { connection: focusConn }

@@ -33,7 +33,9 @@ export async function policyList(flags: PolicyListFlags, io: Io): Promise<number
   ]
   await io.err(notes.map((note) => `warning: ${safe(note)}\n`).join(''))
   const form: ListForm = { transportOnly: world.switches.as === 'np-guard', ...(through === undefined ? {} : { through: throughText(through) }) }
-  await io.out(flags.exposure ? withExposure(map, exposureReport(world, map, options), { form, output: flags.output }) : printed(map, form, flags.output))
+  const text = flags.exposure ? withExposure(map, exposureReport(world, map, options), { form, output: flags.output }) : printed(map, form, flags.output)
+  // the tabs of dot are its own, and it escapes as JSON does
+  await io.out(flags.output === 'dot' ? text : safe(text))
   return exit
 }
 

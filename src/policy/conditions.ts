@@ -100,15 +100,13 @@ export function addressesOf(end: End): readonly AddressRange[] {
 type NetworksCondition = Extract<Condition, { kind: 'networks' }>
 
 function isInNetworks(condition: NetworksCondition, end: End, { world, assumed }: Reading): boolean {
-  if (end.kind === 'pod') {
-    if (condition.podsToo !== true) {
-      assumed.add('ipblock-pod')
-      if (world.switches.ipBlock === 'outside-only') return false
-    }
-    if (end.addresses.length === 0) {
-      if (!isEveryAddress(condition)) assumed.add('pod-address-unknown')
-      return isEveryAddress(condition)
-    }
+  if (end.kind === 'pod' && condition.podsToo !== true) {
+    assumed.add('ipblock-pod')
+    if (world.switches.ipBlock === 'outside-only') return false
+  }
+  if (end.kind !== 'outside' && end.addresses.length === 0) {
+    if (!isEveryAddress(condition)) assumed.add('pod-address-unknown')
+    return isEveryAddress(condition)
   }
   return addressesOf(end).some(
     (own) =>

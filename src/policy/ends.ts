@@ -73,23 +73,28 @@ function splitName(text: string, namespace: string): Name {
   return slash < 0 ? { namespace, name: text } : { namespace: text.slice(0, slash), name: text.slice(slash + 1) }
 }
 
-/** The pod of that name, else the pods of workloads of that name. */
+/** The pod of that name, else the pods of workloads of that name, else those of a Deployment whose ReplicaSets the input shows. */
 function podsCalled({ pods }: PolicyWorld, { namespace, name }: Name): readonly PolicyPod[] {
-  const here = pods.filter((pod) => pod.namespace === namespace && (pod.name === name || pod.workload.name === name))
+  const here = pods.filter((pod) => pod.namespace === namespace && (pod.name === name || pod.workload.name === name || pod.deployment === name))
   const own = here.filter((pod) => pod.name === name && !pod.imagined)
-  return own.length > 0 ? own.slice(0, 1) : here
+  if (own.length > 0) return own.slice(0, 1)
+  const below = here.filter((pod) => pod.name === name || pod.workload.name === name)
+  return below.length > 0 ? below : here
 }
 
 function inKind({ pods }: PolicyWorld, kind: string, { namespace, name, text }: Name & { readonly text: string }): readonly PolicyPod[] | Problem {
   const found = pods.filter((pod) =>
-    pod.namespace === namespace && kind === 'Pod'
-      ? pod.name === name && !pod.imagined
-      : pod.namespace === namespace && pod.workload.kind === kind && pod.workload.name === name,
+    pod.namespace === namespace && kind === 'Pod' ? pod.name === name && !pod.imagined : pod.namespace === namespace && isOf(pod, kind, name),
   )
   if (found.length > 0) return found
   const known = pods.filter((pod) => pod.namespace === namespace && (kind === 'Pod' || pod.workload.kind === kind))
-  const names = [...new Set(known.map((pod) => (kind === 'Pod' ? pod.name : pod.workload.name)))]
+  const deployments = kind === 'Deployment' ? pods.flatMap((pod) => (pod.namespace === namespace ? (pod.deployment ?? []) : [])) : []
+  const names = [...new Set([...known.map((pod) => (kind === 'Pod' ? pod.name : pod.workload.name)), ...deployments])]
   return problem(text, `there is no ${kind} ${namespace}/${name}`, suggestName(name, names))
+}
+
+function isOf({ workload, deployment }: PolicyPod, kind: string, name: string): boolean {
+  return (workload.kind === kind && workload.name === name) || (kind === 'Deployment' && deployment === name)
 }
 
 function nodeNamed({ nodes, pods }: PolicyWorld, name: string): readonly End[] | Problem {
@@ -116,8 +121,8 @@ function parseSpan(text: string): AddressRange | undefined {
 
 function namesIn({ pods }: PolicyWorld, namespace: string): readonly string[] {
   const names = pods.flatMap((pod) => {
-    const both = [pod.name, pod.workload.name]
-    return [...both.map((name) => `${pod.namespace}/${name}`), ...(pod.namespace === namespace ? both : [])]
+    const own = [pod.name, pod.workload.name, ...(pod.deployment === undefined ? [] : [pod.deployment])]
+    return [...own.map((name) => `${pod.namespace}/${name}`), ...(pod.namespace === namespace ? own : [])]
   })
   return [...new Set(names)]
 }

@@ -53,6 +53,8 @@ export interface PolicyPod extends Place {
   readonly addresses: readonly AddressRange[]
   /** Whose pod it is: the controller that the input shows, or itself (`Pod`). */
   readonly workload: { readonly kind: string; readonly name: string }
+  /** The Deployment above its ReplicaSet: questions may name it, lists go by the workload. */
+  readonly deployment?: string
   /** No such pod runs (replicas: 0, or a question's "what if there were one"). */
   readonly imagined: boolean
 }

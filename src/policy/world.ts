@@ -89,6 +89,9 @@ interface PodSurroundings {
 /** @throws never: what is no address was reported, and is left out */
 export function policyPod(pod: ClusterPod, { imagined, nodeAddresses }: PodSurroundings): PolicyPod {
   const { namespace, name, labels, ports, hostNetwork, node, file, line } = pod
+  // a node that the input does not show has the address that its pods have
+  const ofNode = hostNetwork ? rangesOf(nodeAddresses.get(node ?? '') ?? []) : []
+  const deployment = deploymentOf(pod)
   return {
     kind: 'pod',
     namespace,
@@ -98,8 +101,9 @@ export function policyPod(pod: ClusterPod, { imagined, nodeAddresses }: PodSurro
     hostNetwork,
     serviceAccount: serviceAccountOf(pod),
     ...(node === undefined ? {} : { node }),
-    addresses: hostNetwork ? (nodeAddresses.get(node ?? '') ?? []).flatMap((text) => parseRange(text) ?? []) : addressesOfPod(pod),
+    addresses: ofNode.length > 0 ? ofNode : addressesOfPod(pod),
     workload: workloadOf(pod),
+    ...(deployment === undefined ? {} : { deployment }),
     imagined,
     file,
     line,
@@ -111,6 +115,12 @@ function workloadOf({ object, owner, name }: ClusterPod): PolicyPod['workload'] 
   if (object.kind !== 'Pod') return { kind: object.kind, name: object.name }
   if (owner === undefined || owner.kind === 'Node') return { kind: 'Pod', name }
   return { kind: owner.kind || 'Pod', name: owner.name }
+}
+
+/** A Deployment calls its ReplicaSets by its own name and the hash that its pods bear as a label (pkg/controller/deployment/sync.go). */
+function deploymentOf({ owner, labels }: ClusterPod): string | undefined {
+  const end = `-${labels['pod-template-hash'] ?? ''}`
+  return owner?.kind === 'ReplicaSet' && end.length > 1 && owner.name.endsWith(end) ? owner.name.slice(0, -end.length) : undefined
 }
 
 /** @returns `default` where none is named, as the API server writes it */

@@ -34,6 +34,28 @@ describe('netsim policy list', () => {
     expect(ran).toMatchObject({ code: 0, err: '' })
   })
 
+  it('lets no name of the input steer the terminal', async () => {
+    const files = { 'a.yaml': pod('"a\\e[2J"') + pod('b') }
+    for (const output of ['txt', 'md', 'csv', 'matrix', 'json', 'dot', 'svg']) {
+      const ran = await list(files, '-o', output)
+      expect(ran.out).toContain('b')
+      expect(ran.out, output).not.toContain('\u001b')
+    }
+    const before = mkdtempSync(join(tmpdir(), 'netsim-policy-'))
+    folders.push(before)
+    writeFileSync(join(before, 'a.yaml'), files['a.yaml'])
+    writeFileSync(join(before, 'b.yaml'), files['a.yaml'] + pod('b') + policy('{podSelector: {}}'))
+    const around = { cwd: before }
+    for (const more of [
+      ['-o', 'txt'],
+      ['-o', 'md'],
+      ['-o', 'csv'],
+      ['--compat', 'np-guard'],
+    ])
+      expect((await netsim(['policy', 'diff', 'a.yaml', 'b.yaml', ...more], around)).out, more.join(' ')).not.toContain('\u001b')
+    expect((await netsim(['policy', 'explain', '-f', 'b.yaml', '--compat', 'np-guard'], around)).out).not.toContain('\u001b')
+  })
+
   it('answers the rest where something that is no policy cannot be read, with status 3', async () => {
     const ran = await list({ 'a.yaml': pod('a') + pod('b'), 'c.yaml': 'apiVersion: v1\nkind: Pod\nmetadata: {name: c}\nspec: {containers: text}\n' })
     expect(rowsOf(ran)).toEqual(BETWEEN)

@@ -1,5 +1,7 @@
 /** `netsim policy explain` from flags to exit status; what it prints fits the published schemas, and holds no field that they do not name. */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { netsim, type Ran } from '../cli/memory-io.js'
@@ -41,6 +43,17 @@ describe('the exit status', () => {
     [['shop/web', 'shop/db:0'], 3],
     [['shop/web'], 2],
   ])('of %j is %i', async (words, code) => expect((await explain(...words)).code).toBe(code))
+
+  it('one who is asked by address goes by its own name, and one of a workload by that of the workload', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'netsim-explain-')), 'a.yaml')
+    const owner = 'ownerReferences: [{controller: true, kind: ReplicaSet, name: web-7d9f}]'
+    const pod = (name: string, ip: string): string =>
+      `{apiVersion: v1, kind: Pod, metadata: {name: ${name}, ${owner}}, spec: {containers: [{name: c}]}, status: {podIP: ${ip}}}\n---\n`
+    writeFileSync(file, pod('web-7d9f-a', '10.1.0.5') + pod('web-7d9f-b', '10.1.0.6'))
+    const source = async (asked: string): Promise<unknown> =>
+      (JSON.parse((await netsim(['policy', 'explain', asked, '8.8.8.8:80', '-f', file, '-o', 'json'], AROUND)).out) as { readonly src: unknown }).src
+    expect([await source('10.1.0.6'), await source('default/web-7d9f')]).toEqual(['default/web-7d9f-b', 'default/web-7d9f[ReplicaSet]'])
+  })
 
   it('what is not there is named with the nearest', async () => {
     expect((await explain('shop/web', 'shop/dbs:80')).err).toBe('error: there is no pod or workload "shop/dbs"\n    Did you mean shop/db?\n')

@@ -161,6 +161,12 @@ describe('the outside', () => {
     expect(new Set(inward)).toEqual(new Set(['0.0.0.0-255.255.255.255[External]']))
   })
 
+  it('is not cut by a network set that no rule asks for, and is listed beside one', () => {
+    const set = "{apiVersion: projectcalico.org/v3, kind: GlobalNetworkSet, metadata: {name: corp, labels: {zone: corp}}, spec: {nets: ['10.0.0.0/30']}}"
+    for (const as of ['api', 'calico', 'np-guard'] as const)
+      expect(listText(mapOf(`${TWO}${CLOSED_DB}${set}\n---\n`, {}, { as }), PLAIN)).toBe(listText(mapOf(TWO + CLOSED_DB, {}, { as }), PLAIN))
+  })
+
   it('has IPv6 where a policy names any, but not for a reader that knows none', () => {
     const text = TWO + policy('web', '{podSelector: {}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: "2001:db8::/32"}}], ports: [{port: 443}]}]}')
     expect(linesOf(mapOf(text))).toContain('shop/web[Deployment] => 2001:db8::-2001:db8:ffff:ffff:ffff:ffff:ffff:ffff[External] : TCP 443')

@@ -168,6 +168,12 @@ describe('fields', () => {
     expect(isOpen(world, 'shop/db', 'lab/spy', 8 * 256, 'ICMP')).toBe(false)
     expect(isOpen(world, 'shop/agent', 'lab/spy', 80)).toBe(true)
     expect(pair(world, 'shop/db', 'lab/spy').assumed).toEqual([])
+    // of the node itself the input need not say anything
+    for (const shown of [[], ['apiVersion: v1\nkind: Node\nmetadata: {name: n2}\n']])
+      expect(isOpen(made([...PODS, ...shown, host, everywhere]), 'shop/db', 'shop/agent', 80)).toBe(false)
+    const addressed = pod('shop/agent', { spec: '  hostNetwork: true', node: 'n9', ip: '192.168.0.9' })
+    const its = made([...PODS, addressed, cluster('  - {action: Deny, to: [{networks: [192.168.0.9/32]}]}', 'egress')])
+    expect(isOpen(its, 'shop/db', 'shop/agent', 80)).toBe(false)
     const pods = made([...PODS, ...nodes, host, cluster('  - {action: Deny, to: [{namespaces: {}}]}', 'egress')])
     expect([isOpen(pods, 'shop/db', 'lab/spy', 80), isOpen(pods, 'shop/db', 'shop/agent', 80)]).toEqual([false, true])
   })

@@ -35,6 +35,13 @@ describe('a state', () => {
     expect(pod).toMatchObject({ serviceAccount: 'front', ports: [{ name: 'http', port: 80, protocol: 'TCP' }] })
   })
 
+  it("gives a pod on its host's network the addresses of its node, and its own where the input does not show the node", () => {
+    const hosted = POD.replace('spec: {', 'spec: {hostNetwork: true, nodeName: n1, ')
+    expect(worldOf(hosted).pods[0].addresses).toEqual([range('10.244.0.7'), range('fd00::7')])
+    const node = '{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}}\n---\n'
+    expect(worldOf(node + hosted).pods[0].addresses).toEqual([range('192.168.0.1')])
+  })
+
   it('has every namespace that something lives in, each with the label that the API server gives it', () => {
     const namespace = '{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {kubernetes.io/metadata.name: other, a: b}}}\n---\n'
     const { namespaces } = worldOf(namespace + POD.replace('namespace: shop', 'namespace: away'))
@@ -131,6 +138,17 @@ spec: {replicas: 2, selector: {matchLabels: {app: api}}, template: {metadata: {l
   it.each(['pod/web-0', 'web-0'])('%s is the pod of the namespace of bare names', (text) => {
     expect(endOf(world, text, 'shop')).toMatchObject({ kind: 'pod', name: 'web-0' })
     expect(isProblem(endNamed(world, text, 'default'))).toBe(true)
+  })
+
+  it('is that of a Deployment, where the input shows its ReplicaSet alone, or beside it', () => {
+    const owner = ', ownerReferences: [{controller: true, kind: ReplicaSet, name: web-7d9f}]'
+    const hashed = POD.replace('labels: {app: web}', `labels: {app: web, pod-template-hash: 7d9f}${owner}`)
+    for (const text of ['deploy/shop/web', 'shop/web', 'rs/shop/web-7d9f', 'shop/web-7d9f'])
+      expect(endOf(worldOf(hashed), text)).toMatchObject({ name: 'web-0', workload: { kind: 'ReplicaSet', name: 'web-7d9f' } })
+    // a ReplicaSet of one's own has no Deployment above it
+    const own = worldOf(POD.replace('labels: {app: web}', `labels: {app: web}${owner}`))
+    expect(endNamed(own, 'shop/web', 'default')).toMatchObject({ what: 'there is no pod or workload "shop/web"' })
+    expect(endNamed(own, 'deploy/shop/web', 'default')).toMatchObject({ what: 'there is no Deployment shop/web' })
   })
 
   it.each(['deploy/shop/api', 'shop/api', 'Deployment/shop/api', 'shop/api[Deployment]'])('%s is the workload', (text) => {

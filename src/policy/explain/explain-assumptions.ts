@@ -55,7 +55,7 @@ export function assumptionText(name: Assumption, switches: Switches): string {
     case 'ipblock-pod':
       return switches.ipBlock === 'pods-too' ? 'an ipBlock matches addresses of pods too' : 'an ipBlock matches no address of a pod'
     case 'pod-address-unknown':
-      return 'the input does not say which address a pod has: an ipBlock that is not every address is taken not to match it'
+      return 'the input does not say which address a pod has, or a node: an ipBlock that is not every address is taken not to match it'
     case 'hairpin':
       return switches.hairpin === 'allowed' ? 'a pod always reaches itself' : 'what a pod sends to itself is held by policies'
     case 'own-node':

@@ -3,11 +3,12 @@
  * through for has no row, nor has a workload with itself.
  */
 import type { PolicyState } from '../../cluster/policy-state.js'
+import { boundingRanges } from '../change/diff-classes.js'
 import { ConnectionSet } from '../connections.js'
 import { evaluatePair } from '../evaluate.js'
 import { ingressTargets } from '../ingress-targets.js'
 import type { Direction, End, PolicyPod, PolicyWorld } from '../model.js'
-import { outsideRanges } from '../outside.js'
+import { outsideRanges, partition } from '../outside.js'
 import { endName, INGRESS_CONTROLLER, workloadName } from '../peer-name.js'
 import { Reachability } from '../reach/reachability.js'
 
@@ -118,7 +119,12 @@ const known = new WeakMap<PolicyWorld, Reachability>()
 
 function reachabilityOf(world: PolicyWorld): Reachability {
   let reach = known.get(world)
-  if (reach === undefined) known.set(world, (reach = new Reachability(world, { outside: outsideRanges(world) })))
+  if (reach === undefined) {
+    // at the bounds of network sets that no rule asks for too: the map tells addresses apart there
+    const cuts = boundingRanges(world)
+    const pieces = outsideRanges(world).flatMap(({ range }) => partition(range, cuts))
+    known.set(world, (reach = new Reachability(world, { outside: pieces.map((range) => ({ kind: 'outside', range })) })))
+  }
   return reach
 }
 

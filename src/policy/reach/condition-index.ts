@@ -219,13 +219,15 @@ export class ConditionIndex {
   }
 
   private inNetworks(condition: Extract<Condition, { kind: 'networks' }>): ClassSet {
-    const everybody = this.withAddressIn(condition.include, condition)
-    const pods = ClassSet.ofSorted(Int32Array.from(this.pods))
-    if (this.world.switches.ipBlock === 'outside-only' && condition.podsToo !== true) return everybody.minus(pods)
+    const known = this.withAddressIn(condition.include, condition)
+    const withoutAddress = ClassSet.ofSorted(Int32Array.from(this.withoutAddress))
+    const isOutsideOnly = this.world.switches.ipBlock === 'outside-only' && condition.podsToo !== true
+    const pods = isOutsideOnly ? ClassSet.ofSorted(Int32Array.from(this.pods)) : ClassSet.empty
     // of those without an address, one is as good as another
-    const unknown = ClassSet.ofSorted(Int32Array.from(this.withoutAddress)).and(pods)
+    const unknown = withoutAddress.minus(pods)
     const [first] = unknown.toArray()
-    return first !== undefined && holdsOf(condition, this.classes.all[first]) ? everybody.or(unknown) : everybody
+    const everybody = first !== undefined && holdsOf(condition, this.classes.all[first]) ? known.or(unknown) : known
+    return everybody.minus(pods)
   }
 
   /** @param condition says it of those whose addresses span several cells; a cell lies wholly in a named network, or wholly out of it */
