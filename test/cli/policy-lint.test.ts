@@ -6,7 +6,7 @@ import { LINT_CODES } from '../../src/policy/lint/codes.js'
 import { netsim, type Ran } from './memory-io.js'
 
 const ROOT = new URL('../../', import.meta.url)
-const FAULTY = readFileSync(new URL('examples/policy-lint.yaml', ROOT), 'utf8')
+const FAULTY = readFileSync(new URL('examples/policy-lint/shop.yaml', ROOT), 'utf8')
 const CODES = ['NP102', 'NP104', 'NP201', 'NP401']
 
 /** A namespace that is closed, as one should be. */
