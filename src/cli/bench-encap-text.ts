@@ -20,23 +20,38 @@ function wayText(report: OverlayReport, way: WayDocument): string {
   return [
     `${way.from} → ${way.to}, ${way.name}, ${rateText(way.rate)}, MTU ${way.mtu}`,
     '',
-    'The largest packet that passes whole, and what it costs:',
-    table(SUMMARY, passing.map(summaryRow)),
-    'Bytes on the wire beyond one plain frame, and frames where there are more than one, by size of the IP packet (UDP, DF clear):',
+    'The largest packet that passes whole, and what the wire carries of it:',
+    table(WIRE, passing.map(wireRow)),
+    'What the nodes do for it:',
+    table(WORK, passing.map(workRow)),
+    'Bytes beyond one plain frame, and frames if more than one, by size of the IP packet (UDP, DF clear):',
     table(
       ['BACKEND', ...report.sizes.map(String)],
       passing.map(({ backend, way: one }) => [backend.label, ...report.sizes.map((size) => overheadCell(one, size))]),
+      SIZE_GAP,
     ),
     ...lost.map(({ backend, way: one }) => `${backend.label}: ${one.unreachable ?? ''}`),
   ].join('\n')
 }
 
-const SUMMARY = ['BACKEND', 'POD MTU', 'LARGEST', 'MSS', '+BYTES', 'OVERHEAD', 'GOODPUT', 'DEVICES', 'USER SPACE', 'HEADERS', 'RULES', 'CPU', 'LATENCY']
+interface Row {
+  readonly backend: BackendDocument
+  readonly way: BackendWay
+}
 
-function summaryRow({ backend, way }: { readonly backend: BackendDocument; readonly way: BackendWay }): readonly string[] {
-  const full = way.sizes.find(({ size }) => size === way.largest)
+/** For ten sizes on a page of 100 columns. */
+const SIZE_GAP = 2
+/** Two tables, for such a page. */
+const WIRE = ['BACKEND', 'POD MTU', 'LARGEST', 'MSS', '+BYTES', 'OVERHEAD', 'GOODPUT']
+const WORK = ['BACKEND', 'DEVICES', 'USER SPACE', 'HEADERS', 'RULES', 'CPU', 'LATENCY']
+
+function fullSize({ sizes, largest }: BackendWay): SizeDocument | undefined {
+  return sizes.find(({ size }) => size === largest)
+}
+
+function wireRow({ backend, way }: Row): readonly string[] {
+  const full = fullSize(way)
   if (full === undefined) return [backend.label, `${way.podMtu}`, `${way.largest}`]
-  const { counts, headerOperations: headers } = full
   return [
     backend.label,
     `${way.podMtu}`,
@@ -45,6 +60,15 @@ function summaryRow({ backend, way }: { readonly backend: BackendDocument; reado
     `${full.overheadBytes}`,
     `${full.overheadPercent.toFixed(2)}%`,
     rateText(full.goodput),
+  ]
+}
+
+function workRow({ backend, way }: Row): readonly string[] {
+  const full = fullSize(way)
+  if (full === undefined) return [backend.label]
+  const { counts, headerOperations: headers } = full
+  return [
+    backend.label,
     `${counts.devices}`,
     `${counts.crossings}`,
     `${headers.encapsulated + headers.decapsulated + headers.ttlLowered + headers.rewritten}`,

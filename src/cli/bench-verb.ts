@@ -68,7 +68,9 @@ const backends = choosingSeveral(BACKEND_IDS, (text: string): readonly string[] 
     const found = BACKEND_IDS.find((id) => id === word.trim())
     if (found !== undefined) return found
     const nearest = nearestName(word.trim(), BACKEND_IDS)
-    throw new InvalidArgumentError(`There is no backend ${word.trim()}.${nearest === undefined ? '' : ` (Did you mean ${nearest}?)`}`)
+    throw new InvalidArgumentError(
+      `There is no backend ${word.trim()}. ${nearest === undefined ? `There are: ${BACKEND_IDS.join(', ')}.` : `(Did you mean ${nearest}?)`}`,
+    )
   }),
 )
 

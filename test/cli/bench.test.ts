@@ -18,6 +18,15 @@ describe('netsim bench encap', () => {
     expect(out).not.toContain('flannel udp')
   })
 
+  it('prints tables that fit a page of 100 columns, whatever the backend', async () => {
+    const { out } = await netsim(['bench', 'encap'])
+    const rows = out.split('\n').filter((line) => /^(BACKEND|flannel|Calico|Canal) /.test(line))
+    expect(rows.length).toBeGreaterThan(3 * 13)
+    expect(rows.filter((line) => line.length > 100)).toEqual([])
+    // each backend in each of the tables
+    expect(rows.filter((line) => line.startsWith('Calico WireGuard '))).toHaveLength(3)
+  })
+
   it('prints comma-separated values, a line for each size', async () => {
     const { out } = await netsim([...FEW, '-o', 'csv'])
     const [head, ...lines] = out.trimEnd().split('\r\n')
@@ -44,6 +53,7 @@ describe('netsim bench encap', () => {
 
   it.each([
     [['--backends', 'flannel-vxlna'], 'Did you mean flannel-vxlan?'],
+    [['--backends', 'cilium'], 'There are: flannel-host-gw, flannel-udp, '],
     [['--sizes', '12'], 'from 28 to 65535'],
     [['--rate', 'fast'], '10Gbps'],
     [['--cost', 'tunnel'], 'NAME=NANOSECONDS'],
