@@ -1,6 +1,27 @@
 /** Where lint keeps silent, or says that something is only to be known: what the input does not hold, what is meant, what others take care of. */
 import { describe, expect, it } from 'vitest'
-import { SHOP, DNS, WEB, DB, IN, OUT, FROM_DB, TO_DNS, BOTH_53, HTTP_SERVICE, TCP, BLOCK, lint, namespace, pod, policy, service, world } from './lint-kit.js'
+import {
+  SHOP,
+  NODE,
+  ALL_PODS,
+  DNS,
+  WEB,
+  DB,
+  IN,
+  OUT,
+  FROM_DB,
+  TO_DNS,
+  BOTH_53,
+  HTTP_SERVICE,
+  TCP,
+  BLOCK,
+  lint,
+  namespace,
+  pod,
+  policy,
+  service,
+  world,
+} from './lint-kit.js'
 
 describe('what it does not say, or says with care', () => {
   const found = (code: string, ...objects: readonly string[]): readonly string[] =>
@@ -42,6 +63,20 @@ describe('what it does not say, or says with care', () => {
     const rules = policy('shop/p', `${WEB}, ${OUT}, egress: [{${TO_DNS}, ports: [{protocol: UDP, port: 53}]}]`)
     expect(found('NP402', DNS, rules)).toHaveLength(1)
     expect(found('NP402', DNS, udp, rules)).toEqual([])
+  })
+
+  it('NP304: who lets everybody in keeps nobody out; a private block may be that of nodes that the input does not have', () => {
+    const balancer = service('shop/web', 'type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: http}]')
+    const rules = (cidr: string, more = ''): string => policy('shop/p', `${WEB}, ${IN}, ingress: [{from: [${BLOCK(cidr)}], ${TCP(8080)}}${more}]`)
+    expect(found('NP304', NODE, balancer, rules('203.0.113.0/24'))).toEqual([expect.stringMatching(/^warning/)])
+    expect(found('NP304', NODE, balancer, rules('192.168.7.0/24'))).toEqual([expect.stringMatching(/^warning/)])
+    expect(found('NP304', balancer, rules('203.0.113.0/24'))).toEqual([expect.stringMatching(/^warning/)])
+    expect(found('NP304', balancer, rules('192.168.7.0/24'))).toEqual([expect.stringMatching(/^info/)])
+    expect(found('NP304', NODE, balancer, rules('203.0.113.0/24', `, {from: [${BLOCK('0.0.0.0/0')}], ${TCP(8080)}}`))).toEqual([])
+    // of another port nobody else is let in
+    expect(found('NP304', NODE, balancer, rules('203.0.113.0/24', `, {from: [${BLOCK('0.0.0.0/0')}], ${TCP(9090)}}`))).toHaveLength(1)
+    const wide = policy('shop/all', `${ALL_PODS}, ${IN}, ingress: [{${TCP(8080)}}]`)
+    expect(found('NP304', NODE, balancer, rules('203.0.113.0/24'), wide)).toEqual([])
   })
 
   it('NP402: without UDP names fail; without TCP few do, and that is only to be known', () => {

@@ -1,6 +1,6 @@
 /** ipBlocks held against the addresses of Services, pods and nodes, and against what a node writes into packets from outside. */
 import type { Finding } from '../../base/finding.js'
-import { coversRange, EVERY_IPV4, EVERY_IPV6, formatRange, meetsRange, type AddressRange } from '../address-range.js'
+import { coversRange, EVERY_IPV4, EVERY_IPV6, formatRange, meetsRange, parseRange, type AddressRange } from '../address-range.js'
 import type { Condition, Direction, Peer, Policy, PolicyRule } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { isWholeFamily, rangesOf } from './condition-cover.js'
@@ -95,8 +95,11 @@ function coverFindings(facts: LintFacts, { policy, direction, rule, peer, block 
   ]
 }
 
+/** Where nodes usually are: RFC 1918, RFC 4193. */
+const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].flatMap((text) => parseRange(text) ?? [])
+
 /** Every selected pod is reached from outside through a Service that hides the source, and by no other way. */
-function hiddenFindings(facts: LintFacts, { policy, direction, rule, block }: BlockAt, { behind }: Known): readonly Finding[] {
+function hiddenFindings(facts: LintFacts, { policy, direction, rule, peer, block }: BlockAt, { behind }: Known): readonly Finding[] {
   if (direction !== 'ingress' || rule.action !== 'allow') return []
   const selected = facts.selected(policy)
   const outer = behind.filter(
@@ -110,6 +113,12 @@ function hiddenFindings(facts: LintFacts, { policy, direction, rule, block }: Bl
   const left = rangesOf(block)
   const nodes = facts.world.nodes.flatMap(({ addresses }) => addresses)
   if (isWholeFamily(block) || nodes.some((address) => left.some((range) => meetsRange(range, address)))) return []
+  // whoever lets everybody in keeps nobody out
+  const everybody: Peer = { ...peer, conditions: [{ ...block, include: [EVERY_IPV4], exclude: [] }] }
+  const others = facts.policies
+    .filter(({ policy: other }) => other.kind === policy.kind && other.namespace === policy.namespace && selectsAllOf(other, policy, direction))
+    .flatMap(({ policy: other }) => other[direction].map((one): Other => ({ policy: other, rule: one })))
+  if (coveringRules(policy, rule, others, [everybody]) !== undefined) return []
   const [{ service }] = hiding
   const through = listed(hiding.map((one) => `${one.service.type} ${one.service.namespace}/${one.service.name}`))
   return [
@@ -119,6 +128,8 @@ function hiddenFindings(facts: LintFacts, { policy, direction, rule, block }: Bl
         facts.evidence(policy, block.words, block),
         { what: 'externalTrafficPolicy is Cluster', file: service.file, line: service.line, object: `Service/${service.namespace}/${service.name}` },
       ],
+      // without nodes in the input it may be theirs
+      ...(nodes.length === 0 && left.every((range) => PRIVATE.some((net) => coversRange(net, range))) ? { severity: 'info' as const } : {}),
     }),
   ]
 }
