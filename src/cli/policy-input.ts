@@ -2,6 +2,7 @@
 import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
 import type { Input } from '../cluster/manifest.js'
 import { isPolicyLabel, readPolicyState, type PolicyState } from '../cluster/policy-state.js'
+import type { Readings } from '../cluster/readings.js'
 import type { PolicyWorld, Switches } from '../policy/model.js'
 import { npGuardRefusals } from '../policy/np-guard-refusals.js'
 import { readPolicyWorld, switchesFor } from '../policy/world.js'
@@ -39,10 +40,10 @@ export function switchesOf({ as, compat, ipBlock, hairpin, ownNode, hostNetwork,
   return { ...switchesFor(compat ?? as ?? 'api'), ...given }
 }
 
-/** Nothing has been said of it yet. @param filename in place of the flag's: one side of a comparison */
-export async function readPolicies(flags: PolicyFlags, io: Io, filename: readonly string[] = flags.filename): Promise<ReadPolicies> {
+/** Nothing has been said of it yet. @param filename in place of the flag's: one side of a comparison @param readings kept for edits of the state */
+export async function readPolicies(flags: PolicyFlags, io: Io, filename: readonly string[] = flags.filename, readings?: Readings): Promise<ReadPolicies> {
   const { inputs, problems } = await readInputs(filename, flags.recursive, io)
-  const read = readPolicyState(inputs, { upToFaults: switchesOf(flags).as === 'np-guard' })
+  const read = readPolicyState(inputs, { upToFaults: switchesOf(flags).as === 'np-guard', ...(readings === undefined ? {} : { readings }) })
   const state: PolicyState = flags.enforced && read.state.engine.kind === 'none' ? { ...read.state, engine: { kind: 'unknown' } } : read.state
   return { state, problems: [...problems, ...read.problems], inputs: inputs.map(({ file }) => file), texts: inputs }
 }

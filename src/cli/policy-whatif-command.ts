@@ -3,6 +3,7 @@ import { hasErrors, type Problem } from '../base/problem.js'
 import { readManifests } from '../cluster/manifest.js'
 import { policyStateOf } from '../cluster/policy-state.js'
 import { ProblemList } from '../cluster/problem-list.js'
+import { Readings } from '../cluster/readings.js'
 import { applyEdits, withMadeLabels, type Edit } from '../policy/change/edit.js'
 import { EXIT_BAD_INPUT, EXIT_OK, UsageError } from './exit.js'
 import { readInputs } from './input.js'
@@ -22,14 +23,15 @@ export async function policyWhatIf(words: readonly EditWords[], flags: WhatIfFla
   const problems: Problem[] = []
   const edits: Edit[] = []
   for (const edit of words) edits.push('file' in edit ? await fileEdit(edit, { flags, problems }, io) : edit)
-  const read = await readPolicies(flags, io)
+  const readings = new Readings()
+  const read = await readPolicies(flags, io, flags.filename, readings)
   const before = await worldOf(read, flags, io)
   const { objects, complete, engine } = read.state
-  const edited = applyEdits(objects, edits, flags.namespace)
+  const edited = applyEdits(objects, edits, flags.namespace, readings)
   const wrong = [...problems, ...edited.problems]
   await report(wrong, io)
   if (before === undefined || hasErrors(wrong)) return EXIT_BAD_INPUT
-  const result = policyStateOf({ objects: edited.objects, complete })
+  const result = policyStateOf({ objects: edited.objects, complete }, readings)
   const now = withMadeLabels(result.state, edited)
   const state = flags.enforced && engine.kind === 'unknown' ? { ...now, engine } : now
   const after = await worldOf({ state, problems: result.problems, inputs: read.inputs }, flags, io, before.problems)

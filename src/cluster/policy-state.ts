@@ -30,6 +30,7 @@ import { checkLabels } from './node.js'
 import { readPod, type ClusterPod } from './pod.js'
 import { findPolicyEngine, type PolicyEngine } from './policy-engine.js'
 import { ProblemList, type Place } from './problem-list.js'
+import type { Readings } from './readings.js'
 import { readAdminNetworkPolicy } from './read-admin-network-policy.js'
 import { readRoute, type Route } from './route.js'
 import { check } from './schema.js'
@@ -108,13 +109,15 @@ export interface PolicyStateResult {
 export interface PolicyStateOptions {
   /** Of a file with a fault of its YAML what stands behind the fault is left out: readers that go on document by document stop there. */
   readonly upToFaults?: boolean
+  /** Kept for states that are edited from this one. */
+  readonly readings?: Readings
 }
 
 /** Never throws on bad input. */
-export function readPolicyState(inputs: readonly Input[], { upToFaults = false }: PolicyStateOptions = {}): PolicyStateResult {
+export function readPolicyState(inputs: readonly Input[], { upToFaults = false, readings }: PolicyStateOptions = {}): PolicyStateResult {
   const problems = new ProblemList()
   const { objects, complete } = readManifests(inputs, problems)
-  const { state, problems: more } = policyStateOf({ objects: upToFaults ? beforeFaults(objects, problems) : objects, complete })
+  const { state, problems: more } = policyStateOf({ objects: upToFaults ? beforeFaults(objects, problems) : objects, complete }, readings)
   // two that differ under one name
   const contradictory = problems.problems.filter(({ severity, object }) => severity === 'error' && isPolicyLabel(object)).map(({ object }) => object)
   const refused = [...new Set([...state.refused, ...contradictory])]
@@ -133,31 +136,29 @@ interface Manifests {
   readonly complete: boolean
 }
 
-/** The same of objects that are there already: a state that was edited. */
-export function policyStateOf({ objects, complete }: Manifests): PolicyStateResult {
+/** The same of objects that are there already: a state that was edited. @param readings of the state before, and then of this one, too */
+export function policyStateOf({ objects, complete }: Manifests, readings?: Readings): PolicyStateResult {
   const problems = new ProblemList()
   takeInventory(objects, problems, 'policies')
   const foreign = nameForeignPolicies(objects, problems)
   const usable = objects.filter((object) => kindInfo(object.apiVersion, object.kind)?.apiVersions?.includes(object.apiVersion) !== false)
-  const read = <Item>(kind: string, reader: Reader<Item>): Item[] => ofKind(usable, kind).flatMap((object) => reader(object, problems) ?? [])
+  const once: Once = (reader) => (object, list) => (readings === undefined ? reader(object, list) : readings.read(reader, object, list))
+  const read = <Item>(kind: string, reader: Reader<Item>): Item[] => ofKind(usable, kind).flatMap((object) => once(reader)(object, problems) ?? [])
   const pods = read('Pod', readPod)
-  const { madePods, templates, idle } = readWorkloads(usable, pods, problems)
-  const policies = readPolicies(usable, problems)
+  const { madePods, templates, idle } = workloadsOf(usable, pods, problems, readings)
+  const policies = readPolicies(usable, once, problems)
   const lives = [...pods, ...templates, ...policies.kubernetesPolicies, ...policies.calicoPolicies, ...policies.networkSets]
   const state: PolicyState = {
     objects,
     complete,
-    namespaces: readNamespaces(ofKind(usable, 'Namespace'), lives, problems),
+    namespaces: readNamespaces(ofKind(usable, 'Namespace'), lives, (object) => once(readNamespace)(object, problems)),
     pods,
     madePods,
     templates,
     idle,
     nodes: read('Node', readStateNode),
-    services: read(
-      'Service',
-      lenient((object, scratch) => readService(object, scratch)?.service),
-    ),
-    ingresses: read('Ingress', lenient(readIngress)),
+    services: read('Service', readStateService),
+    ingresses: read('Ingress', readStateIngress),
     routes: read('Route', readRoute),
     serviceAccounts: read('ServiceAccount', readServiceAccount),
     ...policies,
@@ -167,11 +168,21 @@ export function policyStateOf({ objects, complete }: Manifests): PolicyStateResu
   return { state, problems: problems.problems }
 }
 
+/** A reader that reads an object once, where its readings are kept. */
+type Once = <Item>(reader: Reader<Item>) => Reader<Item>
+
 function ofKind(objects: readonly KubernetesObject[], kind: string): readonly KubernetesObject[] {
   return objects.filter((object) => object.kind === kind && !CALICO_GROUPS.includes(groupOf(object.apiVersion)))
 }
 
 type Workloads = Pick<PolicyState, 'madePods' | 'templates' | 'idle'>
+
+/** Known again after an edit that touched policies and namespaces alone: neither says anything of a workload. */
+function workloadsOf(usable: readonly KubernetesObject[], pods: readonly ClusterPod[], problems: ProblemList, readings: Readings | undefined): Workloads {
+  if (readings === undefined) return readWorkloads(usable, pods, problems)
+  const objects = usable.filter(({ kind }) => !POLICY_KINDS.includes(kind))
+  return readings.ofList('workloads', objects, problems, (list) => readWorkloads(objects, pods, list))
+}
 
 /** Of nodes nothing is needed: a template stands for the pods of a DaemonSet. */
 function readWorkloads(objects: readonly KubernetesObject[], pods: readonly ClusterPod[], problems: ProblemList): Workloads {
@@ -197,6 +208,9 @@ function lenient<Resource>(reader: Reader<Resource>): Reader<Resource> {
   }
 }
 
+const readStateService = lenient((object, scratch) => readService(object, scratch)?.service)
+const readStateIngress = lenient(readIngress)
+
 type Policies = Pick<
   PolicyState,
   | 'kubernetesPolicies'
@@ -210,13 +224,16 @@ type Policies = Pick<
   | 'refused'
 >
 
-function readPolicies(objects: readonly KubernetesObject[], problems: ProblemList): Policies {
+const readApiPolicy: Reader<KubernetesNetworkPolicy> = (object, problems) => readKubernetesPolicy(object, problems, 'api')
+const readApiClusterPolicy: Reader<ClusterNetworkPolicy> = (object, problems) => readClusterNetworkPolicy(object, problems, 'api')
+
+function readPolicies(objects: readonly KubernetesObject[], once: Once, problems: ProblemList): Policies {
   const own = calicoObjects(objects, problems)
   const refused: string[] = []
   const usable =
     <Resource>(reader: Reader<Resource>) =>
     (object: KubernetesObject): Resource | [] => {
-      const resource = sound(reader)(object, problems)
+      const resource = sound(once(reader))(object, problems)
       if (resource === undefined) refused.push(object.label)
       return resource ?? []
     }
@@ -225,13 +242,13 @@ function readPolicies(objects: readonly KubernetesObject[], problems: ProblemLis
   const clusterWide = objects.filter(({ apiVersion }) => groupOf(apiVersion) === CLUSTER_POLICY_GROUP)
   const policies: Omit<Policies, 'refused'> = {
     kubernetesPolicies: [
-      ...ofKind(objects, 'NetworkPolicy').flatMap(usable((object, list) => readKubernetesPolicy(object, list, 'api'))),
+      ...ofKind(objects, 'NetworkPolicy').flatMap(usable(readApiPolicy)),
       ...calico(['StagedKubernetesNetworkPolicy'], readKubernetesPolicy),
     ],
     adminNetworkPolicies: ['AdminNetworkPolicy', 'BaselineAdminNetworkPolicy'].flatMap((kind) =>
       ofKind(clusterWide, kind).flatMap(usable(readAdminNetworkPolicy)),
     ),
-    clusterNetworkPolicies: ofKind(clusterWide, 'ClusterNetworkPolicy').flatMap(usable((object, list) => readClusterNetworkPolicy(object, list, 'api'))),
+    clusterNetworkPolicies: ofKind(clusterWide, 'ClusterNetworkPolicy').flatMap(usable(readApiClusterPolicy)),
     calicoPolicies: calico(['NetworkPolicy', 'GlobalNetworkPolicy', 'StagedNetworkPolicy', 'StagedGlobalNetworkPolicy'], readCalicoPolicy),
     calicoTiers: calico(['Tier'], readTier),
     profiles: calico(['Profile'], readProfile),
@@ -264,20 +281,26 @@ export function isPolicyLabel(label: string): boolean {
 function readNamespaces(
   objects: readonly KubernetesObject[],
   lives: readonly { readonly namespace: string }[],
-  problems: ProblemList,
+  read: (object: KubernetesObject) => StateNamespace | undefined,
 ): readonly StateNamespace[] {
   const namespaces = new Map<string, StateNamespace>()
   for (const object of objects) {
-    const value = check(namespaceSchema(), object, problems, 'hint')
-    const fault = nameFault(object.name, 'label')
-    if (fault !== undefined) problems.error(object.at('metadata', 'name'), object.label, fault.what, fault.fix)
-    const labels = value?.metadata.labels ?? {}
-    checkLabels(labels, object, problems)
-    namespaces.set(object.name, { name: object.name, labels: { ...labels, 'kubernetes.io/metadata.name': object.name }, object })
+    const namespace = read(object)
+    if (namespace !== undefined) namespaces.set(object.name, namespace)
   }
   for (const name of new Set(['default', ...lives.map(({ namespace }) => namespace)]))
     if (name !== '' && !namespaces.has(name)) namespaces.set(name, { name, labels: { 'kubernetes.io/metadata.name': name } })
   return [...namespaces.values()]
+}
+
+/** Always one: something may live in it whatever is wrong with it. */
+function readNamespace(object: KubernetesObject, problems: ProblemList): StateNamespace | undefined {
+  const value = check(namespaceSchema(), object, problems, 'hint')
+  const fault = nameFault(object.name, 'label')
+  if (fault !== undefined) problems.error(object.at('metadata', 'name'), object.label, fault.what, fault.fix)
+  const labels = value?.metadata.labels ?? {}
+  checkLabels(labels, object, problems)
+  return { name: object.name, labels: { ...labels, 'kubernetes.io/metadata.name': object.name }, object }
 }
 
 const ADDRESS = /^[0-9A-Fa-f:.]+$/

@@ -19,6 +19,8 @@ export class Context {
   readonly nodes: readonly NodeReading[]
   readonly problems: ProblemList
   private readonly byOwner = new Map<string, ClusterPod[]>()
+  /** Lists of byOwner by the owner's name up to its last hyphen: asked for by workload, and there are as many workloads as owners. */
+  private readonly byPrefix = new Map<string, ClusterPod[][]>()
   /** By namespace, and by namespace and each label. */
   private readonly orphans = new Map<string, ClusterPod[]>()
   private readonly ownedObjects = new Set<string>()
@@ -36,6 +38,7 @@ export class Context {
         for (const [key, value] of Object.entries(pod.labels)) append(this.orphans, labelled(pod.namespace, key, value), pod)
       } else append(this.byOwner, ownedBy(pod.namespace, pod.owner.kind, pod.owner.name), pod)
     }
+    for (const [key, owned] of this.byOwner) append(this.byPrefix, key.slice(0, key.lastIndexOf('-') + 1), owned)
     const owned = objects.filter(({ kind }) => OWNED_KINDS.includes(kind))
     for (const object of owned) for (const owner of ownersOf(object)) this.ownedObjects.add(ownedBy(object.namespace, owner.kind, owner.name, object.kind))
   }
@@ -53,9 +56,8 @@ export class Context {
 
   /** Pods of ReplicaSets that bear a Deployment's name, where the ReplicaSets are not in the input. */
   podsOfReplicaSets(object: KubernetesObject, selector: LabelSelector): readonly ClusterPod[] {
-    const prefix = ownedBy(object.namespace, 'ReplicaSet', `${object.name}-`)
-    const hashes = [...this.byOwner].filter(([key]) => key.startsWith(prefix) && !key.slice(prefix.length).includes('-'))
-    return hashes.flatMap(([, pods]) => pods.filter((pod) => matchesSelector(selector, pod.labels)))
+    const hashes = this.byPrefix.get(ownedBy(object.namespace, 'ReplicaSet', `${object.name}-`)) ?? []
+    return hashes.flatMap((pods) => pods.filter((pod) => matchesSelector(selector, pod.labels)))
   }
 
   /** Living pods that nobody owns and that the selector matches: a controller adopts them. */

@@ -10,6 +10,7 @@ import { templateHash } from './names.js'
 export interface Template {
   /** Without a name of its own. */
   readonly pod: ClusterPod
+  /** Worked out when it is asked for: most are not. */
   readonly hash: string
 }
 
@@ -42,7 +43,12 @@ export function readTemplate(
     const what = `restartPolicy of its template is ${policy}${spec.restartPolicy === undefined ? ', where nothing is written' : ''}`
     return refuse(object, [...path, 'spec', 'restartPolicy'], what, `Write ${restartPolicies.join(' or ')}.`, problems)
   }
-  return { pod, hash: templateHash(template ?? null) }
+  return {
+    pod,
+    get hash() {
+      return templateHash(template ?? null)
+    },
+  }
 }
 
 /** Of one copy. */

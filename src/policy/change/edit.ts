@@ -17,6 +17,7 @@ import { readManifests, type KubernetesObject } from '../../cluster/manifest.js'
 import type { ClusterPod } from '../../cluster/pod.js'
 import { policyStateOf, type PolicyState } from '../../cluster/policy-state.js'
 import { formatPlace, ProblemList } from '../../cluster/problem-list.js'
+import type { Readings } from '../../cluster/readings.js'
 import { findObject, isFault, parseReference, type Fault, type Reference } from './edit-reference.js'
 
 export interface LabelChange {
@@ -50,9 +51,9 @@ export interface EditResult {
   readonly problems: readonly Problem[]
 }
 
-/** @param namespace of references that name none */
-export function applyEdits(objects: readonly KubernetesObject[], edits: readonly Edit[], namespace: string): EditResult {
-  const editor = new Editor(objects, namespace)
+/** @param namespace of references that name none @param readings of the objects, where they are kept */
+export function applyEdits(objects: readonly KubernetesObject[], edits: readonly Edit[], namespace: string, readings?: Readings): EditResult {
+  const editor = new Editor(objects, namespace, readings)
   for (const edit of edits) editor.apply(edit)
   return { objects: editor.objects, madeLabels: editor.madeLabels, touched: editor.touched, problems: editor.problems.problems }
 }
@@ -93,10 +94,12 @@ class Editor {
   readonly madeLabels = new Map<string, readonly LabelChange[]>()
   objects: readonly KubernetesObject[]
   private readonly namespace: string
+  private readonly readings: Readings | undefined
 
-  constructor(objects: readonly KubernetesObject[], namespace: string) {
+  constructor(objects: readonly KubernetesObject[], namespace: string, readings: Readings | undefined) {
     this.objects = objects
     this.namespace = namespace
+    this.readings = readings
   }
 
   apply(edit: Edit): void {
@@ -178,7 +181,7 @@ class Editor {
   private madePod(target: string): ClusterPod | undefined {
     const reference = parseReference(target, this.objects)
     if (isFault(reference) || reference.kind !== 'Pod' || !isFault(findObject(this.objects, reference, this.namespace))) return undefined
-    const { madePods } = policyStateOf({ objects: this.objects, complete: true }).state
+    const { madePods } = policyStateOf({ objects: this.objects, complete: true }, this.readings).state
     return madePods.find(({ namespace, name }) => namespace === (reference.namespace ?? this.namespace) && name === reference.name)
   }
 
