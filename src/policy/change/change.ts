@@ -46,12 +46,13 @@ export function changeBetween(before: ChangeSide, after: ChangeSide, { unchanged
   const options: DiffOptions = { unchanged, ingress, ...(isNpGuard ? { itself: false, acrossReasons: true, within: ConnectionSet.transport } : {}) }
   const diff = diffWorlds(old, now, options)
   const policies = changedPolicies(before.world, after.world)
+  const [wasIdle, isIdle] = [idleIn(before.world), idleIn(after.world)]
   const noEngine = before.world.noEngine === undefined ? undefined : after.world.noEngine
   return {
     ...diff,
     policies,
-    stopped: idleIn(after.world).filter((name) => !idleIn(before.world).includes(name) && !diff.added.includes(name)),
-    started: idleIn(before.world).filter((name) => !idleIn(after.world).includes(name) && !diff.removed.includes(name)),
+    stopped: [...isIdle].filter((name) => !wasIdle.has(name) && !diff.added.includes(name)),
+    started: [...wasIdle].filter((name) => !isIdle.has(name) && !diff.removed.includes(name)),
     future: !future ? [] : futureOf(before.world, after.world, { policies, rows: diff.rows.filter((row) => !row.before.equals(row.after)) }),
     assumed: [...new Set(diff.rows.flatMap(({ assumed }) => assumed))].sort(),
     switches,
@@ -68,9 +69,14 @@ function onePerWorkload(world: PolicyWorld): PolicyWorld {
 }
 
 /** Workloads of which no pod runs. */
-function idleIn({ pods }: PolicyWorld): readonly string[] {
+function idleIn({ pods }: PolicyWorld): ReadonlySet<string> {
   const living = new Set(pods.filter(({ imagined }) => !imagined).map(workloadName))
-  return [...new Set(pods.filter(({ imagined }) => imagined).map(workloadName))].filter((name) => !living.has(name))
+  return new Set(
+    pods
+      .filter(({ imagined }) => imagined)
+      .map(workloadName)
+      .filter((name) => !living.has(name)),
+  )
 }
 
 function targetsOf({ state, world }: ChangeSide): readonly IngressTarget[] {

@@ -70,12 +70,12 @@ export function diffWorlds(before: PolicyWorld, after: PolicyWorld, options: Dif
         .map((unit) => unit.name),
     ),
   ]
-  const living = names(({ before: old, after: now }) => old !== undefined && now !== undefined)
+  const living = new Set(names(({ before: old, after: now }) => old !== undefined && now !== undefined))
   return {
     rows: merged,
     change: classOf(merged),
-    added: names((unit) => unit.before === undefined).filter((one) => !living.includes(one)),
-    removed: names((unit) => unit.after === undefined).filter((one) => !living.includes(one)),
+    added: names((unit) => unit.before === undefined).filter((one) => !living.has(one)),
+    removed: names((unit) => unit.after === undefined).filter((one) => !living.has(one)),
   }
 }
 
