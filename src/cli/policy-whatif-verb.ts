@@ -47,7 +47,7 @@ export function addPolicyWhatIf(group: Command, name: string, { io, status }: Ru
     .addOption(edit('--scale <TARGET=N>', 'another number of replicas: deploy/shop/web=3', (text) => edits.push(scaleOf(text))))
   command.option(
     '--ask <SRC DST:PORT>',
-    'of this one connection alone, why before and after; svc/…, host/… and node ports too, as policies see them behind NAT',
+    'in quotes: of this one connection alone, why before and after; svc/…, host/… and node ports too, as policies see them behind NAT',
   )
   addChangeOptions(command).action(async (flags: WhatIfFlags) => {
     const { policyWhatIf } = await import('./policy-whatif-command.js')

@@ -184,6 +184,15 @@ describe('focus', () => {
     expect(pairs({ focus: ['db'], direction: 'egress' })).toEqual(['db>', 'db>cart', 'db>web'])
   })
 
+  it('may be the Deployment above the ReplicaSet that the input shows', () => {
+    const owned =
+      '{apiVersion: v1, kind: Pod, metadata: {name: api-5d8-x, namespace: shop, labels: {pod-template-hash: 5d8}, ownerReferences: [{controller: true, kind: ReplicaSet, name: api-5d8}]}}\n---\n'
+    for (const name of ['api', 'shop/api', 'api-5d8']) {
+      const { rows, unknown } = mapOf(owned + TWO, { focus: [name], focusPeer: ['db'], direction: 'egress' })
+      expect([rows.map((row) => `${row.source.text} ${row.destination.text}`), unknown], name).toEqual([['shop/api-5d8[ReplicaSet] shop/db[Deployment]'], []])
+    }
+  })
+
   it('may name the other end too', () => {
     expect(pairs({ focus: ['db'], focusPeer: ['web'] })).toEqual(['db>web', 'web>db'])
   })

@@ -22,6 +22,8 @@ export interface ListPeer {
   /** Of the workload; empty outside. */
   readonly name: string
   readonly workloadKind: string
+  /** The Deployment above its ReplicaSet: --focus may name it. */
+  readonly deployment?: string
   /** Names of the pods, where the workload has others that policies tell from these. */
   readonly pods?: readonly string[]
 }
@@ -177,8 +179,8 @@ function fewNames(names: readonly string[]): string {
   return names.length > MOST_NAMED ? `${names.slice(0, MOST_NAMED - 1).join(', ')} and ${names.length - MOST_NAMED + 1} more` : names.join(', ')
 }
 
-function workloadPeer({ namespace, workload }: PolicyPod, text: string): ListPeer {
-  return { text, kind: 'workload', namespace, name: workload.name, workloadKind: workload.kind }
+function workloadPeer({ namespace, workload, deployment }: PolicyPod, text: string): ListPeer {
+  return { text, kind: 'workload', namespace, name: workload.name, workloadKind: workload.kind, ...(deployment === undefined ? {} : { deployment }) }
 }
 
 function outsideUnits(world: PolicyWorld, direction: Direction): readonly Unit[] {
@@ -241,8 +243,8 @@ export function isWanted(source: ListPeer, destination: ListPeer, { focus, focus
 }
 
 /** An empty list names everybody. */
-function isNamed({ name, namespace }: ListPeer, names: readonly string[]): boolean {
-  return names.length === 0 || names.includes(name) || names.includes(`${namespace}/${name}`)
+function isNamed({ name, namespace, deployment = name }: ListPeer, names: readonly string[]): boolean {
+  return names.length === 0 || [name, deployment].some((own) => names.includes(own) || names.includes(`${namespace}/${own}`))
 }
 
 function unknownNames(peers: readonly ListPeer[], { ingresses, routes }: PolicyState, { focus, focusPeer }: ListOptions): readonly string[] {
