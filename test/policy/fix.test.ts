@@ -81,7 +81,7 @@ spec:
   })
 
   it('both ends, where both hold it back; the other namespace by its name', () => {
-    const cron = networkPolicy('ops/cron', '  podSelector: {}\n  policyTypes: [Egress]')
+    const cron = networkPolicy('ops/cron', '  podSelector: {matchLabels: {app: cron}}\n  policyTypes: [Egress]')
     const [best] = fixesOf([...PODS, DB, cron], ['ops/cron', 'shop/db'], { wanted: 'allow' }).fixes
     expect(best.changes).toHaveLength(2)
     expect(commands(best)[0]).toContain('"/spec/egress","value":[{"to":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"shop"}}')
@@ -206,6 +206,16 @@ describe('labels of fixes', () => {
     const two = [namespace('shop'), pod('shop/a', { labels: 'app: x' }), pod('shop/b', { labels: 'app: x' }), pod('shop/db')]
     const [best] = fixesOf([...two, DB], ['shop/a', 'shop/db'], { wanted: 'allow' }).fixes
     expect(best.effects.map(({ row }) => row.source.name)).toEqual(['shop/b[Pod]'])
+  })
+})
+
+describe('a default-deny', () => {
+  it('is the last to be opened, where a policy of its own does the same', () => {
+    const deny = networkPolicy('shop/default-deny', '  podSelector: {}\n  policyTypes: [Ingress, Egress]\n')
+    const { fixes } = fixesOf([...PODS, deny], ['shop/web', 'shop/db'], { wanted: 'allow' })
+    const edits = fixes.map(({ changes }) => changes.filter(({ kind }) => kind === 'patch').length)
+    expect([edits[0], edits.at(-1)]).toEqual([0, 1])
+    expect(edits).toEqual(edits.toSorted())
   })
 })
 

@@ -4,13 +4,14 @@
  *
  *   asked ─▶ directions to change ─▶ options ─▶ applied ─▶ verdict as wanted? ─▶ side effects ─▶ ranked: fewest effects, then fewest words
  */
+import { isObject } from '../../cluster/located.js'
 import { ConnectionSet } from '../connections.js'
 import { diffWorlds } from '../change/diff.js'
 import type { DiffRow } from '../change/diff-row.js'
 import { asSeen } from '../conditions.js'
 import { evaluatePair, type PairMeaning, type Part } from '../evaluate.js'
 import { allowOptions, join } from './fix-allow.js'
-import { afterChanges, changeSize, type Situation } from './fix-change.js'
+import { afterChanges, changeSize, type Change, type Situation } from './fix-change.js'
 import { denyOptions } from './fix-deny.js'
 import type { FixSide, Option } from './fix-parts.js'
 import { isSameWorkload } from './fix-selector.js'
@@ -167,9 +168,17 @@ function weightOf({ row, opened, closed }: SideEffect): number {
   return (opened.union(closed).meets(ConnectionSet.transport) ? 3 : 1) + (addresses >= WIDE ? 2 : 0)
 }
 
-/** A namespace's label lets in pods that come later, too. */
+/** A namespace's label lets in pods that come later, too, and a policy for every pod holds for all that come: a default-deny is not to be opened in passing. */
 function breadth({ latent, changes }: Fix): number {
-  return latent.length + changes.filter((change) => change.kind === 'label' && change.target.startsWith('namespace/')).length
+  return latent.length + changes.filter((change) => (change.kind === 'label' ? change.target.startsWith('namespace/') : isForEveryPod(change))).length
+}
+
+function isForEveryPod(change: Exclude<Change, { readonly kind: 'label' }>): boolean {
+  const value = change.kind === 'create' ? change.object : change.object.value
+  const { kind, spec } = value
+  if (kind !== 'NetworkPolicy' || !isObject(spec)) return false
+  const { podSelector } = spec
+  return !isObject(podSelector) || Object.values(podSelector).every((part) => part === null || Object.keys(part).length === 0)
 }
 
 function obstaclesOf(sides: readonly FixSide[], { wanted, asked }: FixQuestion): readonly Obstacle[] {
