@@ -173,15 +173,21 @@ describe('both groups', () => {
 })
 
 const RULE = `{order: 10, tier: security, selector: role == 'db', types: [Ingress, Egress], ingress: [
-  {action: Allow, protocol: tcp, source: {selector: role == 'web', namespaceSelector: all(), nets: [10.1.2.3/8, junk]},
+  {action: Allow, protocol: tcp, source: {selector: role == 'web', namespaceSelector: all(), nets: [10.1.2.3/8]},
    destination: {ports: [80, "443:445", http]}, metadata: {annotations: {why: because}}},
   {action: Deny, protocol: ICMP, icmp: {type: 8, code: 0}, source: {serviceAccounts: {names: [robot], selector: a == 'b'}}},
   {action: Log}], egress: [{action: Pass, destination: {services: {name: dns, namespace: kube-system}}}]}`
 
 describe('policies', () => {
+  it('with a net that is none are refused at its line', () => {
+    const { resources, texts } = world(calico('NetworkPolicy', 'db', RULE.replace('10.1.2.3/8', '10.1.2.3/8, junk'), { metadata: ', namespace: prod' }))
+    expect(texts).toEqual([expect.stringMatching(/^t\.yaml:5: error: NetworkPolicy\/prod\/db: "junk" is no prefix/)])
+    expect(resources.policies).toEqual([])
+  })
+
   it('are read whole, each rule with its line', () => {
     const { resources, texts } = world(calico('NetworkPolicy', 'db', RULE, { metadata: ', namespace: prod' }))
-    expect(texts).toEqual([expect.stringMatching(/^t\.yaml:5: warning: NetworkPolicy\/prod\/db: "junk" is no prefix: left out/)])
+    expect(texts).toEqual([])
     const [policy] = resources.policies
     expect(policy).toMatchObject({
       kind: 'NetworkPolicy',

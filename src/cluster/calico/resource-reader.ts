@@ -116,12 +116,14 @@ export class ResourceReader extends ObjectReader {
     return value ?? ''
   }
 
-  /** Nets that parse; the others are reported as left out, for so Calico does. */
+  /** Nets that parse. What comes through Calico's API is refused with another one (v3 validator, `dive,net`); Felix leaves it out of what does not. */
   nets(values: readonly string[] | null | undefined, path: Path): Net[] {
     return (values ?? []).flatMap((value, index) => {
       const net = parseNet(value)
       if (net !== undefined) return [net]
-      this.warning([...path, index], `${JSON.stringify(value)} is no prefix: left out, as Calico does`, 'Write it like 10.0.0.0/8.')
+      const what = `${JSON.stringify(value)} is no prefix`
+      if (this.isRaw) this.warning([...path, index], `${what}: left out, as Calico does`, 'Write it like 10.0.0.0/8.')
+      else this.error([...path, index], what, 'Write it like 10.0.0.0/8.')
       return []
     })
   }

@@ -50,11 +50,7 @@ describe('one fault', () => {
       gnp('{ingress: [{action: Allow, protocol: ICMP, destination: {ports: [80]}}]}'),
       'error: GlobalNetworkPolicy/p: ports without a protocol that has ports',
     ],
-    [
-      'a prefix',
-      gnp('{ingress: [{action: Allow, source: {nets: [10.0.0.0/33]}}]}'),
-      'warning: GlobalNetworkPolicy/p: "10.0.0.0/33" is no prefix: left out, as Calico does',
-    ],
+    ['a prefix', gnp('{ingress: [{action: Allow, source: {nets: [10.0.0.0/33]}}]}'), 'error: GlobalNetworkPolicy/p: "10.0.0.0/33" is no prefix'],
     [
       'nothing outside',
       gnp('{ingress: [{action: Allow, source: {notNets: [0.0.0.0/0]}}]}'),
@@ -93,7 +89,12 @@ describe('one fault', () => {
       object('NetworkPolicy', '{egress: [{action: Allow, destination: {services: {name: a}}}]}'),
       'warning: NetworkPolicy/default/p: services without a namespace: Felix finds no such Service, and the rule matches nothing',
     ],
-    ['a set', object('GlobalNetworkSet', '{nets: [10.0.0.0/8, nonsense]}'), 'warning: GlobalNetworkSet/p: "nonsense" is no prefix: left out, as Calico does'],
+    ['a set', object('GlobalNetworkSet', '{nets: [10.0.0.0/8, nonsense]}'), 'error: GlobalNetworkSet/p: "nonsense" is no prefix'],
+    [
+      'a set past Calico’s API',
+      object('GlobalNetworkSet', '{nets: [10.0.0.0/8, nonsense]}').replace('projectcalico.org/v3', 'crd.projectcalico.org/v1'),
+      'warning: GlobalNetworkSet/p: "nonsense" is no prefix: left out, as Calico does',
+    ],
     ['a host endpoint', object('HostEndpoint', '{node: n1}'), 'error: HostEndpoint/p: neither interfaceName nor expectedIPs'],
     ['a kind', object('GlobalNetworkPolcy', '{}'), 'error: GlobalNetworkPolcy/p: Calico has no kind GlobalNetworkPolcy'],
     [
