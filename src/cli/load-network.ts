@@ -81,8 +81,8 @@ export async function report(problems: readonly Problem[], io: Io): Promise<void
   await io.err(lines.join(''))
 }
 
-/** Values from files stand in these texts: none of them may steer the terminal. */
+/** Values from files stand in these texts: none of them may steer the terminal. Tabs are part of some forms. */
 export function safe(text: string): string {
   // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?')
 }
