@@ -11,9 +11,10 @@ import type { Io } from './io.js'
 import { loadNetwork } from './load-network.js'
 import { VERSION } from './version.js'
 
-/** The exit status. @throws UsageError on a cost that there is not */
+/** The exit status. @throws UsageError on a cost that there is not, on a chart that nothing draws */
 export async function benchEncap(flags: BenchEncapFlags, io: Io): Promise<number> {
   const costs = costsOf(flags.cost)
+  if (flags.chart !== undefined && flags.output !== 'svg') throw new UsageError(`--chart ${flags.chart} is of -o svg`)
   const loaded = await loadNetwork(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const { backends, seed, rate } = flags
@@ -28,7 +29,7 @@ export async function benchEncap(flags: BenchEncapFlags, io: Io): Promise<number
   return EXIT_OK
 }
 
-function printed(report: OverlayReport, { output, chart }: BenchEncapFlags): string {
+function printed(report: OverlayReport, { output, chart = 'overhead' }: BenchEncapFlags): string {
   if (output === 'svg') return overlayChart(report, chart, report.ways[0].name)
   if (output === 'json') return `${JSON.stringify(report, null, 2)}\n`
   return output === 'csv' ? overlayCsv(report) : overlayText(report)

@@ -4,7 +4,9 @@ import { table } from './table.js'
 
 export function overlayText(report: OverlayReport): string {
   const { ways, notes, costs } = report
-  const assumed = Object.entries(costs).filter(([, constant]) => constant.assumed)
+  const seals = report.backends.some((backend) => backend.ways.some((way) => way.sizes.some(({ counts }) => counts.seals > 0)))
+  // the constants that are assumed are WireGuard's
+  const assumed = Object.entries(costs).filter(([, constant]) => constant.assumed && seals)
   const footer = [
     ...notes.map((note) => `Note: ${note}.`),
     'CPU and latency are modelled: docs/overhead.md names every constant; --cost NAME=NS sets one.',
@@ -89,7 +91,7 @@ function microseconds(ns: number): string {
   return `${(ns / 1000).toFixed(1)} µs`
 }
 
-export function rateText(bitsPerSecond: number): string {
+function rateText(bitsPerSecond: number): string {
   const units = [
     ['Gbit/s', 1e9],
     ['Mbit/s', 1e6],

@@ -1,5 +1,6 @@
 /** `netsim bench` on the command line. What it does comes with bench-encap-command.ts, when it is called. */
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import { BACKEND_IDS, CHARTS, type BackendId, type Chart } from '../analysis/overlay/names.js'
 import { nearestName } from '../cluster/nearest-name.js'
 import { parseRate } from '../cluster/units.js'
 import { choosing, choosingSeveral } from './choices.js'
@@ -8,33 +9,15 @@ import { outputFormat } from './trace-options.js'
 import { addInputOptions, collect, type Running } from './verb.js'
 
 const BENCH_FORMATS = ['text', 'csv', 'json', 'svg'] as const
-const CHARTS = ['overhead', 'goodput'] as const
-/** analysis/overlay/backends.ts has them; a test holds the two together. */
-export const BACKEND_IDS = [
-  'flannel-host-gw',
-  'flannel-udp',
-  'flannel-vxlan',
-  'flannel-vxlan-direct',
-  'flannel-ipip',
-  'flannel-wireguard',
-  'calico-none',
-  'calico-ipip',
-  'calico-ipip-crosssubnet',
-  'calico-vxlan',
-  'calico-vxlan-crosssubnet',
-  'calico-wireguard',
-  'canal',
-] as const
-
 /** As commander hands them over. */
 export interface BenchEncapFlags extends InputOptions {
   readonly output: (typeof BENCH_FORMATS)[number]
-  readonly backends: readonly string[]
+  readonly backends: readonly BackendId[]
   readonly sizes: readonly number[]
   readonly rate?: number
   /** `NAME=NS` each. */
   readonly cost: readonly string[]
-  readonly chart: (typeof CHARTS)[number]
+  readonly chart?: Chart
 }
 
 export function addBench(program: Command, name: string, { io, status }: Running): void {
@@ -56,14 +39,14 @@ export function addBench(program: Command, name: string, { io, status }: Running
       new Option('--cost <NAME=NS>', 'sets a constant of the cost model; again and again').argParser(collect).default([], 'as docs/overhead.md has them'),
     )
     .addOption(new Option('-o, --output <FORMAT>', BENCH_FORMATS.join(', ')).argParser(outputFormat(BENCH_FORMATS)).default('text'))
-    .addOption(new Option('--chart <NAME>', `what -o svg shows: ${CHARTS.join(', ')}`).argParser(chart).default('overhead'))
+    .addOption(new Option('--chart <NAME>', `what -o svg shows: ${CHARTS.join(', ')}`).argParser(chart).default(undefined, 'overhead'))
     .action(async (flags: BenchEncapFlags) => {
       const { benchEncap } = await import('./bench-encap-command.js')
       status.code = await benchEncap(flags, io)
     })
 }
 
-const backends = choosingSeveral(BACKEND_IDS, (text: string): readonly string[] =>
+const backends = choosingSeveral(BACKEND_IDS, (text: string): readonly BackendId[] =>
   text.split(',').map((word) => {
     const found = BACKEND_IDS.find((id) => id === word.trim())
     if (found !== undefined) return found
@@ -74,7 +57,7 @@ const backends = choosingSeveral(BACKEND_IDS, (text: string): readonly string[] 
   }),
 )
 
-const chart = choosing(CHARTS, (text: string): BenchEncapFlags['chart'] => {
+const chart = choosing(CHARTS, (text: string): Chart => {
   const found = CHARTS.find((one) => one === text)
   if (found === undefined) throw new InvalidArgumentError(`It must be one of ${CHARTS.join(', ')}.`)
   return found

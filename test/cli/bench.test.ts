@@ -59,6 +59,7 @@ describe('netsim bench encap', () => {
     [['--cost', 'tunnel'], 'NAME=NANOSECONDS'],
     [['--cost', 'tunel=5'], 'did you mean tunnel'],
     [['--chart', 'pie'], 'overhead, goodput'],
+    [['--chart', 'goodput'], 'is of -o svg'],
   ])('refuses %j', async (flags, told) => {
     const { err, out, code: status } = await netsim(['bench', 'encap', ...flags])
     expect([status, out]).toEqual([2, ''])

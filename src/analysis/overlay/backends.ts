@@ -2,45 +2,33 @@
  * The backends that are set side by side: nodes and segments → the manifests of a cluster with them and one backend, read like anybody's.
  */
 import { formatCidr, type Cidr } from '../../base/cidr.js'
-import { formatIp, type Ip } from '../../base/ip.js'
+import { formatIp } from '../../base/ip.js'
+import type { ClusterNode } from '../../cluster/node.js'
+import type { Segment } from '../../cluster/underlay.js'
+import type { BackendId } from './names.js'
 
 /** What all have in common. */
 export interface Ground {
   readonly nodes: readonly GroundNode[]
-  readonly segments: readonly {
-    readonly name: string
-    readonly cidr: Cidr
-    readonly router: Ip
-    readonly mtu: number
-    readonly latency: number
-    readonly rate: number
-  }[]
+  readonly segments: readonly Pick<Segment, 'name' | 'cidr' | 'router' | 'mtu' | 'latency' | 'rate'>[]
   /** A /16 that neither nodes nor segments are in. */
   readonly pods: Cidr
 }
 
-export interface GroundNode {
-  readonly name: string
-  readonly address: Ip
-  readonly prefixLength: number
-  readonly mtu: number
-}
+export type GroundNode = Pick<ClusterNode, 'name' | 'address' | 'prefixLength' | 'mtu'>
 
 export interface OverlayBackend {
-  /** `flannel-vxlan`: as it is named on the command line. */
-  readonly id: string
   /** As a person names it. */
   readonly label: string
   readonly objects: (ground: Ground) => readonly object[]
 }
 
-function flannel(id: string, label: string, backend: object): OverlayBackend {
-  return { id: `flannel-${id}`, label: `flannel ${label}`, objects: (ground) => [...base(ground, {}), flannelConfig(ground, backend)] }
+function flannel(label: string, backend: object): OverlayBackend {
+  return { label: `flannel ${label}`, objects: (ground) => [...base(ground, {}), flannelConfig(ground, backend)] }
 }
 
-function calico(id: string, label: string, pool: object, others: readonly object[] = []): OverlayBackend {
+function calico(label: string, pool: object, others: readonly object[] = []): OverlayBackend {
   return {
-    id: `calico-${id}`,
     label: `Calico ${label}`,
     objects: (ground) => [
       ...base(ground, { cni: 'calico' }),
@@ -52,22 +40,21 @@ function calico(id: string, label: string, pool: object, others: readonly object
 
 const WIREGUARD = { apiVersion: 'projectcalico.org/v3', kind: 'FelixConfiguration', metadata: { name: 'default' }, spec: { wireguardEnabled: true } }
 
-/** In the order of the tables. */
-export const OVERLAY_BACKENDS: readonly OverlayBackend[] = [
-  flannel('host-gw', 'host-gw', { Type: 'host-gw' }),
-  flannel('udp', 'udp', { Type: 'udp' }),
-  flannel('vxlan', 'vxlan', { Type: 'vxlan' }),
-  flannel('vxlan-direct', 'vxlan, DirectRouting', { Type: 'vxlan', DirectRouting: true }),
-  flannel('ipip', 'ipip', { Type: 'ipip' }),
-  flannel('wireguard', 'wireguard', { Type: 'wireguard' }),
-  calico('none', 'no overlay', { ipipMode: 'Never', vxlanMode: 'Never' }),
-  calico('ipip', 'IPIP', { ipipMode: 'Always' }),
-  calico('ipip-crosssubnet', 'IPIP CrossSubnet', { ipipMode: 'CrossSubnet' }),
-  calico('vxlan', 'VXLAN', { vxlanMode: 'Always', ipipMode: 'Never' }),
-  calico('vxlan-crosssubnet', 'VXLAN CrossSubnet', { vxlanMode: 'CrossSubnet', ipipMode: 'Never' }),
-  calico('wireguard', 'WireGuard', { ipipMode: 'Never', vxlanMode: 'Never' }, [WIREGUARD]),
-  { id: 'canal', label: 'Canal (vxlan)', objects: (ground) => [...base(ground, { cni: 'canal' }), flannelConfig(ground, { Type: 'vxlan' })] },
-]
+export const OVERLAY_BACKENDS: Readonly<Record<BackendId, OverlayBackend>> = {
+  'flannel-host-gw': flannel('host-gw', { Type: 'host-gw' }),
+  'flannel-udp': flannel('udp', { Type: 'udp' }),
+  'flannel-vxlan': flannel('vxlan', { Type: 'vxlan' }),
+  'flannel-vxlan-direct': flannel('vxlan, DirectRouting', { Type: 'vxlan', DirectRouting: true }),
+  'flannel-ipip': flannel('ipip', { Type: 'ipip' }),
+  'flannel-wireguard': flannel('wireguard', { Type: 'wireguard' }),
+  'calico-none': calico('no overlay', { ipipMode: 'Never', vxlanMode: 'Never' }),
+  'calico-ipip': calico('IPIP', { ipipMode: 'Always' }),
+  'calico-ipip-crosssubnet': calico('IPIP CrossSubnet', { ipipMode: 'CrossSubnet' }),
+  'calico-vxlan': calico('VXLAN', { vxlanMode: 'Always', ipipMode: 'Never' }),
+  'calico-vxlan-crosssubnet': calico('VXLAN CrossSubnet', { vxlanMode: 'CrossSubnet', ipipMode: 'Never' }),
+  'calico-wireguard': calico('WireGuard', { ipipMode: 'Never', vxlanMode: 'Never' }, [WIREGUARD]),
+  canal: { label: 'Canal (vxlan)', objects: (ground) => [...base(ground, { cni: 'canal' }), flannelConfig(ground, { Type: 'vxlan' })] },
+}
 
 /** The pod of a node that is asked from and to. */
 export function podOf(node: GroundNode): string {

@@ -6,9 +6,7 @@ import { scaleBand, scaleLinear, scaleLog } from 'd3-scale'
 import { line } from 'd3-shape'
 import { xmlText } from '../xml-text.js'
 import type { BackendWay, OverlayReport, WayDocument } from './document.js'
-
-export const CHARTS = ['overhead', 'goodput'] as const
-export type Chart = (typeof CHARTS)[number]
+import type { Chart } from './names.js'
 
 const WIDTH = 920
 const HEIGHT = 480

@@ -1,5 +1,6 @@
 /** `netsim bench encap` as a document: what each backend does to packets of each size on each way. Lengths in bytes, times in nanoseconds. */
 import type { CostConstant, CostName, Counts } from './cost-model.js'
+import type { BackendId } from './names.js'
 
 export interface OverlayReport {
   readonly apiVersion: 'netsim/v1'
@@ -26,7 +27,7 @@ export interface WayDocument {
 }
 
 export interface BackendDocument {
-  readonly id: string
+  readonly id: BackendId
   readonly label: string
   readonly ways: readonly BackendWay[]
 }

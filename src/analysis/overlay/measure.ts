@@ -18,6 +18,7 @@ import {
   STEP_ENCAP,
   STEP_FORWARD,
   STEP_FRAGMENT,
+  STEP_KINDS,
   STEP_NAT,
   STEP_STRIDE,
   STEP_TABLE,
@@ -87,7 +88,8 @@ function sizeOf({ network, way, costs }: Measuring, request: TraceRequest, size:
   const outcome = network.trace({ ...request, size })
   if (!isOutcome(outcome)) return outcome.map(({ what }) => what).join('; ')
   const { frames, wireBytes } = sentOf(network)
-  const counts = countsOf(network)
+  const kinds = kindsOf(network)
+  const counts = countsOf(network, kinds)
   const cpu = cpuNs(counts, costs)
   const plain = size + ETHERNET
   return {
@@ -100,7 +102,7 @@ function sizeOf({ network, way, costs }: Measuring, request: TraceRequest, size:
     goodput: frames === 0 ? 0 : Math.round(((size - IP_AND_UDP) * way.rate) / (wireBytes + frames * FRAMING)),
     hosts: hostsOf(network),
     counts,
-    headerOperations: operationsOf(network),
+    headerOperations: operationsOf(network, kinds),
     cpuNs: cpu,
     latencyNs: Math.round(elapsedOf(network)) + cpu,
   }
@@ -124,7 +126,7 @@ function sentOf({ world }: Network): { readonly frames: number; readonly wireByt
   return { frames, wireBytes }
 }
 
-/** Steps of the forward leg, by kind. */
+/** Offsets of the forward leg's steps. */
 function* forwardRows({ world: { trace } }: Network): Generator<number> {
   for (let i = 0; i < trace.stepCount; i++) {
     const at = i * STEP_STRIDE
@@ -132,50 +134,42 @@ function* forwardRows({ world: { trace } }: Network): Generator<number> {
   }
 }
 
-function countsOf(network: Network): Counts {
-  const { trace, devices, netns } = network.world
-  const found = { devices: 0, bridges: 0, tunnels: 0, seals: 0, sealedBytes: 0, crossings: 0, rules: 0, lookups: 0 }
-  for (let i = 0; i < trace.frameCount; i++) {
-    const at = i * FRAME_STRIDE
-    if (trace.frames[at + 3] !== LEG_REPLY && !isBeyond(netns[trace.frames[at]])) found.devices++
-  }
-  for (const at of forwardRows(network)) {
-    const { steps } = trace
-    switch (steps[at + ROW_KIND]) {
-      case STEP_BRIDGE:
-        found.bridges++
-        break
-      case STEP_ENCAP:
-      case STEP_DECAP:
-        found.tunnels++
-        if (devices[steps[at + ROW_A]].kind !== DEVICE_WIREGUARD) break
-        found.seals++
-        found.sealedBytes += steps[at + ROW_LENGTH]
-        break
-      case STEP_AGENT:
-        found.crossings++
-        break
-      case STEP_TABLE:
-        found.rules += steps[at + ROW_A + 4]
-        break
-      case STEP_CONNTRACK:
-        found.lookups++
-        break
-      default:
-    }
-  }
-  return found
+/** How many steps of each kind the forward leg has. */
+function kindsOf(network: Network): Int32Array {
+  const kinds = new Int32Array(STEP_KINDS.length)
+  for (const at of forwardRows(network)) kinds[network.world.trace.steps[at + ROW_KIND]]++
+  return kinds
 }
 
-function operationsOf(network: Network): SizeDocument['headerOperations'] {
-  const { steps } = network.world.trace
-  const count = (kind: number): number => [...forwardRows(network)].filter((at) => steps[at + ROW_KIND] === kind).length
+function countsOf(network: Network, kinds: Int32Array): Counts {
+  const { trace, devices, netns } = network.world
+  const { steps, frames } = trace
+  const found = { devices: 0, rules: 0, seals: 0, sealedBytes: 0 }
+  for (let at = 0; at < trace.frameCount * FRAME_STRIDE; at += FRAME_STRIDE) if (frames[at + 3] !== LEG_REPLY && !isBeyond(netns[frames[at]])) found.devices++
+  for (const at of forwardRows(network)) {
+    const kind = steps[at + ROW_KIND]
+    if (kind === STEP_TABLE) found.rules += steps[at + ROW_A + 4]
+    if ((kind !== STEP_ENCAP && kind !== STEP_DECAP) || devices[steps[at + ROW_A]].kind !== DEVICE_WIREGUARD) continue
+    found.seals++
+    found.sealedBytes += steps[at + ROW_LENGTH]
+  }
   return {
-    encapsulated: count(STEP_ENCAP),
-    decapsulated: count(STEP_DECAP),
-    ttlLowered: count(STEP_FORWARD),
-    rewritten: count(STEP_NAT),
-    fragmented: count(STEP_FRAGMENT),
+    ...found,
+    bridges: kinds[STEP_BRIDGE],
+    tunnels: kinds[STEP_ENCAP] + kinds[STEP_DECAP],
+    crossings: kinds[STEP_AGENT],
+    lookups: kinds[STEP_CONNTRACK],
+  }
+}
+
+function operationsOf(network: Network, kinds: Int32Array): SizeDocument['headerOperations'] {
+  const { steps } = network.world.trace
+  return {
+    encapsulated: kinds[STEP_ENCAP],
+    decapsulated: kinds[STEP_DECAP],
+    ttlLowered: kinds[STEP_FORWARD],
+    rewritten: kinds[STEP_NAT],
+    fragmented: kinds[STEP_FRAGMENT],
     reassembled: [...forwardRows(network)].filter((at) => steps[at + ROW_KIND] === STEP_DEFRAGMENT && steps[at + ROW_A + 1] === 1).length,
   }
 }

@@ -1,11 +1,10 @@
 /** What overlays cost, measured, beside what the RFCs and plain arithmetic say of it. */
 import { describe, expect, it } from 'vitest'
-import { OVERLAY_BACKENDS } from '../../../src/analysis/overlay/backends.js'
 import { overlayChart } from '../../../src/analysis/overlay/chart.js'
 import { COSTS, cpuNs, type Counts } from '../../../src/analysis/overlay/cost-model.js'
 import type { BackendWay, OverlayReport, SizeDocument } from '../../../src/analysis/overlay/document.js'
 import { DEFAULT_SIZES, overlayReport } from '../../../src/analysis/overlay/report.js'
-import { BACKEND_IDS } from '../../../src/cli/bench-verb.js'
+import { BACKEND_IDS } from '../../../src/analysis/overlay/names.js'
 import { buildCluster } from '../../../src/cluster/cluster.js'
 import { EXAMPLE_TEXT } from '../../../src/cluster/example.js'
 
@@ -101,8 +100,20 @@ describe('what an overlay puts on the wire', () => {
     expect(report.backends.filter(({ ways }) => sizeOf(ways[0], 64).counts.crossings > 0).map(({ id }) => id)).toEqual(['flannel-udp'])
   })
 
-  it('tells the command line’s names of backends', () => {
-    expect(OVERLAY_BACKENDS.map(({ id }) => id)).toEqual([...BACKEND_IDS])
+  it('measures every backend that the command line names, in that order', () => {
+    expect(report.backends.map(({ id }) => id)).toEqual([...BACKEND_IDS])
+  })
+
+  it('takes the rate that is asked for goodput and for the cables', () => {
+    const { cluster } = buildCluster([{ file: 'cluster.yaml', text: EXAMPLE_TEXT }])
+    const slow = overlayReport(cluster, { sizes: [1280], backends: ['calico-none'], costs: {}, seed: 1, rate: 1e9 })
+    if (typeof slow === 'string') throw new Error(slow)
+    const fast = sizeOf(wayOf(report, 'calico-none'), 1280)
+    const found = slow.backends[0].ways[0].sizes[0]
+    // both are rounded to one bit a second
+    expect(Math.abs(found.goodput - fast.goodput / 10)).toBeLessThanOrEqual(1)
+    // 1294 bytes of frame at a tenth of the rate
+    expect(found.latencyNs - fast.latencyNs).toBeGreaterThan(1294 * 8 * 0.89)
   })
 })
 
