@@ -4,7 +4,7 @@
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import { ip } from '../../src/base/ip.js'
-import { BgpWorld } from '../../src/calico/bgp/bgp-world.js'
+import { BgpWorld, type MessageCounts } from '../../src/calico/bgp/bgp-world.js'
 import type { BirdConfig } from '../../src/calico/bgp/config.js'
 import { BIRD_2 } from '../../src/calico/bgp/flavour.js'
 import type { RouteSpec } from '../../src/dataplane/dataplane.js'
@@ -12,7 +12,7 @@ import { printRoutes } from '../../src/dataplane/ip-route.js'
 import { BIRD_1, host, mesh, POOL, reflectors } from '../calico/bgp/kit.js'
 import { bgpManifest, type BgpManifest } from '../calico/bgp/manifest.js'
 import { networkOf } from '../kit/network.js'
-import { BirdLab, realBirds } from './bird-lab.js'
+import { BirdLab, realBirds, type Traffic } from './bird-lab.js'
 
 const WAIT_MS = 30_000
 
@@ -23,6 +23,16 @@ function routeLines(routes: readonly RouteSpec[]): string[] {
     .split('\n')
     .map((line) => line.replace(' proto bird', '').trim())
     .sort()
+}
+
+/** Until that holds, or the time is over: what is then asserted says which. */
+async function until(holds: () => boolean, ms = WAIT_MS): Promise<void> {
+  const deadline = performance.now() + ms
+  while (performance.now() < deadline && !holds()) await new Promise((resolve) => setTimeout(resolve, 300))
+}
+
+function isSaid(said: Traffic, { open, updates, endOfRib }: MessageCounts): boolean {
+  return said.opens >= open && said.updates >= updates && said.endOfRib >= endOfRib
 }
 
 let lab: BirdLab | undefined
@@ -55,13 +65,14 @@ describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i of this
     lab = new BirdLab(bird, configs)
     lab.start()
     const real = (): Map<string, string[]> => new Map(configs.map((config) => [config.name, lab?.routes(config.name) ?? []]))
-    const deadline = performance.now() + WAIT_MS
-    while (performance.now() < deadline && JSON.stringify([...real()]) !== JSON.stringify([...expected]))
-      await new Promise((resolve) => setTimeout(resolve, 300))
+    await until(() => JSON.stringify([...real()]) === JSON.stringify([...expected]))
     expect(real()).toEqual(expected)
+    // routes by one reflector are whole before the sessions with the other have said everything
+    const { counts } = world
+    await until(() => lab !== undefined && isSaid(lab.traffic(), counts))
+    // and whatever would be said too often
     await new Promise((resolve) => setTimeout(resolve, 1500))
     const { opens, updates, endOfRib, bytes } = lab.traffic()
-    const { counts } = world
     console.log(`${name}, BIRD ${major}: ${JSON.stringify({ opens, updates, endOfRib, bytes })} beside ${JSON.stringify(counts)}`)
     expect({ opens, endOfRib }).toEqual({ opens: counts.open, endOfRib: counts.endOfRib })
     // a daemon that is scheduled late says some of its first words twice
@@ -114,9 +125,7 @@ describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i beside 
     lab.start()
     const real = (): Map<string, string[]> => new Map(daemons.map(({ config }) => [config.name, lab?.routes(config.name) ?? []]))
     // nobody waits for the other between reflectors and their clients: both dial, connections collide, and it takes up to 46 s
-    const deadline = performance.now() + 2 * WAIT_MS
-    while (performance.now() < deadline && JSON.stringify([...real()]) !== JSON.stringify([...expected]))
-      await new Promise((resolve) => setTimeout(resolve, 300))
+    await until(() => JSON.stringify([...real()]) === JSON.stringify([...expected]), 2 * WAIT_MS)
     expect(real()).toEqual(expected)
     // the last words, and tcpdump's writing them down
     await new Promise((resolve) => setTimeout(resolve, 1500))
@@ -144,8 +153,7 @@ describe.each(birds.filter(({ major }) => major === 2).map((bird) => ['2', bird]
     lab.addTunnels((config) => `10.244.${numberOf(config)}.0`)
     lab.start()
     const real = (): string[][] => configs.map((config) => lab?.routes(config.name) ?? [])
-    const deadline = performance.now() + WAIT_MS
-    while (performance.now() < deadline && JSON.stringify(real()) !== JSON.stringify(expected)) await new Promise((resolve) => setTimeout(resolve, 300))
+    await until(() => JSON.stringify(real()) === JSON.stringify(expected))
     expect(real()).toEqual(expected)
   })
 })

@@ -26,7 +26,7 @@ export interface BgpWorldOptions {
 }
 
 /** Messages sent so far, by kind, and their bytes (BGP's own). */
-interface MessageCounts {
+export interface MessageCounts {
   open: number
   keepalive: number
   notification: number
