@@ -5,7 +5,7 @@ import type { BirdConfig } from './config.js'
 import type { BirdFlavour } from './flavour.js'
 import type { BgpMessage } from './message.js'
 import { TcpNetwork, type PathFinder } from './tcp.js'
-import { Timers } from './timers.js'
+import { Timers } from '../../sim/timers.js'
 
 const SECOND = 1e9
 /** Longer than a dial with its wait for an answer, so that a session that can come up has done so. */

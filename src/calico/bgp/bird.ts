@@ -17,7 +17,7 @@ import { RouteTable, type Change } from './route-table.js'
 import { BgpSession } from './session.js'
 import type { SessionHost } from './session-host.js'
 import type { TcpNetwork, TcpSocket } from './tcp.js'
-import type { Timer, Timers } from './timers.js'
+import type { Timer, Timers } from '../../sim/timers.js'
 
 const SECOND = 1e9
 /** A write waits for the kernel's first answer that long after the start. */

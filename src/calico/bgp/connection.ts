@@ -1,7 +1,7 @@
 /** One TCP connection of a BGP session with its timers and what waits to be sent (proto/bgp/bgp.h struct bgp_conn). */
 import { BEFORE_OPEN, encodeMessage, type BgpMessage, type NotificationMessage, type OpenMessage, type SessionRules } from './message.js'
 import type { TcpSocket } from './tcp.js'
-import type { Timer } from './timers.js'
+import type { Timer } from '../../sim/timers.js'
 
 const CONNECTION_STATES = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'] as const
 type ConnectionState = (typeof CONNECTION_STATES)[number]

@@ -2,7 +2,7 @@
 import type { BgpMessage, UpdateMessage } from './message.js'
 import type { BgpSession } from './session.js'
 import type { TcpNetwork } from './tcp.js'
-import type { Timers } from './timers.js'
+import type { Timers } from '../../sim/timers.js'
 
 export interface SessionHost {
   readonly timers: Timers

@@ -12,7 +12,7 @@ import { notificationText } from './notification.js'
 import type { SessionHost } from './session-host.js'
 import { agreedRules, givesWay, openMessage, refusalOf } from './session-open.js'
 import type { TcpHandlers, TcpOptions, TcpSocket } from './tcp.js'
-import type { Timer } from './timers.js'
+import type { Timer } from '../../sim/timers.js'
 
 /** From an event to the write that follows it: what makes changes of one moment share an UPDATE. */
 const TRANSMIT_DELAY_NS = 80_000

@@ -4,7 +4,7 @@
  * so that a firewall rule, a dead host or a cut cable between two nodes acts on their session. Source: RFC 9293, net/ipv4/tcp_timer.c.
  */
 import type { Ip } from '../../base/ip.js'
-import type { Timers } from './timers.js'
+import type { Timers } from '../../sim/timers.js'
 
 export type PathVerdict =
   /** One way; `hops` is by how much TTL shrinks. */

@@ -1,5 +1,5 @@
 /** Timers with callbacks over the event queue: what a daemon's own event loop gives it. One handler of the simulation serves them all. */
-import type { Simulation } from '../../sim/simulation.js'
+import type { Simulation } from './simulation.js'
 
 export interface Timer {
   /** Virtual time, ns. */

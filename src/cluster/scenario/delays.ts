@@ -1,0 +1,59 @@
+/**
+ * How long things take in a scenario, by name: the default, where it is from, and what it is. `spec.delays` of a Scenario sets each.
+ * Where a real one draws from a range the value is its middle, and the text says so.
+ */
+
+export interface DelayInfo {
+  /** Nanoseconds. */
+  readonly defaultNs: number
+  readonly what: string
+  /** Source file, flag or measurement. */
+  readonly source: string
+}
+
+const MS = 1e6
+const SECOND = 1e9
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+
+const info = (defaultNs: number, what: string, source: string): DelayInfo => ({ defaultNs, what, source })
+
+export const DELAYS = {
+  'etcd.roundTrip': info(1 * MS, 'one question to etcd and its answer', 'assumed: a local network'),
+  'apiserver.watch': info(5 * MS, 'from a write to the API until a watcher has heard of it', 'assumed: a local network'),
+  'controller.sync': info(20 * MS, 'a controller, from what it hears to what it writes', 'assumed'),
+  'scheduler.bind': info(20 * MS, 'from a new pod to its binding', 'assumed'),
+  'kubelet.podStart': info(2 * SECOND, 'from a binding to containers that run: sandbox, CNI, image at hand', 'assumed'),
+  'kubelet.podStop': info(1 * SECOND, 'from SIGTERM until the containers have ended', 'assumed; a pod that ignores SIGTERM takes its grace period of 30 s'),
+  'kubelet.heartbeat': info(10 * SECOND, 'between renewals of the node’s Lease', 'kubelet nodeLeaseDurationSeconds 40, renewed each quarter of it'),
+  'nodeController.gracePeriod': info(
+    50 * SECOND,
+    'without a heartbeat until the node is Unknown',
+    'kube-controller-manager --node-monitor-grace-period (40 s before 1.32)',
+  ),
+  'nodeController.period': info(5 * SECOND, 'between two looks at the nodes', 'kube-controller-manager --node-monitor-period'),
+  'taints.eviction': info(300 * SECOND, 'a pod stays on a node that is unreachable', 'DefaultTolerationSeconds admission: tolerationSeconds 300'),
+  'kubeProxy.minSyncPeriod': info(1 * SECOND, 'kube-proxy writes its rules no more often', 'kube-proxy --iptables-min-sync-period'),
+  'kubeProxy.syncPeriod': info(30 * SECOND, 'kube-proxy writes its rules at least so often', 'kube-proxy --iptables-sync-period'),
+  'felix.apply': info(100 * MS, 'from an update of the datastore to the kernel', 'assumed; Felix’s int_dataplane.go throttles applies to ten a second'),
+  'felix.refresh': info(
+    90 * SECOND,
+    'Felix looks for what others changed in its chains and routes',
+    'FelixConfiguration iptablesRefreshInterval, routeRefreshInterval',
+  ),
+  'confd.poll': info(500 * MS, 'from an update of the datastore until BIRD has reread its files', 'assumed'),
+  'agent.start': info(2 * SECOND, 'from the start of an agent’s process until it asks its first question', 'assumed'),
+  'flannel.leaseTTL': info(24 * HOUR, 'time to live of a lease in etcd', 'flannel pkg/subnet/etcd/local_manager.go, subnetTTL'),
+  'flannel.renewMargin': info(1 * HOUR, 'flanneld renews its lease so long before the end', 'flanneld --subnet-lease-renew-margin'),
+  'host.boot': info(30 * SECOND, 'from power on until agents are started', 'assumed'),
+} as const satisfies Readonly<Record<string, DelayInfo>>
+
+export type DelayName = keyof typeof DELAYS
+
+/** Nanoseconds. */
+export type Delays = Readonly<Record<DelayName, number>>
+
+export function delaysOf(set: Partial<Delays>): Delays {
+  const all = Object.entries(DELAYS).map(([name, { defaultNs }]) => [name, set[name as DelayName] ?? defaultNs])
+  return Object.fromEntries(all) as Delays
+}
