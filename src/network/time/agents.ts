@@ -1,5 +1,6 @@
 /** What the agents of a run are to control-plane.ts: families (flanneld, BIRD, …) on one clock, told of what happens to objects, nodes and themselves. */
 import type { Delays } from '../../cluster/scenario/delays.js'
+import type { RouteSpec } from '../../dataplane/dataplane.js'
 import type { Action } from '../../cluster/scenario/scenario.js'
 import type { Simulation } from '../../sim/simulation.js'
 import type { Timers } from '../../sim/timers.js'
@@ -18,6 +19,8 @@ export interface RunContext {
   node(name: string): NodeState
   /** A kernel's state is another from now on. @param cause entry of the diary */
   setNode(name: string, change: Partial<NodeState>, cause?: number): void
+  /** What BIRD has in the kernel of a router, by its netns. */
+  setRouterRoutes(netns: string, routes: readonly RouteSpec[], cause?: number): void
   /** Of now, for what asks whether packets get through. */
   state(): NetworkState
 }
@@ -32,8 +35,8 @@ export interface AgentFamily {
   act(action: Action, cause: number): boolean
   /** Power or cable of a node is another (context.node says how). */
   nodeChanged(name: string, cause: number): void
-  /** Virtual time of the last thing that is not a repeated habit (a renewal, a keepalive), ns: with none newer for long, the family rests. */
-  readonly lastChangeNs: number
-  /** Nothing more may be expected to happen before this time, ns; Infinity: waits for nothing. For finding the end of the start. */
+  /** Clock's time, ns, at which the family rests if nothing happens to it before: its last change and the longest wait that it is in (habits aside: renewals, keepalives). */
   readonly restsAtNs: number
+  /** start: converged: what the clock says now is time 0 of the scenario. What was given with a time to live counts from here. */
+  startHere?(): void
 }
