@@ -1,8 +1,7 @@
 /** `netsim policy whatif` on the command line: its flags. What it does comes with policy-whatif-command.ts, when it is called. */
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { addChangeOptions, CHANGE_EXITS, type PolicyChangeFlags } from './policy-change-verb.js'
-import { isFault } from '../policy/change/edit-reference.js'
-import { parseLabelChange, type LabelChange } from '../policy/change/edit.js'
+import { isFault, parseLabelChange, type LabelChange } from '../cluster/object-reference.js'
 import { addPolicyOptions } from './policy-flags.js'
 import type { Running } from './verb.js'
 

@@ -27,7 +27,7 @@ export function takeInventory(objects: readonly KubernetesObject[], problems: Pr
 /** Reports a kind that cannot exist: netsim's own group and the core group are closed. */
 function isMisspelt(object: KubernetesObject, problems: ProblemList): boolean {
   if (object.apiVersion.startsWith('netsim/')) {
-    problems.error(object.at('kind'), object.label, `${object.apiVersion} has no kind ${object.kind}`, suggestName(object.kind, ['Network', 'EtcdSnapshot']))
+    problems.error(object.at('kind'), object.label, `${object.apiVersion} has no kind ${object.kind}`, suggestName(object.kind, ['Network', 'EtcdSnapshot', 'Scenario']))
     return true
   }
   const meant = object.apiVersion === 'v1' ? nearestName(object.kind, [...coreKinds(), ...CLASSIC_KINDS]) : undefined

@@ -25,6 +25,8 @@ const KINDS: ReadonlyMap<string, KindInfo> = new Map([
   ['ConfigMap', entry('read', 'namespaced', 'v1')],
   ['Network', entry('read', 'cluster', 'netsim/v1')],
   ['EtcdSnapshot', entry('read', 'cluster', 'netsim/v1')],
+  // read where time passes (scenario/read-scenario.ts), kept elsewhere
+  ['Scenario', entry('read', 'cluster', 'netsim/v1')],
   ['NetworkPolicy', entry('read', 'namespaced', 'networking.k8s.io/v1', 'extensions/v1beta1')],
   ['ClusterNetworkPolicy', entry('read', 'cluster', 'policy.networking.k8s.io/v1alpha2')],
   ['AdminNetworkPolicy', entry('read', 'cluster', 'policy.networking.k8s.io/v1alpha1')],

@@ -85,6 +85,12 @@ export class KubernetesObject implements Place {
     return linesAt(this.lines, path).line
   }
 
+  /** The deepest part of `path` that exists. */
+  located(path: Path): Located {
+    const lines = linesAt(this.lines, path)
+    return { value: lines.value, lines }
+  }
+
   at(...path: Path): Place {
     return { file: this.file, line: this.lineOf(path) }
   }
@@ -123,6 +129,14 @@ export function readManifests(inputs: readonly Input[], problems: ProblemList): 
   }
   collected.repeated.tell()
   return { objects: [...collected.objects.values()], answers: collected.answers, complete: collected.complete }
+}
+
+/** What stands inside another object (`located` of KubernetesObject), as if it were a document of its file. */
+export function readDocuments(documents: readonly Located[], file: string, problems: ProblemList): readonly KubernetesObject[] {
+  const collected: Collected = { objects: new Map(), answers: [], problems, repeated: new RepeatedObjects(problems), complete: true }
+  for (const document of documents) collectDocument(document, { file }, collected)
+  collected.repeated.tell()
+  return [...collected.objects.values()]
 }
 
 interface Collected {

@@ -11,6 +11,19 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined
 }
 
+/** As a time since the start: parts may follow one another (`1h30m`), and there are days. Integer nanoseconds; undefined when it is none. */
+export function parseMoment(text: string): number | undefined {
+  if (text === '0') return 0
+  const parts = text.match(/[0-9]+(?:\.[0-9]+)?\s*(?:ns|us|µs|ms|s|m|h|d)/g)
+  if (parts === null || parts.join('') !== text) return undefined
+  const ns = parts.reduce((sum, part) => sum + (part.endsWith('d') ? 24 * durationOf(`${part.slice(0, -1)}h`) : durationOf(part)), 0)
+  return Number.isSafeInteger(ns) ? ns : undefined
+}
+
+function durationOf(part: string): number {
+  return parseDuration(part) ?? Number.NaN
+}
+
 /** Bits per second, at least 1; undefined when it is no rate with a unit. */
 export function parseRate(text: string): number | undefined {
   const match = /^([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)(?:bps|bit|bit\/s)$/.exec(text)

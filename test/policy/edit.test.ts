@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { KubernetesObject } from '../../src/cluster/manifest.js'
 import { readManifests } from '../../src/cluster/manifest.js'
+import { parseLabelChange } from '../../src/cluster/object-reference.js'
 import { policyStateOf } from '../../src/cluster/policy-state.js'
 import { ProblemList } from '../../src/cluster/problem-list.js'
-import { applyEdits, parseLabelChange, withMadeLabels, type Edit, type EditResult } from '../../src/policy/change/edit.js'
+import { applyEdits, withMadeLabels, type Edit, type EditResult } from '../../src/policy/change/edit.js'
 
 const SHOP = `apiVersion: v1
 kind: Namespace

@@ -3,6 +3,7 @@ import type { Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import type { KubernetesObject } from '../manifest.js'
 import type { Command } from '../network-document.js'
+import type { LabelChange } from '../object-reference.js'
 import type { Place } from '../problem-list.js'
 import type { Delays } from './delays.js'
 
@@ -31,9 +32,9 @@ export type AgentName = (typeof AGENTS)[number]
 
 export type Action =
   | { readonly kind: 'apply'; readonly file: string; readonly objects: readonly KubernetesObject[] }
-  /** `deploy/shop/web`, `np/shop/db`, `node/n2`: as policy/change/edit-reference.ts reads it. */
+  /** `deploy/shop/web`, `np/shop/db`, `node/n2`: as cluster/object-reference.ts reads it. */
   | { readonly kind: 'delete'; readonly target: string }
-  | { readonly kind: 'label'; readonly target: string; readonly changes: readonly { readonly key: string; readonly value?: string }[] }
+  | { readonly kind: 'label'; readonly target: string; readonly changes: readonly LabelChange[] }
   | { readonly kind: 'scale'; readonly target: string; readonly replicas: number }
   | { readonly kind: 'rollout'; readonly how: 'restart' | 'pause' | 'resume' | 'undo'; readonly target: string }
   /** Deleted where it runs and made anew on that node; its owner, where it has one, makes it. */

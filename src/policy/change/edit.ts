@@ -11,20 +11,14 @@
 import type { Problem } from '../../base/problem.js'
 import { deepFreeze } from '../../cluster/frozen.js'
 import { groupOf } from '../../cluster/kinds.js'
-import { labelFault, matchesSelector, type Labels } from '../../cluster/labels.js'
+import { matchesSelector, type Labels } from '../../cluster/labels.js'
 import { isObject, type JsonObject, type JsonValue, type Path } from '../../cluster/located.js'
 import { readManifests, type KubernetesObject } from '../../cluster/manifest.js'
+import { findObject, isFault, parseReference, type Fault, type LabelChange, type Reference } from '../../cluster/object-reference.js'
 import type { ClusterPod } from '../../cluster/pod.js'
 import { policyStateOf, type PolicyState } from '../../cluster/policy-state.js'
 import { formatPlace, ProblemList } from '../../cluster/problem-list.js'
 import type { Readings } from '../../cluster/readings.js'
-import { findObject, isFault, parseReference, type Fault, type Reference } from './edit-reference.js'
-
-export interface LabelChange {
-  readonly key: string
-  /** Absent: the label goes. */
-  readonly value?: string
-}
 
 export type Edit =
   | { readonly kind: 'add' | 'replace'; readonly file: string; readonly objects: readonly KubernetesObject[] }
@@ -75,14 +69,6 @@ function changed<Value extends JsonValue>(labels: Readonly<Record<string, Value>
     else all.set(key, value)
   }
   return Object.fromEntries(all)
-}
-
-/** `k=v` sets, `k-` takes away, as with kubectl label. */
-export function parseLabelChange(text: string): LabelChange | Fault {
-  const equals = text.indexOf('=')
-  const change = equals < 0 ? { key: text.replace(/-$/, '') } : { key: text.slice(0, equals), value: text.slice(equals + 1) }
-  if (equals < 0 && !text.endsWith('-')) return { what: `${text} is no change of a label`, fix: 'Write KEY=VALUE to set one, KEY- to take it away.' }
-  return labelFault(change.key, change.value ?? '') ?? change
 }
 
 const WORKLOAD_KINDS: readonly string[] = ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'ReplicationController', 'Job', 'CronJob', 'PetSet']

@@ -1,7 +1,8 @@
-/** `np/shop/db`, `anp/deny-all`, `deploy/shop/web` → the objects of a state that are meant, in the words of kubectl and its short names. */
-import { CALICO_GROUPS, groupOf } from '../../cluster/kinds.js'
-import type { KubernetesObject } from '../../cluster/manifest.js'
-import { nearestName, suggestName } from '../../cluster/nearest-name.js'
+/** `np/shop/db`, `anp/deny-all`, `deploy/shop/web` → the object that is meant, in the words of kubectl and its short names; `tier=db`, `old-` → a label's change. */
+import { CALICO_GROUPS, groupOf } from './kinds.js'
+import { labelFault } from './labels.js'
+import type { KubernetesObject } from './manifest.js'
+import { nearestName, suggestName } from './nearest-name.js'
 
 /** Kind, then its other names; plurals go without saying. */
 const KIND_NAMES: readonly (readonly [kind: string, ...others: readonly string[]])[] = [
@@ -124,4 +125,18 @@ const CLUSTER_KINDS: readonly string[] = [
 
 export function isCalicoObject({ apiVersion }: KubernetesObject): boolean {
   return CALICO_GROUPS.includes(groupOf(apiVersion))
+}
+
+export interface LabelChange {
+  readonly key: string
+  /** Absent: the label goes. */
+  readonly value?: string
+}
+
+/** `k=v` sets, `k-` takes away, as with kubectl label. */
+export function parseLabelChange(text: string): LabelChange | Fault {
+  const equals = text.indexOf('=')
+  const change = equals < 0 ? { key: text.replace(/-$/, '') } : { key: text.slice(0, equals), value: text.slice(equals + 1) }
+  if (equals < 0 && !text.endsWith('-')) return { what: `${text} is no change of a label`, fix: 'Write KEY=VALUE to set one, KEY- to take it away.' }
+  return labelFault(change.key, change.value ?? '') ?? change
 }
