@@ -1,7 +1,7 @@
 /** The BIRDs of a network on one clock: started together, run until nothing changes any more, or event by event. */
 import { Simulation } from '../../sim/simulation.js'
 import { Bird, type BirdHost, type BirdOptions } from './bird.js'
-import type { BirdConfig } from './config.js'
+import type { BirdConfig, BirdTimers } from './config.js'
 import type { BirdFlavour } from './flavour.js'
 import type { BgpMessage } from './message.js'
 import { TcpNetwork, type PathFinder } from './tcp.js'
@@ -19,6 +19,11 @@ export interface BgpWorldOptions {
   readonly seed: number
   /** Which segments get through; where absent all do, in 50 µs. */
   readonly path?: PathFinder
+  /** The clock of a run that others share; absent: its own. With `timers` of it, those. */
+  readonly simulation?: Simulation
+  readonly timers?: Timers
+  /** Absent: Calico's. */
+  readonly birdTimers?: Partial<BirdTimers>
   /** Started with -R, as calico-node does. */
   readonly recover?: boolean
   /** A daemon starts this much later, ns. */
@@ -42,7 +47,7 @@ export interface MessageCounts {
 const DEFAULT_PATH: PathFinder = () => ({ kind: 'open', delayNs: 50_000 })
 
 export class BgpWorld {
-  readonly simulation = new Simulation()
+  readonly simulation: Simulation
   readonly tcp: TcpNetwork
   readonly birds = new Map<string, Bird>()
   readonly counts: MessageCounts = { open: 0, keepalive: 0, notification: 0, refresh: 0, updates: 0, prefixes: 0, withdrawals: 0, endOfRib: 0, bytes: 0 }
@@ -56,16 +61,18 @@ export class BgpWorld {
 
   constructor(options: BgpWorldOptions) {
     this.options = options
-    this.timers = new Timers(this.simulation)
+    this.simulation = options.simulation ?? new Simulation()
+    this.timers = options.timers ?? new Timers(this.simulation)
     this.tcp = new TcpNetwork(this.timers, options.path ?? DEFAULT_PATH)
   }
 
   /** Starts a daemon, now or after its delay; one of that name that runs already is replaced. */
   add(config: BirdConfig, host: BirdHost, options: Partial<Pick<BirdOptions, 'recover'>> = {}): Bird {
-    const { flavour, seed } = this.options
+    const { flavour, seed, birdTimers } = this.options
     const bird = new Bird(config, host, this.tcp, {
       flavour,
       seed,
+      birdTimers,
       recover: options.recover ?? this.options.recover ?? false,
       onMessage: (_bird, _session, message, bytes) => this.count(message, bytes),
       onKernel: () => {

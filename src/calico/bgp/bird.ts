@@ -7,7 +7,7 @@ import { compareIp, type Ip } from '../../base/ip.js'
 import { hashText, Prng } from '../../base/prng.js'
 import type { RouteSpec } from '../../dataplane/dataplane.js'
 import type { PathAttributes } from './attributes.js'
-import { TIMERS, type BirdConfig, type PeerConfig } from './config.js'
+import { TIMERS, type BirdConfig, type BirdTimers, type PeerConfig } from './config.js'
 import { exportAttributes, importRoute } from './exchange.js'
 import type { BirdFlavour } from './flavour.js'
 import { KernelSync } from './kernel-sync.js'
@@ -45,6 +45,8 @@ export interface BirdHost {
 export interface BirdOptions {
   readonly flavour: BirdFlavour
   readonly seed: number
+  /** Absent: Calico's. */
+  readonly birdTimers?: Partial<BirdTimers>
   /** -R: wait for the peers' End-of-RIB before saying anything. */
   readonly recover?: boolean
   /** Told of each message that leaves. */
@@ -70,6 +72,7 @@ export class Bird implements SessionHost {
   private running = false
 
   readonly timers: Timers
+  readonly birdTimers: BirdTimers
   readonly tcp: TcpNetwork
   readonly host: BirdHost
   readonly options: BirdOptions
@@ -79,6 +82,7 @@ export class Bird implements SessionHost {
     this.host = host
     this.tcp = tcp
     this.timers = tcp.timers
+    this.birdTimers = { ...TIMERS, ...options.birdTimers }
     this.options = options
     this.aliens = [...host.aliens]
     this.address = config.listen.address ?? config.routerId
@@ -275,7 +279,7 @@ export class Bird implements SessionHost {
   }
 
   private toNextScan(): number {
-    const period = TIMERS.kernelScan * SECOND
+    const period = this.birdTimers.kernelScan * SECOND
     return period - ((this.timers.nowNs - this.startedNs) % period)
   }
 
@@ -409,7 +413,7 @@ export class Bird implements SessionHost {
     const waited = new Set(this.sessions)
     if (waited.size === 0) return
     this.recovery = waited
-    this.timers.after(TIMERS.recoveryWait * SECOND, () => this.endRecovery())
+    this.timers.after(this.birdTimers.recoveryWait * SECOND, () => this.endRecovery())
   }
 
   recovering(session: BgpSession): boolean {

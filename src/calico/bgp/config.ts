@@ -116,9 +116,27 @@ export interface KernelPolicy {
 
 export const ACCEPT_ALL_IN_KERNEL: KernelPolicy = { rejected: [], pools: [] }
 
-/** Timers in seconds: those of Calico's template, BIRD's defaults for the rest. */
+/** Seconds. */
+export interface BirdTimers {
+  readonly hold: number
+  /** Where a peer's own is not set; never longer than a third of the hold time that both agreed on. */
+  readonly keepalive: number
+  readonly connectDelay: number
+  readonly connectRetry: number
+  readonly errorWaitMin: number
+  readonly errorWaitMax: number
+  readonly errorForget: number
+  /** What a peer is asked to wait, where BGPConfiguration and BGPPeer leave it at BIRD's default. */
+  readonly gracefulRestart: number
+  /** Own recovery (-R): so long BIRD waits for End-of-RIB of all its peers. */
+  readonly recoveryWait: number
+  readonly kernelScan: number
+}
+
+/** Those of Calico's template, BIRD's defaults for the rest. */
 export const TIMERS = {
   hold: 240,
+  keepalive: 80,
   connectDelay: 2,
   connectRetry: 5,
   errorWaitMin: 5,
@@ -127,4 +145,4 @@ export const TIMERS = {
   gracefulRestart: 120,
   recoveryWait: 240,
   kernelScan: 2,
-} as const
+} as const satisfies BirdTimers

@@ -1,4 +1,5 @@
 /** What a session needs of its daemon: time, the wire, the table. */
+import type { BirdTimers } from './config.js'
 import type { BgpMessage, UpdateMessage } from './message.js'
 import type { BgpSession } from './session.js'
 import type { TcpNetwork } from './tcp.js'
@@ -7,6 +8,7 @@ import type { Timers } from '../../sim/timers.js'
 export interface SessionHost {
   readonly timers: Timers
   readonly tcp: TcpNetwork
+  readonly birdTimers: BirdTimers
   readonly routerId: number
   readonly address: number
   /** Seconds with BIRD's jitter, in ns. */

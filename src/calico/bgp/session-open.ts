@@ -1,19 +1,24 @@
 /** OPEN: what a session says of itself, what it refuses, what both ends then agree on (RFC 4271 sections 4.2, 6.2 and 6.8; proto/bgp/packets.c bgp_rx_open). */
-import { TIMERS, type PeerConfig } from './config.js'
+import { TIMERS, type BirdTimers, type PeerConfig } from './config.js'
 import { ADD_PATH_RECEIVE, ADD_PATH_SEND, type OpenMessage, type SessionRules } from './message.js'
 
 /** @param restarting the daemon recovers from a restart and kept its forwarding state */
-export function openMessage(config: PeerConfig, routerId: number, restarting: boolean): OpenMessage {
+export function openMessage(
+  config: PeerConfig,
+  { routerId, birdTimers }: { readonly routerId: number; readonly birdTimers: BirdTimers },
+  restarting: boolean,
+): OpenMessage {
+  const seconds = config.gracefulRestartTime === TIMERS.gracefulRestart ? birdTimers.gracefulRestart : config.gracefulRestartTime
   return {
     type: 'open',
     asNumber: config.localAs,
-    holdTime: TIMERS.hold,
+    holdTime: birdTimers.hold,
     routerId,
     capabilities: {
       multiprotocolIpv4: true,
       routeRefresh: true,
       enhancedRefresh: true,
-      gracefulRestart: { restarting, seconds: config.gracefulRestartTime, ipv4: { forwarding: restarting } },
+      gracefulRestart: { restarting, seconds, ipv4: { forwarding: restarting } },
       as4: config.localAs,
       addPath: config.addPaths ? ADD_PATH_RECEIVE | ADD_PATH_SEND : 0,
       longLivedAware: true,

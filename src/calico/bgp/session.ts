@@ -5,7 +5,7 @@
  *   down → start (Idle, Active, Connect, OpenSent, OpenConfirm) → up (Established) → stop → down → start …
  */
 import { Announcements } from './announcements.js'
-import { TIMERS, type PeerConfig } from './config.js'
+import type { PeerConfig } from './config.js'
 import { BgpConnection, PENDING, stateOrder } from './connection.js'
 import { BEFORE_OPEN, decodeMessage, END_OF_RIB, type BgpMessage, type OpenMessage, type SessionRules } from './message.js'
 import { notificationText } from './notification.js'
@@ -95,7 +95,7 @@ export class BgpSession {
   private activate(): void {
     const { outgoing } = this
     outgoing.state = 'Active'
-    outgoing.retryTimer = this.host.timers.after(this.host.jitter(TIMERS.connectDelay), () => this.dial())
+    outgoing.retryTimer = this.host.timers.after(this.host.jitter(this.host.birdTimers.connectDelay), () => this.dial())
   }
 
   private dial(): void {
@@ -114,7 +114,7 @@ export class BgpSession {
       ttlSecurity: config.ttlSecurity,
     }
     outgoing.socket = this.host.tcp.connect(options, { ...this.handlers(outgoing), connected: () => this.sendOpen(outgoing) })
-    outgoing.retryTimer = this.host.timers.after(this.host.jitter(TIMERS.connectRetry), () => this.dial())
+    outgoing.retryTimer = this.host.timers.after(this.host.jitter(this.host.birdTimers.connectRetry), () => this.dial())
   }
 
   private handlers(connection: BgpConnection): TcpHandlers {
@@ -145,7 +145,7 @@ export class BgpSession {
     connection.retryTimer?.cancel()
     connection.state = 'OpenSent'
     this.schedule(connection, 'open')
-    this.startHold(connection, TIMERS.hold)
+    this.startHold(connection, this.host.birdTimers.hold)
   }
 
   private startHold(connection: BgpConnection, seconds: number): void {
@@ -200,7 +200,7 @@ export class BgpSession {
         connection.keepaliveTimer = this.host.timers.after(this.host.jitter(connection.keepaliveTime), () => this.schedule(connection, 'keepalive'))
         return { type: 'keepalive' }
       case 'open':
-        return openMessage(this.config, this.host.routerId, this.host.recovering(this))
+        return openMessage(this.config, this.host, this.host.recovering(this))
       case 'request':
         return { type: 'refresh', subtype: 'request' }
       case 'begin':
@@ -263,8 +263,8 @@ export class BgpSession {
     else if (other.state === 'OpenConfirm' && givesWay(config, host.routerId, open.routerId) === (connection === this.incoming)) this.error(other, 6, 7)
     else if (other.state === 'OpenConfirm' || other.state === 'Established') return this.error(connection, 6, 7)
     connection.peerOpen = open
-    connection.holdTime = Math.min(open.holdTime, TIMERS.hold)
-    connection.keepaliveTime = config.keepaliveTime ?? Math.floor(connection.holdTime / 3)
+    connection.holdTime = Math.min(open.holdTime, host.birdTimers.hold)
+    connection.keepaliveTime = config.keepaliveTime ?? Math.min(host.birdTimers.keepalive, Math.floor(connection.holdTime / 3))
     this.remoteId = open.routerId
     this.rules = agreedRules(config, open)
     this.restartReady = open.capabilities.gracefulRestart?.ipv4 !== undefined
@@ -339,9 +339,9 @@ export class BgpSession {
 
   private waitLonger(): void {
     const { nowNs } = this.host.timers
-    if (this.lastErrorNs >= 0 && nowNs - this.lastErrorNs >= TIMERS.errorForget * SECOND) this.startupDelay = 0
+    if (this.lastErrorNs >= 0 && nowNs - this.lastErrorNs >= this.host.birdTimers.errorForget * SECOND) this.startupDelay = 0
     this.lastErrorNs = nowNs
-    this.startupDelay = this.startupDelay === 0 ? TIMERS.errorWaitMin : Math.min(2 * this.startupDelay, TIMERS.errorWaitMax)
+    this.startupDelay = this.startupDelay === 0 ? this.host.birdTimers.errorWaitMin : Math.min(2 * this.startupDelay, this.host.birdTimers.errorWaitMax)
   }
 
   private connectionLost(connection: BgpConnection, reason: 'closed' | 'refused'): void {
@@ -351,7 +351,7 @@ export class BgpSession {
   }
 
   private peerRestarts(): void {
-    const seconds = this.live?.peerOpen?.capabilities.gracefulRestart?.seconds ?? TIMERS.gracefulRestart
+    const seconds = this.live?.peerOpen?.capabilities.gracefulRestart?.seconds ?? this.host.birdTimers.gracefulRestart
     this.setPhase('start')
     // a second restart before the first was over: what is stale goes at once
     if (this.restartActive) this.host.restartOver(this)
