@@ -10,7 +10,7 @@ import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
 import { compileDevices, connectDevices, type Roommates } from './compile-devices.js'
 import { compileFib } from './compile-fib.js'
 import { connectBacklog } from './device-io.js'
-import { DEVICE_WIREGUARD } from './device.js'
+import { DEVICE_WIREGUARD, type Device } from './device.js'
 import { proxyTimerFired } from './arp.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
@@ -219,14 +219,34 @@ export function attachProcess(netns: Netns, handler: string, process: UserSpace)
 /** USER_HZ: what settings in jiffies are counted in. */
 const TICK_NS = 10e6
 
-/** net.ipv4.neigh.DEV.*, or of `default` in its place (neigh_parms_alloc copies it). */
-function neighbourSetting(sysctls: Readonly<Record<string, number>>, device: string, key: 'proxy_delay'): number {
-  const own = sysctls[`net.ipv4.neigh.${device}.${key}`] ?? sysctls[`net.ipv4.neigh.${device.replaceAll('.', '/')}.${key}`]
-  return own ?? sysctls[`net.ipv4.neigh.default.${key}`] ?? PROXY_DELAY
-}
+/** arp_tbl.parms (net/ipv4/arp.c), by the names and in the units of sysctl (net/core/neighbour.c neigh_sysctl_template). */
+const NEIGHBOUR_SETTINGS = {
+  base_reachable_time_ms: 30_000,
+  retrans_time_ms: 1000,
+  delay_first_probe_time: 5,
+  ucast_solicit: 3,
+  mcast_solicit: 3,
+  locktime: 100,
+  proxy_delay: 80,
+} as const
 
-/** Ticks. */
-const PROXY_DELAY = 80
+/** The kernel lets no two probes follow within 10 ms (neigh_timer_handler, max(RETRANS_TIME, HZ/100)). */
+const RETRANSMIT_MIN_NS = 10e6
+
+/** net.ipv4.neigh.DEV.*, or of `default` in its place (neigh_parms_alloc copies it). */
+function compileNeighbourTimes(device: Device, sysctls: Readonly<Record<string, number>>): void {
+  const setting = (key: keyof typeof NEIGHBOUR_SETTINGS): number => {
+    const own = sysctls[`net.ipv4.neigh.${device.name}.${key}`] ?? sysctls[`net.ipv4.neigh.${device.name.replaceAll('.', '/')}.${key}`]
+    return own ?? sysctls[`net.ipv4.neigh.default.${key}`] ?? NEIGHBOUR_SETTINGS[key]
+  }
+  device.reachableNs = setting('base_reachable_time_ms') * 1e6
+  device.retransmitNs = Math.max(setting('retrans_time_ms') * 1e6, RETRANSMIT_MIN_NS)
+  device.firstProbeNs = setting('delay_first_probe_time') * 1e9
+  device.ucastSolicit = setting('ucast_solicit')
+  device.mcastSolicit = setting('mcast_solicit')
+  device.locktimeNs = setting('locktime') * TICK_NS
+  device.proxyDelayNs = (setting('proxy_delay') * TICK_NS) / 2
+}
 
 /** Folds `all` and `default` into each device as the IN_DEV_* macros of include/linux/inetdevice.h do. */
 function compileSysctls(netns: Netns, dataplane: Dataplane): void {
@@ -254,7 +274,7 @@ function compileSysctls(netns: Netns, dataplane: Dataplane): void {
     device.acceptLocal = or('accept_local', 0)
     device.proxyArp = or('proxy_arp', 0)
     device.proxyArpPvlan = or('proxy_arp_pvlan', 0)
-    device.proxyDelayNs = (neighbourSetting(sysctls, device.name, 'proxy_delay') * TICK_NS) / 2
+    compileNeighbourTimes(device, sysctls)
     device.arpIgnore = max('arp_ignore')
     device.arpAnnounce = max('arp_announce')
     device.arpFilter = or('arp_filter', 0)

@@ -63,7 +63,7 @@ export class Device {
   carrier = 1
   addresses: readonly DeviceAddress[] = []
 
-  // net.ipv4.conf.DEV.*
+  // net.ipv4.conf.DEV.*, net.ipv4.neigh.DEV.*
   forwarding = 0
   rpFilter = 0
   acceptLocal = 0
@@ -71,6 +71,17 @@ export class Device {
   proxyArpPvlan = 0
   /** How long it waits before it answers for somebody else: a kernel draws less than net.ipv4.neigh.DEV.proxy_delay, netsim takes the middle. */
   proxyDelayNs = 0
+  /** base_reachable_time_ms: the kernel draws between half and one and a half of it (neigh_rand_reach_time); netsim takes the middle. */
+  reachableNs = 30e9
+  /** retrans_time_ms. */
+  retransmitNs = 1e9
+  /** delay_first_probe_time. */
+  firstProbeNs = 5e9
+  /** Questions before the neighbour has failed: to its MAC while PROBE, to all while INCOMPLETE. */
+  ucastSolicit = 3
+  mcastSolicit = 3
+  /** locktime: for so long the first of several answers holds. */
+  locktimeNs = 1e9
   arpIgnore = 0
   arpAnnounce = 0
   arpFilter = 0
@@ -90,6 +101,10 @@ export class Device {
   wireguard: Wireguard | null = null
   tun: Tun | null = null
   segment: Segment | null = null
+  /** Of its cable: how many of 2^31 frames are lost, each way. */
+  cableLoss = 0
+  /** Of its cable, over the segment's latency, ns. */
+  cableDelayNs = 0
   /** 1: the segment drops packets of it, or for it, with an address that is none of its own. */
   sourceDestinationCheck = 0
   neighbours: NeighTable | null = null

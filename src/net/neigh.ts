@@ -1,7 +1,7 @@
 // hot path
 /**
  * Neighbours: address → MAC per device, with the kernel's states. A miss queues the packet and asks by ARP; three unanswered
- * questions, one second apart, fail it and tell the senders. Source: net/core/neighbour.c, net/ipv4/arp.c.
+ * questions, one second apart (net.ipv4.neigh.DEV.*), fail it and tell the senders. Source: net/core/neighbour.c, net/ipv4/arp.c.
  */
 import type { Packet } from '../wire/packet.js'
 import { arpSolicit } from './arp.js'
@@ -28,16 +28,6 @@ export const NUD_NONE = 0x00
 const NUD_CONNECTED = NUD_REACHABLE | NUD_NOARP | NUD_PERMANENT
 const NUD_SENDABLE = NUD_CONNECTED | NUD_STALE | NUD_DELAY | NUD_PROBE
 
-/** net.ipv4.neigh.*.base_reachable_time_ms: the kernel draws between half and one and a half of it; netsim takes the middle. */
-const REACHABLE_NS = 30e9
-/** retrans_time_ms. */
-const RETRANS_NS = 1e9
-/** delay_first_probe_time. */
-const DELAY_NS = 5e9
-/** mcast_solicit and ucast_solicit. */
-const SOLICIT_MAX = 3
-/** locktime: for so long the first of several answers holds. */
-const LOCKTIME_NS = 1e9
 /** unres_qlen (unres_qlen_bytes 212992 over the smallest truesize). */
 const QUEUE_MAX = 101
 
@@ -57,6 +47,8 @@ export class Neighbour {
   headerCached = 0
   /** Timers that are of no use any more carry an older number. */
   timer = 0
+  /** When the newest of them fires. */
+  timerNs = -1
   queue: Packet[] | null = null
 
   constructor(device: Device, address: number, index: number) {
@@ -100,7 +92,8 @@ export class NeighTable {
 
 /** The entry's state now: REACHABLE wears off with time. */
 function currentState(neighbour: Neighbour): number {
-  if (neighbour.state === NUD_REACHABLE && neighbour.device.netns.world.sim.nowNs - neighbour.confirmedNs > REACHABLE_NS) neighbour.state = NUD_STALE
+  const { device } = neighbour
+  if (neighbour.state === NUD_REACHABLE && device.netns.world.sim.nowNs - neighbour.confirmedNs > device.reachableNs) neighbour.state = NUD_STALE
   return neighbour.state
 }
 
@@ -139,6 +132,11 @@ export function connectedNeighbour(device: Device, address: number): Neighbour |
 
 /** __neigh_event_send for an entry without a usable MAC. */
 function queueOn(neighbour: Neighbour, packet: Packet): void {
+  if (neighbour.device.mcastSolicit === 0 && neighbour.state !== NUD_INCOMPLETE) {
+    neighbour.state = NUD_FAILED
+    dropPacket(neighbour.device.netns, packet, NEIGHBOR_FAILED, REASON_NEIGH_FAILED, 'ARP requests are switched off (mcast_solicit 0)', neighbour.address)
+    return
+  }
   if (neighbour.queue === null) neighbour.queue = []
   if (neighbour.queue.length >= QUEUE_MAX) {
     const oldest = neighbour.queue.shift() as Packet
@@ -148,21 +146,30 @@ function queueOn(neighbour: Neighbour, packet: Packet): void {
   if (neighbour.state === NUD_INCOMPLETE) return
   neighbour.state = NUD_INCOMPLETE
   neighbour.probes = 1
-  armTimer(neighbour, RETRANS_NS)
+  armTimer(neighbour, neighbour.device.retransmitNs)
   arpSolicit(neighbour, packet)
 }
 
 function startDelay(neighbour: Neighbour): void {
   neighbour.state = NUD_DELAY
   neighbour.updatedNs = neighbour.device.netns.world.sim.nowNs
-  armTimer(neighbour, DELAY_NS)
+  armTimer(neighbour, neighbour.device.firstProbeNs)
 }
 
 function armTimer(neighbour: Neighbour, delayNs: number): void {
   const world = neighbour.device.netns.world
   neighbour.timer++
+  neighbour.timerNs = world.sim.nowNs + delayNs
   world.sim.schedule(delayNs, world.neighbourTimer, neighbour.index * TIMER_WRAP + (neighbour.timer & (TIMER_WRAP - 1)))
 }
+
+/** Cold. What is remembered of a neighbour waits for its timer as it did (kernel-memory.ts). */
+export function resumeTimer(neighbour: Neighbour, delayNs: number): void {
+  armTimer(neighbour, delayNs)
+}
+
+/** Of these states a timer makes another one by itself. */
+export const NUD_IN_TIMER = NUD_INCOMPLETE | NUD_DELAY | NUD_PROBE
 
 /** A timer's argument holds the entry and the low bits of its timer number. */
 const TIMER_WRAP = 64
@@ -176,12 +183,12 @@ export function neighbourTimerFired(world: World, argument: number): void {
     neighbour.probes = 0
   }
   if ((neighbour.state & (NUD_INCOMPLETE | NUD_PROBE)) === 0) return
-  if (neighbour.probes >= SOLICIT_MAX) {
+  if (neighbour.probes >= (neighbour.state === NUD_PROBE ? neighbour.device.ucastSolicit : neighbour.device.mcastSolicit)) {
     fail(neighbour)
     return
   }
   neighbour.probes++
-  armTimer(neighbour, RETRANS_NS)
+  armTimer(neighbour, neighbour.device.retransmitNs)
   arpSolicit(neighbour, neighbour.queue === null || neighbour.queue.length === 0 ? null : neighbour.queue[0])
   world.drain()
 }
@@ -196,7 +203,7 @@ function fail(neighbour: Neighbour): void {
   let told = 0
   for (; told < queue.length && neighbour.state === NUD_FAILED; told++) {
     icmpSend(netns, queue[told], ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
-    dropPacket(netns, queue[told], NEIGHBOR_FAILED, REASON_NEIGH_FAILED, 'nobody answered three ARP requests', neighbour.address, neighbour.device.index)
+    dropPacket(netns, queue[told], NEIGHBOR_FAILED, REASON_NEIGH_FAILED, unanswered(neighbour), neighbour.address, neighbour.device.index)
   }
   // a report that goes to the very neighbour asks for it anew, and is lost with all that waited (__skb_queue_purge)
   purge(neighbour, queue, told)
@@ -206,9 +213,13 @@ function fail(neighbour: Neighbour): void {
   netns.world.drain()
 }
 
+function unanswered({ device }: Neighbour): string {
+  return device.mcastSolicit === 3 ? 'nobody answered three ARP requests' : 'nobody answered the ARP requests'
+}
+
 function purge({ device }: Neighbour, packets: readonly Packet[], from: number): void {
   for (let i = from; i < packets.length; i++) {
-    dropPacket(device.netns, packets[i], NEIGHBOR_FAILED, REASON_NONE, 'nobody answered three ARP requests, and what waited is given up')
+    dropPacket(device.netns, packets[i], NEIGHBOR_FAILED, REASON_NONE, 'nobody answered the ARP requests, and what waited is given up')
   }
 }
 
@@ -227,7 +238,7 @@ export function neighbourUpdate(neighbour: Neighbour, macHigh: number, macLow: n
   const nowNs = neighbour.device.netns.world.sim.nowNs
   const same = neighbour.macHigh === macHigh && neighbour.macLow === macLow
   const valid = (state & NUD_SENDABLE) !== 0
-  if (valid && !same && heard !== HEARD_QUESTION && nowNs - neighbour.updatedNs <= LOCKTIME_NS) return
+  if (valid && !same && heard !== HEARD_QUESTION && nowNs - neighbour.updatedNs <= neighbour.device.locktimeNs) return
   if (heard === HEARD_ANSWER) neighbour.confirmedNs = nowNs
   const next = heard === HEARD_ANSWER ? NUD_REACHABLE : valid && same ? state : NUD_STALE
   if (next === state && same) return

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { formatCidr } from '../../src/base/cidr.js'
 import { formatIp } from '../../src/base/ip.js'
 import { birdText } from '../../src/calico/bgp/bird-text.js'
-import type { AlienRoute, BirdHost } from '../../src/calico/bgp/bird.js'
+import type { AlienRoute, BirdHost } from '../../src/calico/bgp/bird-host.js'
 import type { BirdConfig } from '../../src/calico/bgp/config.js'
 import type { Destination } from '../../src/calico/bgp/route.js'
 
@@ -55,10 +55,21 @@ function wayText(destination: Destination): string {
   return destination.kind === 'device' ? ` dev ${destination.device}` : ''
 }
 
+/** How many a process has made, so that several can stand side by side. */
+let labs = 0
+
+interface StartOptions {
+  /** All BGP on the bridge is written down; for `traffic()`. */
+  readonly capture?: boolean
+  /** The configuration of a node, where it is not the plain one. */
+  readonly text?: (config: BirdConfig, plain: string) => string
+}
+
 export class BirdLab {
   private readonly prefix: string
   private readonly folder = mkdtempSync(join(tmpdir(), 'netsim-bird-'))
   private readonly children: ChildProcess[] = []
+  private readonly daemons = new Map<string, ChildProcess>()
   private readonly bird: RealBird
   private readonly configs: readonly BirdConfig[]
 
@@ -66,7 +77,7 @@ export class BirdLab {
   constructor(bird: RealBird, configs: readonly BirdConfig[], hosts: ReadonlyMap<string, BirdHost> = new Map()) {
     this.bird = bird
     this.configs = configs
-    this.prefix = `nb${process.pid % 10_000}`
+    this.prefix = `nb${process.pid % 10_000}x${labs++}`
     try {
       this.build(hosts)
     } catch (error) {
@@ -94,7 +105,7 @@ export class BirdLab {
     for (const alien of aliens) ip(`-n ${own} route add ${alienText(alien)}`)
   }
 
-  private namespace(name: string): string {
+  namespace(name: string): string {
     return `${this.prefix}-${name}`
   }
 
@@ -125,19 +136,54 @@ export class BirdLab {
   }
 
   /** Starts every daemon, within milliseconds of one another; with a capture of all BGP on the bridge's ports. */
-  start(): void {
-    this.run('wire', ['tcpdump', '-i', 'br0', '--immediate-mode', '-U', '-w', join(this.folder, 'bgp.pcap'), 'tcp', 'port', '179'])
-    execFileSync('ip', ['-n', this.namespace('wire'), 'link', 'set', 'br0', 'promisc', 'on'])
-    execFileSync('sleep', ['0.5'])
+  start({ capture = true, text: written = (_config, plain) => plain }: StartOptions = {}): void {
+    if (capture) {
+      this.run('wire', ['tcpdump', '-i', 'br0', '--immediate-mode', '-U', '-w', join(this.folder, 'bgp.pcap'), 'tcp', 'port', '179'])
+      execFileSync('ip', ['-n', this.namespace('wire'), 'link', 'set', 'br0', 'promisc', 'on'])
+      execFileSync('sleep', ['0.5'])
+    }
     for (const config of this.configs) {
-      const path = join(this.folder, `${config.name}.conf`)
-      writeFileSync(path, birdText(config, this.bird.major === 1 ? 'calico' : 'bird2'))
-      this.run(config.name, [this.bird.path, '-f', '-c', path, '-s', join(this.folder, `${config.name}.ctl`), '-P', join(this.folder, `${config.name}.pid`)])
+      this.configure(config, written(config, birdText(config, this.bird.major === 1 ? 'calico' : 'bird2')))
+      this.startDaemon(config.name)
     }
   }
 
-  private run(name: string, command: readonly string[]): void {
-    this.children.push(spawn('ip', ['netns', 'exec', this.namespace(name), ...command], { stdio: 'ignore' }))
+  private configure(config: BirdConfig, written: string): void {
+    writeFileSync(join(this.folder, `${config.name}.conf`), written)
+  }
+
+  /** @param recover with -R, as calico-node starts it */
+  startDaemon(name: string, { recover = false } = {}): void {
+    const file = (suffix: string): string => join(this.folder, `${name}.${suffix}`)
+    const words = ['-f', ...(recover ? ['-R'] : []), '-c', file('conf'), '-s', file('ctl'), '-P', file('pid')]
+    this.daemons.set(name, this.run(name, [this.bird.path, ...words]))
+  }
+
+  /** A signal to the daemon of a node. @returns once it is gone */
+  async signal(name: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const child = this.daemons.get(name)
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) throw new Error(`${name}: its BIRD does not run`)
+    const gone = new Promise((resolve) => child.once('exit', resolve))
+    child.kill(signal)
+    await gone
+  }
+
+  /** confd wrote another configuration and reloads it. */
+  reload(config: BirdConfig, written: (config: BirdConfig, plain: string) => string): void {
+    this.configure(config, written(config, birdText(config, this.bird.major === 1 ? 'calico' : 'bird2')))
+    this.daemons.get(config.name)?.kill('SIGHUP')
+  }
+
+  /** Takes a node off the bridge, or puts it back: its card stays up, its frames go nowhere. */
+  cable(name: string, plugged: boolean): void {
+    const port = this.configs.findIndex((config) => config.name === name)
+    ip(`-n ${this.namespace('wire')} link set p${port} ${plugged ? 'master br0' : 'nomaster'}`)
+  }
+
+  private run(name: string, command: readonly string[]): ChildProcess {
+    const child = spawn('ip', ['netns', 'exec', this.namespace(name), ...command], { stdio: 'ignore' })
+    this.children.push(child)
+    return child
   }
 
   /** `ip route` of a node, BIRD's own. */
