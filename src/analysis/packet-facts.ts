@@ -27,7 +27,8 @@ import {
 } from '../net/trace.js'
 import { DEVICE_IPIP } from '../net/device.js'
 import type { Network } from '../network/network.js'
-import { PROTOCOL_NUMBERS, type TraceOutcome } from '../network/probe.js'
+import { PROTOCOL_NUMBERS } from '../network/client.js'
+import type { TraceOutcome } from '../network/probe.js'
 import { PROTO_IPIP, PROTO_UDP } from '../wire/packet.js'
 
 /** Ports of an ICMP packet are its type and code. */

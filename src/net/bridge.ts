@@ -107,15 +107,23 @@ export class Bridge {
     for (let slot = 0; slot < this.entryUsedNs.length; slot++) this.entryUsedNs[slot] = -Infinity
   }
 
-  /** Learned entries that are still valid: [MAC, port]. Cold. */
-  learned(): readonly (readonly [number, BridgePort])[] {
-    const rows: (readonly [number, BridgePort])[] = []
+  /** Learned entries that are still valid: [MAC, port, last heard at]. Cold. */
+  learned(): readonly (readonly [number, BridgePort, number])[] {
+    const rows: (readonly [number, BridgePort, number])[] = []
     for (let slot = 0; slot < this.entryMacs.length; slot++) {
       const port = this.entryPorts[slot]
       const aged = this.device.netns.world.sim.nowNs - this.entryUsedNs[slot] > this.ageingNs
-      if (port !== null && this.entryPermanent[slot] === 0 && !aged) rows.push([this.entryMacs[slot], port])
+      if (port !== null && this.entryPermanent[slot] === 0 && !aged) rows.push([this.entryMacs[slot], port, this.entryUsedNs[slot]])
     }
     return rows
+  }
+
+  /** What was learned before (kernel-memory.ts); what is there by hand stays as it is. Cold. */
+  recall(macHigh: number, macLow: number, port: BridgePort, usedNs: number): void {
+    const slot = this.slotFor(macHigh, macLow)
+    if (this.entryLocal[slot] === 1 || this.entryPermanent[slot] === 1) return
+    this.entryPorts[slot] = port
+    this.entryUsedNs[slot] = usedNs
   }
 
   private slotFor(macHigh: number, macLow: number): number {

@@ -4,36 +4,14 @@
  */
 import { formatIp } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
-import {
-  ETHERTYPE_NONE,
-  IPV4_HEADER,
-  l4HeaderLength,
-  LEG_FORWARD,
-  PAYLOAD_BYTES,
-  PAYLOAD_PATTERN,
-  PROTO_ICMP,
-  PROTO_SCTP,
-  PROTO_TCP,
-  PROTO_UDP,
-  TCP_ACK,
-  TCP_OPTIONS_NONE,
-  TCP_OPTIONS_SYN,
-  TCP_OPTIONS_TIMESTAMP,
-  TCP_PSH,
-  TCP_RST,
-  TCP_SYN,
-  Packet,
-} from '../wire/packet.js'
+import { IPV4_HEADER, Packet } from '../wire/packet.js'
 import { decodeFrame } from '../wire/frame-decode.js'
 import { resetWorld } from '../net/compile.js'
 import { AMBIGUOUS, BLACKHOLE, DISPOSITIONS, INCOMPLETE, NO_ENDPOINT, REPLY_LOST, TOO_BIG, type Disposition } from '../net/disposition.js'
-import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_FRAG_NEEDED } from '../net/icmp.js'
-import { ipLocalOut } from '../net/ip-output.js'
-import type { Netns } from '../net/netns.js'
-import { rawSend } from '../net/raw.js'
+import type { World } from '../net/netns.js'
 import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
-import { advertisedMss, discoversPathMtu, initialWindow, scaledWindow, WINDOW_SCALE } from '../net/tcp.js'
-import { FRAME_STRIDE, STEP_ORIGINATE } from '../net/trace.js'
+import { FRAME_STRIDE } from '../net/trace.js'
+import { Client, PROTOCOL_NUMBERS, type Answer, type OpenConnection, type Question } from './client.js'
 import { KUBELET, resolveEndpoint, type Endpoint } from './endpoint.js'
 import type { Network } from './network.js'
 import { lacksEndpoint } from './no-endpoint.js'
@@ -43,14 +21,11 @@ import { NOT_MODELLED, requestProblem } from './request-problem.js'
 import { forwardOutcome, NO_END, replyOutcome, type LegOutcome } from './leg-outcome.js'
 import { needsUnmodelledProxy } from './unmodelled-proxy.js'
 
-/** As the IP header has them. */
-export const PROTOCOL_NUMBERS: Readonly<Record<Protocol, number>> = { tcp: PROTO_TCP, udp: PROTO_UDP, icmp: PROTO_ICMP, sctp: PROTO_SCTP }
 /** ping's 56 bytes of data. */
 const ECHO_LENGTH = 84
 /** A UDP question without --size: 32 bytes of data. */
 const DATAGRAM_LENGTH = 60
 const SYN_LENGTH = 60
-const INADDR_LOOPBACK = 0x7f000001
 const IP_LENGTH_MAX = 65535
 /** More events than any sound question makes: a storm. */
 const EVENT_LIMIT = 200_000
@@ -72,41 +47,28 @@ export interface TraceOutcome {
   readonly packetId: number
   /** What came back to the source: TCP flags, ICMP type and code. */
   readonly answer: Answer | null
+  /** Of a question that belongs to a connection (AskOptions): how far it is now. */
+  readonly connection?: OpenConnection
 }
 
-interface Answer {
-  readonly proto: number
-  /** ICMP type and code; TCP flags. */
-  readonly type: number
-  readonly code: number
-  readonly flags: number
-  /** Next-hop MTU of a frag-needed. */
-  readonly mtu: number
-  readonly from: string
-  readonly ttl: number
-  readonly timeNs: number
+/** A question that is one of several to the same network, which remembers (time/probe-runner.ts). */
+export interface AskOptions {
+  /** What kernels hold already: called once the world is fresh. */
+  readonly remember?: (world: World) => void
+  /** Called once, when nothing more happens up to this time of the question's clock (ns), or the question is over. */
+  readonly watch?: { readonly untilNs: number; readonly seen: (world: World) => void }
+  /** open: the packet opens a connection that goes on; else the next packet of this one. */
+  readonly connection?: 'open' | OpenConnection
 }
 
 export function isOutcome(result: TraceOutcome | readonly Problem[]): result is TraceOutcome {
   return !Array.isArray(result)
 }
 
-interface Question {
-  readonly request: TraceRequest
-  readonly source: Endpoint
-  readonly destination: Endpoint
-  readonly netns: Netns
-  readonly proto: Protocol
-  readonly dport: number
-  readonly size: number
-  /** Sent as it stands, by a raw socket. */
-  readonly packet?: Packet
-}
-
-export function runTrace(network: Network, request: TraceRequest): TraceOutcome | readonly Problem[] {
+export function runTrace(network: Network, request: TraceRequest, options: AskOptions = {}): TraceOutcome | readonly Problem[] {
   const question = readQuestion(network, request)
   if (Array.isArray(question)) return question
-  return ask(network, question)
+  return ask(network, question, options)
 }
 
 /** A packet that came whole: what it says of itself is the question. */
@@ -168,10 +130,11 @@ function resolveEnds(network: Network, request: TraceRequest): readonly [Endpoin
   return [source, resolveEndpoint(network, request.destination, 'severity' in source ? context : { ...context, asker: source })]
 }
 
-function ask(network: Network, question: Question): TraceOutcome {
+function ask(network: Network, question: Question, { remember, watch, connection }: AskOptions): TraceOutcome {
   const { request, netns } = question
   const { world } = network
   resetWorld(world, { seed: request.seed, warm: !request.cold })
+  remember?.(world)
   world.trace.on = 1
   world.trace.level = request.level
   world.datagramAnswer = request.answer ?? null
@@ -184,143 +147,32 @@ function ask(network: Network, question: Question): TraceOutcome {
     const destination = network.netns(question.destination.netns)
     if (destination !== undefined) destination.sockets.answerLength = Math.max(0, request.answerSize - IPV4_HEADER - 32)
   }
-  const client = new Client(question)
+  const client = new Client(question, connection)
   if (question.packet === undefined) {
     netns.sockets.client = client
     client.start()
   } else client.sendRaw(question.packet)
   world.drain()
-  let events = 0
-  // what is on a cable when the last packet ends still arrives: an ARP request that nobody waits for any more
-  while ((world.live > 0 || world.inFlight.count > 0) && events++ < EVENT_LIMIT && world.sim.step());
+  const events = runOut(world, watch)
   world.trace.on = 0
-  return weigh(network, question, { client, storm: events > EVENT_LIMIT })
+  const outcome = weigh(network, question, { client, storm: events > EVENT_LIMIT })
+  return connection === undefined ? outcome : { ...outcome, connection: client.connection() }
 }
 
-/** The one who asks: sends the first packet, goes on with the handshake, notes what comes back. */
-class Client {
-  readonly proto: number
-  port: number
-  packetId = 0
-  answer: Answer | null = null
-  /** ICMP fragmentation needed has come, whatever else did. */
-  toldTooBig = false
-  private readonly question: Question
-  private readonly netns: Netns
-  private handshakeDone = false
-
-  constructor(question: Question) {
-    this.question = question
-    this.netns = question.netns
-    this.proto = PROTOCOL_NUMBERS[question.proto]
-    this.port = question.request.sport
-  }
-
-  start(): void {
-    const { proto, size } = this.question
-    const packet = this.newPacket()
-    if (proto === 'icmp') {
-      packet.sport = ICMP_ECHO
-      packet.icmpId = this.netns.world.prng.nextInt32() & 0xffff
-      packet.icmpSequence = 1
-      this.port = packet.icmpId
-    } else if (proto === 'tcp') this.fillSyn(packet)
-    packet.payloadLength = proto === 'tcp' ? 0 : size - IPV4_HEADER - l4HeaderLength(packet)
-    this.send(packet)
-  }
-
-  /** What was given, as it stands. */
-  sendRaw(given: Packet): void {
-    const { world } = this.netns
-    const packet = world.packets.clone(given)
-    packet.id = world.newPacketId()
-    packet.leg = LEG_FORWARD
-    packet.etherType = ETHERTYPE_NONE
-    this.packetId = packet.id
-    world.live++
-    world.trace.note(STEP_ORIGINATE, 0, this.netns, packet, packet.src, packet.dst)
-    rawSend(packet, this.netns)
-  }
-
-  /** TCP with --size: once the handshake is done, one segment of that size. */
-  receive(packet: Packet): void {
-    const { world } = this.netns
-    if (packet.proto === PROTO_ICMP && packet.sport === ICMP_DEST_UNREACH && packet.dport === ICMP_FRAG_NEEDED) this.toldTooBig = true
-    if (this.answer === null || packet.proto === PROTO_TCP) {
-      this.answer = {
-        proto: packet.proto,
-        type: packet.sport,
-        code: packet.dport,
-        flags: packet.tcpFlags,
-        mtu: packet.icmpSequence,
-        from: formatIp(packet.src),
-        ttl: packet.ttl,
-        timeNs: world.sim.nowNs,
-      }
+/** Until everything has ended. @returns the number of events, more than EVENT_LIMIT for a storm */
+function runOut(world: World, watch: AskOptions['watch']): number {
+  let events = 0
+  let watched = watch === undefined
+  // what is on a cable when the last packet ends still arrives: an ARP request that nobody waits for any more
+  while ((world.live > 0 || world.inFlight.count > 0) && events++ < EVENT_LIMIT) {
+    if (!watched && watch !== undefined && world.sim.nextNs > watch.untilNs) {
+      watched = true
+      watch.seen(world)
     }
-    const accepted = packet.proto === PROTO_TCP && (packet.tcpFlags & (TCP_SYN | TCP_ACK | TCP_RST)) === (TCP_SYN | TCP_ACK)
-    if (!accepted || this.handshakeDone || this.question.request.size === undefined) return
-    this.handshakeDone = true
-    this.sendSegment(packet, TCP_ACK, 0)
-    this.sendSegment(packet, TCP_ACK | TCP_PSH, this.question.size - IPV4_HEADER - 32)
+    if (!world.sim.step()) break
   }
-
-  private newPacket(): Packet {
-    const { request, source, destination, proto, dport } = this.question
-    const { world } = this.netns
-    const packet = world.packets.take()
-    packet.id = world.newPacketId()
-    packet.leg = LEG_FORWARD
-    packet.etherType = ETHERTYPE_NONE
-    packet.proto = PROTOCOL_NUMBERS[proto]
-    // ip_route_output_key_hash_rcu: whoever asks 0.0.0.0 asks himself
-    packet.dst = destination.address === 0 ? INADDR_LOOPBACK : destination.address
-    // a host's process is bound to nothing: its kernel picks the source; and everybody's does for 127.0.0.0/8
-    packet.src = source.name.startsWith('node/') || source.netns === source.node || packet.dst >>> 24 === 127 ? 0 : source.address
-    packet.sport = request.sport
-    packet.dport = proto === 'icmp' ? 0 : dport
-    packet.ttl = request.ttl
-    packet.dontFragment = request.df || (proto === 'tcp' && discoversPathMtu(this.netns, packet) === 1) ? 1 : 0
-    packet.ipId = world.prng.nextInt32() & 0xffff
-    packet.payloadKind = request.payload === undefined ? PAYLOAD_PATTERN : PAYLOAD_BYTES
-    packet.payloadBytes = request.payload ?? null
-    return packet
-  }
-
-  private fillSyn(packet: Packet): void {
-    const { prng } = this.netns.world
-    packet.tcpFlags = TCP_SYN
-    packet.tcpOptions = TCP_OPTIONS_SYN
-    packet.tcpSeq = prng.nextInt32()
-    packet.tcpMss = advertisedMss(this.netns, packet)
-    packet.tcpWindow = initialWindow(packet.tcpMss)
-    packet.tcpWscale = WINDOW_SCALE
-    packet.tcpTsVal = prng.nextInt32()
-  }
-
-  private sendSegment(answering: Packet, flags: number, length: number): void {
-    const packet = this.newPacket()
-    packet.src = answering.dst
-    packet.tcpFlags = flags
-    packet.tcpOptions = TCP_OPTIONS_TIMESTAMP
-    packet.tcpSeq = answering.tcpAck
-    packet.tcpAck = (answering.tcpSeq + 1) | 0
-    packet.tcpWindow = scaledWindow(initialWindow(advertisedMss(this.netns, packet)))
-    packet.tcpTsVal = this.netns.world.prng.nextInt32()
-    packet.tcpTsEcr = answering.tcpTsVal
-    packet.payloadLength = length
-    this.send(packet)
-  }
-
-  private send(packet: Packet): void {
-    const { world } = this.netns
-    if (packet.tcpOptions === TCP_OPTIONS_NONE && packet.proto === PROTO_TCP) packet.tcpWindow = 0
-    packet.ipLength = IPV4_HEADER + l4HeaderLength(packet) + packet.payloadLength
-    this.packetId = packet.id
-    world.live++
-    world.trace.note(STEP_ORIGINATE, 0, this.netns, packet, packet.src, packet.dst)
-    ipLocalOut(packet, this.netns, null, 0)
-  }
+  if (!watched) watch?.seen(world)
+  return events
 }
 
 interface Run {

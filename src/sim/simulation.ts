@@ -47,6 +47,11 @@ export class Simulation {
     return count
   }
 
+  /** Virtual time of the earliest event; Infinity when there is none. */
+  get nextNs(): number {
+    return this.queue.peekTime()
+  }
+
   get pending(): number {
     return this.queue.length
   }

@@ -126,6 +126,33 @@ export class ConntrackTable {
     return this.expires.length
   }
 
+  /** Number of the next entry. Cold. */
+  get next(): number {
+    return this.nextId
+  }
+
+  /** When a UDP connection that still runs is a stream. Cold. */
+  streamOf(slot: number): number {
+    return this.streamSince[slot]
+  }
+
+  /** Cold. A confirmed entry that was there before (kernel-memory.ts): all of its row but the links, which are the table's own. */
+  recall(known: Int32Array, expiresNs: number, streamNs: number): void {
+    const slot = this.takeSlot()
+    const row = slot * ENTRY_STRIDE
+    this.rows.set(known, row)
+    this.rows[row + E_NEXT] = 0
+    this.rows[row + E_NEXT + 1] = 0
+    this.rows[row + E_NEXT_BY_SOURCE] = 0
+    this.expires[slot] = expiresNs
+    this.streamSince[slot] = streamNs
+    this.link(slot, 0)
+    this.link(slot, 1)
+    if ((this.rows[row + E_STATUS] & IPS_SRC_NAT_DONE) !== 0) this.linkBySource(slot)
+    this.count++
+    if (known[E_ID] >= this.nextId) this.nextId = (known[E_ID] + 1) & 0x7fffffff
+  }
+
   isLive(slot: number): boolean {
     return (this.rows[slot * ENTRY_STRIDE + E_STATUS] & (IPS_CONFIRMED | IPS_FREE)) === IPS_CONFIRMED
   }

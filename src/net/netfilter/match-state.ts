@@ -83,7 +83,7 @@ class RecentList {
 }
 
 function newest(stamps: readonly number[]): number {
-  let last = 0
+  let last = -Infinity
   for (let i = 0; i < stamps.length; i++) if (stamps[i] > last) last = stamps[i]
   return last
 }
