@@ -1,31 +1,48 @@
 /** What happened in a run, in order: the control plane's diary. Entries know what brought them about. */
 
-/** Who did it, or where it shows. */
-export type DiaryAgent =
-  'scenario' | 'apiserver' | 'controller' | 'scheduler' | 'kubelet' | 'node controller' | 'etcd' | 'flanneld' | 'felix' | 'kube-proxy' | 'bird' | 'kernel'
+export const DIARY_AGENTS = [
+  'scenario',
+  'apiserver',
+  'controller',
+  'scheduler',
+  'kubelet',
+  'node controller',
+  'etcd',
+  'flanneld',
+  'felix',
+  'kube-proxy',
+  'bird',
+  'kernel',
+] as const
 
-export type DiaryKind =
-  | 'event'
-  | 'object'
-  | 'pod'
-  | 'node'
-  | 'agent'
-  | 'lease-taken'
-  | 'lease-renewed'
-  | 'lease-expired'
-  | 'lease-deleted'
-  | 'lease-refused'
-  | 'watch'
-  | 'bgp-session'
-  | 'bgp-message'
-  | 'sync'
-  | 'route'
-  | 'neighbour'
-  | 'fdb'
-  | 'rules'
-  | 'ipset'
-  | 'device'
-  | 'cable'
+/** Who did it, or where it shows. */
+export type DiaryAgent = (typeof DIARY_AGENTS)[number]
+
+export const DIARY_KINDS = [
+  'event',
+  'object',
+  'pod',
+  'node',
+  'agent',
+  'lease-taken',
+  'lease-renewed',
+  'lease-expired',
+  'lease-deleted',
+  'lease-refused',
+  'watch',
+  'bgp-session',
+  'bgp-message',
+  'sync',
+  'route',
+  'neighbour',
+  'fdb',
+  'rules',
+  'ipset',
+  'device',
+  'cable',
+] as const
+
+export type DiaryKind = (typeof DIARY_KINDS)[number]
 
 export interface DiaryEntry {
   /** Its place in the diary. */

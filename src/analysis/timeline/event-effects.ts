@@ -1,0 +1,75 @@
+/** The diary → what each event of a scenario brought about: entries belong to the event at the root of their causes. */
+import type { Diary, DiaryEntry, DiaryKind } from '../../network/time/diary.js'
+import type { EventDocument, MessagesDocument, ProbeDocument, TotalsDocument } from './document.js'
+
+/** What agents hear, say and repeat: no change of a network by itself. */
+export const HABITS: ReadonlySet<DiaryKind> = new Set(['watch', 'bgp-message', 'lease-renewed'])
+/** Neither is what was asked for, or asked for in vain. */
+const NO_CHANGE: ReadonlySet<DiaryKind> = new Set([...HABITS, 'event', 'lease-refused'])
+
+/** The entries that each entry of kind event brought about, by its id; itself is none of them. */
+export function effectsOf({ entries }: Pick<Diary, 'entries'>): ReadonlyMap<number, readonly DiaryEntry[]> {
+  const roots: number[] = []
+  const effects = new Map<number, DiaryEntry[]>()
+  for (const entry of entries) {
+    // causes are older than what they bring about
+    const root = entry.kind === 'event' ? entry.id : entry.cause === undefined ? -1 : roots[entry.cause]
+    roots.push(root)
+    if (entry.kind === 'event') effects.set(entry.id, [])
+    else if (root >= 0) effects.get(root)?.push(entry)
+  }
+  return effects
+}
+
+export function eventDocuments(diary: Pick<Diary, 'entries'>, probes: readonly ProbeDocument[]): readonly EventDocument[] {
+  const answers = lastAnswers(probes)
+  return [...effectsOf(diary)].map(([id, brought]) => {
+    const { atNs, what, file = '', line = 0 } = diary.entries[id]
+    const changes = brought.filter(({ kind }) => !NO_CHANGE.has(kind))
+    const answered = answers.get(id)
+    return {
+      atNs,
+      what,
+      file,
+      line,
+      entries: brought.length,
+      ...(changes.length === 0 ? {} : spanOf(changes, atNs)),
+      ...(answered === undefined ? {} : { lastAnswerNs: answered - atNs }),
+      messages: messagesOf(brought),
+    }
+  })
+}
+
+/** By the entry of an event: the first packet of the last span that goes back to it. */
+function lastAnswers(probes: readonly ProbeDocument[]): ReadonlyMap<number, number> {
+  const last = new Map<number, number>()
+  for (const { spans } of probes)
+    for (const { fromNs, cause } of spans) {
+      const root = cause?.chain[0]
+      if (root?.kind === 'event') last.set(root.id, Math.max(fromNs, last.get(root.id) ?? 0))
+    }
+  return last
+}
+
+function spanOf(changes: readonly DiaryEntry[], atNs: number): Required<Pick<EventDocument, 'firstChangeNs' | 'lastChangeNs' | 'convergenceNs'>> {
+  // the diary is in the order of time
+  const last = changes[changes.length - 1].atNs
+  return { firstChangeNs: changes[0].atNs, lastChangeNs: last, convergenceNs: last - atNs }
+}
+
+function messagesOf(entries: readonly DiaryEntry[]): MessagesDocument {
+  const told = entries.filter(({ bytes }) => bytes !== undefined)
+  return { count: told.length, bytes: told.reduce((sum, { bytes = 0 }) => sum + bytes, 0) }
+}
+
+export function totalsOf(diary: Pick<Diary, 'entries'>, run: { readonly states: readonly unknown[]; readonly versions: readonly unknown[] }): TotalsDocument {
+  const byKind: Partial<Record<DiaryKind, number>> = {}
+  for (const { kind } of diary.entries) byKind[kind] = (byKind[kind] ?? 0) + 1
+  return {
+    entries: diary.entries.length,
+    states: run.states.length,
+    objectVersions: run.versions.length,
+    byKind: Object.fromEntries(Object.entries(byKind).sort(([a], [b]) => (a < b ? -1 : 1))),
+    messages: messagesOf(diary.entries),
+  }
+}
