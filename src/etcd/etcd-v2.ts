@@ -8,7 +8,7 @@ import type { EtcdStore, KeyValue, StoreEvent, StoreOperation } from './store.js
 
 const NS_PER_SECOND = 1e9
 /** Events that a v2 server remembers. */
-const HISTORY_LENGTH = 1000
+export const HISTORY_LENGTH = 1000
 
 const KEY_NOT_FOUND = 100
 const COMPARE_FAILED = 101
@@ -17,7 +17,7 @@ const NOT_A_DIRECTORY = 104
 export const NODE_EXISTS = 105
 const ROOT_IS_READ_ONLY = 107
 const DIRECTORY_NOT_EMPTY = 108
-export const EVENT_INDEX_CLEARED = 401
+const EVENT_INDEX_CLEARED = 401
 
 const MESSAGES: Readonly<Record<number, string>> = {
   [KEY_NOT_FOUND]: 'Key not found',
@@ -286,7 +286,7 @@ function putAction(options: SetOptions): EtcdV2Action {
   return options.prevExist === true ? 'update' : 'set'
 }
 
-function normalized(key: string): string {
+export function normalized(key: string): string {
   const parts = key.split('/').filter((part) => part !== '')
   return `/${parts.join('/')}`
 }

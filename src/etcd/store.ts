@@ -77,6 +77,10 @@ export class EtcdStore {
   revision = 1
   /** Events up to this revision are forgotten. */
   compactRevision = 0
+  /** Rises when the end of a lease is another. */
+  leaseGeneration = 0
+  /** The server is away: nothing expires. Who asks it nevertheless asks a disk. */
+  halted = false
   private readonly clock: Clock
   private readonly values = new Map<string, KeyValue>()
   private readonly sortedKeys: string[] = []
@@ -128,15 +132,12 @@ export class EtcdStore {
 
   /** Events after a revision, oldest first; undefined when some of them were compacted away. */
   eventsFrom(revision: number): readonly StoreEvent[] | undefined {
-    if (revision <= this.compactRevision) return undefined
-    let low = 0
-    let high = this.history.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.history[middle].revision < revision) low = middle + 1
-      else high = middle
-    }
-    return this.history.slice(low)
+    return revision <= this.compactRevision ? undefined : this.history.slice(this.firstFrom(revision))
+  }
+
+  /** How many events there are from a revision on, of what is kept. */
+  countFrom(revision: number): number {
+    return this.history.length - this.firstFrom(revision)
   }
 
   /** Replays what happened from the revision on (0: from now on), then follows. @returns the way to close it */
@@ -181,9 +182,28 @@ export class EtcdStore {
   keepAlive(id: number): boolean {
     const lease = this.leases.get(id)
     if (lease === undefined) return false
-    lease.expiresNs = this.clock.nowNs + lease.ttlNs
-    this.scheduleExpiry(lease)
+    this.prolong(lease, lease.ttlNs)
     return true
+  }
+
+  /** The server's process ends; what it holds is on its disk. */
+  halt(): void {
+    this.halted = true
+  }
+
+  /**
+   * The server is back. v3: a leader that is elected gives every lease its whole time to live again, and an election timeout more (lessor.go Promote,
+   * without checkpoints of leases, as is the default). v2: the end of a key is a time of day (v2store Node.ExpireTime), and what has passed goes.
+   */
+  resume(api: 'v2' | 'v3', electionTimeoutNs: number): void {
+    this.halted = false
+    if (api === 'v3') for (const lease of this.leases.values()) this.prolong(lease, lease.ttlNs + electionTimeoutNs)
+    this.expire()
+  }
+
+  /** Every lease has its whole time to live again. */
+  prolongAll(): void {
+    for (const lease of this.leases.values()) this.prolong(lease, lease.ttlNs)
   }
 
   /** Ends the lease and deletes its keys, all in one revision. */
@@ -204,9 +224,28 @@ export class EtcdStore {
 
   /** Ends every lease whose time has come, oldest first. A Simulation calls this by itself. */
   expire(): void {
+    if (this.halted) return
     const due = [...this.leases.values()].filter((lease) => lease.expiresNs <= this.clock.nowNs)
     due.sort((a, b) => a.expiresNs - b.expiresNs || a.id - b.id)
     for (const lease of due) this.revoke(lease.id, 'expire')
+  }
+
+  private prolong(lease: MutableLease, ttlNs: number): void {
+    lease.expiresNs = this.clock.nowNs + ttlNs
+    this.leaseGeneration++
+    this.scheduleExpiry(lease)
+  }
+
+  /** Index in the history. */
+  private firstFrom(revision: number): number {
+    let low = 0
+    let high = this.history.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.history[middle].revision < revision) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 
   private scheduleExpiry(lease: MutableLease): void {

@@ -10,12 +10,12 @@ import type { Cidr } from '../base/cidr.js'
 import type { Mac } from '../base/mac.js'
 import type { Problem } from '../base/problem.js'
 import type { Simulation } from '../sim/simulation.js'
+import { Timers, type Timer } from '../sim/timers.js'
 import type { ExternalInterface, FlannelView } from './backend.js'
 import type { FlannelConfig } from './config.js'
 import { registrationAttributes } from './flanneld.js'
 import type { Lease, LeaseAttributes, LeaseEvent } from './lease.js'
 import { RACE_RETRIES, type AcquireResult, type LeaseListing, type LeaseWatch, type SubnetManager } from './subnet-manager.js'
-import { subnetId } from './subnet-allocation.js'
 import type { Underlay } from './underlay.js'
 import { atLeast } from './version.js'
 
@@ -29,6 +29,8 @@ export interface FlanneldOptions {
   readonly nodeName: string
   readonly version: string
   readonly simulation: Simulation
+  /** Of that simulation, where processes share them. */
+  readonly timers?: Timers
   readonly manager: SubnetManager
   readonly externalInterface: ExternalInterface
   readonly ipMasq: boolean
@@ -41,35 +43,47 @@ export interface FlanneldOptions {
   readonly seed: number
   /** Nanoseconds for one question to the subnet manager, default 1 ms; others can come in between. */
   readonly roundTripNs?: number
+  /** Does the datastore answer? Default: always. */
+  readonly reachable?: () => boolean
+  /** It has run before: the lease of its PublicIP that is there stays as it stands. */
+  readonly adopts?: boolean
   /** After every change of what flanneld knows, with the lease events behind it (none for the first). */
-  readonly onView: (view: FlannelView, events: readonly LeaseEvent[]) => void
+  readonly onView?: (view: FlannelView, events: readonly LeaseEvent[]) => void
+  /** As onView, for who looks at `view` later, or never. */
+  readonly onChange?: (events: readonly LeaseEvent[]) => void
+  /** What it wrote to the datastore, or could not. */
+  readonly onLease?: (what: LeaseWrite) => void
   /** remainsAfterExit (flanneld.ts) says what is left in the kernel then. Restarting is the caller's business, as it is systemd's. */
   readonly onExit?: (code: number, reason: string) => void
   readonly onProblems?: (problems: readonly Problem[]) => void
 }
 
+export type LeaseWrite =
+  | { readonly kind: 'taken'; readonly lease: Lease; readonly why: string }
+  | { readonly kind: 'renewed'; readonly lease: Lease }
+  | { readonly kind: 'renewal failed'; readonly lease: Lease }
+  | { readonly kind: 'refused'; readonly error: string }
+
 type Phase = 'stopped' | 'config' | 'acquire' | 'running' | 'exited'
+
+const UNREACHABLE = { kind: 'failed', error: 'the datastore does not answer', fatal: true } as const
 
 export class FlanneldProcess {
   phase: Phase = 'stopped'
   lease: Lease | undefined
   private readonly options: FlanneldOptions
-  private readonly handler: number
+  private readonly timers: Timers
   private readonly roundTripNs: number
-  /** What to do when the event of that number comes; the entry is gone when it was called off. */
-  private readonly tasks = new Map<number, () => void>()
-  private nextTask = 0
-  private renewTask = -1
+  private next: Timer | undefined
+  private renewal: Timer | undefined
   private config: FlannelConfig | undefined
-  /** Of the others, in the order in which they were learnt. */
-  private readonly leases = new Map<number, Lease>()
   private watching: LeaseWatch | undefined
   private attempts = 0
 
   constructor(options: FlanneldOptions) {
     this.options = options
     this.roundTripNs = options.roundTripNs ?? ROUND_TRIP_NS
-    this.handler = options.simulation.register((task) => this.run(task))
+    this.timers = options.timers ?? new Timers(options.simulation)
   }
 
   start(): void {
@@ -80,11 +94,71 @@ export class FlanneldProcess {
   /** The host or the process dies: nothing is renewed and nothing is heard any more. The kernel keeps what it has. */
   kill(): void {
     this.phase = 'exited'
-    this.tasks.clear()
+    this.next?.cancel()
+    this.renewal?.cancel()
     this.watching?.close()
   }
 
+  /** The way to the datastore is cut: the watch hears nothing until `reconnect`. */
+  disconnect(): void {
+    this.watching?.disconnect()
+  }
+
+  /** The watch goes on where it was, or begins anew where that is gone. */
+  reconnect(): void {
+    if (!this.ended()) this.watching?.reconnect()
+  }
+
+  /** What it knows, made now; undefined: it has no lease yet. */
+  view(): FlannelView | undefined {
+    const { config, lease, options } = this
+    if (config === undefined || lease === undefined) return undefined
+    const { nodeName, version, externalInterface, ipMasq, forwardRules, randomFully, underlay, pinnedMac, existingDevice, seed } = options
+    const known = this.watching?.known()
+    let leases: readonly Lease[] | undefined
+    return {
+      nodeName,
+      version,
+      config,
+      ownLease: lease,
+      /** Listed when somebody looks: of most views nobody does. */
+      get leases() {
+        return (leases ??= known?.leases() ?? [])
+      },
+      externalInterface,
+      ipMasq,
+      forwardRules,
+      randomFully,
+      underlay,
+      pinnedMac,
+      existingDevice,
+      seed,
+    }
+  }
+
+  /** Revision of the datastore up to which it has heard. */
+  get heardRevision(): number {
+    return this.watching?.known().revision ?? 0
+  }
+
+  /** The clock is set: its lease ends at that time, and what it knows is in the order of a listing of now. */
+  resetTo(expiresNs: number | undefined): void {
+    if (this.ended() || this.lease === undefined) return
+    const { subnet, attributes, revision } = this.lease
+    this.lease = { subnet, attributes, revision, ...(expiresNs === undefined ? {} : { expiresNs }) }
+    this.planRenewal(this.lease)
+    this.watching?.rebase()
+  }
+
+  private reaches(): boolean {
+    return this.options.reachable?.() !== false
+  }
+
   private readConfig(): void {
+    if (!this.reaches()) {
+      this.after(RETRY_NS, () => this.readConfig())
+      return
+    }
     const { config, problems } = this.options.manager.readConfig()
     this.tell(problems)
     if (config === undefined) {
@@ -103,19 +177,33 @@ export class FlanneldProcess {
   }
 
   private list(config: FlannelConfig, attributes: LeaseAttributes): void {
+    if (!this.reaches()) {
+      this.notAcquired(UNREACHABLE, config, attributes)
+      return
+    }
     const listing = this.options.manager.list()
     this.tell(listing.problems)
+    const own = this.options.adopts === true ? listing.leases.find((lease) => lease.attributes.publicIp === attributes.publicIp) : undefined
+    if (own !== undefined) {
+      this.acquired(own)
+      return
+    }
     this.after(this.roundTripNs, () => this.tryAcquire(config, attributes, listing))
   }
 
   private tryAcquire(config: FlannelConfig, attributes: LeaseAttributes, listing: LeaseListing): void {
-    const { manager, previousSubnet } = this.options
-    const result = manager.tryAcquire(config, { attributes, previousSubnet }, listing)
-    if (result.kind === 'acquired') this.acquired(result.lease)
-    else this.notAcquired(result, config, attributes)
+    const { manager, previousSubnet, onLease } = this.options
+    const result = this.reaches() ? manager.tryAcquire(config, { attributes, previousSubnet }, listing) : UNREACHABLE
+    if (result.kind !== 'acquired') {
+      this.notAcquired(result, config, attributes)
+      return
+    }
+    onLease?.({ kind: 'taken', lease: result.lease, why: result.why })
+    this.acquired(result.lease)
   }
 
   private notAcquired(result: Exclude<AcquireResult, { kind: 'acquired' }>, config: FlannelConfig, attributes: LeaseAttributes): void {
+    this.options.onLease?.({ kind: 'refused', error: result.error })
     if (result.kind === 'conflict' && !result.fatal && ++this.attempts < RACE_RETRIES) {
       this.after(this.roundTripNs, () => this.list(config, attributes))
       return
@@ -136,7 +224,7 @@ export class FlanneldProcess {
     this.publish([])
     this.planRenewal(lease)
     this.watching = this.options.manager.watch(lease, {
-      onEvents: (events) => this.learnt(events),
+      onEvents: (events, watch) => this.learnt(events, watch),
       onOwnLease: (own) => this.ownWritten(own),
       onRevoked: () => this.exit(0, 'lease has been revoked'),
       onProblems: (problems) => this.tell(problems),
@@ -145,12 +233,10 @@ export class FlanneldProcess {
     if (this.ended()) this.watching.close()
   }
 
-  private learnt(events: readonly LeaseEvent[]): void {
+  private learnt(events: readonly LeaseEvent[], watch: LeaseWatch): void {
     if (this.ended()) return
-    for (const { kind, lease } of events) {
-      if (kind === 'added') this.leases.set(subnetId(lease.subnet), lease)
-      else this.leases.delete(subnetId(lease.subnet))
-    }
+    // Of the first batch: the watch is still beginning.
+    this.watching = watch
     this.publish(events)
   }
 
@@ -163,43 +249,30 @@ export class FlanneldProcess {
   }
 
   private planRenewal(lease: Lease): void {
-    this.tasks.delete(this.renewTask)
+    this.renewal?.cancel()
     const delayNs = this.options.manager.renewDelayNs(lease)
-    this.renewTask = delayNs === Infinity ? -1 : this.after(delayNs, () => this.renew())
+    this.renewal = delayNs === Infinity ? undefined : this.timers.after(delayNs, () => this.renew())
   }
 
   private renew(): void {
     if (this.lease === undefined) return
-    const renewed = this.options.manager.renew(this.lease)
+    const { manager, onLease } = this.options
+    const renewed = this.reaches() ? manager.renew(this.lease) : undefined
     if (renewed === undefined) {
-      this.renewTask = this.after(RENEW_RETRY_NS, () => this.renew())
+      onLease?.({ kind: 'renewal failed', lease: this.lease })
+      this.renewal = this.timers.after(RENEW_RETRY_NS, () => this.renew())
       return
     }
     this.lease = renewed
+    onLease?.({ kind: 'renewed', lease: renewed })
     this.planRenewal(renewed)
   }
 
   private publish(events: readonly LeaseEvent[]): void {
-    const { config, lease, options } = this
-    if (config === undefined || lease === undefined) return
-    const { nodeName, version, externalInterface, ipMasq, forwardRules, randomFully, underlay, pinnedMac, existingDevice, seed } = options
-    const leases = [...this.leases.values()]
-    const view = {
-      nodeName,
-      version,
-      config,
-      ownLease: lease,
-      leases,
-      externalInterface,
-      ipMasq,
-      forwardRules,
-      randomFully,
-      underlay,
-      pinnedMac,
-      existingDevice,
-      seed,
-    }
-    options.onView(view, events)
+    const { onView, onChange } = this.options
+    onChange?.(events)
+    const view = onView === undefined ? undefined : this.view()
+    if (view !== undefined) onView?.(view, events)
   }
 
   private ended(): boolean {
@@ -212,17 +285,8 @@ export class FlanneldProcess {
     this.options.onExit?.(code, reason)
   }
 
-  private after(delayNs: number, task: () => void): number {
-    const id = this.nextTask++
-    this.tasks.set(id, task)
-    this.options.simulation.schedule(delayNs, this.handler, id)
-    return id
-  }
-
-  private run(id: number): void {
-    const task = this.tasks.get(id)
-    this.tasks.delete(id)
-    task?.()
+  private after(delayNs: number, task: () => void): void {
+    this.next = this.timers.after(delayNs, task)
   }
 
   private tell(problems: readonly Problem[]): void {

@@ -11,15 +11,9 @@ import { publishedMac } from './backend-vxlan.js'
 import { parseFlannelConfig, type FlannelConfig } from './config.js'
 import { problemAt, type TextSource } from './go-json.js'
 import type { Lease, LeaseAttributes } from './lease.js'
-import {
-  LeaseTracker,
-  type AcquireResult,
-  type LeaseListing,
-  type LeaseRequest,
-  type LeaseWatch,
-  type LeaseWatchHandlers,
-  type SubnetManager,
-} from './subnet-manager.js'
+import { KnownLeases, LeaseFeed, type Delivery, type LeaseChange, type LeaseFollower } from './lease-feed.js'
+import { sameSubnet } from './subnet-allocation.js'
+import type { AcquireResult, LeaseListing, LeaseRequest, LeaseWatch, LeaseWatchHandlers, SubnetManager } from './subnet-manager.js'
 import { atLeast } from './version.js'
 
 export const ANNOTATION_PREFIX = 'flannel.alpha.coreos.com/'
@@ -39,10 +33,21 @@ export interface FlannelNode {
   readonly line?: number
 }
 
-/** The API server's Nodes with an informer on them, in memory. */
+interface ReadLease {
+  readonly lease?: Lease
+  readonly problems: readonly Problem[]
+}
+
+/** The API server's Nodes and what informers tell of them, in memory; each Node is read once for all that listen. */
 export class NodeRegistry {
+  readonly feed: LeaseFeed
   private readonly nodes = new Map<string, FlannelNode>()
-  private readonly informers = new Set<(before: FlannelNode | undefined, after: FlannelNode | undefined) => void>()
+  private readonly read = new WeakMap<FlannelNode, ReadLease>()
+
+  /** @param delivery when informers hear of a change; absent: at once */
+  constructor(delivery?: Delivery) {
+    this.feed = new LeaseFeed(delivery)
+  }
 
   get(name: string): FlannelNode | undefined {
     return this.nodes.get(name)
@@ -55,21 +60,26 @@ export class NodeRegistry {
   put(node: FlannelNode): void {
     const before = this.nodes.get(node.name)
     this.nodes.set(node.name, node)
-    for (const inform of [...this.informers]) inform(before, node)
+    if (isManaged(node) && (before === undefined || leaseChanged(before, node))) this.feed.append({ kind: 'added', revision: 0, ...this.leaseOf(node) })
   }
 
   delete(name: string): void {
     const before = this.nodes.get(name)
     this.nodes.delete(name)
-    if (before !== undefined) for (const inform of [...this.informers]) inform(before, undefined)
+    if (before !== undefined && isManaged(before)) this.feed.append({ kind: 'removed', revision: 0, ...this.leaseOf(before) })
   }
 
-  /** Changes from now on. @returns the way to stop */
-  inform(informer: (before: FlannelNode | undefined, after: FlannelNode | undefined) => void): () => void {
-    this.informers.add(informer)
-    return () => {
-      this.informers.delete(informer)
-    }
+  /** Of the Nodes that flannel manages, in their order; what is wrong with them beside. */
+  leases(): ReadLease[] {
+    return this.list().flatMap((node) => (isManaged(node) ? [this.leaseOf(node)] : []))
+  }
+
+  private leaseOf(node: FlannelNode): ReadLease {
+    const known = this.read.get(node)
+    if (known !== undefined) return known
+    const read = leaseOfNode(node)
+    this.read.set(node, read)
+    return read
   }
 }
 
@@ -96,7 +106,7 @@ export class KubernetesSubnetManager implements SubnetManager {
   }
 
   list(): LeaseListing {
-    const read = this.registry.list().filter(isManaged).map(leaseOfNode)
+    const read = this.registry.leases()
     return { leases: read.flatMap((one) => one.lease ?? []), revision: 0, problems: read.flatMap((one) => one.problems) }
   }
 
@@ -131,23 +141,72 @@ export class KubernetesSubnetManager implements SubnetManager {
 
   watch(own: Lease, handlers: LeaseWatchHandlers): LeaseWatch {
     // Backend alloc: somebody else routes, so flanneld does not listen for nodes at all (kube.go disableNodeInformer).
-    if (atLeast(this.options.version, '0.20.0') && this.readConfig().config?.backendType === 'alloc') return { close: () => undefined }
-    const tracker = new LeaseTracker(own.subnet, this.options.version)
-    const tell = (kind: 'added' | 'removed', node: FlannelNode): void => {
-      const { lease, problems } = leaseOfNode(node)
+    const listens = !(atLeast(this.options.version, '0.20.0') && this.readConfig().config?.backendType === 'alloc')
+    return new NodeInforming(this.registry, own.subnet, handlers, listens)
+  }
+}
+
+/** An informer: all Nodes one by one, then every change. One that was cut lists anew and tells the difference, which is what the changes come to. */
+class NodeInforming implements LeaseWatch, LeaseFollower {
+  position = 0
+  listens: boolean
+  private readonly enabled: boolean
+  private readonly registry: NodeRegistry
+  private readonly own: Cidr
+  private readonly handlers: LeaseWatchHandlers
+  private base: readonly Lease[] = []
+  private from = 0
+
+  constructor(registry: NodeRegistry, own: Cidr, handlers: LeaseWatchHandlers, enabled: boolean) {
+    this.registry = registry
+    this.own = own
+    this.handlers = handlers
+    this.enabled = enabled
+    this.listens = enabled
+    if (!enabled) return
+    const { feed } = registry
+    this.from = feed.changes.length
+    this.position = this.from
+    const told: Lease[] = []
+    this.base = told
+    for (const { lease, problems } of registry.leases()) {
       if (problems.length > 0) handlers.onProblems?.(problems)
-      const events = lease === undefined ? [] : tracker.update({ kind, lease })
-      if (events.length > 0) handlers.onEvents(events)
+      if (lease === undefined) continue
+      told.push(lease)
+      if (!sameSubnet(lease.subnet, own)) handlers.onEvents([{ kind: 'added', lease }], this)
     }
-    for (const node of this.registry.list()) if (isManaged(node)) tell('added', node)
-    const stop = this.registry.inform((before, after) => {
-      if (after === undefined) {
-        if (before !== undefined && isManaged(before)) tell('removed', before)
-      } else if (isManaged(after) && (before === undefined || leaseChanged(before, after))) {
-        tell('added', after)
-      }
-    })
-    return { close: stop }
+    feed.follow(this)
+  }
+
+  close(): void {
+    this.listens = false
+    this.registry.feed.leave(this)
+  }
+
+  disconnect(): void {
+    this.close()
+  }
+
+  reconnect(): void {
+    if (this.listens || !this.enabled) return
+    this.listens = true
+    this.registry.feed.follow(this)
+  }
+
+  known(): KnownLeases {
+    return new KnownLeases(this.own, this.base, { changes: this.registry.feed.changes, from: this.from, to: this.position })
+  }
+
+  rebase(): void {
+    const { feed } = this.registry
+    if (!this.enabled || this.position !== feed.changes.length) return
+    this.from = feed.changes.length
+    this.base = this.registry.leases().flatMap(({ lease }) => lease ?? [])
+  }
+
+  hear(change: LeaseChange): void {
+    if (change.problems.length > 0) this.handlers.onProblems?.(change.problems)
+    if (change.lease !== undefined && !sameSubnet(change.lease.subnet, this.own)) this.handlers.onEvents(change.events, this)
   }
 }
 

@@ -8,6 +8,7 @@ import type { Mac } from '../base/mac.js'
 import type { Problem } from '../base/problem.js'
 import type { FlannelConfig } from './config.js'
 import type { Lease, LeaseAttributes, LeaseEvent } from './lease.js'
+import type { KnownLeases } from './lease-feed.js'
 import { sameSubnet, subnetId } from './subnet-allocation.js'
 import { atLeast } from './version.js'
 
@@ -28,12 +29,14 @@ export interface LeaseListing {
   readonly leases: readonly Lease[]
   /** The state that this is; a watch goes on after it. */
   readonly revision: number
+  /** Of every lease, in that order; the manager makes it where it can be shared. */
+  readonly added?: readonly LeaseEvent[]
   readonly problems: readonly Problem[]
 }
 
 export interface LeaseWatchHandlers {
   /** Events of other nodes' leases, as the backends get them: a first batch at once, then one per change. */
-  readonly onEvents: (events: readonly LeaseEvent[]) => void
+  readonly onEvents: (events: readonly LeaseEvent[], watch: LeaseWatch) => void
   /** The own lease was written (by a renewal or by hand). */
   readonly onOwnLease?: (lease: Lease) => void
   /** The own lease is gone: flanneld ends itself. */
@@ -41,8 +44,15 @@ export interface LeaseWatchHandlers {
   readonly onProblems?: (problems: readonly Problem[]) => void
 }
 
+/** Can be cut and taken up again, as when the datastore or the way to it was away. */
 export interface LeaseWatch {
   close(): void
+  disconnect(): void
+  reconnect(): void
+  /** What onEvents has told by now. */
+  known(): KnownLeases
+  /** From now on in the order of a listing of now, as of one who began to watch after all others. */
+  rebase(): void
 }
 
 export interface SubnetManager {
@@ -78,9 +88,11 @@ export class LeaseTracker {
   /** In the order in which they were learnt. */
   private known = new Map<number, Lease>()
 
-  constructor(own: Cidr, version: string) {
+  /** @param known what it has heard of, the own one among them, where it does not begin */
+  constructor(own: Cidr, version: string, known: readonly Lease[] = []) {
     this.own = own
     this.version = version
+    for (const lease of known) this.known.set(subnetId(lease.subnet), lease)
   }
 
   /** A whole listing. Compares subnets only: a lease whose attributes changed meanwhile gives no event. */

@@ -1,0 +1,115 @@
+/**
+ * What happens to the leases of one datastore, each change read once however many flannelds watch it: a watcher holds no more than how far it has
+ * read, and its own list of leases is made when somebody looks at it.
+ *
+ *   etcd's keys, Node objects ─▶ changes ─▶ after the watch's delay ─▶ each follower, in the order in which they began
+ */
+import type { Cidr } from '../base/cidr.js'
+import type { Problem } from '../base/problem.js'
+import type { Lease, LeaseEvent } from './lease.js'
+import { sameSubnet, subnetId } from './subnet-allocation.js'
+
+export interface LeaseChange {
+  readonly kind: 'added' | 'removed'
+  /** Absent: no lease can be read from it; it is told as a Problem and no more. */
+  readonly lease?: Lease
+  readonly problems: readonly Problem[]
+  /** 0 where the datastore has none. */
+  readonly revision: number
+  /** What somebody who has heard all there was gets to hear; a removal carries the lease as it was. */
+  readonly events: readonly LeaseEvent[]
+}
+
+export interface LeaseFollower {
+  /** How many changes it has heard, or need not hear. */
+  position: number
+  /** false: it hears nothing. */
+  readonly listens: boolean
+  hear(change: LeaseChange): void
+}
+
+/** Calls back after the delay of the watch. */
+export type Delivery = (deliver: () => void) => void
+
+export class LeaseFeed {
+  readonly changes: LeaseChange[] = []
+  private readonly followers = new Set<LeaseFollower>()
+  /** By subnet, as it was heard of last. */
+  private readonly last = new Map<number, Lease>()
+  private readonly delivery: Delivery
+
+  constructor(delivery: Delivery = (deliver) => deliver()) {
+    this.delivery = delivery
+  }
+
+  /** What was there before the first change. */
+  prime(leases: readonly Lease[]): void {
+    for (const lease of leases) this.last.set(subnetId(lease.subnet), lease)
+  }
+
+  append(change: Omit<LeaseChange, 'events'>): void {
+    this.changes.push({ ...change, events: this.eventsOf(change) })
+    const to = this.changes.length
+    this.delivery(() => this.deliver(to))
+  }
+
+  follow(follower: LeaseFollower): void {
+    this.followers.add(follower)
+    this.tell(follower, this.changes.length)
+  }
+
+  leave(follower: LeaseFollower): void {
+    this.followers.delete(follower)
+  }
+
+  private eventsOf({ kind, lease }: Omit<LeaseChange, 'events'>): readonly LeaseEvent[] {
+    if (lease === undefined) return []
+    const id = subnetId(lease.subnet)
+    const stored = this.last.get(id)
+    if (kind === 'added') this.last.set(id, lease)
+    else this.last.delete(id)
+    return [{ kind, lease: kind === 'added' ? lease : (stored ?? lease) }]
+  }
+
+  private deliver(to: number): void {
+    for (const follower of this.followers) this.tell(follower, to)
+  }
+
+  private tell(follower: LeaseFollower, to: number): void {
+    while (follower.position < to && follower.listens) follower.hear(this.changes[follower.position++])
+  }
+}
+
+/** Leases of others as a watcher has been told of them: a picture of one moment, made when it is looked at. */
+export class KnownLeases {
+  /** Of the last change that it has heard. */
+  readonly revision: number
+  private readonly own: Cidr
+  /** What it began with, in that order. */
+  private readonly base: readonly Lease[]
+  private readonly changes: readonly LeaseChange[]
+  private readonly from: number
+  private readonly to: number
+
+  constructor(own: Cidr, base: readonly Lease[], heard: { readonly changes: readonly LeaseChange[]; readonly from: number; readonly to: number }) {
+    this.own = own
+    this.base = base
+    this.changes = heard.changes
+    this.from = heard.from
+    this.to = heard.to
+    this.revision = heard.to > 0 ? heard.changes[heard.to - 1].revision : 0
+  }
+
+  /** In the order in which they were learnt. */
+  leases(): readonly Lease[] {
+    const known = new Map<number, Lease>()
+    for (const lease of this.base) if (!sameSubnet(lease.subnet, this.own)) known.set(subnetId(lease.subnet), lease)
+    for (let at = this.from; at < this.to; at++) {
+      const { kind, lease } = this.changes[at]
+      if (lease === undefined || sameSubnet(lease.subnet, this.own)) continue
+      if (kind === 'added') known.set(subnetId(lease.subnet), lease)
+      else known.delete(subnetId(lease.subnet))
+    }
+    return [...known.values()]
+  }
+}
