@@ -1,6 +1,7 @@
 /** The BIRDs of a network on one clock: started together, run until nothing changes any more, or event by event. */
 import { Simulation } from '../../sim/simulation.js'
-import { Bird, type BirdHost, type BirdOptions } from './bird.js'
+import { Bird, type BirdOptions } from './bird.js'
+import type { BirdHost } from './bird-host.js'
 import type { BirdConfig, BirdTimers } from './config.js'
 import type { BirdFlavour } from './flavour.js'
 import type { BgpMessage } from './message.js'
@@ -14,7 +15,10 @@ const QUIET_NS = 20 * SECOND
 const PATIENCE_NS = 40 * SECOND
 const LIMIT_NS = 900 * SECOND
 
-export interface BgpWorldOptions {
+/** Told of each thing of the kind, once the world has counted it. */
+type Watchers = Pick<BirdOptions, 'onMessage' | 'onKernel' | 'onSession' | 'onRecovered'>
+
+export interface BgpWorldOptions extends Watchers {
   readonly flavour: BirdFlavour
   readonly seed: number
   /** Which segments get through; where absent all do, in 50 µs. */
@@ -67,17 +71,24 @@ export class BgpWorld {
   }
 
   /** Starts a daemon, now or after its delay; one of that name that runs already is replaced. */
-  add(config: BirdConfig, host: BirdHost, options: Partial<Pick<BirdOptions, 'recover'>> = {}): Bird {
-    const { flavour, seed, birdTimers } = this.options
+  add(config: BirdConfig, host: BirdHost, options: Pick<BirdOptions, 'recover' | 'left'> = {}): Bird {
+    const { flavour, seed, birdTimers, onMessage, onKernel, onSession, onRecovered } = this.options
     const bird = new Bird(config, host, this.tcp, {
       flavour,
       seed,
       birdTimers,
       recover: options.recover ?? this.options.recover ?? false,
-      onMessage: (_bird, _session, message, bytes) => this.count(message, bytes),
-      onKernel: () => {
-        this.lastKernelChangeNs = this.lastChangeNs = this.simulation.nowNs
+      left: options.left,
+      onMessage: (bird, session, message, bytes) => {
+        this.count(message, bytes)
+        onMessage?.(bird, session, message, bytes)
       },
+      onKernel: (bird, prefix) => {
+        this.lastKernelChangeNs = this.lastChangeNs = this.simulation.nowNs
+        onKernel?.(bird, prefix)
+      },
+      onSession,
+      onRecovered,
     })
     this.birds.set(config.name, bird)
     const delayNs = this.options.startDelayNs?.(config) ?? 0
@@ -120,7 +131,8 @@ export class BgpWorld {
     return false
   }
 
-  private restsAt(): number {
+  /** Virtual time at which it is at rest, if nothing happens before, ns. */
+  restsAt(): number {
     return Math.max(this.lastChangeNs, Math.min(this.lastAttemptNs, this.lastChangeNs + PATIENCE_NS)) + QUIET_NS
   }
 

@@ -9,13 +9,14 @@ import type { RouteSpec } from '../../dataplane/dataplane.js'
 import type { PathAttributes } from './attributes.js'
 import { TIMERS, type BirdConfig, type BirdTimers, type PeerConfig } from './config.js'
 import { exportAttributes, importRoute } from './exchange.js'
+import { AliensByPrefix, type AlienRoute, type BirdHost, type HostDevice } from './bird-host.js'
 import type { BirdFlavour } from './flavour.js'
 import { KernelSync } from './kernel-sync.js'
 import type { BgpMessage, PathPrefix, UpdateMessage } from './message.js'
-import { PREFERENCE, prefixKey, type BirdRoute, type Destination, type KernelFacts } from './route.js'
+import { PREFERENCE, prefixKey, type BirdRoute } from './route.js'
 import { RouteTable, type Change } from './route-table.js'
 import { BgpSession } from './session.js'
-import type { SessionHost } from './session-host.js'
+import type { SessionEvent, SessionHost } from './session-host.js'
 import type { TcpNetwork, TcpSocket } from './tcp.js'
 import type { Timer, Timers } from '../../sim/timers.js'
 
@@ -23,24 +24,6 @@ const SECOND = 1e9
 /** A write waits for the kernel's first answer that long after the start. */
 const START_DELAY_NS = 10_000_000
 const REFEED_DELAY_NS = 200_000
-
-/** A device of the host with its addresses, as `direct` sees it. */
-interface HostDevice {
-  readonly name: string
-  readonly addresses: readonly { readonly address: Ip; readonly length: number }[]
-}
-
-/** A route that somebody else put into the main table. */
-export interface AlienRoute {
-  readonly prefix: Cidr
-  readonly destination: Destination
-  readonly facts: KernelFacts
-}
-
-export interface BirdHost {
-  readonly devices: readonly HostDevice[]
-  readonly aliens: readonly AlienRoute[]
-}
 
 export interface BirdOptions {
   readonly flavour: BirdFlavour
@@ -52,17 +35,24 @@ export interface BirdOptions {
   /** Told of each message that leaves. */
   readonly onMessage?: (bird: Bird, session: BgpSession, message: BgpMessage, bytes: Uint8Array) => void
   /** Told of each change of the kernel's routes. */
-  readonly onKernel?: (bird: Bird) => void
+  readonly onKernel?: (bird: Bird, prefix: Cidr) => void
+  readonly onSession?: (bird: Bird, session: BgpSession, event: SessionEvent) => void
+  /** Its own recovery is over: who never said that he was done. */
+  readonly onRecovered?: (bird: Bird, missing: readonly BgpSession[]) => void
+  /** Routes of an earlier BIRD that are in the kernel still. */
+  readonly left?: readonly RouteSpec[]
 }
 
 export class Bird implements SessionHost {
   readonly sessions: BgpSession[]
   private readonly named = new Map<string, BgpSession>()
+  private readonly byNeighbour = new Map<Ip, BgpSession>()
   readonly table: RouteTable
   readonly kernel: KernelSync
   readonly address: Ip
   config: BirdConfig
-  aliens: AlienRoute[]
+  private aliens: AliensByPrefix
+  private ownAddresses: ReadonlySet<Ip>
   startedNs = 0
   private recovery: Set<BgpSession> | undefined
   private readonly prng: Prng
@@ -70,11 +60,12 @@ export class Bird implements SessionHost {
   private unlisten: (() => void) | undefined
   private scanTimer: Timer | undefined
   private running = false
+  private readonly postponed: (() => void)[] = []
 
   readonly timers: Timers
   readonly birdTimers: BirdTimers
   readonly tcp: TcpNetwork
-  readonly host: BirdHost
+  host: BirdHost
   readonly options: BirdOptions
 
   constructor(config: BirdConfig, host: BirdHost, tcp: TcpNetwork, options: BirdOptions) {
@@ -84,15 +75,22 @@ export class Bird implements SessionHost {
     this.timers = tcp.timers
     this.birdTimers = { ...TIMERS, ...options.birdTimers }
     this.options = options
-    this.aliens = [...host.aliens]
+    this.aliens = new AliensByPrefix(host.aliens)
+    this.ownAddresses = addressesOf(host)
     this.address = config.listen.address ?? config.routerId
     const { flavour } = options
     this.prng = new Prng(flavour.wholeSeconds ? options.seed : options.seed ^ hashText(config.name))
-    const own = new Set(host.devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
-    this.table = new RouteTable((address) => own.has(address))
-    this.kernel = new KernelSync({ policy: config.kernel, flavour, hasDevice: (name) => host.devices.some((device) => device.name === name) })
+    this.table = new RouteTable((address) => this.ownAddresses.has(address))
+    const view = { policy: () => this.config.kernel, flavour, hasDevice: (name: string) => this.host.devices.some((device) => device.name === name) }
+    this.kernel = new KernelSync(view, options.left)
     this.sessions = config.peers.map((peer) => new BgpSession(peer, this))
-    for (const session of this.sessions) this.named.set(session.config.name, session)
+    this.sessions.toReversed().forEach((session) => this.index(session))
+  }
+
+  /** Of several with one neighbour the first counts. */
+  private index(session: BgpSession): void {
+    this.named.set(session.config.name, session)
+    this.byNeighbour.set(session.config.neighbour, session)
   }
 
   get routerId(): Ip {
@@ -105,12 +103,12 @@ export class Bird implements SessionHost {
     if (this.options.recover === true) this.beginRecovery()
     for (const device of this.host.devices) this.addDirect(device)
     this.config.statics.forEach((route) => this.addStatic(route.prefix, route.via))
-    for (const alien of this.aliens) this.learn(alien)
+    for (const prefix of this.aliens.prefixes()) this.learn(prefix)
     const { config } = this
     this.unlisten = this.tcp.listen({
       address: config.listen.address,
       port: config.listen.port,
-      addresses: this.host.devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)),
+      has: (address) => this.ownAddresses.has(address),
       passwordOf: (remote) => this.peerAt(remote)?.password,
       ttlSecurityOf: (remote) => this.peerAt(remote)?.ttlSecurity,
       accept: (socket) => this.incoming(socket),
@@ -124,11 +122,12 @@ export class Bird implements SessionHost {
   }
 
   private peerAt(remote: Ip): PeerConfig | undefined {
-    return this.config.peers.find(({ neighbour }) => neighbour === remote)
+    return this.byNeighbour.get(remote)?.config
   }
 
   private incoming(socket: TcpSocket): ReturnType<BgpSession['accept']> {
-    return this.sessions.find(({ config }) => config.neighbour === socket.options.remote)?.accept(socket)
+    this.turn()
+    return this.byNeighbour.get(socket.options.remote)?.accept(socket)
   }
 
   /** SIGTERM: every peer is told, the kernel's routes stay. */
@@ -158,13 +157,10 @@ export class Bird implements SessionHost {
   // ---- what the table learns
 
   private addDirect(device: HostDevice): void {
-    const excluded = this.config.directExcept.some((pattern) =>
-      pattern.endsWith('*') ? device.name.startsWith(pattern.slice(0, -1)) : device.name === pattern,
-    )
-    if (excluded || device.name === 'lo') return
-    device.addresses.forEach(({ address, length }, i) => {
+    if (isExcluded(device, this.config)) return
+    device.addresses.forEach((address, i) => {
       this.put({
-        prefix: { base: address & (length === 0 ? 0 : -1 << (32 - length)), length },
+        prefix: networkOf(address),
         protocol: 'direct1',
         kind: 'direct',
         source: i,
@@ -182,23 +178,48 @@ export class Bird implements SessionHost {
     this.apply(prefix, 'static1', 0, undefined)
   }
 
+  private removeDirect(device: HostDevice): void {
+    if (!isExcluded(device, this.config)) device.addresses.forEach((address, i) => this.apply(networkOf(address), 'direct1', i, undefined))
+  }
+
   /** The best of what others have for a prefix, by metric, is the one that BIRD learns. */
-  private learn({ prefix }: AlienRoute): void {
-    const [best] = this.aliens.filter((alien) => prefixKey(alien.prefix) === prefixKey(prefix)).sort((a, b) => a.facts.metric - b.facts.metric)
+  private learn(prefix: Cidr): void {
+    const best = this.aliens.best(prefix)
     if (best === undefined) this.apply(prefix, 'kernel1', 0, undefined)
     else this.put({ prefix, protocol: 'kernel1', kind: 'kernel', source: 0, destination: best.destination, kernel: best.facts })
   }
 
   /** netlink says that somebody else's route came. */
   alienAdded(alien: AlienRoute): void {
-    this.aliens.push(alien)
-    this.learn(alien)
+    this.hostChanged({ ...this.host, aliens: [...this.host.aliens, alien] })
   }
 
+  /** Of several the first. */
   alienRemoved(prefix: Cidr): void {
-    const [gone] = this.aliens.filter((alien) => prefixKey(alien.prefix) === prefixKey(prefix))
-    this.aliens = this.aliens.filter((alien) => alien !== gone)
-    if (gone !== undefined) this.learn(gone)
+    const gone = this.host.aliens.find((alien) => prefixKey(alien.prefix) === prefixKey(prefix))
+    this.hostChanged({ ...this.host, aliens: this.host.aliens.filter((alien) => alien !== gone) })
+  }
+
+  /** What netlink says of devices, addresses and the routes of others, at once. */
+  hostChanged(host: BirdHost): void {
+    const { devices } = this.host
+    const aliens = new AliensByPrefix(host.aliens)
+    const changed = this.aliens.changesTo(aliens)
+    this.host = host
+    this.ownAddresses = addressesOf(host)
+    this.aliens = aliens
+    if (!this.running) return
+    const isIn = (device: HostDevice, all: readonly HostDevice[]): boolean => all.some((other) => JSON.stringify(other) === JSON.stringify(device))
+    const gone = devices.filter((device) => !isIn(device, host.devices))
+    const come = host.devices.filter((device) => !isIn(device, devices))
+    gone.forEach((device) => this.removeDirect(device))
+    come.forEach((device) => this.addDirect(device))
+    for (const prefix of changed) {
+      this.learn(prefix)
+      this.program(prefix)
+    }
+    // a tunnel counts while its device is there
+    if (gone.length + come.length > 0) for (const net of this.table.all()) this.program(net.prefix)
   }
 
   private put(route: Omit<BirdRoute, 'id' | 'preference' | 'changedNs'> & { readonly preference?: number }): void {
@@ -273,8 +294,7 @@ export class Bird implements SessionHost {
     if (!this.running || this.recovery !== undefined) return
     const net = this.table.net(prefix) ?? { prefix, routes: [] }
     if (change !== undefined && net.routes.length === 0 && !this.kernel.installed.has(prefixKey(prefix))) return
-    const metrics = this.aliens.filter((alien) => prefixKey(alien.prefix) === prefixKey(prefix)).map(({ facts }) => facts.metric)
-    if (this.kernel.sync(net, metrics)) this.options.onKernel?.(this)
+    if (this.kernel.sync(net, this.aliens.metrics(prefix))) this.options.onKernel?.(this, prefix)
     if (this.kernel.hasRefused && this.scanTimer === undefined) this.scanTimer = this.timers.after(this.toNextScan(), () => this.scan())
   }
 
@@ -286,6 +306,7 @@ export class Bird implements SessionHost {
   /** Every two seconds; only what the kernel refused can change then. */
   private scan(): void {
     this.scanTimer = undefined
+    if (this.running && this.recovery === undefined) for (const prefix of this.kernel.prune()) this.options.onKernel?.(this, prefix)
     for (const net of this.table.all()) this.program(net.prefix)
   }
 
@@ -327,7 +348,12 @@ export class Bird implements SessionHost {
       session.disable(config.peers.some(({ name }) => name === session.config.name) ? 6 : 3)
       this.sessions.splice(this.sessions.indexOf(session), 1)
       this.named.delete(session.config.name)
+      const namesake = this.sessions.find(({ config: { neighbour } }) => neighbour === session.config.neighbour)
+      if (namesake === undefined) this.byNeighbour.delete(session.config.neighbour)
+      else this.byNeighbour.set(session.config.neighbour, namesake)
+      this.recovered(session)
     }
+    if (JSON.stringify(before.kernel) !== JSON.stringify(config.kernel)) for (const net of this.table.all()) this.program(net.prefix)
     for (const route of before.statics)
       if (!config.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.removeStatic(route.prefix)
     for (const route of config.statics)
@@ -336,13 +362,22 @@ export class Bird implements SessionHost {
       if (this.sessions.some((session) => samePeer(peer, session.config))) continue
       const session = new BgpSession(peer, this)
       this.sessions.push(session)
-      this.named.set(peer.name, session)
+      this.index(session)
       session.start()
     }
     if (changed) for (const session of this.sessions) if (session.phase === 'up' && !session.exportWaits) this.refeed(session)
   }
 
   // ---- SessionHost
+
+  atNextTurn(run: () => void): void {
+    this.postponed.push(run)
+    if (this.postponed.length === 1) this.timers.after(this.toNextScan(), () => this.turn())
+  }
+
+  turn(): void {
+    for (const run of this.postponed.splice(0)) if (this.running) run()
+  }
 
   isNeighbour(address: Ip): boolean {
     return this.deviceTo(address) !== undefined
@@ -387,6 +422,10 @@ export class Bird implements SessionHost {
     for (const route of this.routesOf(session)) this.apply(route.prefix, route.protocol, route.source, undefined)
   }
 
+  happened(session: BgpSession, event: SessionEvent): void {
+    this.options.onSession?.(this, session, event)
+  }
+
   sent(session: BgpSession, message: BgpMessage, bytes: Uint8Array): void {
     this.options.onMessage?.(this, session, message, bytes)
   }
@@ -417,7 +456,7 @@ export class Bird implements SessionHost {
   }
 
   recovering(session: BgpSession): boolean {
-    return this.recovery !== undefined && this.sessions.includes(session)
+    return this.recovery !== undefined && this.sessionNamed(session.config.name) === session
   }
 
   recovered(session: BgpSession): void {
@@ -427,20 +466,45 @@ export class Bird implements SessionHost {
   }
 
   private endRecovery(): void {
-    if (this.recovery === undefined || !this.running) return
+    const missing = this.recovery
+    if (missing === undefined || !this.running) return
     this.recovery = undefined
+    this.options.onRecovered?.(this, [...missing])
     for (const session of this.sessions) {
       if (session.phase !== 'up' || !session.exportWaits) continue
       session.exportWaits = false
       this.feed(session, { initial: true })
     }
     for (const net of this.table.all()) this.program(net.prefix)
+    this.scanTimer ??= this.timers.after(this.toNextScan(), () => this.scan())
+  }
+
+  /** Virtual time at which it stops waiting for peers, ns; undefined: it waits no more. */
+  get recoveryEndsNs(): number | undefined {
+    return this.recovery === undefined || !this.running ? undefined : this.startedNs + this.birdTimers.recoveryWait * SECOND
+  }
+
+  get isRunning(): boolean {
+    return this.running
   }
 
   /** BIRD's own routes as the kernel has them. */
   kernelRoutes(): RouteSpec[] {
     return this.kernel.routes()
   }
+}
+
+function addressesOf({ devices }: BirdHost): ReadonlySet<Ip> {
+  return new Set(devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
+}
+
+function networkOf({ address, length }: HostDevice['addresses'][number]): Cidr {
+  return { base: address & (length === 0 ? 0 : -1 << (32 - length)), length }
+}
+
+function isExcluded(device: HostDevice, { directExcept }: BirdConfig): boolean {
+  const matches = (pattern: string): boolean => (pattern.endsWith('*') ? device.name.startsWith(pattern.slice(0, -1)) : device.name === pattern)
+  return device.name === 'lo' || directExcept.some(matches)
 }
 
 /** Where it is written is no part of it. */

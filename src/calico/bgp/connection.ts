@@ -22,6 +22,8 @@ export class BgpConnection {
   socket: TcpSocket | undefined
   retryTimer: Timer | undefined
   holdTimer: Timer | undefined
+  /** Virtual time at which the peer has been silent for too long, ns. */
+  holdDueNs = 0
   keepaliveTimer: Timer | undefined
   /** seconds, as agreed */
   holdTime = 0
@@ -31,6 +33,11 @@ export class BgpConnection {
   readonly pending = new Set<Pending>()
   /** An event that will send is on its way. */
   kicked = false
+
+  stopHold(): void {
+    this.holdTimer?.cancel()
+    this.holdTimer = undefined
+  }
 
   /** Stops everything and lets the socket go. */
   shut(): void {

@@ -3,6 +3,7 @@
  * (sysdep/unix/krt.c, sysdep/linux/netlink.c nl_send_route; nest/rt-table.c rt_export_merged).
  */
 import { formatIp } from '../../base/ip.js'
+import type { Cidr } from '../../base/cidr.js'
 import type { NexthopSpec, RouteSpec } from '../../dataplane/dataplane.js'
 import type { KernelPolicy } from './config.js'
 import { mayMerge } from './decision.js'
@@ -21,7 +22,8 @@ interface KernelRoute {
 }
 
 interface KernelView {
-  readonly policy: KernelPolicy
+  /** Of now: confd writes others. */
+  policy(): KernelPolicy
   readonly flavour: BirdFlavour
   hasDevice(name: string): boolean
 }
@@ -31,7 +33,7 @@ function kernelRouteOf(net: Net, view: KernelView): RouteSpec | undefined {
   const best = net.routes.at(0)
   if (best === undefined || best.kind === 'kernel') return undefined
   if (best.destination.kind === 'device' && !view.flavour.deviceRoutes) return undefined
-  const verdict = runKernelExport(view.policy, best)
+  const verdict = runKernelExport(view.policy(), best)
   if (verdict === undefined) return undefined
   const nexthops = mergedNextHops(net, best, view)
   return specOf(best, verdict, nexthops, view)
@@ -40,7 +42,7 @@ function kernelRouteOf(net: Net, view: KernelView): RouteSpec | undefined {
 function mergedNextHops(net: Net, best: BirdRoute, view: KernelView): readonly NextHop[] {
   const found = new Map<string, NextHop>()
   for (const route of net.routes) {
-    if (route !== best && (!mayMerge(best, route) || runKernelExport(view.policy, route) === undefined)) continue
+    if (route !== best && (!mayMerge(best, route) || runKernelExport(view.policy(), route) === undefined)) continue
     for (const hop of nextHopsOf(route)) found.set(`${hop.device} ${hop.gateway}`, hop)
   }
   return [...found.values()].sort((a, b) => (a.gateway ?? 0) - (b.gateway ?? 0)).slice(0, MERGE_LIMIT)
@@ -83,13 +85,44 @@ function nexthopSpec({ gateway, device, weight }: NextHop): NexthopSpec {
   return { via: gateway, device, weight: weight ?? 1 }
 }
 
+function isSamePlace(a: RouteSpec, b: RouteSpec): boolean {
+  return a.destination.base === b.destination.base && a.destination.length === b.destination.length
+}
+
+function isSame(a: RouteSpec, b: RouteSpec): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
 /** Routes of the kernel that are BIRD's, kept in step with the table. */
 export class KernelSync {
   readonly installed = new Map<string, KernelRoute>()
+  /** What a BIRD before this one left there (`persist`): it stays until the table is whole and the kernel has been looked through (krt.c krt_got_route, krt_prune). */
+  private left: readonly RouteSpec[]
   private readonly view: KernelView
+  private refusals = 0
 
-  constructor(view: KernelView) {
+  constructor(view: KernelView, left: readonly RouteSpec[] = []) {
     this.view = view
+    this.left = left
+  }
+
+  /** The look through the kernel: what is left there and not in the table goes. @returns what is another now */
+  prune(): Cidr[] {
+    const { left } = this
+    this.left = []
+    return left.filter((spec) => !this.holds(spec)).map(({ destination }) => destination)
+  }
+
+  private holds(spec: RouteSpec): boolean {
+    const own = this.installed.get(prefixKey(spec.destination))
+    return own !== undefined && !own.refused && (own.spec.metric ?? 0) === (spec.metric ?? 0)
+  }
+
+  /** BIRD's in the kernel; undefined: none. */
+  routeTo(prefix: Cidr): RouteSpec | undefined {
+    const own = this.installed.get(prefixKey(prefix))
+    if (own?.refused === false) return own.spec
+    return this.left.find(({ destination }) => destination.base === prefix.base && destination.length === prefix.length)
   }
 
   /** @param aliens metrics of what others have in the kernel for the prefix @returns true when anything changed */
@@ -97,18 +130,23 @@ export class KernelSync {
     const key = prefixKey(net.prefix)
     const before = this.installed.get(key)
     const spec = kernelRouteOf(net, this.view)
+    if (before?.refused === true) this.refusals--
     if (spec === undefined) return this.installed.delete(key)
-    const refused = aliens.includes(spec.metric ?? 0)
-    if (before !== undefined && before.refused === refused && JSON.stringify(before.spec) === JSON.stringify(spec)) return false
+    const metric = spec.metric ?? 0
+    const refused = aliens.includes(metric) || this.left.some((other) => isSamePlace(other, spec) && (other.metric ?? 0) === metric && !isSame(other, spec))
+    if (refused) this.refusals++
+    if (before !== undefined && before.refused === refused && isSame(before.spec, spec)) return false
     this.installed.set(key, { spec, refused })
     return true
   }
 
   get hasRefused(): boolean {
-    return [...this.installed.values()].some(({ refused }) => refused)
+    return this.refusals > 0
   }
 
   routes(): RouteSpec[] {
-    return [...this.installed.values()].filter(({ refused }) => !refused).map(({ spec }) => spec)
+    const own = [...this.installed.values()].filter(({ refused }) => !refused).map(({ spec }) => spec)
+    if (this.left.length === 0) return own
+    return [...own, ...this.left.filter((spec) => !this.holds(spec))]
   }
 }

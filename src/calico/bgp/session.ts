@@ -34,6 +34,8 @@ export class BgpSession {
   rules: SessionRules = BEFORE_OPEN
   private restartReady = false
   restartActive = false
+  /** What the peer that restarts asked for. */
+  restartSeconds = 0
   private restartTimer: Timer | undefined
   /** Established, but the own recovery holds the export back. */
   exportWaits = false
@@ -119,8 +121,14 @@ export class BgpSession {
 
   private handlers(connection: BgpConnection): TcpHandlers {
     return {
-      received: (bytes) => this.receive(connection, bytes),
-      closed: (reason) => this.connectionLost(connection, reason),
+      received: (bytes) => {
+        this.host.turn()
+        this.receive(connection, bytes)
+      },
+      closed: (reason) => {
+        this.host.turn()
+        this.connectionLost(connection, reason)
+      },
     }
   }
 
@@ -130,6 +138,7 @@ export class BgpSession {
     if (this.live?.state === 'Established' && this.restartReady) {
       // the peer dials anew although the session stands: it has restarted
       const { live } = this
+      this.lastError = 'Received: new connection of a peer that was up'
       this.peerRestarts()
       this.toIdle(live)
       if (stateOrder(this.incoming.state) > stateOrder('Active')) this.incoming.shut()
@@ -149,11 +158,27 @@ export class BgpSession {
   }
 
   private startHold(connection: BgpConnection, seconds: number): void {
+    if (seconds === 0) return connection.stopHold()
+    const { timers } = this.host
+    connection.holdDueNs = timers.nowNs + this.host.jitter(seconds)
+    // heard from again and again, a peer moves the time, not the timer
+    if (connection.holdTimer !== undefined && connection.holdTimer.dueNs <= connection.holdDueNs) return
     connection.holdTimer?.cancel()
-    connection.holdTimer = seconds === 0 ? undefined : this.host.timers.after(this.host.jitter(seconds), () => this.holdExpired(connection))
+    this.armHold(connection)
+  }
+
+  private armHold(connection: BgpConnection): void {
+    const { timers } = this.host
+    connection.holdTimer = timers.after(connection.holdDueNs - timers.nowNs, () => {
+      connection.holdTimer = undefined
+      if (connection.holdDueNs > timers.nowNs) this.armHold(connection)
+      else this.host.atNextTurn(() => this.holdExpired(connection))
+    })
   }
 
   private holdExpired(connection: BgpConnection): void {
+    // what woke the loop may have ended it
+    if (connection.state === 'Idle' || connection.holdDueNs > this.host.timers.nowNs) return
     if (connection.state === 'Close') this.toIdle(connection)
     else this.error(connection, 4, 0)
   }
@@ -296,6 +321,7 @@ export class BgpSession {
     if (restart !== undefined) this.load = 'loading'
     connection.state = 'Established'
     this.setPhase('up')
+    this.host.happened(this, 'up')
     this.host.established(this)
   }
 
@@ -351,13 +377,21 @@ export class BgpSession {
   }
 
   private peerRestarts(): void {
-    const seconds = this.live?.peerOpen?.capabilities.gracefulRestart?.seconds ?? this.host.birdTimers.gracefulRestart
+    const seconds = (this.restartSeconds = this.live?.peerOpen?.capabilities.gracefulRestart?.seconds ?? this.host.birdTimers.gracefulRestart)
     this.setPhase('start')
+    this.host.happened(this, 'peer restarts')
     // a second restart before the first was over: what is stale goes at once
     if (this.restartActive) this.host.restartOver(this)
     this.restartActive = true
     this.restartTimer?.cancel()
-    this.restartTimer = this.host.timers.after(seconds * SECOND, () => this.stop())
+    const timer = this.host.timers.after(seconds * SECOND, () =>
+      this.host.atNextTurn(() => {
+        if (this.restartTimer !== timer || this.phase !== 'start' || !this.restartActive) return
+        this.host.happened(this, 'restart over')
+        this.stop()
+      }),
+    )
+    this.restartTimer = timer
     this.host.peerRestarts(this)
   }
 
@@ -392,7 +426,9 @@ export class BgpSession {
   /** Ends the session; each open connection is told with Cease and the subcode. */
   stop(subcode = 0): void {
     if (this.phase === 'down') return
+    const wasUp = this.phase === 'up'
     this.setPhase('stop')
+    if (wasUp) this.host.happened(this, 'down')
     this.restartTimer?.cancel()
     this.startupTimer?.cancel()
     for (const connection of [this.outgoing, this.incoming]) {
@@ -416,10 +452,18 @@ export class BgpSession {
     }
   }
 
+  /** `birdc restart`: Cease, administrative reset; dialled anew at once. */
+  restart(): void {
+    this.startupDelay = 0
+    this.lastError = ''
+    this.stop(4)
+  }
+
   /** For good: `subcode` 2 administrative shutdown, 3 peer de-configured. */
   disable(subcode: number): void {
     this.enabled = false
     this.startupDelay = 0
+    this.lastError = ''
     this.stop(subcode)
   }
 

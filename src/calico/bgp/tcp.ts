@@ -37,7 +37,7 @@ interface Listener {
   /** undefined: every address of the host. */
   readonly address?: Ip
   readonly port: number
-  readonly addresses: readonly Ip[]
+  has(address: Ip): boolean
   /** Expected of that peer. */
   passwordOf(remote: Ip): string | undefined
   ttlSecurityOf(remote: Ip): number | undefined
@@ -49,6 +49,9 @@ const MULTIHOP_TTL = 64
 const SYN_RETRY_NS = 1e9
 const RETRANSMIT_MIN_NS = 200e6
 const RETRANSMIT_MAX_NS = 120e9
+/** net.ipv4.tcp_retries2; of a socket that its process has let go tcp_timer.c tcp_orphan_retries. */
+const RETRANSMITS_MAX = 15
+const ORPHAN_RETRANSMITS_MAX = 8
 const FIRST_EPHEMERAL_PORT = 32768
 
 export class TcpSocket {
@@ -57,6 +60,9 @@ export class TcpSocket {
   open = true
   private readonly unsent: (Uint8Array | 'fin')[] = []
   private retransmitNs = RETRANSMIT_MIN_NS
+  private retransmits = 0
+  /** Its host fell silent: what comes for it once that is back is answered with RST. */
+  private isGone = false
   private waiting = false
   private lastArrivalNs = 0
 
@@ -92,6 +98,7 @@ export class TcpSocket {
     while (this.unsent.length > 0 && this.peer !== undefined) {
       const verdict = this.network.between(this)
       if (verdict.kind !== 'open') {
+        if (++this.retransmits > (this.open ? RETRANSMITS_MAX : ORPHAN_RETRANSMITS_MAX)) return this.reset()
         this.waiting = true
         timers.after(this.retransmitNs, () => {
           this.waiting = false
@@ -101,11 +108,13 @@ export class TcpSocket {
         return
       }
       this.retransmitNs = RETRANSMIT_MIN_NS
+      this.retransmits = 0
       const segment = this.unsent.shift()
       const { peer } = this
       this.lastArrivalNs = Math.max(timers.nowNs + verdict.delayNs, this.lastArrivalNs)
       timers.after(this.lastArrivalNs - timers.nowNs, () => {
-        if (segment === 'fin') peer.finished()
+        if (peer.isGone) timers.after(verdict.delayNs, () => this.reset())
+        else if (segment === 'fin') peer.finished()
         else if (segment !== undefined) peer.handlers?.received(segment)
       })
     }
@@ -118,6 +127,16 @@ export class TcpSocket {
     handlers?.closed('closed')
   }
 
+  /** The peer's kernel knows of no such connection, or never answered. */
+  private reset(): void {
+    this.unsent.length = 0
+    if (!this.open) return
+    const { handlers } = this
+    this.open = false
+    this.handlers = undefined
+    handlers?.closed('closed')
+  }
+
   /** The process or the host is gone: nothing more is sent or taken; with `tell`, its kernel closes the connection. */
   abandon({ tell }: { readonly tell: boolean }): void {
     if (tell) {
@@ -125,12 +144,16 @@ export class TcpSocket {
       return
     }
     this.open = false
+    this.isGone = true
+    this.unsent.length = 0
     this.handlers = undefined
   }
 }
 
 export class TcpNetwork {
   private readonly listeners = new Set<Listener>()
+  /** Who was found at an address the last time. */
+  private readonly known = new Map<Ip, Listener>()
   private nextPort = FIRST_EPHEMERAL_PORT
   /** Segments sent, for reports. */
   handshakes = 0
@@ -217,8 +240,13 @@ export class TcpNetwork {
   }
 
   private listenerAt(address: Ip, port: number): Listener | undefined {
+    const found = this.known.get(address)
+    const listens = (listener: Listener): boolean => listener.port === port && (listener.address ?? address) === address && listener.has(address)
+    if (found !== undefined && this.listeners.has(found) && listens(found)) return found
     for (const listener of this.listeners) {
-      if (listener.port === port && (listener.address ?? address) === address && listener.addresses.includes(address)) return listener
+      if (!listens(listener)) continue
+      this.known.set(address, listener)
+      return listener
     }
     return undefined
   }

@@ -1,7 +1,7 @@
 /** Small clusters for BIRD: nodes 10.0.0.1 … on one segment, a /26 each of 10.244.0.0/16, as confd renders them for a pool without encapsulation. */
 import { cidr, type Cidr } from '../../../src/base/cidr.js'
 import { formatIp, ip, type Ip } from '../../../src/base/ip.js'
-import type { BirdHost } from '../../../src/calico/bgp/bird.js'
+import type { BirdHost } from '../../../src/calico/bgp/bird-host.js'
 import { DEFAULT_AS, type BirdConfig, type PeerConfig } from '../../../src/calico/bgp/config.js'
 import { CALICO_BIRD, type BirdFlavour } from '../../../src/calico/bgp/flavour.js'
 import { prefix } from '../kit.js'
