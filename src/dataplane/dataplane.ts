@@ -75,6 +75,8 @@ export type DeviceSpec =
       readonly segment?: string
       /** The cloud drops what it sends from, or is sent for, an address that is none of its own. */
       readonly sourceDestinationCheck?: boolean
+      /** Absent: whole. */
+      readonly cable?: CableSpec
     })
   | (DeviceCommon & { readonly kind: 'veth'; readonly peer: { readonly netns: string; readonly device: string } })
   | (DeviceCommon & {
@@ -97,6 +99,16 @@ export type DeviceSpec =
     })
   | (DeviceCommon & WireguardSpec)
   | (DeviceCommon & { readonly kind: 'dummy' })
+
+/** What is wrong with a card's cable. */
+export interface CableSpec {
+  /** Out, or no power at its far end: no carrier. */
+  readonly cut?: boolean
+  /** 0 to 1: of the frames of each direction. */
+  readonly loss?: number
+  /** Added to the segment's latency, each direction. */
+  readonly delayNs?: number
+}
 
 interface VxlanSpec {
   readonly kind: 'vxlan'

@@ -59,6 +59,7 @@ function lowerOf(device: DeviceSpec, devices: readonly DeviceSpec[]): string {
 }
 
 function hasCarrier(device: DeviceSpec, devices: readonly DeviceSpec[]): boolean {
+  if (device.kind === 'nic') return device.cable?.cut !== true
   return device.kind !== 'bridge' || devices.some((port) => port.master === device.name && port.up)
 }
 

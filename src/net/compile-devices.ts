@@ -2,7 +2,7 @@
 import { maskOf } from '../base/cidr.js'
 import { macHigh, macLow } from '../base/mac.js'
 import { unreachable } from '../base/assert.js'
-import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
+import type { CableSpec, Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
 import { LOOPBACK } from '../dataplane/dataplane.js'
 import { Bridge, BridgePort } from './bridge.js'
 import { Device, DEVICE_KINDS, SCOPES, type DeviceAddress } from './device.js'
@@ -48,6 +48,15 @@ export interface Roommates {
   readonly sleeper: Sleeper
 }
 
+const CHANCE_RANGE = 0x80000000
+
+/** A place on the segment stays the card's when its cable is out: the switch knows whose MAC leads nowhere. */
+function connectCable(device: Device, { cut = false, loss = 0, delayNs = 0 }: CableSpec): void {
+  if (cut) device.carrier = 0
+  device.cableLoss = Math.round(loss * CHANCE_RANGE)
+  device.cableDelayNs = delayNs
+}
+
 export function connectDevices(netns: Netns, dataplane: Dataplane, { byName, sleeper }: Roommates): void {
   for (const spec of dataplane.devices) {
     const device = deviceNamed(netns, spec.name) as Device
@@ -56,6 +65,7 @@ export function connectDevices(netns: Netns, dataplane: Dataplane, { byName, sle
         const segment = netns.world.segments.find((candidate) => candidate.name === spec.segment)
         if (segment === undefined) device.carrier = 0
         else segment.plug(device, sleeper)
+        if (spec.cable !== undefined) connectCable(device, spec.cable)
         device.sourceDestinationCheck = spec.sourceDestinationCheck === true ? 1 : 0
         break
       }

@@ -4,6 +4,8 @@
  * knows behind which cable each card is (a MAC that no card has is flooded). A frame larger than its MTU is lost without a word.
  * In a cloud it also checks the addresses of what each card sends and gets, unless the card's owner has that switched off
  * (AWS: source/destination check of the network interface; GCE: an instance without canIpForward; flannel's Documentation of both).
+ * A cable may be out: its card has no carrier, linkwatch has put the noop queue on it (net/sched/sch_generic.c dev_deactivate), which loses whatever it is
+ * given without a word to the sender; routes over it stay (RTNH_F_LINKDOWN alone), neighbours go (arp_evict_nocarrier). Or it loses some frames.
  */
 import { ETHERTYPE_IPV4, type Packet } from '../wire/packet.js'
 import { frameLength } from '../wire/frame.js'
@@ -174,7 +176,8 @@ export function segmentTransmit(packet: Packet, device: Device): void {
   const nowNs = netns.world.sim.nowNs
   const startNs = device.busyUntilNs > nowNs ? device.busyUntilNs : nowNs
   device.busyUntilNs = startNs + (segment.rateBps === 0 ? 0 : Math.round((length * 8e9) / segment.rateBps))
-  const delayNs = device.busyUntilNs - nowNs + segment.latencyNs
+  if (device.cableLoss > 0 && losesFrame(packet, device, netns)) return
+  const delayNs = device.busyUntilNs - nowNs + segment.latencyNs + device.cableDelayNs
   if (netns.world.trace.on === 1) netns.world.trace.note(STEP_LINK, 0, netns, packet, segment.index, segment.latencyNs, delayNs - segment.latencyNs)
   if ((packet.dstMacHigh & 0x0100) !== 0) {
     broadcast(packet, device, segment, delayNs)
@@ -186,11 +189,22 @@ export function segmentTransmit(packet: Packet, device: Device): void {
     return
   }
   if (target === device || target.carrier === 0) {
-    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'the card with the MAC of the frame has no carrier')
+    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, UNPLUGGED)
     return
   }
   if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, netns)) return
+  if (target.cableLoss > 0 && losesFrame(packet, target, netns)) return
   scheduleArrival(netns.world, packet, target, delayNs)
+}
+
+/** The words of such a loss. */
+export const LOSSY_CABLE = 'lost on a cable that loses frames'
+const UNPLUGGED = 'the card with the MAC of the frame has no carrier'
+
+function losesFrame(packet: Packet, card: Device, netns: Netns): boolean {
+  if (netns.world.chance.matches(card.cableLoss, netns.world.prng) === 0) return false
+  dropPacket(netns, packet, BLACKHOLE, REASON_NONE, LOSSY_CABLE)
+  return true
 }
 
 /** Nobody who is awake has the MAC: whoever sleeps with it wakes for it, else it is flooded. */
@@ -200,8 +214,14 @@ function sendUnheard(packet: Packet, device: Device, segment: Segment, delayNs: 
     broadcast(packet, device, segment, delayNs)
     return
   }
-  if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, device.netns)) return
-  scheduleArrival(device.netns.world, packet, target, delayNs)
+  const { netns } = device
+  if (target.carrier === 0) {
+    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, UNPLUGGED)
+    return
+  }
+  if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, netns)) return
+  if (target.cableLoss > 0 && losesFrame(packet, target, netns)) return
+  scheduleArrival(netns.world, packet, target, delayNs)
 }
 
 // The checks stand apart from segmentTransmit: it must stay small enough for V8 to inline what it hands its delay to, or the delay is boxed.
@@ -237,19 +257,20 @@ function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: nu
     if (previous !== null) {
       const copy = world.packets.clone(packet)
       copy.flooded |= 1
-      scheduleArrival(world, copy, previous, delayNs)
+      if (previous.cableLoss === 0 || !losesFrame(copy, previous, device.netns)) scheduleArrival(world, copy, previous, delayNs)
     }
     previous = member
   }
-  if (previous !== null) scheduleArrival(world, packet, previous, delayNs)
-  else dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'nobody else is on the segment')
+  if (previous !== null) {
+    if (previous.cableLoss === 0 || !losesFrame(packet, previous, device.netns)) scheduleArrival(world, packet, previous, delayNs)
+  } else dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'nobody else is on the segment')
 }
 
 function scheduleArrival(world: World, packet: Packet, device: Device, delayNs: number): void {
   // another machine knows nothing of marks, connections or bridge ports here
   packet.mark = 0
   scrubPacket(packet)
-  world.sim.schedule(delayNs, world.arrivalHandler, world.inFlight.put(packet, device))
+  world.sim.schedule(delayNs + device.cableDelayNs, world.arrivalHandler, world.inFlight.put(packet, device))
 }
 
 /** The frame is at the other end. */

@@ -20,13 +20,18 @@ export class AddressHomes {
   private readonly homes: ReadonlyMap<string, Home>
   private readonly handSet: ReadonlySet<string>
 
-  constructor(cluster: Cluster, { flannel, calico }: { readonly flannel: FlannelPlan | undefined; readonly calico: CalicoPlan | undefined }) {
+  /** @param podsOf the cluster whose pods run on a node */
+  constructor(
+    cluster: Cluster,
+    { flannel, calico }: { readonly flannel: FlannelPlan | undefined; readonly calico: CalicoPlan | undefined },
+    podsOf: (node: string) => Cluster,
+  ) {
     const docker = cidr(DOCKER_DEFAULT_ADDRESS.address, DOCKER_DEFAULT_ADDRESS.length)
     this.handSet = new Set(cluster.hosts.map(({ node }) => node))
     this.homes = new Map(
       cluster.nodes.map((node) => {
         const prefixes = [flannel?.ownLeases.get(node.name)?.subnet, node.podCIDR, flannel === undefined && calico === undefined ? docker : undefined]
-        return [node.name, { prefixes: prefixes.filter((prefix) => prefix !== undefined), addresses: addressesOf(cluster, node, calico) }]
+        return [node.name, { prefixes: prefixes.filter((prefix) => prefix !== undefined), addresses: addressesOf(podsOf(node.name), node, calico) }]
       }),
     )
   }

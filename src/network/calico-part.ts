@@ -9,7 +9,7 @@ import type { PolicyBook } from '../calico/policy-book.js'
 import type { HostInterface } from '../calico/felix/host-endpoints.js'
 import type { CalicoNode } from '../cluster/calico/calico-node.js'
 import type { ClusterNode } from '../cluster/node.js'
-import type { Dataplane, DeviceSpec, SocketSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
 import { BIRD_SOCKET } from './hosts.js'
 import type { PodPlan } from './pods.js'
@@ -18,6 +18,56 @@ import type { PodPlan } from './pods.js'
 export interface CalicoPart extends Pick<Dataplane, 'devices' | 'routes' | 'rules' | 'neighbours' | 'fdb' | 'sysctls' | 'ipsets' | 'sockets'> {
   readonly chainEdits: readonly ChainEdit[]
   readonly pods: readonly PodPlan[]
+  /** Of all this, what the CNI plugin does when a pod comes, whatever Felix knows of the pod. */
+  readonly plugged: PluggedPods
+}
+
+export interface PluggedPods {
+  /** The hosts' ends. */
+  readonly devices: readonly DeviceSpec[]
+  readonly routes: readonly RouteSpec[]
+  readonly sysctls: Dataplane['sysctls']
+  /** Of the portmap plugin. */
+  readonly chainEdits: readonly ChainEdit[]
+}
+
+/**
+ * A node whose Felix knows another version of the cluster than the one whose pods run there. The CNI plugin has plugged in its pods, with their routes
+ * (cni-plugin/pkg/dataplane/linux/dataplane_linux.go SetupRoutes); chains, sets, tunnels and routes to other nodes are those of what Felix knows. A pod that
+ * it has not heard of is in no dispatch chain, whose last rule loses what comes from it and for it; one that is gone has chains that nothing goes through.
+ * @param felix undefined: it has not run since the node booted @param pods undefined: none has been plugged in since then
+ */
+export function mixedPart(felix: CalicoPart | undefined, pods: CalicoPart | undefined): CalicoPart {
+  const known = felix ?? NO_PART
+  const { plugged, pods: running, sockets } = pods ?? NO_PART
+  const own = new Set<unknown>([...known.plugged.devices, ...known.plugged.routes, ...known.plugged.chainEdits])
+  return {
+    devices: [...known.devices.filter((device) => !own.has(device)), ...plugged.devices],
+    routes: [...known.routes.filter((route) => !own.has(route)), ...plugged.routes],
+    rules: known.rules,
+    neighbours: known.neighbours,
+    fdb: known.fdb,
+    sysctls: { ...withoutKeys(known.sysctls, known.plugged.sysctls), ...plugged.sysctls },
+    get ipsets() {
+      return known.ipsets
+    },
+    sockets: felix?.sockets ?? sockets,
+    get chainEdits() {
+      return [...plugged.chainEdits, ...known.chainEdits.filter((edit) => !own.has(edit))]
+    },
+    pods: running,
+    plugged,
+  }
+}
+
+const NO_PODS: PluggedPods = { devices: [], routes: [], sysctls: {}, chainEdits: [] }
+const NO_PART: CalicoPart = {
+  ...{ devices: [], routes: [], rules: [], neighbours: [], fdb: [], sysctls: {}, ipsets: [], sockets: [], chainEdits: [], pods: [] },
+  plugged: NO_PODS,
+}
+
+function withoutKeys(sysctls: Dataplane['sysctls'], gone: Dataplane['sysctls']): Dataplane['sysctls'] {
+  return Object.fromEntries(Object.entries(sysctls).filter(([name]) => !Object.hasOwn(gone, name)))
 }
 
 export interface CalicoPlan {

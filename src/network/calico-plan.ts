@@ -125,20 +125,27 @@ function planNodePart(input: NodeInput): CalicoPart {
       serviceCidrs: serviceCidrs(calico),
     }),
   )
+  const plugged = {
+    devices: workloads.map(({ part }) => part.device),
+    routes: workloads.flatMap(({ part }) => part.routes),
+    sysctls: Object.assign({}, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
+    chainEdits: hostPortEdits(input, workloads),
+  }
   return {
-    devices: [...tunnels.devices, ...workloads.map(({ part }) => part.device)],
-    routes: [...tunnels.routes, ...workloads.flatMap(({ part }) => part.routes)],
+    plugged,
+    devices: [...tunnels.devices, ...plugged.devices],
+    routes: [...tunnels.routes, ...plugged.routes],
     rules: tunnels.rules,
     neighbours: tunnels.neighbours,
     fdb: tunnels.fdb,
-    sysctls: Object.assign({}, FORWARDING, tunnels.sysctls, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
+    sysctls: { ...FORWARDING, ...tunnels.sysctls, ...plugged.sysctls },
     get ipsets() {
       return felix().ipsets
     },
     sockets: birdSockets(calico, node),
     get chainEdits() {
       // portmap runs when a pod comes; Felix puts its jumps above it again and again
-      return [...hostPortEdits(input, workloads), ...felix().edits]
+      return [...plugged.chainEdits, ...felix().edits]
     },
     pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
   }

@@ -175,19 +175,26 @@ function nodePart({ cluster, host, calico, classic, nodes, seed }: NodeInput): N
     ...(node?.ipipTunnelAddress === undefined ? {} : { ipipTunnelAddress: node.ipipTunnelAddress }),
   })
   const workloads = (calico.endpoints.get(name) ?? []).filter(({ ipNetworks }) => ipNetworks.length > 0)
-  const plugged = workloads.map((endpoint) => ({ endpoint, part: plugIn(endpoint, host, seed) }))
+  const ends = workloads.map((endpoint) => ({ endpoint, part: plugIn(endpoint, host, seed) }))
+  const plugged = {
+    devices: ends.map(({ part }) => part.device),
+    routes: ends.flatMap(({ part }) => part.routes),
+    sysctls: Object.assign({}, ...ends.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
+    chainEdits: [],
+  }
   return {
     part: {
-      devices: [...tunnels, ...plugged.map(({ part }) => part.device)],
-      routes: plugged.flatMap(({ part }) => part.routes),
+      plugged,
+      devices: [...tunnels, ...plugged.devices],
+      routes: plugged.routes,
       rules: [],
       neighbours: felix.neighbours,
       fdb: [],
-      sysctls: Object.assign({}, FORWARDING, ...plugged.map(({ part }) => part.sysctls), felix.sysctls) as Dataplane['sysctls'],
+      sysctls: { ...FORWARDING, ...plugged.sysctls, ...felix.sysctls },
       ipsets: felix.ipsets,
       sockets: birdSockets(calico, node),
       chainEdits: felix.edits,
-      pods: plugged.flatMap(({ endpoint, part }) => {
+      pods: ends.flatMap(({ endpoint, part }) => {
         const pod = cluster.podByName.get(`${endpoint.namespace}/${endpoint.pod}`)
         return pod === undefined ? [] : [{ pod, address: endpoint.ipNetworks[0].base, dataplane: { ...part.pod, sockets: podSockets(pod) } }]
       }),

@@ -9,7 +9,8 @@ import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterPod } from '../cluster/pod.js'
-import type { Dataplane, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
+import type { Router, Segment } from '../cluster/underlay.js'
+import type { CableSpec, Dataplane, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
 import type { RuntimePart } from '../docker/attachment.js'
 import type { NetnsSpec } from '../net/compile.js'
 import { NETNS_ROUTER } from '../net/netns.js'
@@ -29,6 +30,30 @@ export type Bare = BareNode & { readonly dataplane: Dataplane }
 export interface Agents {
   readonly flannel: FlannelPlan | undefined
   readonly calico: CalicoPlan | undefined
+  /** Absent: every agent of every node has come to rest on the cluster as it is. */
+  readonly moment?: Moment
+}
+
+/** A moment of a run in time (time/network-at.ts): how far each node has come, and what is broken. */
+export interface Moment {
+  /** Whose pods run on the node. */
+  podsOf(node: string): Cluster
+  /** Where a pod runs, by `namespace/name`. */
+  homeOf(pod: string): string | undefined
+  /** What its kube-proxy has written; undefined: it never ran. */
+  servicesOf(node: string): ServicePlan | undefined
+  /** What BIRD has in the kernel of a netns. */
+  birdRoutes(netns: string): readonly RouteSpec[]
+  /** Why nothing of the node runs, in words; undefined: it runs. */
+  absenceOf(node: string): string | undefined
+  /** With what was done to their rules. */
+  readonly routers: readonly Router[]
+  /** Of a router's card. */
+  cableOf(router: Router, segment: string): CableSpec | undefined
+  /** Of IP packets that the segment's switch lets through. */
+  segmentMtu(segment: Segment): number
+  /** A node is put together once for all moments that find it the same. */
+  kept(node: string, balanced: readonly NeighbourSpec[], make: () => NodePlan): NodePlan
 }
 
 /** Each rendering is kept: networks that differ only in BIRD's routes share them. */
@@ -50,18 +75,24 @@ export class Composition {
     this.cluster = cluster
     this.agents = agents
     this.seed = seed
-    this.homes = new AddressHomes(cluster, agents)
+    this.homes = new AddressHomes(cluster, agents, (node) => this.podsOf(node))
     this.services = new ServicePlan(cluster, (pod) => this.addressOf(pod))
     this.cloud = planCloud(cluster, agents.flannel)
     const { checkedNodes } = this.cloud
     this.bare = new Map(bare.map((one) => [one.node.name, { ...one, dataplane: withCheck(one.dataplane, checkedNodes.has(one.node.name)) }]))
     this.runtimes = new LazyMap(this.bare.keys(), (name) =>
-      renderRuntime(cluster, (this.bare.get(name) as Bare).node, { flannel: agents.flannel?.parts.get(name), seed }),
+      renderRuntime(this.podsOf(name), (this.bare.get(name) as Bare).node, { flannel: agents.flannel?.parts.get(name), seed }),
     )
-    this.plans = new LazyMap(this.bare.keys(), (name) => this.render(name, []))
-    this.routers = cluster.routers.map((router) => {
+    const { moment } = agents
+    this.plans = new LazyMap(this.bare.keys(), (name) => {
+      const render = (): NodePlan => this.render(name, [])
+      return moment === undefined ? render() : moment.kept(name, this.balancedNeighbours((this.bare.get(name) as Bare).dataplane), render)
+    })
+    this.routers = (moment?.routers ?? cluster.routers).map((router) => {
       const fabric = this.cloud.fabrics.get(router.name)
-      const { dataplane, problems } = routerDataplane(cluster, router, seed, fabric)
+      const rendered = routerDataplane(cluster, router, seed, fabric)
+      const { problems } = rendered
+      const dataplane = moment === undefined ? rendered.dataplane : withCables(rendered.dataplane, (segment) => moment.cableOf(router, segment))
       const sockets = router.asn === undefined ? dataplane.sockets : [...dataplane.sockets, BIRD_SOCKET]
       return { spec: { dataplane: { ...dataplane, sockets }, role: NETNS_ROUTER, fabric: fabric !== undefined }, problems }
     })
@@ -75,7 +106,7 @@ export class Composition {
   /** BIRD's routes come before what the owner does by hand; where he did nothing they are added to what is rendered already. */
   planOf(node: string, birdRoutes: readonly RouteSpec[]): NodePlan {
     const plan = this.plans.get(node) as NodePlan
-    if (birdRoutes.length === 0) return plan
+    if (birdRoutes.length === 0 || this.absenceOf(node) !== undefined) return plan
     if (this.homes.isHandSet(node)) return this.render(node, birdRoutes)
     return { ...plan, dataplane: { ...plan.dataplane, routes: [...plan.dataplane.routes, ...birdRoutes] } }
   }
@@ -87,6 +118,16 @@ export class Composition {
     const { flannel, calico } = this.agents
     const parts = [bare.dataplane, flannel?.parts.get(node), this.runtimes.get(node), calico?.parts.get(node)]
     return { devices: parts.flatMap((part) => part?.devices ?? []), routes: parts.flatMap((part) => part?.routes ?? []) }
+  }
+
+  /** Its pods as they run there. */
+  podsOf(node: string): Cluster {
+    return this.agents.moment?.podsOf(node) ?? this.cluster
+  }
+
+  /** Why nothing of the node runs. */
+  absenceOf(node: string): string | undefined {
+    return this.agents.moment?.absenceOf(node)
   }
 
   routerSpecs(birdRoutes: (netns: string) => readonly RouteSpec[]): readonly NetnsSpec[] {
@@ -147,16 +188,28 @@ export class Composition {
   private render(name: string, birdRoutes: readonly RouteSpec[]): NodePlan {
     const { flannel, calico } = this.agents
     const bare = this.bare.get(name) as Bare
+    if (this.absenceOf(name) !== undefined) return { node: bare.node, dataplane: bare.dataplane, pods: [], problems: [] }
     const runtime = this.runtimes.get(name)
-    return planNode(this.cluster, bare, {
+    const { moment } = this.agents
+    const services = moment === undefined ? this.services : moment.servicesOf(name)
+    return planNode(this.podsOf(name), bare, {
       flannel: flannel?.parts.get(name),
       runtime,
-      kubeProxy: this.services.proxyPart(bare.node, [...bare.devices, ...(flannel?.parts.get(name)?.devices ?? []), ...(runtime?.devices ?? [])]),
+      kubeProxy: services?.proxyPart(bare.node, [...bare.devices, ...(flannel?.parts.get(name)?.devices ?? []), ...(runtime?.devices ?? [])]),
       calico: calico?.parts.get(name),
       birdRoutes,
       balanced: this.balancedNeighbours(bare.dataplane),
     })
   }
+}
+
+/** The cards of a host as their cables leave them. */
+export function withCables(dataplane: Dataplane, cableOf: (segment: string) => CableSpec | undefined): Dataplane {
+  const devices = dataplane.devices.map((device) => {
+    const cable = device.kind === 'nic' && device.segment !== undefined ? cableOf(device.segment) : undefined
+    return cable === undefined || device.kind !== 'nic' ? device : { ...device, cable }
+  })
+  return { ...dataplane, devices }
 }
 
 function cardsBySegment({ devices }: Dataplane): ReadonlyMap<string, string> {

@@ -12,12 +12,12 @@ import type { DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
 import { EtcdV2 } from '../etcd/etcd-v2.js'
 import { EtcdV3 } from '../etcd/etcd-v3.js'
 import { EtcdStore } from '../etcd/store.js'
-import type { ExternalInterface, RegistrationView } from '../flannel/backend.js'
+import type { ExternalInterface, FlannelView, RegistrationView } from '../flannel/backend.js'
 import { registrationAttributes, renderFlannel, type FlannelPart } from '../flannel/flanneld.js'
 import type { FlannelConfig } from '../flannel/config.js'
 import { leaseObject, parseSubnetKey, type Lease } from '../flannel/lease.js'
 import { EtcdSubnetManager } from '../flannel/subnet-manager-etcd.js'
-import { KubernetesSubnetManager, leaseOfNode, NodeRegistry, ANNOTATION_PREFIX } from '../flannel/subnet-manager-kubernetes.js'
+import { KubernetesSubnetManager, leaseOfNode, NodeRegistry, ANNOTATION_PREFIX, type FlannelNode } from '../flannel/subnet-manager-kubernetes.js'
 import { acquire, type SubnetManager } from '../flannel/subnet-manager.js'
 import { atLeast } from '../flannel/version.js'
 import { underlayOf } from '../flannel/underlay.js'
@@ -37,6 +37,8 @@ export interface FlannelPlan {
   readonly ownLeases: ReadonlyMap<string, Lease>
   /** Of the nodes that have a lease; each is rendered when it is first asked for. */
   readonly parts: ReadonlyMap<string, FlannelPart>
+  /** What the node's flanneld renders from once it has come to rest; undefined: it has no lease. */
+  view(node: string): FlannelView | undefined
   /** flanneld's devices on the node, of WireGuard without the peers; nothing of other nodes is rendered for it. */
   links(node: string): readonly DeviceSpec[]
   /** etcd as it is once all agents have registered. */
@@ -91,7 +93,8 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
   const problems: Problem[] = []
   const source = cluster.datastore === 'etcd' ? etcdSource(cluster, bare, options, problems) : kubernetesSource(cluster, bare, problems)
   const { config } = source
-  if (config === undefined) return { leases: [], ownLeases: new Map(), parts: new Map(), links: () => [], etcdKeys: source.etcdKeys(), problems }
+  if (config === undefined)
+    return { leases: [], ownLeases: new Map(), parts: new Map(), view: () => undefined, links: () => [], etcdKeys: source.etcdKeys(), problems }
   const own = new Map<string, Lease>()
   for (const one of bare) {
     const lease = source.ownLease(one, config)
@@ -100,24 +103,26 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
   const leases = source.leases(own)
   reportOverlaps(leases, problems)
   const byName = new Map(bare.map((one) => [one.node.name, one]))
-  const render = (name: string, ownLease: Lease, known: readonly Lease[]): FlannelPart => {
-    const one = byName.get(name) as BareNode
-    return renderFlannel({
+  const view = (name: string, known?: readonly Lease[]): FlannelView | undefined => {
+    const [one, ownLease] = [byName.get(name), own.get(name)]
+    if (one === undefined || ownLease === undefined) return undefined
+    const { ipMasq } = cluster.flannel
+    return {
       ...registrationView(cluster, one, config, options.seed),
       ownLease,
-      leases: known,
-      ipMasq: cluster.flannel.ipMasq,
+      leases: known ?? leases,
+      ipMasq,
       underlay: underlayOf(one.devices, one.routes),
-    })
+    }
   }
-  const parts = new LazyMap(own.keys(), (name) => render(name, own.get(name) as Lease, leases))
+  const parts = new LazyMap(own.keys(), (name) => renderFlannel(view(name) as FlannelView))
   const links = (name: string): readonly DeviceSpec[] => {
     const lease = own.get(name)
-    return lease === undefined ? [] : render(name, lease, [lease]).devices
+    return lease === undefined ? [] : renderFlannel(view(name, [lease]) as FlannelView).devices
   }
   const byAddress = new Map(bare.map((one) => [one.externalInterface.publicIp, one.node.name]))
   const rows = leases.map((lease) => ({ ...(byAddress.has(lease.attributes.publicIp) ? { node: byAddress.get(lease.attributes.publicIp) } : {}), lease }))
-  return { config, leases: rows, ownLeases: own, parts, links, etcdKeys: source.etcdKeys(), problems }
+  return { config, leases: rows, ownLeases: own, parts, view: (name) => view(name), links, etcdKeys: source.etcdKeys(), problems }
 }
 
 interface LeaseSource {
@@ -141,7 +146,7 @@ function registrationView(cluster: Cluster, one: BareNode, config: FlannelConfig
 }
 
 /** The tunnel device is flannel.VNI; whatever its VNI, there is one of a node. */
-function tunnelMacPin(cluster: Cluster, node: string): Mac | undefined {
+export function tunnelMacPin(cluster: Cluster, node: string): Mac | undefined {
   for (const [key, mac] of cluster.pins.macs) if (key.startsWith(`${node}/flannel.`)) return mac
   return undefined
 }
@@ -232,15 +237,7 @@ function isOurs(value: string, ours: ReadonlySet<number>): boolean {
 
 function kubernetesSource(cluster: Cluster, bare: readonly BareNode[], problems: Problem[]): LeaseSource {
   const registry = new NodeRegistry()
-  for (const { node } of bare) {
-    registry.put({
-      name: node.name,
-      podCidrs: node.podCIDR === undefined ? [] : [formatCidr(node.podCIDR)],
-      annotations: node.annotations,
-      file: node.file,
-      line: node.line,
-    })
-  }
+  for (const { node } of bare) registry.put(flannelNodeOf(node))
   const config = cluster.flannel.config
   const text = config ?? { text: '', file: 'net-conf.json', line: 0 }
   const managerOf = (name: string): KubernetesSubnetManager =>
@@ -266,6 +263,11 @@ function kubernetesSource(cluster: Cluster, bare: readonly BareNode[], problems:
     leases: (own) => [...own.values()],
     etcdKeys: () => [],
   }
+}
+
+/** What flannel reads of a Node. */
+export function flannelNodeOf({ name, podCIDR, annotations, file, line }: ClusterNode): FlannelNode {
+  return { name, podCidrs: podCIDR === undefined ? [] : [formatCidr(podCIDR)], annotations, file, line }
 }
 
 /** Two nodes with overlapping subnets: flannel does not notice, packets do. */

@@ -31,7 +31,8 @@ import { nodeUnit, routerUnit, specsOf } from './units.js'
 
 /** Calico's agents. They come from outside, so that a command whose network has none need not load them. */
 export interface CalicoAgents {
-  readonly planCalico: (cluster: Cluster, hosts: readonly CalicoHost[], seed: number) => CalicoPlan
+  /** @param before the plan of the cluster as it was, where this one came of it: what IPAM gave stays given */
+  readonly planCalico: (cluster: Cluster, hosts: readonly CalicoHost[], seed: number, before?: CalicoPlan) => CalicoPlan
   readonly planBgp: typeof planBgp
 }
 
@@ -41,6 +42,8 @@ export interface BuildOptions {
   readonly atNs?: number
   /** Wanted where the CNI is calico or canal. */
   readonly calico?: CalicoAgents
+  /** Calico's plan of the cluster as it was before. */
+  readonly before?: CalicoPlan
 }
 
 /** A network that is built and can be asked; nothing in it changes from one question to the next, but that what a question touches is there from then on. */
@@ -70,19 +73,23 @@ export class Network {
     this.flannel = agents.flannel
     this.calico = agents.calico
     this.bgp = bgp
-    const birdRoutes = (name: string): readonly RouteSpec[] => bgp?.routes.get(name) ?? []
+    const { moment } = agents
+    const birdRoutes = (name: string): readonly RouteSpec[] => moment?.birdRoutes(name) ?? bgp?.routes.get(name) ?? []
     this.plans = new LazyMap(bare.keys(), (name) => this.touched(composition.planOf(name, birdRoutes(name))))
     const outside = cluster.outsideHosts.map((host) => {
       const dataplane = outsideDataplane(cluster, host, seed)
       return { dataplane: { ...dataplane, neighbours: composition.balancedNeighbours(dataplane) }, role: NETNS_OUTSIDE }
     })
     this.beyond = [...composition.routerSpecs(birdRoutes), ...outside]
-    this.nodeOfPod = homesOfPods(cluster, agents.calico)
+    this.nodeOfPod = moment === undefined ? homesOfPods(cluster, agents.calico) : (netns) => moment.homeOf(netns)
     const units: [string, Unit][] = [
       ...cluster.nodes.map(({ name }): [string, Unit] => [name, nodeUnit(composition, name, () => this.planNamed(name))]),
       ...this.beyond.map((spec): [string, Unit] => [spec.dataplane.netns, routerUnit(spec)]),
     ]
-    const segments = cluster.segments.map(({ name, mtu, latency, rate }) => ({ name, mtu, latencyNs: latency, rateBps: rate }))
+    const segments = cluster.segments.map((segment) => {
+      const { name, mtu, latency, rate } = segment
+      return { name, mtu: moment?.segmentMtu(segment) ?? mtu, latencyNs: latency, rateBps: rate }
+    })
     this.world = composeWorld(
       units.map(([, unit]) => ({ ...unit, woken: (byName) => this.woken(unit, byName) })),
       segments,
@@ -161,6 +168,11 @@ export class Network {
   /** What the pod has or is given, without its node being rendered; undefined: nothing. */
   addressOf(pod: ClusterPod): Ip | undefined {
     return this.composition.addressOf(pod)
+  }
+
+  /** Why nothing of a node runs (it is off), in words; undefined: it runs. */
+  absenceOf(node: string): string | undefined {
+    return this.composition.absenceOf(node)
   }
 
   /** Of a node or a router, without BIRD's routes in a network before BGP. */
@@ -252,7 +264,8 @@ export class Network {
   }
 
   private woken(unit: Unit, byName: ReadonlyMap<string, Netns>): void {
-    for (const [name, netns] of byName) this.awake.set(name, netns)
+    // of two pods of one name (its node is cut off, and it was made anew elsewhere) the one that the API tells of is meant
+    for (const [name, netns] of byName) if (!this.awake.has(name) || byName.has(this.unitOf(name))) this.awake.set(name, netns)
     unit.woken(byName)
   }
 }
@@ -278,7 +291,7 @@ function homesOfPods(cluster: Cluster, calico: CalicoPlan | undefined): (netns: 
   return (netns) => homes.get(netns)
 }
 
-function bareNodes(cluster: Cluster, seed: number): Bare[] {
+export function bareNodes(cluster: Cluster, seed: number): Bare[] {
   return cluster.nodes.map((node) => {
     const dataplane = bareHost(cluster, node, seed)
     const externalInterface = { name: cardName(cluster), address: node.address, mtu: node.mtu, publicIp: node.address }
@@ -293,11 +306,11 @@ function calicoAgents({ calico }: BuildOptions): CalicoAgents {
 
 function planAgents(cluster: Cluster, bare: readonly Bare[], options: BuildOptions): Agents {
   const { cni } = cluster
-  const { seed, atNs = 0 } = options
+  const { seed, atNs = 0, before } = options
   const flannel = cni === 'flannel' || cni === 'canal' ? planFlannel(cluster, bare, { seed, atNs }) : undefined
   if (!usesCalico(cluster)) return { flannel, calico: undefined }
   const hosts = bare.map(({ node, dataplane }) => ({ node, dataplane, links: [...dataplane.devices, ...(flannel?.links(node.name) ?? [])] }))
-  return { flannel, calico: calicoAgents(options).planCalico(cluster, hosts, seed) }
+  return { flannel, calico: calicoAgents(options).planCalico(cluster, hosts, seed, before) }
 }
 
 /** What the agents would say of a cluster that is wrong already, so that one run tells everything; builds nothing. */
@@ -305,7 +318,8 @@ export function agentProblems(cluster: Cluster, options: BuildOptions): readonly
   return compositionOf(cluster, options).agentProblems()
 }
 
-function compositionOf(cluster: Cluster, options: BuildOptions): Composition {
+/** With every agent at rest. */
+export function compositionOf(cluster: Cluster, options: BuildOptions): Composition {
   const bare = bareNodes(cluster, options.seed)
   return new Composition(cluster, bare, planAgents(cluster, bare, options), options.seed)
 }

@@ -28,8 +28,9 @@ export function nodeUnit(composition: Composition, name: string, plan: () => Nod
 }
 
 /** Each pod that is given an address has a netns. */
-function mostNetns({ cluster, agents: { calico } }: Composition, node: string): number {
-  return 1 + (calico === undefined ? podsOn(cluster, node).length : (calico.cluster.endpoints.get(node)?.length ?? 0))
+function mostNetns(composition: Composition, node: string): number {
+  const { calico } = composition.agents
+  return 1 + (calico === undefined ? podsOn(composition.podsOf(node), node).length : (calico.cluster.endpoints.get(node)?.length ?? 0))
 }
 
 export function routerUnit(spec: NetnsSpec): Unit {

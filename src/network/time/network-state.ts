@@ -21,14 +21,17 @@ export interface ClusterVersion {
   readonly cause?: number
 }
 
+/** In place of a version's number: nothing of it has been done since the node booted. */
+export const NONE_SINCE_BOOT = -1
+
 export interface NodeState {
   /** false: power is off, nothing of it answers. */
   readonly power: boolean
-  /** Number of the version whose pods are plugged in here, with their routes and (Calico) chains: what kubelet, CNI plugin and Felix have done. */
+  /** Number of the version whose pods are plugged in here, with the CNI plugin's routes (Calico's chains are Felix's); or NONE_SINCE_BOOT. */
   readonly pods: number
-  /** Of the version whose policies and other nodes Felix knows here. */
+  /** Of the version whose endpoints, policies and other nodes Felix has written here; or NONE_SINCE_BOOT. */
   readonly felix: number
-  /** Of the version whose Services kube-proxy has written. */
+  /** Of the version whose Services kube-proxy has written; or NONE_SINCE_BOOT. */
   readonly kubeProxy: number
   /** What flanneld last rendered from; absent: it never had a lease here since the boot. */
   readonly flannel?: FlannelView
