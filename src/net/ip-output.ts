@@ -6,7 +6,7 @@
 import { ETHERTYPE_IPV4, ETHERTYPE_NONE, ipHeaderLength, LEG_REPLY, PAYLOAD_INNER, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import { DEVICE_LOOPBACK, type Device } from './device.js'
 import { deviceTransmit } from './device-io.js'
-import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_NETFILTER_DROP, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
+import { NO_ROUTE, NULL_ROUTED, REASON_IP_OUTNOROUTES, REASON_PKT_TOO_BIG, TOO_BIG, REASON_NONE, INCOMPLETE } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
 import { isMulticast, RouteResult, RTN_BROADCAST, RTN_MULTICAST } from './fib.js'
 import { outputMtu, routeOutput, routeOutputFrom } from './route-output.js'
@@ -76,24 +76,16 @@ export function localOut(packet: Packet, netns: Netns, device: Device, gateway: 
     ipOutput(packet, netns, device, gateway, mtu)
     return
   }
-  const src = packet.src
-  const dst = packet.dst
-  const mark = packet.mark
-  const tos = packet.tos
   if (!runHook(netns, HOOK_OUTPUT, packet, null, device)) return
-  if (packet.dst === dst && packet.src === src && packet.mark === mark && packet.tos === tos) {
-    ipOutput(packet, netns, device, gateway, mtu)
-    return
-  }
-  const result = REROUTE
-  const error = routeOutputFrom(netns, packet, null, result)
-  noteRoute(netns, packet, result, ROUTE_OUT)
-  if (error !== 0 || result.device === null) {
-    // nf_nat_ipv4_local_fn, ipt_mangle_out: the hook drops what ip_route_me_harder has no route for
-    dropPacket(netns, packet, NO_ROUTE, REASON_NETFILTER_DROP, 'no route to the destination that OUTPUT gave it')
-    return
-  }
-  ipOutput(packet, netns, result.device, result.gateway, outputMtu(netns, packet.dst, result))
+  if (netns.netfilter.rerouted === 0) ipOutput(packet, netns, device, gateway, mtu)
+  else ipOutput(packet, netns, REROUTE.device as Device, REROUTE.gateway, outputMtu(netns, packet.dst, REROUTE))
+}
+
+/** ip_route_me_harder: OUTPUT has changed what the route was chosen by; the one that it has now is in REROUTE. false: there is none. */
+export function routeMeHarder(netns: Netns, packet: Packet): boolean {
+  const error = routeOutputFrom(netns, packet, null, REROUTE)
+  noteRoute(netns, packet, REROUTE, ROUTE_OUT)
+  return error === 0 && REROUTE.device !== null
 }
 
 /** ip_output: POSTROUTING, then pieces no larger than the MTU. */

@@ -4,11 +4,11 @@ import { sumOf } from '../wire/checksum.js'
 import { encodeIp } from '../wire/frame.js'
 import { ipHeaderLength, isFragment, PROTO_ICMP, PROTO_SCTP, PROTO_TCP, PROTO_UDP, PROTO_UDPLITE, TCP_RST, type Packet } from '../wire/packet.js'
 import { DEVICE_VXLAN, DEVICE_WIREGUARD, type Device } from './device.js'
-import { DENIED, INCOMPLETE, REASON_NETFILTER_DROP, REASON_NONE, REJECTED } from './disposition.js'
+import { DENIED, INCOMPLETE, NO_ROUTE, REASON_NETFILTER_DROP, REASON_NONE, REJECTED } from './disposition.js'
 import { dropPacket } from './drop.js'
 import { icmpSend, ICMP_DEST_UNREACH } from './icmp.js'
 import type { Netns } from './netns.js'
-import { HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_STOLEN, type Netfilter } from './netfilter/netfilter.js'
+import { HOOK_INPUT, HOOK_PREROUTING, NF_ACCEPT, NF_DROP, NF_STOLEN, NF_UNROUTED, type Netfilter } from './netfilter/netfilter.js'
 import { REJECT_ICMP_CODES, REJECT_TCP_RESET } from './netfilter/bytecode.js'
 import { sendRejectReset } from './tcp.js'
 
@@ -22,6 +22,11 @@ export function runHook(netns: Netns, hook: number, packet: Packet, inDevice: De
   if (verdict === NF_STOLEN) return false
   if (verdict === NF_DROP) {
     refuse(netns, hook, packet, inDevice)
+    return false
+  }
+  if (verdict === NF_UNROUTED) {
+    // nf_nat_ipv4_local_fn, ipt_mangle_out: the hook itself drops it
+    dropPacket(netns, packet, NO_ROUTE, REASON_NETFILTER_DROP, 'no route to the destination that OUTPUT gave it')
     return false
   }
   dropPacket(netns, packet, INCOMPLETE, REASON_NONE, netns.world.words[netfilter.incompleteWord])

@@ -133,6 +133,8 @@ export const NF_ACCEPT = 1
 export const NF_STOLEN = 2
 /** Met something that is not modelled; `netfilter.incompleteWord` names it. */
 export const NF_INCOMPLETE = 3
+/** ip_route_me_harder found no route for what OUTPUT changed: dropped there. */
+export const NF_UNROUTED = 4
 
 export const TABLE_RAW = 0
 export const TABLE_MANGLE = 1

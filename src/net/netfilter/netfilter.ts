@@ -16,6 +16,7 @@ import type { IpSet } from '../../dataplane/ipset.js'
 import { isFragment, PROTO_ICMP, type Packet } from '../../wire/packet.js'
 import type { Device } from '../device.js'
 import { ipDefrag } from '../ip-fragment.js'
+import { routeMeHarder } from '../ip-output.js'
 import type { Netns } from '../netns.js'
 import { ROW_A, ROW_ACTION } from '../trace.js'
 import {
@@ -27,6 +28,7 @@ import {
   NF_ACCEPT,
   NF_DROP,
   NF_STOLEN,
+  NF_UNROUTED,
   TABLE_FILTER,
   TABLE_MANGLE,
   TABLE_NAT,
@@ -53,6 +55,7 @@ export {
   NF_DROP,
   NF_INCOMPLETE,
   NF_STOLEN,
+  NF_UNROUTED,
   REJECT_ADMIN_PROHIBITED,
   REJECT_HOST_PROHIBITED,
   REJECT_HOST_UNREACHABLE,
@@ -110,6 +113,8 @@ export class Netfilter {
   outDevice: Device | null = null
   /** Which match of the rule's text failed or could not be told. */
   failedMatch = -1
+  /** 1: OUTPUT has given the packet another route (routeMeHarder has it). */
+  rerouted = 0
   /** The world's word for what NF_INCOMPLETE met. */
   incompleteWord = 0
   readonly setContext: SetContext = { inInterface: -1, outInterface: -1, nowNs: 0 }
@@ -168,7 +173,7 @@ export class Netfilter {
     return ((this.hooks >>> hook) & 1) !== 0
   }
 
-  /** Runs everything registered at the hook. @returns NF_ACCEPT, NF_DROP (packet.rejectWith says how to answer), NF_STOLEN, NF_INCOMPLETE */
+  /** Runs everything registered at the hook. @returns NF_ACCEPT, NF_DROP (packet.rejectWith says how to answer), NF_STOLEN, NF_INCOMPLETE, NF_UNROUTED */
   run(hook: number, packet: Packet, inDevice: Device | null, outDevice: Device | null): number {
     if (((this.hooks >>> hook) & 1) === 0) return NF_ACCEPT
     this.hook = hook
@@ -183,10 +188,11 @@ export class Netfilter {
       this.outRow = this.deviceRow(outDevice)
     }
     packet.rejectWith = 0
+    this.rerouted = 0
     const verdict = this.runHook(hook, packet)
     const conntrack = this.netns.conntrack
     // a rejected packet keeps its entry: the answer belongs to it
-    if (verdict === NF_DROP && conntrack !== null && packet.conntrack >= 0 && packet.rejectWith === 0) conntrack.abandon(packet)
+    if ((verdict === NF_DROP || verdict === NF_UNROUTED) && conntrack !== null && packet.conntrack >= 0 && packet.rejectWith === 0) conntrack.abandon(packet)
     return verdict
   }
 
@@ -263,10 +269,10 @@ export class Netfilter {
       if (conntrack !== null) verdict = conntrack.track(packet, hook === HOOK_PREROUTING ? 1 : 0)
       if (verdict !== NF_ACCEPT) return verdict
     }
-    verdict = this.runTable(TABLE_MANGLE, hook, packet)
+    verdict = hook === HOOK_OUTPUT ? this.mangleOutput(packet) : this.runTable(TABLE_MANGLE, hook, packet)
     if (verdict !== NF_ACCEPT) return verdict
     if (hook !== HOOK_FORWARD && hook !== HOOK_INPUT) {
-      verdict = this.runNat(conntrack, hook, packet)
+      verdict = hook === HOOK_OUTPUT ? this.natOutput(conntrack, packet) : this.runNat(conntrack, hook, packet)
       if (verdict !== NF_ACCEPT) return verdict
     }
     if (hook === HOOK_INPUT || hook === HOOK_FORWARD || hook === HOOK_OUTPUT) {
@@ -280,6 +286,27 @@ export class Netfilter {
       if (verdict !== NF_ACCEPT) return verdict
     }
     if (conntrack !== null && (hook === HOOK_INPUT || hook === HOOK_POSTROUTING)) return conntrack.confirm(packet)
+    return NF_ACCEPT
+  }
+
+  /** ipt_mangle_out, nf_route_table_hook4: another route for whatever it was chosen by. A mark that another table of OUTPUT sets changes none. */
+  private mangleOutput(packet: Packet): number {
+    const { src, dst, mark, tos } = packet
+    const verdict = this.runTable(TABLE_MANGLE, HOOK_OUTPUT, packet)
+    if (verdict !== NF_ACCEPT || (packet.src === src && packet.dst === dst && packet.mark === mark && packet.tos === tos)) return verdict
+    return this.reroute(packet)
+  }
+
+  /** nf_nat_ipv4_local_fn: another route for another destination. */
+  private natOutput(conntrack: Conntrack | null, packet: Packet): number {
+    const { dst } = packet
+    const verdict = this.runNat(conntrack, HOOK_OUTPUT, packet)
+    return verdict !== NF_ACCEPT || packet.dst === dst ? verdict : this.reroute(packet)
+  }
+
+  private reroute(packet: Packet): number {
+    if (!routeMeHarder(this.netns, packet)) return NF_UNROUTED
+    this.rerouted = 1
     return NF_ACCEPT
   }
 
