@@ -7,23 +7,41 @@ export const HABITS: ReadonlySet<DiaryKind> = new Set(['watch', 'bgp-message', '
 /** Neither is what was asked for, or asked for in vain. */
 const NO_CHANGE: ReadonlySet<DiaryKind> = new Set([...HABITS, 'event', 'lease-refused'])
 
-/** The entries that each entry of kind event brought about, by its id; itself is none of them. */
-export function effectsOf({ entries }: Pick<Diary, 'entries'>): ReadonlyMap<number, readonly DiaryEntry[]> {
+export type Spoken = Pick<Diary, 'entries' | 'unkept'>
+
+interface Effects {
+  /** Itself is none of them. */
+  readonly entries: DiaryEntry[]
+  /** With those that the diary only counted. */
+  messages: MessagesDocument
+}
+
+/** What each entry of kind event brought about, by its id. */
+function effectsOf({ entries, unkept }: Spoken): ReadonlyMap<number, Effects> {
   const roots: number[] = []
-  const effects = new Map<number, DiaryEntry[]>()
+  const effects = new Map<number, Effects>()
   for (const entry of entries) {
     // causes are older than what they bring about
     const root = entry.kind === 'event' ? entry.id : entry.cause === undefined ? -1 : roots[entry.cause]
     roots.push(root)
-    if (entry.kind === 'event') effects.set(entry.id, [])
-    else if (root >= 0) effects.get(root)?.push(entry)
+    if (entry.kind === 'event') effects.set(entry.id, { entries: [], messages: { count: 0, bytes: 0 } })
+    else if (root >= 0) effects.get(root)?.entries.push(entry)
+  }
+  for (const effect of effects.values()) effect.messages = messagesOf(effect.entries)
+  for (const [cause, counted] of unkept) {
+    const effect = effects.get(roots[cause] ?? -1)
+    if (effect !== undefined) effect.messages = sum(effect.messages, counted)
   }
   return effects
 }
 
-export function eventDocuments(diary: Pick<Diary, 'entries'>, probes: readonly ProbeDocument[]): readonly EventDocument[] {
+function sum(a: MessagesDocument, b: MessagesDocument): MessagesDocument {
+  return { count: a.count + b.count, bytes: a.bytes + b.bytes }
+}
+
+export function eventDocuments(diary: Spoken, probes: readonly ProbeDocument[]): readonly EventDocument[] {
   const answers = lastAnswers(probes)
-  return [...effectsOf(diary)].map(([id, brought]) => {
+  return [...effectsOf(diary)].map(([id, { entries: brought, messages }]) => {
     const { atNs, what, file = '', line = 0 } = diary.entries[id]
     const changes = brought.filter(({ kind }) => !NO_CHANGE.has(kind))
     const answered = answers.get(id)
@@ -35,7 +53,7 @@ export function eventDocuments(diary: Pick<Diary, 'entries'>, probes: readonly P
       entries: brought.length,
       ...(changes.length === 0 ? {} : spanOf(changes, atNs)),
       ...(answered === undefined ? {} : { lastAnswerNs: answered - atNs }),
-      messages: messagesOf(brought),
+      messages,
     }
   })
 }
@@ -62,7 +80,7 @@ function messagesOf(entries: readonly DiaryEntry[]): MessagesDocument {
   return { count: told.length, bytes: told.reduce((sum, { bytes = 0 }) => sum + bytes, 0) }
 }
 
-export function totalsOf(diary: Pick<Diary, 'entries'>, run: { readonly states: readonly unknown[]; readonly versions: readonly unknown[] }): TotalsDocument {
+export function totalsOf(diary: Spoken, run: { readonly states: readonly unknown[]; readonly versions: readonly unknown[] }): TotalsDocument {
   const byKind: Partial<Record<DiaryKind, number>> = {}
   for (const { kind } of diary.entries) byKind[kind] = (byKind[kind] ?? 0) + 1
   return {
@@ -70,6 +88,6 @@ export function totalsOf(diary: Pick<Diary, 'entries'>, run: { readonly states: 
     states: run.states.length,
     objectVersions: run.versions.length,
     byKind: Object.fromEntries(Object.entries(byKind).sort(([a], [b]) => (a < b ? -1 : 1))),
-    messages: messagesOf(diary.entries),
+    messages: [...diary.unkept.values()].reduce<MessagesDocument>(sum, messagesOf(diary.entries)),
   }
 }

@@ -1,11 +1,11 @@
 /** A run, its diary and what its probes saw → the ScenarioReport. Pure; it adds words and sums, and finds out nothing of its own. */
 import { DELAYS, type DelayName } from '../../cluster/scenario/delays.js'
 import type { Scenario } from '../../cluster/scenario/scenario.js'
-import type { Diary, DiaryAgent } from '../../network/time/diary.js'
+import type { DiaryAgent } from '../../network/time/diary.js'
 import type { ControlRun } from '../../network/time/network-state.js'
 import type { ProbeCause, ProbeClass, ProbeHistory } from '../../network/time/probe-history.js'
 import type { CauseDocument, DelayDocument, ProbeDocument, ReportMetadata, ScenarioReport, SpanDocument } from './document.js'
-import { eventDocuments, totalsOf } from './event-effects.js'
+import { eventDocuments, totalsOf, type Spoken } from './event-effects.js'
 
 export interface ReportInput {
   readonly scenario: Scenario
@@ -13,7 +13,7 @@ export interface ReportInput {
     /** Between the start of the agents and time 0. */
     readonly startNs: number
   }
-  readonly diary: Pick<Diary, 'entries'>
+  readonly diary: Spoken
   readonly histories: readonly ProbeHistory[]
   readonly metadata: ReportMetadata
   readonly assumptions: readonly string[]

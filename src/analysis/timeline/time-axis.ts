@@ -6,7 +6,7 @@ import { scaleLinear } from 'd3-scale'
 
 export interface TimeAxis {
   readonly kind: 'linear' | 'broken'
-  x(ns: number): number
+  readonly x: (ns: number) => number
   /** Moments that carry a label, in order; the two ends among them. */
   readonly ticks: readonly number[]
   /** Stretches that are drawn much shorter than the shortest is. */

@@ -62,7 +62,8 @@ export class BirdDiary {
 
   message(bird: Bird, session: BgpSession, message: BgpMessage, sent: { readonly bytes: number; readonly cause: number | undefined }): void {
     // a habit, and no news to anybody
-    if (!this.diary.keepsWatches || message.type === 'keepalive') return
+    if (message.type === 'keepalive') return
+    if (!this.diary.keepsWatches) return this.diary.tally(sent.bytes, sent.cause)
     const what = `${messageText(message)} to ${this.peerName(session)}`
     this.add('bgp-message', bird.config.name, what, { object: session.config.name, bytes: sent.bytes, ...causeOf(sent.cause) })
   }

@@ -74,6 +74,8 @@ export class Diary {
   private readonly now: () => number
   /** What agents hear in great numbers is kept only where somebody asks for it. */
   readonly keepsWatches: boolean
+  /** Messages without an entry, by what brought them about; -1: a timer, or the start. */
+  readonly unkept = new Map<number, { count: number; bytes: number }>()
 
   constructor(now: () => number, options: { readonly keepsWatches: boolean }) {
     this.now = now
@@ -85,6 +87,12 @@ export class Diary {
     const id = this.entries.length
     this.entries.push({ id, atNs: this.now() - this.zeroNs, ...entry })
     return id
+  }
+
+  /** Of a message that is only counted. @param cause as of an entry */
+  tally(bytes: number, cause = -1): void {
+    const before = this.unkept.get(cause) ?? { count: 0, bytes: 0 }
+    this.unkept.set(cause, { count: before.count + 1, bytes: before.bytes + bytes })
   }
 
   /** From now on times count from here; what was written so far moves below 0. */
