@@ -60,7 +60,9 @@ export class AliensByPrefix {
 
   /** Prefixes of which the other has other routes. */
   changesTo(other: AliensByPrefix): Cidr[] {
-    const prefixes = [...this.routes.values(), ...[...other.routes].flatMap(([key, routes]) => (this.routes.has(key) ? [] : [routes]))].map(([{ prefix }]) => prefix)
+    const prefixes = [...this.routes.values(), ...[...other.routes].flatMap(([key, routes]) => (this.routes.has(key) ? [] : [routes]))].map(
+      ([{ prefix }]) => prefix,
+    )
     return prefixes.filter((prefix) => {
       const key = prefixKey(prefix)
       return JSON.stringify(this.routes.get(key)) !== JSON.stringify(other.routes.get(key))

@@ -137,7 +137,7 @@ export class KernelSync {
     if (refused) this.refusals++
     if (before !== undefined && before.refused === refused && isSame(before.spec, spec)) return false
     this.installed.set(key, { spec, refused })
-    return true
+    return before !== undefined || !this.left.some((other) => isSamePlace(other, spec) && isSame(other, spec))
   }
 
   get hasRefused(): boolean {

@@ -176,7 +176,7 @@ export class BirdFamily implements AgentFamily {
   // ---- daemons
 
   private isNode(name: string): boolean {
-    return this.options.context.version().cluster.nodeByName.has(name)
+    return !name.startsWith('router/')
   }
 
   private runs(name: string): boolean {
@@ -311,7 +311,7 @@ export class BirdFamily implements AgentFamily {
       if (isNode && !context.node(name).power) continue
       const entry = this.diary.routes(bird, [...prefixes.values()], cause)
       if (isNode) context.setNode(name, { bird: bird.kernelRoutes() }, entry)
-      else if (name.startsWith('router/')) context.setRouterRoutes(name, bird.kernelRoutes(), entry)
+      else context.setRouterRoutes(name, bird.kernelRoutes(), entry)
     }
   }
 }
