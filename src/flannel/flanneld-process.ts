@@ -136,9 +136,9 @@ export class FlanneldProcess {
     }
   }
 
-  /** Revision of the datastore up to which it has heard. */
-  get heardRevision(): number {
-    return this.watching?.known().revision ?? 0
+  /** How many changes of the datastore's feed it has heard. */
+  get heard(): number {
+    return this.watching?.position ?? 0
   }
 
   /** The clock is set: its lease ends at that time, and what it knows is in the order of a listing of now. */

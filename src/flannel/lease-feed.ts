@@ -68,7 +68,9 @@ export class LeaseFeed {
     const stored = this.last.get(id)
     if (kind === 'added') this.last.set(id, lease)
     else this.last.delete(id)
-    return [{ kind, lease: kind === 'added' ? lease : (stored ?? lease) }]
+    if (kind === 'removed') return [{ kind, lease: stored ?? lease }]
+    const renewal = stored !== undefined && JSON.stringify(stored.attributes) === JSON.stringify(lease.attributes)
+    return [{ kind, lease, ...(renewal ? { renewal } : {}) }]
   }
 
   private deliver(to: number): void {
@@ -82,8 +84,6 @@ export class LeaseFeed {
 
 /** Leases of others as a watcher has been told of them: a picture of one moment, made when it is looked at. */
 export class KnownLeases {
-  /** Of the last change that it has heard. */
-  readonly revision: number
   private readonly own: Cidr
   /** What it began with, in that order. */
   private readonly base: readonly Lease[]
@@ -97,7 +97,6 @@ export class KnownLeases {
     this.changes = heard.changes
     this.from = heard.from
     this.to = heard.to
-    this.revision = heard.to > 0 ? heard.changes[heard.to - 1].revision : 0
   }
 
   /** In the order in which they were learnt. */

@@ -36,6 +36,8 @@ export interface Lease {
 export interface LeaseEvent {
   readonly kind: 'added' | 'removed'
   readonly lease: Lease
+  /** The subnet was known, with the same attributes: nothing changes for who heard of it before. */
+  readonly renewal?: true
 }
 
 /** How provenance names a lease. */

@@ -46,6 +46,8 @@ export interface LeaseWatchHandlers {
 
 /** Can be cut and taken up again, as when the datastore or the way to it was away. */
 export interface LeaseWatch {
+  /** How many changes of its feed it has heard, or need not hear. */
+  readonly position: number
   close(): void
   disconnect(): void
   reconnect(): void
