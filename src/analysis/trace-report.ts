@@ -60,7 +60,7 @@ export function traceDocument(network: Network, outcome: TraceOutcome): TraceDoc
   }
 }
 
-function metadataOf(network: Network, { seed, cold }: TraceRequest): MetadataDocument {
+export function metadataOf(network: Network, { seed, cold }: Pick<TraceRequest, 'seed' | 'cold'>): MetadataDocument {
   const { cluster, flannel, calico } = network
   return {
     tool: TOOL,

@@ -98,7 +98,7 @@ export function assumptions({ metadata, request }: Pick<TraceDocument, 'metadata
 }
 
 /** `flannel vxlan`; `calico 3.32.1`, `IPIP Always`; `canal`, `flannel vxlan + calico 3.32.1 policy`. */
-function networkWords({ cni, backend, calico }: TraceDocument['metadata']): readonly string[] {
+export function networkWords({ cni, backend, calico }: Pick<TraceDocument['metadata'], 'cni' | 'backend' | 'calico'>): readonly string[] {
   if (calico === undefined) return [[cni, backend === cni ? '' : backend].filter((word) => word !== '').join(' ')]
   if (cni === 'canal') return [cni, `flannel ${backend} + calico ${calico.release} policy`]
   return [`${cni} ${calico.release}`, ...calico.modes]

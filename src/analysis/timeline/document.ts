@@ -5,6 +5,7 @@
 import type { Disposition } from '../../net/disposition.js'
 import type { DiaryEntry, DiaryKind } from '../../network/time/diary.js'
 import type { ProbeCause, ProbeChange, ProbeClass, ProbePlace, Told } from '../../network/time/probe-history.js'
+import type { MetadataDocument } from '../trace-document.js'
 
 export interface ScenarioReport {
   readonly apiVersion: 'netsim/v1'
@@ -25,12 +26,8 @@ export interface ScenarioReport {
   readonly problems: readonly ProblemDocument[]
 }
 
-export interface ReportMetadata {
-  readonly tool: string
-  readonly inputs: readonly string[]
-  readonly seed: number
-  readonly cni: string
-  readonly backend: string
+/** Of the network at time 0. */
+export interface ReportMetadata extends Omit<MetadataDocument, 'warm'> {
   readonly nodes: number
 }
 

@@ -41,8 +41,13 @@ export function columns(rows: readonly (readonly string[])[]): number[] {
   return (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column].length)))
 }
 
+/** Less is no column: words stand below. */
+const LEAST_ROOM = 30
+const BELOW = '            '
+
 /** Words in the last column of a line: the first line follows `head`, the others stand below. */
 export function hanging(head: { readonly text: string; readonly length: number }, words: readonly Span[], { width, style }: Page): string[] {
-  const room = Math.max(24, width - head.length)
+  const room = width - head.length
+  if (room < LEAST_ROOM) return [head.text, ...wrap(words, width - BELOW.length, style).map((line) => BELOW + line)]
   return wrap(words, room, style).map((line, index) => (index === 0 ? head.text : ' '.repeat(head.length)) + line)
 }

@@ -8,6 +8,7 @@
  */
 import { PROBE_CLASSES, type ProbeClass } from '../../network/time/probe-history.js'
 import { printable } from '../text-style.js'
+import { networkWords } from '../trace-text.js'
 import { xmlText } from '../xml-text.js'
 import type { EntryDocument, EventDocument, ProbeDocument, ScenarioReport, SpanDocument } from './document.js'
 import { durationText } from './duration.js'
@@ -58,7 +59,7 @@ export function reportSvg(report: ScenarioReport, entries: readonly EntryDocumen
   const key = keySvg(probes, legendTop)
   const told = eventsSvg(events, legendTop + (key === '' ? 0 : ROW + 12))
   const height = legendTop + (key === '' ? 0 : ROW + 12) + told.length * ROW + 4 + (axis.kind === 'broken' ? ROW : 0)
-  const facts = `${metadata.backend === metadata.cni ? metadata.cni : `${metadata.cni} ${metadata.backend}`} · ${metadata.nodes} nodes · seed ${metadata.seed}`
+  const facts = [...networkWords(metadata), `${metadata.nodes} nodes`, `seed ${metadata.seed}`].join(' · ')
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"`,
     ` role="img" aria-label="${escape(scenario.name)}" font-family="${FONT}" font-size="12" fill="${INK}">`,

@@ -112,7 +112,7 @@ export function probeLines(probe: ProbeDocument, page: Page): string[] {
   }
   return [
     ...wrap(title, width, style),
-    style.dim(row(heading)),
+    style.dim(row(heading).trimEnd()),
     ...probe.spans.flatMap((span, index) => [
       ...hanging({ text: row(rows[index], span.class), length }, [{ text: clean(endingText(span)) }], page),
       ...(span.cause === undefined ? [] : causeLines(span.cause, page)),

@@ -3,6 +3,7 @@
  * what each event took, then what all of it rests on. Pure; the same report gives the same bytes.
  */
 import { printable, styleOf, wrap } from '../text-style.js'
+import { networkWords } from '../trace-text.js'
 import type { DelayDocument, EventDocument, ScenarioReport } from './document.js'
 import { durationText } from './duration.js'
 import { columns, hanging, placeText, type Page } from './report-page.js'
@@ -34,9 +35,8 @@ export function reportText(report: ScenarioReport, { width, color, ascii, inputF
 const NO_PROBE = 'The scenario has no probe, so that no packet was asked for: events and the diary tell what happened.'
 
 function headLines({ scenario, metadata }: ScenarioReport, { clean, style, width }: Page): string[] {
-  const network = metadata.backend === metadata.cni ? metadata.cni : `${metadata.cni} ${metadata.backend}`
   const facts = [
-    network,
+    ...networkWords(metadata),
     `${metadata.nodes} node${metadata.nodes === 1 ? '' : 's'}`,
     scenario.start === 'boot' ? 'from boot' : `from rest, ${durationText(-scenario.fromNs)} after boot`,
     `to ${durationText(scenario.untilNs)}`,
@@ -71,7 +71,7 @@ function eventLines(events: readonly EventDocument[], page: Page): string[] {
   const cells = (row: readonly string[]): string => `  ${row.map((cell, column) => cell.padStart(widths[column])).join('  ')}  `
   return [
     style.bold('Events, and how long something changed because of each'),
-    style.dim(cells(EVENT_HEADING)),
+    style.dim(cells(EVENT_HEADING).trimEnd()),
     ...events.flatMap((event, index) =>
       hanging({ text: cells(rows[index]), length }, [{ text: clean(event.what) }, { text: clean(placeText(event)), style: 'dim' }], page),
     ),

@@ -1,0 +1,45 @@
+/** The diary and what changed in kernels → the rows of a timeline in the order of time, and the choice among them. */
+import type { DiaryAgent, DiaryEntry, DiaryKind } from '../../network/time/diary.js'
+
+/** A line that came to a kernel's state or went from it. */
+export interface KernelRow {
+  readonly atNs: number
+  readonly agent: 'kernel'
+  readonly kind: DiaryKind
+  readonly node?: string
+  readonly netns: string
+  /** `- 10.1.53.0/24 via 10.1.53.0 dev flannel.1 onlink` */
+  readonly what: string
+}
+
+export type TimelineRow = DiaryEntry | KernelRow
+
+export interface RowFilter {
+  readonly node?: string
+  readonly agents: readonly DiaryAgent[]
+  readonly kinds: readonly DiaryKind[]
+  /** Part of an object's name, or of the line. */
+  readonly object?: string
+  readonly fromNs?: number
+  readonly toNs?: number
+  /** What agents hear and say in great numbers too. */
+  readonly all: boolean
+}
+
+/** Of each other event there are a few; of these one for every agent that listens. */
+const IN_GREAT_NUMBERS: ReadonlySet<DiaryKind> = new Set(['watch', 'bgp-message'])
+
+/** Kernels change because of what stands before: at one time the diary's entries come first. */
+export function timelineRows(entries: readonly DiaryEntry[], changes: readonly KernelRow[], filter: RowFilter): readonly TimelineRow[] {
+  const chosen: TimelineRow[] = [...entries, ...changes].filter((row) => isWanted(row, filter))
+  return chosen.sort((a, b) => a.atNs - b.atNs)
+}
+
+function isWanted(row: TimelineRow, { node, agents, kinds, object, fromNs, toNs, all }: RowFilter): boolean {
+  if (node !== undefined && row.node !== node) return false
+  if (agents.length > 0 && !agents.includes(row.agent)) return false
+  if (kinds.length > 0 ? !kinds.includes(row.kind) : !all && IN_GREAT_NUMBERS.has(row.kind)) return false
+  if (fromNs !== undefined && row.atNs < fromNs) return false
+  if (toNs !== undefined && row.atNs > toNs) return false
+  return object === undefined || ('id' in row && (row.object ?? '').includes(object)) || row.what.includes(object)
+}
