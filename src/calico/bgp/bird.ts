@@ -303,6 +303,12 @@ export class Bird implements SessionHost {
     return period - ((this.timers.nowNs - this.startedNs) % period)
   }
 
+  /** The timer that wakes a quiet daemon: scans of kernel and devices, in step once a recovery is over (krt_feed_end), turn about before. */
+  private toNextWake(): number {
+    const period = (this.birdTimers.kernelScan * SECOND) / (this.recovery === undefined ? 1 : 2)
+    return period - ((this.timers.nowNs - this.startedNs) % period)
+  }
+
   /** Every two seconds; only what the kernel refused can change then. */
   private scan(): void {
     this.scanTimer = undefined
@@ -334,8 +340,12 @@ export class Bird implements SessionHost {
         else if (!initial) session.announcements.withdraw(path)
       }
     }
-    session.kick()
-    session.feedEnds()
+    const send = (): void => {
+      session.kick()
+      session.feedEnds()
+    }
+    if (initial && this.options.flavour.feedsApart) this.atNextTurn(send)
+    else send()
   }
 
   /** New blocks, filters or peers of the same daemon: SIGHUP after confd wrote its files. */
@@ -372,7 +382,7 @@ export class Bird implements SessionHost {
 
   atNextTurn(run: () => void): void {
     this.postponed.push(run)
-    if (this.postponed.length === 1) this.timers.after(this.toNextScan(), () => this.turn())
+    if (this.postponed.length === 1) this.timers.after(this.toNextWake(), () => this.turn())
   }
 
   turn(): void {
@@ -452,7 +462,7 @@ export class Bird implements SessionHost {
     const waited = new Set(this.sessions)
     if (waited.size === 0) return
     this.recovery = waited
-    this.timers.after(this.birdTimers.recoveryWait * SECOND, () => this.endRecovery())
+    this.timers.after(this.birdTimers.recoveryWait * SECOND, () => this.atNextTurn(() => this.endRecovery()))
   }
 
   recovering(session: BgpSession): boolean {
@@ -462,7 +472,7 @@ export class Bird implements SessionHost {
   recovered(session: BgpSession): void {
     if (this.recovery === undefined) return
     this.recovery.delete(session)
-    if (this.recovery.size === 0) this.timers.after(0, () => this.endRecovery())
+    if (this.recovery.size === 0) this.timers.after(0, () => this.atNextTurn(() => this.endRecovery()))
   }
 
   private endRecovery(): void {

@@ -12,6 +12,8 @@ export interface BirdFlavour {
   readonly wholeSeconds: boolean
   /** CLUSTER_LIST goes out sorted, as any set of numbers (proto/bgp/attrs.c bgp_get_bucket). */
   readonly sortsClusterList: boolean
+  /** What a new session is told of the table leaves with the next turn of the loop (io.c io_loop: work that feeds comes after the events that send). */
+  readonly feedsApart: boolean
   /** A route whose next hop is the peer itself is withdrawn instead of kept back in silence. */
   readonly withdrawsPeersOwn: boolean
 }
@@ -23,6 +25,7 @@ export const CALICO_BIRD: BirdFlavour = {
   deviceRoutes: false,
   wholeSeconds: true,
   sortsClusterList: true,
+  feedsApart: false,
   withdrawsPeersOwn: false,
 }
 export const BIRD_2: BirdFlavour = {
@@ -33,5 +36,6 @@ export const BIRD_2: BirdFlavour = {
   deviceRoutes: true,
   wholeSeconds: false,
   sortsClusterList: false,
+  feedsApart: true,
   withdrawsPeersOwn: true,
 }

@@ -67,6 +67,23 @@ describe('a mesh of five loses a node', () => {
     }
   })
 
+  it('what a timer sets going waits for the loop to turn: for a message, a dial that fails, at the latest for the next scan', () => {
+    const late = [1, 2, 3, 4, 5, 6].map((seed) => {
+      const world = settled(mesh(2), { flavour: BIRD_2, seed })
+      // scans are 2 s apart from the start on, and 120 s are a multiple of that
+      world.run(2.5 - ((world.simulation.nowNs / 1e9) % 2))
+      const began = world.simulation.nowNs
+      bird(world, 1).kill({ tell: true })
+      world.run(119.99)
+      expect(has(world, 2, 1)).toBe(true)
+      world.run(1.52)
+      expect(has(world, 2, 1)).toBe(false)
+      return (world.lastKernelChangeNs - began) / 1e9 - 120
+    })
+    expect(Math.max(...late)).toBeCloseTo(1.5, 2)
+    expect(Math.min(...late)).toBeLessThan(1.4)
+  })
+
   it('SIGKILL and a start with -R after 5 s: no kernel route changes anywhere', () => {
     const configs = mesh(5)
     const world = settled(configs)
