@@ -183,12 +183,17 @@ export class FlanneldProcess {
     }
     const listing = this.options.manager.list()
     this.tell(listing.problems)
-    const own = this.options.adopts === true ? listing.leases.find((lease) => lease.attributes.publicIp === attributes.publicIp) : undefined
+    const own = this.options.adopts === true ? this.standing(listing, attributes) : undefined
     if (own !== undefined) {
       this.acquired(own)
       return
     }
     this.after(this.roundTripNs, () => this.tryAcquire(config, attributes, listing))
+  }
+
+  private standing({ leases }: LeaseListing, { publicIp }: LeaseAttributes): Lease | undefined {
+    const { manager } = this.options
+    return manager.standing === undefined ? leases.find((lease) => lease.attributes.publicIp === publicIp) : manager.standing()
   }
 
   private tryAcquire(config: FlannelConfig, attributes: LeaseAttributes, listing: LeaseListing): void {

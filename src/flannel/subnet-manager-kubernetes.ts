@@ -133,6 +133,12 @@ export class KubernetesSubnetManager implements SubnetManager {
     return Infinity
   }
 
+  /** Its Node's, where an earlier run has annotated it. */
+  standing(): Lease | undefined {
+    const node = this.registry.get(this.options.nodeName)
+    return node?.annotations[PUBLIC_IP] === undefined ? undefined : leaseOfNode(node).lease
+  }
+
   storedMac(): Mac | undefined {
     const node = this.registry.get(this.options.nodeName)
     const lease = node === undefined || !atLeast(this.options.version, '0.24.1') ? undefined : leaseOfNode(node).lease

@@ -67,6 +67,8 @@ export interface SubnetManager {
   /** Nanoseconds until the lease is to be renewed, at least 0; Infinity: never. */
   renewDelayNs(lease: Lease): number
   watch(own: Lease, handlers: LeaseWatchHandlers): LeaseWatch
+  /** The lease that the node has already, where it is not known by its PublicIP alone. */
+  standing?(): Lease | undefined
   /** The VtepMAC that an earlier run published and that this one takes up again; etcd's manager never does. */
   storedMac?(): Mac | undefined
 }
