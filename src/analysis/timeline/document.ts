@@ -107,6 +107,8 @@ export interface EventDocument {
   readonly what: string
   readonly file: string
   readonly line: number
+  /** false: the run ended before it. */
+  readonly happened: boolean
   /** Entries of the diary that it brought about, itself aside. */
   readonly entries: number
   /** Absent where nothing changed. */
@@ -115,7 +117,7 @@ export interface EventDocument {
   /** From the event to the last change that it brought about. */
   readonly convergenceNs?: number
   /** From the event to the last change of a probe's answer that goes back to it; absent: no probe noticed. */
-  readonly lastAnswerNs?: number
+  readonly answersNs?: number
   readonly messages: MessagesDocument
 }
 

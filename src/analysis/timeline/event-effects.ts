@@ -1,6 +1,8 @@
 /** The diary → what each event of a scenario brought about: entries belong to the event at the root of their causes. */
+import type { ScenarioEvent } from '../../cluster/scenario/scenario.js'
 import type { Diary, DiaryEntry, DiaryKind } from '../../network/time/diary.js'
-import type { EventDocument, MessagesDocument, ProbeDocument, TotalsDocument } from './document.js'
+import type { EventConvergence } from '../../network/time/probe-history.js'
+import type { EventDocument, MessagesDocument, TotalsDocument } from './document.js'
 
 /** What agents hear, say and repeat: no change of a network by itself. */
 export const HABITS: ReadonlySet<DiaryKind> = new Set(['watch', 'bgp-message', 'lease-renewed'])
@@ -8,6 +10,12 @@ export const HABITS: ReadonlySet<DiaryKind> = new Set(['watch', 'bgp-message', '
 const NO_CHANGE: ReadonlySet<DiaryKind> = new Set([...HABITS, 'event', 'lease-refused'])
 
 export type Spoken = Pick<Diary, 'entries' | 'unkept'>
+
+export interface EventEntries {
+  /** Of the diary, by place in Scenario.events; undefined: the run ended before it. */
+  readonly eventEntries: readonly (number | undefined)[]
+  readonly convergence: readonly EventConvergence[]
+}
 
 interface Effects {
   /** Itself is none of them. */
@@ -39,34 +47,26 @@ function sum(a: MessagesDocument, b: MessagesDocument): MessagesDocument {
   return { count: a.count + b.count, bytes: a.bytes + b.bytes }
 }
 
-export function eventDocuments(diary: Spoken, probes: readonly ProbeDocument[]): readonly EventDocument[] {
-  const answers = lastAnswers(probes)
-  return [...effectsOf(diary)].map(([id, { entries: brought, messages }]) => {
-    const { atNs, what, file = '', line = 0 } = diary.entries[id]
-    const changes = brought.filter(({ kind }) => !NO_CHANGE.has(kind))
-    const answered = answers.get(id)
+/** Of each event of the scenario. */
+export function eventDocuments(events: readonly ScenarioEvent[], diary: Spoken, { eventEntries, convergence }: EventEntries): readonly EventDocument[] {
+  const effects = effectsOf(diary)
+  return events.map(({ atNs, what, file, line }, place) => {
+    const entry = eventEntries[place]
+    const effect = entry === undefined ? undefined : effects.get(entry)
+    const changes = (effect?.entries ?? []).filter(({ kind }) => !NO_CHANGE.has(kind))
+    const answerNs = convergence.find(({ event }) => event === place)?.lastAnswerNs
     return {
       atNs,
       what,
       file,
       line,
-      entries: brought.length,
+      happened: entry !== undefined,
+      entries: effect?.entries.length ?? 0,
       ...(changes.length === 0 ? {} : spanOf(changes, atNs)),
-      ...(answered === undefined ? {} : { lastAnswerNs: answered - atNs }),
-      messages,
+      ...(answerNs === undefined ? {} : { answersNs: answerNs - atNs }),
+      messages: effect?.messages ?? { count: 0, bytes: 0 },
     }
   })
-}
-
-/** By the entry of an event: the first packet of the last span that goes back to it. */
-function lastAnswers(probes: readonly ProbeDocument[]): ReadonlyMap<number, number> {
-  const last = new Map<number, number>()
-  for (const { spans } of probes)
-    for (const { fromNs, cause } of spans) {
-      const root = cause?.chain[0]
-      if (root?.kind === 'event') last.set(root.id, Math.max(fromNs, last.get(root.id) ?? 0))
-    }
-  return last
 }
 
 function spanOf(changes: readonly DiaryEntry[], atNs: number): Required<Pick<EventDocument, 'firstChangeNs' | 'lastChangeNs' | 'convergenceNs'>> {

@@ -159,7 +159,8 @@ const MARK_ROOM = 18
 /** Numbers of events that would stand on one another stand together. */
 function eventMarks(events: readonly EventDocument[], axis: TimeAxis): readonly Mark[] {
   const marks: { x: number; numbers: number[] }[] = []
-  events.forEach(({ atNs }, index) => {
+  events.forEach(({ atNs, happened }, index) => {
+    if (!happened) return
     const x = round(axis.x(atNs))
     const last = marks.at(-1)
     if (last !== undefined && x - last.x < MARK_ROOM) last.numbers.push(index + 1)
@@ -226,8 +227,8 @@ function keySvg(probes: readonly ProbeDocument[], top: number): string {
 const EVENTS_MOST = 40
 
 function eventsSvg(events: readonly EventDocument[], top: number): string[] {
-  const lines = events.slice(0, EVENTS_MOST).map(({ atNs, what, convergenceNs }, index) => {
-    const took = convergenceNs === undefined ? '' : `, changes for ${durationText(convergenceNs)}`
+  const lines = events.slice(0, EVENTS_MOST).map(({ atNs, what, convergenceNs, happened }, index) => {
+    const took = !happened ? ', beyond the end' : convergenceNs === undefined ? '' : `, changes for ${durationText(convergenceNs)}`
     return `${index + 1}  ${durationText(atNs)}  ${what}${took}`
   })
   const more = events.length > EVENTS_MOST ? [`… and ${events.length - EVENTS_MOST} more`] : []

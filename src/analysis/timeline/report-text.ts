@@ -60,10 +60,10 @@ const EVENT_HEADING = ['AT', 'CHANGES FOR', 'PROBES FOR', 'MESSAGES']
 /** What each event took, in time and in words between agents. */
 function eventLines(events: readonly EventDocument[], page: Page): string[] {
   const { clean, style } = page
-  const rows = events.map(({ atNs, convergenceNs, lastAnswerNs, messages }) => [
+  const rows = events.map(({ atNs, convergenceNs, answersNs, happened, messages }) => [
     durationText(atNs),
-    convergenceNs === undefined ? '-' : durationText(convergenceNs),
-    lastAnswerNs === undefined ? '-' : durationText(lastAnswerNs),
+    !happened ? 'beyond the end' : convergenceNs === undefined ? '-' : durationText(convergenceNs),
+    answersNs === undefined ? '-' : durationText(answersNs),
     messages.count === 0 ? '-' : `${messages.count}, ${messages.bytes} B`,
   ])
   const widths = columns([EVENT_HEADING, ...rows])

@@ -2,25 +2,23 @@
 import { DELAYS, type DelayName } from '../../cluster/scenario/delays.js'
 import type { Scenario } from '../../cluster/scenario/scenario.js'
 import type { DiaryAgent } from '../../network/time/diary.js'
-import type { ControlRun } from '../../network/time/network-state.js'
-import type { ProbeCause, ProbeClass, ProbeHistory } from '../../network/time/probe-history.js'
+import type { Run } from '../../network/time/control-plane.js'
+import type { EventConvergence, ProbeCause, ProbeClass, ProbeHistory } from '../../network/time/probe-history.js'
 import type { CauseDocument, DelayDocument, ProbeDocument, ReportMetadata, ScenarioReport, SpanDocument } from './document.js'
 import { eventDocuments, totalsOf, type Spoken } from './event-effects.js'
 
 export interface ReportInput {
   readonly scenario: Scenario
-  readonly run: Pick<ControlRun, 'states' | 'versions' | 'untilNs' | 'problems'> & {
-    /** Between the start of the agents and time 0. */
-    readonly startNs: number
-  }
+  readonly run: Pick<Run, 'states' | 'versions' | 'untilNs' | 'problems' | 'startNs' | 'eventEntries'>
   readonly diary: Spoken
   readonly histories: readonly ProbeHistory[]
+  readonly convergence: readonly EventConvergence[]
   readonly metadata: ReportMetadata
   readonly assumptions: readonly string[]
   readonly notModelled: readonly string[]
 }
 
-export function scenarioReport({ scenario, run, diary, histories, metadata, assumptions, notModelled }: ReportInput): ScenarioReport {
+export function scenarioReport({ scenario, run, diary, histories, convergence, metadata, assumptions, notModelled }: ReportInput): ScenarioReport {
   const probes = histories.map((history) => probeDocument(history, run.untilNs))
   const { name, file, line, start } = scenario
   return {
@@ -29,7 +27,7 @@ export function scenarioReport({ scenario, run, diary, histories, metadata, assu
     metadata,
     scenario: { name, file, line, start, fromNs: run.startNs === 0 ? 0 : -run.startNs, untilNs: run.untilNs },
     probes,
-    events: eventDocuments(diary, probes),
+    events: eventDocuments(scenario.events, diary, { eventEntries: run.eventEntries, convergence }),
     totals: totalsOf(diary, run),
     delays: delayDocuments(scenario, new Set(diary.entries.map(({ agent }) => agent))),
     assumptions,

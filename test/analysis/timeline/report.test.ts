@@ -33,11 +33,12 @@ describe('the document', () => {
         what: 'node n2 goes down',
         file: 'dies.yaml',
         line: 12,
+        happened: true,
         entries: 3,
         firstChangeNs: 10 * SECOND,
         lastChangeNs: 24 * HOUR + 2e6,
         convergenceNs: 24 * HOUR + 2e6 - 10 * SECOND,
-        lastAnswerNs: 24 * HOUR - 9 * SECOND,
+        answersNs: 24 * HOUR - 9 * SECOND,
         messages: { count: 1, bytes: 120 },
       },
     ])
@@ -53,7 +54,10 @@ describe('the document', () => {
     ])
     diary.tally(20, 1)
     diary.tally(5)
-    const [reset, nothing] = eventDocuments(diary, [])
+    const event = { ...INPUT.scenario.events[0], atNs: 0 }
+    const told = eventDocuments([event, { ...event, atNs: 3 }, { ...event, atNs: 9 }], diary, { eventEntries: [0, 3, undefined], convergence: [] })
+    const [reset, nothing, never] = told
+    expect([nothing.happened, never.happened, never.entries]).toEqual([true, false, 0])
     expect([reset.entries, reset.convergenceNs, reset.messages]).toEqual([2, 1, { count: 2, bytes: 70 }])
     expect([nothing.convergenceNs, nothing.messages]).toEqual([undefined, { count: 0, bytes: 0 }])
     expect(totalsOf(diary, { states: [], versions: [] }).messages).toEqual({ count: 4, bytes: 82 })

@@ -102,9 +102,10 @@ export const SCENARIO: Scenario = {
 
 export const INPUT: ReportInput = {
   scenario: SCENARIO,
-  run: { startNs: 2 * SECOND, versions: [], states: [], untilNs: UNTIL, problems: [] },
+  run: { startNs: 2 * SECOND, versions: [], states: [], untilNs: UNTIL, problems: [], eventEntries: [2] },
   diary: DIARY,
   histories: [HISTORY],
+  convergence: [{ event: 0, entry: 2, atNs: 10 * SECOND, lastStateNs: 24 * HOUR + 2e6, lastAnswerNs: 24 * HOUR + SECOND }],
   metadata: { tool: 'netsim 0', inputs: ['dies.yaml'], seed: 1, cni: 'flannel', backend: 'vxlan', nodes: 2 },
   assumptions: [],
   notModelled: [],
