@@ -19,14 +19,16 @@ import { takeInventory } from './inventory.js'
 import { CALICO_GROUPS, groupOf, kindInfo } from './kinds.js'
 import { namespaceSchema, networkPolicySchema } from './kubernetes-schemas.js'
 import type { Labels } from './labels.js'
-import { readManifests, type Input, type KubernetesObject } from './manifest.js'
+import { isObject, type JsonObject } from './located.js'
+import { readManifests, type Input, type KubernetesObject, type SavedAnswer } from './manifest.js'
 import { readNetworkDocument, type HostSettings, type NetworkDocument } from './network-document.js'
 import { checkLabels, readNode, type ClusterNode, type NodeReading } from './node.js'
 import type { OutsideHost } from './outside-hosts.js'
 import { checkPending } from './pending-pods.js'
 import { placePods } from './placement.js'
 import { readPod, type ClusterPod } from './pod.js'
-import { formatPlace, ProblemList, type Place } from './problem-list.js'
+import { formatPlace, ProblemList, sortProblems, type Place } from './problem-list.js'
+import type { Readings } from './readings.js'
 import { check } from './schema.js'
 import { checkEndpoints } from './services/check-endpoints.js'
 import type { ClusterService } from './services/service.js'
@@ -75,6 +77,7 @@ export interface Cluster extends Settings, ClusterIngresses {
   readonly networkDocument?: NetworkDocument
   /** All of the input, also what plays no part. */
   readonly objects: readonly KubernetesObject[]
+  readonly beside: Beside
   readonly nodeByName: ReadonlyMap<string, ClusterNode>
   readonly nodeByAddress: ReadonlyMap<Ip, ClusterNode>
   /** By `namespace/name`. */
@@ -97,20 +100,47 @@ export interface Given {
   readonly etcdPrefix?: string
 }
 
+/** What a cluster is read from beside its objects: with it a later state of the objects is read the same way. */
+export interface Beside {
+  readonly answers: readonly SavedAnswer[]
+  /** False when some of the input could not be read: then a missing object proves nothing. */
+  readonly complete: boolean
+  readonly given: Given
+  /** In their order. */
+  readonly files: readonly string[]
+}
+
 /** Never throws on bad input. */
 export function buildCluster(inputs: readonly Input[], given: Given = {}): ClusterResult {
   const problems = new ProblemList()
   const { objects, answers, complete } = readManifests(inputs, problems)
+  return clusterOf(objects, { answers, complete, given, files: inputs.map(({ file }) => file) }, { problems })
+}
+
+interface Reading {
+  /** What was wrong already; takes what is found. */
+  readonly problems: ProblemList
+  /**
+   * The objects are those of an API server whose controllers and scheduler run: no pods are made and none is given a node here, and names of what is gone
+   * are no mistake. Of an object that was read before the reading is kept.
+   */
+  readonly live?: Readings
+}
+
+/** Objects → the cluster. Never throws on bad input. */
+export function clusterOf(objects: readonly KubernetesObject[], beside: Beside, { problems, live }: Reading): ClusterResult {
+  const { answers, complete, given } = beside
   takeInventory(objects, problems)
   const usable = objects.filter((object) => kindInfo(object.apiVersion, object.kind)?.apiVersions?.includes(object.apiVersion) !== false)
   const document = readDocument(usable, problems)
-  const readings = ofKind(usable, 'Node').flatMap((object) => readNode(object, problems) ?? [])
-  const writtenPods = ofKind(usable, 'Pod').flatMap((object) => readPod(object, problems) ?? [])
-  const madePods = expandWorkloads({ pods: writtenPods, objects: usable, nodes: readings }, problems)
+  const readings = ofKind(usable, 'Node').flatMap((object) => (live === undefined ? readNode(object, problems) : live.read(readNode, object, problems)) ?? [])
+  const podObjects = ofKind(usable, 'Pod')
+  const writtenPods = podObjects.flatMap((object) => (live === undefined ? readPod(object, problems) : live.read(readLivePod, object, problems)) ?? [])
+  const madePods = live === undefined ? expandWorkloads({ pods: writtenPods, objects: usable, nodes: readings }, problems) : []
   const readPods = [...writtenPods, ...madePods]
   const known = namesOf(objects, madePods, complete)
   checkNodes(readings, problems)
-  checkNodeNames(oneOfEach(readPods), known, problems)
+  if (live === undefined) checkNodeNames(oneOfEach(readPods), known, problems)
   const manifest = readFlannelManifest(usable, problems)
   const version = document?.flannel.version ?? manifest.version
   const told = { ...(given.etcdPrefix === undefined ? {} : { prefix: given.etcdPrefix }), ...(version === undefined ? {} : { version }) }
@@ -121,10 +151,10 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
   const services = readServices(ofKind(usable, 'Service'), { ...settings, nodes, ...document?.loadBalancer }, problems)
   const networkPolicies = readPolicies(usable, settings, problems)
   const namespaces = readNamespaces(usable, readPods, networkPolicies, problems)
-  const pods = completePods(placePods(readPods, readings, namespaces), nodes)
+  const pods = completePods(live === undefined ? placePods(readPods, readings, namespaces) : readPods, nodes)
   checkPodAddresses(pods, nodes, settings, problems)
-  checkPending(pods, nodes, known, problems)
-  if (document !== undefined)
+  if (live === undefined) checkPending(pods, nodes, known, problems)
+  if (document !== undefined && live === undefined)
     checkDocumentNames(
       document,
       underlay.segments.map(({ name }) => name),
@@ -133,16 +163,28 @@ export function buildCluster(inputs: readonly Input[], given: Given = {}): Clust
     )
   if (document !== undefined) checkRouterNumbers(document, settings, problems)
   checkEndpoints({ services, pods, objects: usable }, problems)
-  for (const pod of oneOfEach(readPods)) checkPodDns(pod, problems)
+  if (live === undefined) for (const pod of oneOfEach(readPods)) checkPodDns(pod, problems)
   const ingresses = readIngresses({ objects: usable, services, pods, complete }, problems)
-  const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, ingresses, document, objects })
-  return { cluster, problems: Object.freeze(sortProblems(problems.problems, inputs)) }
+  const cluster = assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, ingresses, document, objects, beside })
+  return { cluster, problems: Object.freeze(sortProblems(problems.problems, beside.files)) }
 }
 
-/** By file in the order given, then by line; those of one line in the order found. */
-function sortProblems(problems: readonly Problem[], inputs: readonly Input[]): Problem[] {
-  const order = new Map(inputs.map(({ file }, index) => [file, index]))
-  return [...problems].sort((a, b) => (order.get(a.file) ?? -1) - (order.get(b.file) ?? -1) || a.line - b.line)
+/** Copies of a template say nothing of their own: what is wrong with it was told of the workload. One without a node waits for its kubelet or for a node. */
+function readLivePod(object: KubernetesObject, problems: ProblemList): ClusterPod | undefined {
+  const own = new ProblemList()
+  const pod = readPod(object, own)
+  if (pod === undefined) return undefined
+  if (pod.owner === undefined) {
+    checkPodDns(pod, own)
+    problems.problems.push(...own.problems)
+  }
+  return pod.node === undefined && !pod.terminated ? { ...pod, pending: pendingReason(object) } : pod
+}
+
+function pendingReason({ value }: KubernetesObject): string {
+  const conditions = isObject(value.status) && Array.isArray(value.status.conditions) ? value.status.conditions : []
+  const scheduled = conditions.find((condition: unknown) => isObject(condition) && condition.type === 'PodScheduled') as JsonObject | undefined
+  return typeof scheduled?.message === 'string' ? scheduled.message : 'it is new: no node has been chosen yet'
 }
 
 function ofKind(objects: readonly KubernetesObject[], kind: string): readonly KubernetesObject[] {
@@ -306,9 +348,10 @@ interface Parts extends Surroundings {
   readonly ingresses: ClusterIngresses
   readonly document: NetworkDocument | undefined
   readonly objects: readonly KubernetesObject[]
+  readonly beside: Beside
 }
 
-function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, ingresses, document, objects }: Parts): Cluster {
+function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies, services, ingresses, document, objects, beside }: Parts): Cluster {
   const onPodNetwork = pods.filter((pod) => !pod.hostNetwork && !pod.terminated)
   const nodeNames = new Set(nodes.map(({ name }) => name))
   const podsByAddress = new Map<Ip, ClusterPod[]>()
@@ -332,6 +375,7 @@ function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies
     },
     ...(document === undefined ? {} : { networkDocument: document }),
     objects,
+    beside: Object.freeze({ ...beside }),
     nodeByName: new FrozenMap(nodes.map((node) => [node.name, node])),
     nodeByAddress: new FrozenMap(nodes.map((node) => [node.address, node])),
     podByName: new FrozenMap(pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod])),

@@ -164,3 +164,14 @@ export function isIndexKey(key: string): boolean {
   const first = key.charCodeAt(0)
   return first >= 0x30 && first <= 0x39 && /^(0|[1-9][0-9]{0,9})$/.test(key)
 }
+
+/** undefined where the path leads nowhere. */
+export function valueAt(value: JsonValue | undefined, path: Path): JsonValue | undefined {
+  return path.reduce<JsonValue | undefined>((inner, step) => (isObject(inner) && Object.hasOwn(inner, step) ? inner[step] : undefined), value)
+}
+
+/** The value with another at `path`; a mapping is made where there is none on the way. */
+export function withValue(value: JsonObject, [first, ...rest]: Path, end: JsonValue): JsonObject {
+  const inner = Object.hasOwn(value, first) ? value[first] : undefined
+  return { ...value, [first]: rest.length === 0 ? end : withValue(isObject(inner) ? inner : {}, rest, end) }
+}

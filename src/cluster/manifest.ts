@@ -80,6 +80,12 @@ export class KubernetesObject implements Place {
     return new KubernetesObject({ apiVersion, kind, namespace, name, file }, value, this.lines)
   }
 
+  /** What a controller makes of it: an object of its own, which stands in the same text. */
+  made(head: Pick<KubernetesObject, 'apiVersion' | 'kind' | 'name'>, value: JsonObject): KubernetesObject {
+    const { namespace, file } = this
+    return new KubernetesObject({ ...head, namespace, file }, value, this.lines)
+  }
+
   /** The line of the deepest part of `path` that exists, 1-based. */
   lineOf(path: Path): number {
     return linesAt(this.lines, path).line

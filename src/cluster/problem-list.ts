@@ -19,6 +19,12 @@ export class ProblemList {
   }
 }
 
+/** By file in the order given, then by line; those of one line in the order found. */
+export function sortProblems(problems: readonly Problem[], files: readonly string[]): Problem[] {
+  const order = new Map(files.map((file, index) => [file, index]))
+  return [...problems].sort((a, b) => (order.get(a.file) ?? -1) - (order.get(b.file) ?? -1) || a.line - b.line)
+}
+
 /** `n1.yaml:12`, to name a second place inside a text. */
 export function formatPlace(place: Place): string {
   return place.line > 0 ? `${place.file}:${place.line}` : place.file

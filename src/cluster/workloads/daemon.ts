@@ -33,22 +33,36 @@ export function expandDaemonSet(object: KubernetesObject, context: Context): Clu
   const isDefaulted = hasDefaultSelector(object.apiVersion)
   const selector = readSelector(object, value.spec?.selector ?? undefined, { isDefaulted, pod: template.pod }, problems)
   if (selector === undefined || context.podsOf(object).length > 0) return []
-  const isOld = object.apiVersion === 'extensions/v1beta1'
-  const scheduling = withTolerations(template)
+  const daemon = daemonOf(object, template)
   const adopted = new Set(context.orphansOf(object.namespace, selector).map(({ node }) => node))
-  const nodes = context.nodes.filter((node) => shouldRun(template, scheduling, node, isOld) && !adopted.has(node.name))
+  const nodes = context.nodes.filter((node) => runsOn(daemon, node) && !adopted.has(node.name))
   if (nodes.length === 0 || !context.allows(object, nodes.length, 'template')) return []
   if (isLive(object)) context.tellAbsent(object)
-  const labels = { ...template.pod.labels, 'controller-revision-hash': template.hash, 'pod-template-generation': generationOf(object) }
-  const revised = { ...template, pod: { ...template.pod, labels, scheduling } }
-  const prefix = podsPrefix(object.name)
   const taken = context.namesOf(object.namespace)
-  const owner = { kind: 'DaemonSet', name: object.name }
-  return nodes.map((node) => {
-    const pod = stamp(revised, { name: generateName(prefix, `${object.namespace}/DaemonSet/${object.name}/${node.name}`, taken), owner })
-    if (isOld || pod.node !== undefined) return { ...pod, node: node.name, placed: pod.node === undefined }
-    return { ...pod, scheduling: forNode(scheduling, node.name) }
-  })
+  return nodes.map((node) => daemonPod(daemon, node.name, taken))
+}
+
+/** What its pods have in common. */
+export interface Daemon {
+  readonly object: KubernetesObject
+  readonly template: Template
+  /** With the tolerations that the controller adds. */
+  readonly scheduling: Scheduling
+  readonly isOld: boolean
+}
+
+export function daemonOf(object: KubernetesObject, template: Template): Daemon {
+  return { object, template, scheduling: withTolerations(template), isOld: object.apiVersion === 'extensions/v1beta1' }
+}
+
+/** @param taken names of the namespace; learns the pod's @param turn 0: the first on that node */
+export function daemonPod({ object, template, scheduling, isOld }: Daemon, node: string, taken: Set<string>, turn = 0): ClusterPod {
+  const labels = { ...template.pod.labels, 'controller-revision-hash': template.hash, 'pod-template-generation': generationOf(object) }
+  const revised = { pod: { ...template.pod, labels, scheduling }, hash: template.hash }
+  const of = `${object.namespace}/DaemonSet/${object.name}/${node}${turn === 0 ? '' : `/${turn}`}`
+  const pod = stamp(revised, { name: generateName(podsPrefix(object.name), of, taken), owner: { kind: 'DaemonSet', name: object.name } })
+  if (isOld || pod.node !== undefined) return { ...pod, node, placed: pod.node === undefined }
+  return { ...pod, scheduling: forNode(scheduling, node) }
 }
 
 function generationOf({ value }: KubernetesObject): string {
@@ -62,7 +76,7 @@ function withTolerations({ pod }: Template): Scheduling {
 }
 
 /** The taints of an annotation were the scheduler's business alone, and the old controller did without it; a cordon keeps no daemon away. */
-function shouldRun({ pod }: Template, scheduling: Scheduling, node: NodeReading, isOld: boolean): boolean {
+export function runsOn({ template: { pod }, scheduling, isOld }: Daemon, node: NodeReading): boolean {
   if (pod.node !== undefined && pod.node !== node.name) return false
   const taints = isOld ? node.taints.filter(({ annotated }) => annotated !== true) : node.taints
   return matchesAffinity(scheduling, node) && untolerated(scheduling.tolerations, taints) === undefined

@@ -29,7 +29,7 @@ const CRON_KINDS: readonly string[] = ['CronJob', 'ScheduledJob']
  * the input has them.
  */
 export function expandWorkloads(existing: Existing, problems: ProblemList): ClusterPod[] {
-  const workloads = existing.objects.filter((object) => expansionOf(object) !== undefined && !isAgentDaemonSet(object))
+  const workloads = existing.objects.filter(isExpanded)
   const cronJobs = existing.objects.filter(({ kind, apiVersion }) => CRON_KINDS.includes(kind) && apiVersion.startsWith('batch/'))
   if (workloads.length + cronJobs.length === 0) return []
   const context = new Context(existing, problems)
@@ -41,6 +41,11 @@ export function expandWorkloads(existing: Existing, problems: ProblemList): Clus
     )
   context.report()
   return pods
+}
+
+/** Its controller makes pods of it. */
+export function isExpanded(object: KubernetesObject): boolean {
+  return expansionOf(object) !== undefined && !isAgentDaemonSet(object)
 }
 
 function expansionOf({ kind, apiVersion }: KubernetesObject): Expand | undefined {

@@ -2,14 +2,14 @@
 import type { InferOutput } from 'valibot'
 import type { LabelSelector } from '../labels.js'
 import type { KubernetesObject } from '../manifest.js'
-import type { ClusterPod } from '../pod.js'
+import type { ClusterPod, PodOwner } from '../pod.js'
 import { check } from '../schema.js'
 import type { Context } from './context.js'
 import { generateName, podsPrefix } from './names.js'
 import { readSelector, readTemplate, stamp, type Template } from './template.js'
 import { replicatedSchema, replicationControllerSchema } from '../kubernetes-schemas.js'
 
-const HASH_LABEL = 'pod-template-hash'
+export const HASH_LABEL = 'pod-template-hash'
 /** Of these versions on the selector must be written. */
 const WITHOUT_DEFAULTS: readonly string[] = ['apps/v1', 'apps/v1beta2']
 
@@ -84,15 +84,17 @@ export function expandReplicaSet(object: KubernetesObject, context: Context): Cl
 
 interface Replicas {
   readonly template: Template
-  readonly owner: { readonly kind: string; readonly name: string }
+  readonly owner: PodOwner
 }
 
 function makeReplicas(object: KubernetesObject, count: number, context: Context, { template, owner }: Replicas): ClusterPod[] {
   if (count === 0 || !context.allows(object, count, 'replicas')) return []
   if (isLive(object)) context.tellAbsent(object)
-  const prefix = podsPrefix(owner.name)
   const taken = context.namesOf(object.namespace)
-  return Array.from({ length: count }, (_, index) =>
-    stamp(template, { name: generateName(prefix, `${object.namespace}/${owner.kind}/${owner.name}/${index}`, taken), owner }),
-  )
+  return Array.from({ length: count }, (_, index) => stamp(template, { name: replicaName(object.namespace, owner, index, taken), owner }))
+}
+
+/** @param taken names of the namespace; learns this one */
+export function replicaName(namespace: string, owner: PodOwner, index: number, taken: Set<string>): string {
+  return generateName(podsPrefix(owner.name), `${namespace}/${owner.kind}/${owner.name}/${index}`, taken)
 }

@@ -30,19 +30,23 @@ export function expandStatefulSet(object: KubernetesObject, context: Context): C
   if (count === 0 || !context.allows(object, count, 'replicas')) return []
   if (isLive(object)) context.tellAbsent(object)
   const start = spec.ordinals?.start ?? 0
-  const subdomain = spec.serviceName || undefined
   return Array.from({ length: count }, (_, index) => start + index).flatMap((ordinal): ClusterPod | [] => {
     const name = `${object.name}-${ordinal}`
     // a pod of that name is the set's own, or in its way
     if (taken.has(name)) return []
     taken.add(name)
-    return stamp(template, {
-      name,
-      owner: { kind: object.kind, name: object.name },
-      hostname: name,
-      ...(subdomain === undefined ? {} : { subdomain }),
-      ...identity(object, template, { name, ordinal, subdomain }),
-    })
+    return statefulPod(object, template, { ordinal, subdomain: spec.serviceName || undefined })
+  })
+}
+
+export function statefulPod(object: KubernetesObject, template: Template, { ordinal, subdomain }: Omit<Pet, 'name'>): ClusterPod {
+  const name = `${object.name}-${ordinal}`
+  return stamp(template, {
+    name,
+    owner: { kind: object.kind, name: object.name },
+    hostname: name,
+    ...(subdomain === undefined ? {} : { subdomain }),
+    ...identity(object, template, { name, ordinal, subdomain }),
   })
 }
 

@@ -12,7 +12,7 @@ import type { Problem } from '../../base/problem.js'
 import { deepFreeze } from '../../cluster/frozen.js'
 import { groupOf } from '../../cluster/kinds.js'
 import { matchesSelector, type Labels } from '../../cluster/labels.js'
-import { isObject, type JsonObject, type JsonValue, type Path } from '../../cluster/located.js'
+import { isObject, valueAt, withValue, type JsonObject, type JsonValue, type Path } from '../../cluster/located.js'
 import { readManifests, type KubernetesObject } from '../../cluster/manifest.js'
 import { findObject, isFault, parseReference, type Fault, type LabelChange, type Reference } from '../../cluster/object-reference.js'
 import type { ClusterPod } from '../../cluster/pod.js'
@@ -236,6 +236,11 @@ function isSame(a: KubernetesObject, b: KubernetesObject): boolean {
   return a.label === b.label && familyOf(a) === familyOf(b)
 }
 
+/** Two objects of one identity are one for the API server. */
+export function identityOf(object: KubernetesObject): string {
+  return `${familyOf(object)}\n${object.label}`
+}
+
 /** The API server keeps one store for what moved from extensions to a group of its own. */
 function familyOf({ apiVersion }: KubernetesObject): string {
   const group = groupOf(apiVersion)
@@ -305,14 +310,4 @@ function isOwnedBy({ value }: KubernetesObject, owner: KubernetesObject): boolea
     Array.isArray(references) &&
     references.some((reference: JsonValue) => isObject(reference) && reference.kind === owner.kind && reference.name === owner.name)
   )
-}
-
-function valueAt(value: JsonValue | undefined, path: Path): JsonValue | undefined {
-  return path.reduce<JsonValue | undefined>((inner, step) => (isObject(inner) && Object.hasOwn(inner, step) ? inner[step] : undefined), value)
-}
-
-/** A mapping is made where there is none on the way. */
-function withValue(value: JsonObject, [first, ...rest]: Path, end: JsonValue): JsonObject {
-  const inner = Object.hasOwn(value, first) ? value[first] : undefined
-  return { ...value, [first]: rest.length === 0 ? end : withValue(isObject(inner) ? inner : {}, rest, end) }
 }
