@@ -54,10 +54,12 @@ interface CalicoClusterOptions {
   /** The hosts' devices before Felix makes its own, by name of the node. */
   readonly links: ReadonlyMap<string, readonly HostLink[]>
   readonly seed: number
+  /** Of the cluster as it was before. */
+  readonly before?: AddressPlan
 }
 
 /** Never throws on bad input. */
-export function buildCalicoCluster(cluster: Cluster, { cni, hostLocal, links, seed }: CalicoClusterOptions): CalicoCluster {
+export function buildCalicoCluster(cluster: Cluster, { cni, hostLocal, links, seed, before }: CalicoClusterOptions): CalicoCluster {
   const problems = new ProblemList()
   const manifest = readCalicoManifest(cluster.objects, cni, problems)
   const release = releaseOf(cluster, manifest, problems)
@@ -72,6 +74,7 @@ export function buildCalicoCluster(cluster: Cluster, { cni, hostLocal, links, se
     wireguardNodes: new Set(cluster.nodes.flatMap(({ name }) => (usesWireguardAddress(felixSettings.get(name), manifest.felix) ? [name] : []))),
     reclaimsEmptyBlocks: release.reclaimsEmptyBlocks,
     seed,
+    ...(before === undefined ? {} : { before }),
   })
   const poolsUse = {
     ipip: resources.ipPools.some(({ ipipMode }) => ipipMode !== 'Never'),

@@ -5,6 +5,6 @@ import { planClassic } from './classic-plan.js'
 import type { CalicoAgents } from './network.js'
 
 export const CALICO_AGENTS: CalicoAgents = {
-  planCalico: (cluster, hosts, seed) => planClassic(cluster, hosts, seed) ?? planCalico(cluster, hosts, seed),
+  planCalico: (cluster, hosts, seed, before) => planClassic(cluster, hosts, seed, before) ?? planCalico(cluster, hosts, seed, before),
   planBgp,
 }

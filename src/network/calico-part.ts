@@ -82,6 +82,8 @@ export interface CalicoPlan {
   readonly unmodelled: readonly string[]
   /** By name of the node; none for one whose Felix cannot run (reported). Each is rendered when it is first asked for. */
   readonly parts: ReadonlyMap<string, CalicoPart>
+  /** The same of a Felix that found another MTU on the node's card when it started; undefined as for `parts`. */
+  partAt(node: string, cardMtu: number): CalicoPart | undefined
   /** Of the resources and the addresses. */
   readonly problems: readonly Problem[]
   /** What Felix's devices on the node may have. */

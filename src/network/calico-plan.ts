@@ -12,6 +12,7 @@ import { resolveFelixConfig, type FelixConfig } from '../calico/felix/config.js'
 import { compilePolicies, renderFelix, type FelixPolicies } from '../calico/felix/felix.js'
 import { policyInputs, routeInputs } from '../calico/felix/inputs.js'
 import type { RouteInputs } from '../calico/felix/cluster-routes.js'
+import { hostMtu } from '../calico/mtu.js'
 import { remoteVteps, renderTunnels } from '../calico/felix/tunnels.js'
 import { renderWorkload, type WorkloadPart } from '../calico/workload-endpoint.js'
 import type { CalicoNode } from '../cluster/calico/calico-node.js'
@@ -31,11 +32,17 @@ import { attachment, podsOn, podSockets } from './pods.js'
 /** `name` in Calico's CNI configuration list. */
 const NETWORK_NAME = 'k8s-pod-network'
 
-export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan {
+export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed: number, before?: CalicoPlan): CalicoPlan {
   const cni = cluster.cni === 'canal' ? 'canal' : 'calico'
   const problems: Problem[] = []
   const links = new Map(hosts.map((host) => [host.node.name, host.links]))
-  const calico = buildCalicoCluster(cluster, { cni, hostLocal: () => hostLocalAddresses(cluster, problems), links, seed })
+  const calico = buildCalicoCluster(cluster, {
+    cni,
+    hostLocal: () => hostLocalAddresses(cluster, problems),
+    links,
+    seed,
+    ...(before === undefined ? {} : { before: before.cluster.addresses }),
+  })
   problems.push(...calico.problems)
   const nodes = calico.resources.nodes.map((node) => completeNode(node, calico, seed))
   const workloadEndpoints = [...calico.endpoints.values()].flat()
@@ -52,16 +59,21 @@ export function planCalico(cluster: Cluster, hosts: readonly CalicoHost[], seed:
     const config = felixConfigOf(calico, node, nodeByName.get(node.name))
     if (config !== undefined) configs.set(node.name, config)
   }
+  const partOf = (host: CalicoHost, config: FelixConfig): CalicoPart => planNodePart({ cluster, host, config, calico, nodes, policies, routes, seed })
   return {
     cluster: calico,
     nodes,
     book: () => (book ??= new FelixBook(calico, policies)),
     etcdKeys: [],
     unmodelled: [...new Set([...configs.values()].flatMap((config) => config.unmodelled))],
-    parts: new LazyMap(configs.keys(), (name) => {
-      const [host, config] = [hostByName.get(name) as CalicoHost, configs.get(name) as FelixConfig]
-      return planNodePart({ cluster, host, config, calico, nodes, policies, routes, seed })
-    }),
+    parts: new LazyMap(configs.keys(), (name) => partOf(hostByName.get(name) as CalicoHost, configs.get(name) as FelixConfig)),
+    partAt: (name, cardMtu) => {
+      const host = hostByName.get(name)
+      const links = host?.links.map((link) => (link.kind === 'nic' ? { ...link, mtu: cardMtu } : link)) ?? []
+      const found = hostMtu(links, calico.felixSettings.get(name)?.mtuIfacePattern)
+      const config = host === undefined ? undefined : felixConfigOf(calico, { name, mtu: found }, nodeByName.get(name), found)
+      return host === undefined || config === undefined ? undefined : partOf(host, config)
+    },
     problems,
     tunnelAddressesOf: (name) => tunnelAddresses(nodeByName.get(name)),
     problemsOf: (name, known) => {
@@ -163,10 +175,15 @@ function once<Value>(make: () => Value): () => Value {
 }
 
 /** undefined: Felix does not start. */
-function felixConfigOf(calico: CalicoCluster, { name, mtu }: ClusterNode, node: CalicoNode | undefined): FelixConfig | undefined {
+function felixConfigOf(
+  calico: CalicoCluster,
+  { name, mtu }: Pick<ClusterNode, 'name' | 'mtu'>,
+  node: CalicoNode | undefined,
+  found = calico.mtus.get(name)?.host ?? mtu,
+): FelixConfig | undefined {
   return resolveFelixConfig(calico.felixSettings.get(name) ?? {}, {
     release: calico.release,
-    hostMtu: calico.mtus.get(name)?.host ?? mtu,
+    hostMtu: found,
     poolsUse: calico.poolsUse,
     ...(node?.ipipTunnelAddress === undefined ? {} : { ipipTunnelAddress: node.ipipTunnelAddress }),
     ...(node?.vxlanTunnelAddress === undefined ? {} : { vxlanTunnelAddress: node.vxlanTunnelAddress }),

@@ -11,7 +11,7 @@ import { ClassicBook } from '../calico/classic/classic-book.js'
 import { classicConfig, renderClassic, type ClassicCluster } from '../calico/classic/classic.js'
 import { buildClassicCluster, classicPodAddresses, endpointOf, sharedBgp, sharedEndpoint, sharedPools } from '../calico/classic/cluster.js'
 import { ipipDevice } from '../calico/felix/tunnels.js'
-import { planAddresses } from '../calico/ipam/address-plan.js'
+import { planAddresses, type AddressPlan } from '../calico/ipam/address-plan.js'
 import { CALICO_CLASSIC } from '../calico/version.js'
 import { renderWorkload, type WorkloadPart } from '../calico/workload-endpoint.js'
 import { readCalicoManifest } from '../cluster/calico/calico-manifest.js'
@@ -32,7 +32,7 @@ import { podsOn, podSockets } from './pods.js'
 const POD_MTU = 1500
 
 /** undefined: nothing of the classic model is in the input. */
-export function planClassic(cluster: Cluster, hosts: readonly CalicoHost[], seed: number): CalicoPlan | undefined {
+export function planClassic(cluster: Cluster, hosts: readonly CalicoHost[], seed: number, before?: CalicoPlan): CalicoPlan | undefined {
   const problems = new ProblemList()
   const model = readClassic(cluster.objects, cluster.etcd, problems)
   if (model === undefined) return undefined
@@ -41,7 +41,7 @@ export function planClassic(cluster: Cluster, hosts: readonly CalicoHost[], seed
     cluster.pins.macs.get(`${pod.namespace}/${pod.name}/eth0`) ??
     endpointOf(model, pod)?.mac ??
     randomMac(new Prng(seed ^ hashText(`${pod.namespace}/${pod.name}`)))
-  const shared = sharedCluster({ cluster, model, pods, seed }, problems)
+  const shared = sharedCluster({ cluster, model, pods, seed, ...(before === undefined ? {} : { before: before.cluster.addresses }) }, problems)
   const classic = buildClassicCluster(
     {
       model,
@@ -68,6 +68,8 @@ export function planClassic(cluster: Cluster, hosts: readonly CalicoHost[], seed
     etcdKeys: classicEtcdTree(classic.model),
     unmodelled: [],
     parts: new LazyMap(hostByName.keys(), (name) => (made.get(name) as NodePart).part),
+    // the tunnel's MTU is a setting, whatever the card's is
+    partAt: (name) => made.get(name)?.part,
     problems: [...problems.problems, ...shared.problems],
     tunnelAddressesOf: (name) => {
       const { ipipTunnelAddress: told } = classicConfig(classic, name).config
@@ -83,10 +85,12 @@ interface SharedInput {
   readonly model: ClassicModel
   readonly pods: readonly ClusterPod[]
   readonly seed: number
+  /** Of the cluster as it was before. */
+  readonly before?: AddressPlan
 }
 
 /** Pools, addresses and peers in the shape that IPAM, BIRD and `show` have them; endpoints come after. */
-function sharedCluster({ cluster, model, pods, seed }: SharedInput, problems: ProblemList): CalicoCluster {
+function sharedCluster({ cluster, model, pods, seed, before }: SharedInput, problems: ProblemList): CalicoCluster {
   const manifest = readCalicoManifest(cluster.objects, 'calico', problems)
   const none = readCalicoResources({ objects: [], nodes: cluster.nodes, findsAddress: true }, problems)
   const { configuration, peers } = sharedBgp(model)
@@ -112,6 +116,7 @@ function sharedCluster({ cluster, model, pods, seed }: SharedInput, problems: Pr
     wireguardNodes: new Set(),
     reclaimsEmptyBlocks: CALICO_CLASSIC.reclaimsEmptyBlocks,
     seed,
+    ...(before === undefined ? {} : { before }),
   })
   return {
     release: CALICO_CLASSIC,

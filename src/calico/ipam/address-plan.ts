@@ -44,6 +44,8 @@ interface AddressPlanInput {
   readonly wireguardNodes: ReadonlySet<string>
   readonly reclaimsEmptyBlocks: boolean
   readonly seed: number
+  /** Of the cluster as it was before, in virtual time: its blocks and tunnels stay, what pods had that are gone is given back. */
+  readonly before?: AddressPlan
 }
 
 const ATTRIBUTE_TYPES: Readonly<Record<TunnelKind, string>> = {
@@ -57,6 +59,7 @@ const TUNNEL_KINDS: readonly TunnelKind[] = ['ipip', 'vxlan', 'wireguard']
 
 export function planAddresses(input: AddressPlanInput): AddressPlan {
   const planner = new AddressPlanner(input)
+  planner.releaseGone()
   planner.claimBlocksInUse()
   planner.keepTunnels()
   planner.keepPods()
@@ -86,7 +89,8 @@ class AddressPlanner {
 
   constructor(input: AddressPlanInput) {
     this.input = input
-    const { ipPools, ipReservations, ipamConfig, ipamBlocks, blockAffinities } = input.resources
+    const { ipPools, ipReservations, ipamConfig } = input.resources
+    const { ipamBlocks, blockAffinities } = input.before === undefined ? input.resources : ownedBlocks(input.before, input.resources.nodes)
     this.pools = ipPools
     this.ipam = new Ipam({
       pools: ipPools,
@@ -102,6 +106,15 @@ class AddressPlanner {
   result(): AddressPlan {
     const { tunnels, pods, problems, ipam } = this
     return { tunnels, pods, problems, ipam, blocks: ipam.dumpBlocks(), affinities: ipam.dumpAffinities() }
+  }
+
+  /** A pod that is gone, or was made anew and has no address yet (the CNI plugin's DEL). */
+  releaseGone(): void {
+    const now = new Map(this.input.pods.map((pod) => [keyOf(pod), pod.address]))
+    for (const [key, address] of this.input.before?.pods ?? []) {
+      const [namespace, name] = key.split('/')
+      if (now.get(key) !== address) this.ipam.releaseByHandle(podHandle(namespace, name))
+    }
   }
 
   /** Addresses are in use whose blocks no dump shows: each such block is taken to be of the node that has most of them, the first where several do. */
@@ -122,15 +135,21 @@ class AddressPlanner {
   }
 
   private standing(): Standing[] {
-    const tunnels = this.input.resources.nodes.flatMap((node) => TUNNEL_KINDS.flatMap((kind) => ({ address: writtenTunnel(node, kind), node: node.name })))
+    const tunnels = this.input.resources.nodes.flatMap((node) =>
+      TUNNEL_KINDS.flatMap((kind) => ({ address: this.standingTunnel(node, kind), node: node.name })),
+    )
     const pods = this.input.pods.map(({ address, node }) => ({ address, node: node ?? '' }))
     return [...tunnels, ...pods].filter((one): one is Standing => one.address !== undefined)
+  }
+
+  private standingTunnel(node: CalicoNode, kind: TunnelKind): Ip | undefined {
+    return writtenTunnel(node, kind) ?? this.input.before?.tunnels.get(node.name)?.[kind]
   }
 
   keepTunnels(): void {
     for (const node of this.input.resources.nodes) {
       for (const kind of TUNNEL_KINDS) {
-        const address = writtenTunnel(node, kind)
+        const address = this.standingTunnel(node, kind)
         const pools = this.tunnelPools(node, kind)
         // an address outside of the pools that want it is released and replaced
         if (address === undefined || poolOfAddress(pools, address) === undefined) continue
@@ -245,6 +264,17 @@ class AddressPlanner {
   private add({ file, line }: Place, problem: Omit<Problem, 'file' | 'line'>): void {
     this.problems.push({ ...problem, file, line })
   }
+}
+
+/** kube-controllers gives back what nodes had that are gone (node controller, IPAM garbage collection). */
+function ownedBlocks(
+  before: AddressPlan,
+  nodes: readonly CalicoNode[],
+): { readonly ipamBlocks: readonly IPAMBlock[]; readonly blockAffinities: readonly BlockAffinity[] } {
+  const names = new Set(nodes.map(({ name }) => name))
+  const blockAffinities = before.affinities.filter(({ node }) => names.has(node))
+  const gone = new Set(before.affinities.filter(({ node }) => !names.has(node)).map(({ cidr }) => formatCidr(cidr)))
+  return { ipamBlocks: before.blocks.filter(({ cidr }) => !gone.has(formatCidr(cidr))), blockAffinities }
 }
 
 function keyOf(pod: ClusterPod): string {

@@ -135,7 +135,7 @@ class MomentOfRun implements Moment {
     const { address, prefixLength, segment, podCIDR, labels, mtu: ofObject } = (this.bare.get(node) as Bare).node
     const host = JSON.stringify([address, prefixLength, segment, podCIDR, labels, ofObject, mtu, cable, balanced])
     const absent = this.absenceOf(node) !== undefined
-    const key = [absent, host, this.podsOf(node), state?.felix, state?.kubeProxy, state?.flannel, state?.flanneldRuns]
+    const key = [absent, host, this.podsOf(node), state?.felix, state?.felixMtu, state?.kubeProxy, state?.flannel, state?.flanneldRuns]
     return this.book.nodePlan(node, key, make)
   }
 
@@ -180,9 +180,9 @@ class MomentOfRun implements Moment {
     const names = [...this.bare.keys()]
     const endpoints = new Map(names.map((name) => [name, of(nodes.get(name)?.pods)?.cluster.endpoints.get(name) ?? []]))
     const partOf = (name: string): CalicoPart | undefined => {
-      const { pods = -1, felix = -1 } = nodes.get(name) ?? {}
-      const knows = of(felix)?.parts.get(name)
-      if (pods === felix) return knows
+      const { pods = -1, felix = -1, felixMtu } = nodes.get(name) ?? {}
+      const knows = felixMtu === undefined ? of(felix)?.parts.get(name) : of(felix)?.partAt(name, felixMtu)
+      if (pods === felix && felixMtu === undefined) return knows
       return mixedPart(knows, of(pods)?.parts.get(name))
     }
     return {

@@ -42,6 +42,8 @@ export interface NodeState {
   readonly cable: Cable
   /** Of the card, where an event changed it. */
   readonly mtu?: number
+  /** The card's, where Felix found another at its start than the object says. */
+  readonly felixMtu?: number
 }
 
 export interface Cable {

@@ -73,9 +73,9 @@ export class PlanBook {
     return made
   }
 
-  /** Hosts before any agent, by name. */
-  bare(version: number): ReadonlyMap<string, Bare> {
-    return this.composition(version).bare
+  /** Hosts before any agent. */
+  bare(version: number): readonly Bare[] {
+    return [...this.composition(version).bare.values()]
   }
 
   /** undefined: Calico has no part in this cluster. */
