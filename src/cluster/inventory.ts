@@ -1,4 +1,5 @@
 /** Which objects play a part and which never do: these are named once, nothing is left out in silence. */
+import { grouped } from '../base/grouped.js'
 import { CLASSIC_KINDS } from './calico/classic-identity.js'
 import { isForeignPolicy } from './foreign-policy.js'
 import { coreKinds, kindInfo } from './kinds.js'
@@ -27,7 +28,12 @@ export function takeInventory(objects: readonly KubernetesObject[], problems: Pr
 /** Reports a kind that cannot exist: netsim's own group and the core group are closed. */
 function isMisspelt(object: KubernetesObject, problems: ProblemList): boolean {
   if (object.apiVersion.startsWith('netsim/')) {
-    problems.error(object.at('kind'), object.label, `${object.apiVersion} has no kind ${object.kind}`, suggestName(object.kind, ['Network', 'EtcdSnapshot', 'Scenario']))
+    problems.error(
+      object.at('kind'),
+      object.label,
+      `${object.apiVersion} has no kind ${object.kind}`,
+      suggestName(object.kind, ['Network', 'EtcdSnapshot', 'Scenario']),
+    )
     return true
   }
   const meant = object.apiVersion === 'v1' ? nearestName(object.kind, [...coreKinds(), ...CLASSIC_KINDS]) : undefined
@@ -35,19 +41,9 @@ function isMisspelt(object: KubernetesObject, problems: ProblemList): boolean {
   return meant !== undefined
 }
 
-function groupByKind(objects: readonly KubernetesObject[]): Map<string, KubernetesObject[]> {
-  const kinds = new Map<string, KubernetesObject[]>()
-  for (const object of objects) {
-    const members = kinds.get(object.kind)
-    if (members === undefined) kinds.set(object.kind, [object])
-    else members.push(object)
-  }
-  return kinds
-}
-
 /** `2 Secrets, 1 ServiceAccount`. */
 function countKinds(objects: readonly KubernetesObject[]): string {
-  return [...groupByKind(objects)].map(([kind, members]) => `${members.length} ${members.length === 1 ? kind : plural(kind)}`).join(', ')
+  return [...grouped(objects, ({ kind }) => kind)].map(([kind, members]) => `${members.length} ${members.length === 1 ? kind : plural(kind)}`).join(', ')
 }
 
 function plural(kind: string): string {

@@ -29,7 +29,7 @@ import { readManifests, type Input, type KubernetesObject } from './manifest.js'
 import { checkLabels } from './node.js'
 import { readPod, type ClusterPod } from './pod.js'
 import { findPolicyEngine, type PolicyEngine } from './policy-engine.js'
-import { ProblemList, type Place } from './problem-list.js'
+import { ProblemList, sortProblems, type Place } from './problem-list.js'
 import type { Readings } from './readings.js'
 import { readAdminNetworkPolicy } from './read-admin-network-policy.js'
 import { readRoute, type Route } from './route.js'
@@ -121,7 +121,13 @@ export function readPolicyState(inputs: readonly Input[], { upToFaults = false, 
   // two that differ under one name
   const contradictory = problems.problems.filter(({ severity, object }) => severity === 'error' && isPolicyLabel(object)).map(({ object }) => object)
   const refused = [...new Set([...state.refused, ...contradictory])]
-  return { state: { ...state, refused }, problems: sortProblems([...problems.problems, ...more], inputs) }
+  return {
+    state: { ...state, refused },
+    problems: sortProblems(
+      [...problems.problems, ...more],
+      inputs.map(({ file }) => file),
+    ),
+  }
 }
 
 function beforeFaults(objects: readonly KubernetesObject[], { problems }: ProblemList): readonly KubernetesObject[] {
@@ -317,10 +323,4 @@ function readServiceAccount(object: KubernetesObject, problems: ProblemList): St
   const value = check(namespaceSchema(), object, problems, 'hint')
   if (value === undefined) return undefined
   return { namespace: object.namespace, name: object.name, labels: value.metadata.labels ?? {}, file: object.file, line: object.line }
-}
-
-/** By file in the order given, then by line; those of one line in the order found. */
-function sortProblems(problems: readonly Problem[], inputs: readonly Input[]): readonly Problem[] {
-  const order = new Map(inputs.map(({ file }, index) => [file, index]))
-  return [...problems].sort((a, b) => (order.get(a.file) ?? -1) - (order.get(b.file) ?? -1) || a.line - b.line)
 }

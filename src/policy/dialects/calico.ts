@@ -7,6 +7,7 @@
  * A pod's profile is its namespace's, which allows everything; a host endpoint has those that it names, and denies the rest.
  * Source: felix/calc/policy_sorter.go, felix/rules/endpoints.go, libcalico-go/lib/names/policy.go (calico v3.32.1).
  */
+import { grouped } from '../../base/grouped.js'
 import { checkTiersExist } from '../../cluster/calico/policy-checks.js'
 import type { HostEndpoint } from '../../cluster/calico/endpoint.js'
 import type { CalicoPolicy, Profile } from '../../cluster/calico/policy.js'
@@ -17,7 +18,7 @@ import { calicoRules } from './calico-rules.js'
 import { subjectSelector } from './calico-selectors.js'
 import { clusterPolicies } from './cluster.js'
 import { failsafePolicies } from './failsafe.js'
-import { grouped, hostEndpointCondition } from './host-endpoints.js'
+import { hostEndpointCondition } from './host-endpoints.js'
 import { kubernetesPolicies } from './kubernetes.js'
 import { ANY_PORT, everybody, placeIn } from './parts.js'
 

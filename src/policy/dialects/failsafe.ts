@@ -2,6 +2,7 @@
  * The ports of a host that Felix leaves open whatever policies say (failsafeInboundHostPorts, failsafeOutboundHostPorts), as policies before all
  * tiers. Source: felix/rules/static.go failsafeInChain, felix/config/config_params.go (defaults).
  */
+import { grouped } from '../../base/grouped.js'
 import type { ProtoPort } from '../../cluster/calico/felix-configuration.js'
 import { readFelixConfiguration } from '../../cluster/calico/read-felix-configuration.js'
 import { CALICO_GROUPS, groupOf } from '../../cluster/kinds.js'
@@ -10,7 +11,7 @@ import type { PolicyState } from '../../cluster/policy-state.js'
 import { ProblemList, type Place } from '../../cluster/problem-list.js'
 import type { Protocol } from '../connections.js'
 import type { Peer, Policy, PolicyRule } from '../model.js'
-import { grouped, hostEndpointCondition } from './host-endpoints.js'
+import { hostEndpointCondition } from './host-endpoints.js'
 import { everybody, networksPeer, placeIn, portsOf } from './parts.js'
 
 const CLUSTER_PORTS: readonly ProtoPort[] = [179, 2379, 2380, 5473, 6443, 6666, 6667].map((port) => ({ protocol: 'tcp', port }))

@@ -18,15 +18,3 @@ export function hostEndpointCondition(names: readonly string[], { file, line }: 
   const words = `host ${values.length === 1 ? 'endpoint' : 'endpoints'} ${values.join(', ')}`
   return { kind: 'labels', of: 'endpointItself', selector: selectorOf({ kind: 'in', label: HOST_ENDPOINT, values }), words, file, line }
 }
-
-/** In the order of the first of each. */
-export function grouped<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): ReadonlyMap<Key, readonly Item[]> {
-  const groups = new Map<Key, Item[]>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [item])
-    else group.push(item)
-  }
-  return groups
-}

@@ -1,4 +1,5 @@
 /** Pods whose egress is closed but for what rules name, and that cannot ask the cluster's DNS by one protocol or by both. */
+import { grouped } from '../../base/grouped.js'
 import type { Evidence, Finding } from '../../base/finding.js'
 import { ConnectionSet, type Protocol } from '../connections.js'
 import { parseRange } from '../address-range.js'
@@ -7,7 +8,7 @@ import { policyName } from '../explain/explain-line.js'
 import type { End, Policy, PolicyPod, PolicyWorld } from '../model.js'
 import { hasNodeLocalDns } from './address-findings.js'
 import { lintFinding } from './catalogue.js'
-import { groupBy, listed, podsWords, type LintFacts, type PodClass } from './facts.js'
+import { listed, podsWords, type LintFacts, type PodClass } from './facts.js'
 import { knownNetworks } from './known-networks.js'
 import { METADATA_NAME } from './near-labels.js'
 import { targetOn } from './service-facts.js'
@@ -51,7 +52,7 @@ export function dnsFindings(facts: LintFacts): readonly Finding[] {
     return found === undefined ? [] : [{ one, ...found }]
   })
   const keyOf = ({ missing, selecting, side }: (typeof cut)[number]): string => JSON.stringify([side, missing, selecting.map(policyName)])
-  const told = [...groupBy(cut, keyOf).values()].map((group) => dnsFinding(facts, dns, { ...group[0], classes: group.map(({ one }) => one) }))
+  const told = [...grouped(cut, keyOf).values()].map((group) => dnsFinding(facts, dns, { ...group[0], classes: group.map(({ one }) => one) }))
   return [...told, ...nodeLocalFindings(facts, dns, new Set(cut.map(({ one }) => one)))]
 }
 
@@ -216,7 +217,7 @@ function nodeLocalFindings(facts: LintFacts, dns: Dns, told: ReadonlySet<PodClas
     return pairs[0].selecting.length > 0 && letsSomethingOut(pairs[0]) && !pairs.some(({ allowed }) => allowed.covers(wanted))
   })
   const policiesOf = ({ pod }: PodClass): readonly Policy[] => evaluatePair(nearWorld(dns, pod), pod, targets[0]).egress.selecting
-  return [...groupBy(cut, (one) => JSON.stringify(policiesOf(one).map(policyName))).values()].map((classes) => {
+  return [...grouped(cut, (one) => JSON.stringify(policiesOf(one).map(policyName))).values()].map((classes) => {
     const selecting = policiesOf(classes[0])
     return lintFinding('NP401', {
       what: `${podsWords(classes)}: NodeLocal DNSCache answers at ${NODE_LOCAL}, and no rule of ${listed(selecting.map(policyName))} lets UDP 53 out to it`,

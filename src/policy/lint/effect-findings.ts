@@ -1,10 +1,11 @@
 /** What policies do together: directions closed or open altogether, a deny-all that another one undoes, pods that none selects. */
+import { grouped } from '../../base/grouped.js'
 import type { Finding } from '../../base/finding.js'
 import { ConnectionSet } from '../connections.js'
 import { policyName } from '../explain/explain-line.js'
 import type { Direction, Policy, PolicyRule } from '../model.js'
 import { lintFinding } from './catalogue.js'
-import { counted, DIRECTIONS, groupBy, listed, podsWords, rulesOf, ruleWords, type LintFacts, type PodClass } from './facts.js'
+import { counted, DIRECTIONS, listed, podsWords, rulesOf, ruleWords, type LintFacts, type PodClass } from './facts.js'
 import { selectsAllOf } from './rule-cover.js'
 
 export function effectFindings(facts: LintFacts): readonly Finding[] {
@@ -64,7 +65,7 @@ function blockedFindings(facts: LintFacts, direction: Direction): readonly Findi
         policy[direction].every(({ action, peers, ports }) => (action !== 'allow' && action !== 'pass') || peers.length === 0 || isNoPort(ports)),
       ),
   )
-  return [...groupBy(blocked, ([, policies]) => JSON.stringify(policies.map(policyName))).values()].map((group) => {
+  return [...grouped(blocked, ([, policies]) => JSON.stringify(policies.map(policyName))).values()].map((group) => {
     const [[, policies]] = group
     const who = `${listed(policies.map(policyName))} ${policies.length === 1 ? 'has' : 'have'}`
     return lintFinding('NP403', {

@@ -1,12 +1,13 @@
 /** Who enforces the policies: nobody, somebody who does not know the kind, or nobody any more; and what rests on a pod's own node being let in. */
 import type { Finding } from '../../base/finding.js'
+import { grouped } from '../../base/grouped.js'
 import { isObject } from '../../cluster/located.js'
 import { ConnectionSet } from '../connections.js'
 import { evaluatePair } from '../evaluate.js'
 import { policyName } from '../explain/explain-line.js'
 import type { Policy, PolicyNode, PolicyPod } from '../model.js'
 import { lintFinding } from './catalogue.js'
-import { counted, groupBy, podsWords, type LintFacts } from './facts.js'
+import { counted, podsWords, type LintFacts } from './facts.js'
 
 /** @param noEngine as the world has it */
 export function engineFindings(facts: LintFacts, noEngine: string | undefined): readonly Finding[] {
@@ -92,7 +93,7 @@ function probeFindings(facts: LintFacts): readonly Finding[] {
   })
   if (resting.length === 0) return []
   const isGoverned = world.switches.ownNode === 'governed'
-  const evidence = [...groupBy(resting, ({ pod }) => `${pod.file}:${pod.line}`).values()].map(([{ pod }]) => placed(pod))
+  const evidence = [...grouped(resting, ({ pod }) => `${pod.file}:${pod.line}`).values()].map(([{ pod }]) => placed(pod))
   const many = counted(resting.flatMap(({ members }) => members).length, 'pod')
   return [
     lintFinding('NP604', {

@@ -1,4 +1,5 @@
 /** What every lint asks of the policies: which pods one selects, whom a peer matches, where it is written. Each answer is found once. */
+import { grouped } from '../../base/grouped.js'
 import type { Evidence } from '../../base/finding.js'
 import type { Problem } from '../../base/problem.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
@@ -53,7 +54,7 @@ export class LintFacts {
     this.reading = { world: this.world, assumed: new Set() }
     this.policies = this.world.tiers.flatMap((tier) => tier.policies.filter(({ kind }) => kind !== 'Profile').map((policy) => ({ tier, policy })))
     this.classes = classesOf(this.world.pods)
-    this.byNamespace = groupBy(this.classes, ({ pod }) => pod.namespace)
+    this.byNamespace = grouped(this.classes, ({ pod }) => pod.namespace)
     this.objects = new Map(state.objects.map((object) => [`${object.file}:${object.line} ${object.name}`, object]))
   }
 
@@ -106,17 +107,6 @@ export class LintFacts {
   }
 }
 
-export function groupBy<Item>(items: Iterable<Item>, keyOf: (item: Item) => string): ReadonlyMap<string, readonly Item[]> {
-  const groups = new Map<string, Item[]>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, [item])
-    else group.push(item)
-  }
-  return groups
-}
-
 function kept<Key, Value>(known: Map<Key, Value>, key: Key, make: () => Value): Value {
   let value = known.get(key)
   if (value === undefined) known.set(key, (value = make()))
@@ -132,7 +122,7 @@ function classesOf(pods: readonly PolicyPod[]): readonly PodClass[] {
       serviceAccount,
       hostNetwork ? (node ?? '') : false,
     ])
-  return [...groupBy(pods, keyOf).values()].map((members) => ({ pod: members[0], members }))
+  return [...grouped(pods, keyOf).values()].map((members) => ({ pod: members[0], members }))
 }
 
 export function rulesOf(policy: Policy, direction: Direction): readonly PolicyRule[] {

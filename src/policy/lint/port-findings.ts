@@ -1,4 +1,5 @@
 /** Ports of rules held against what the pods they are for declare, and against the Services in front of them. */
+import { grouped } from '../../base/grouped.js'
 import type { Finding } from '../../base/finding.js'
 import { nearestName } from '../../cluster/nearest-name.js'
 import type { ServicePort } from '../../cluster/services/service.js'
@@ -6,12 +7,12 @@ import { ConnectionSet, type Protocol } from '../connections.js'
 import { portsAt } from '../evaluate.js'
 import type { Direction, Policy, PolicyPod, PolicyRule } from '../model.js'
 import { lintFinding } from './catalogue.js'
-import { DIRECTIONS, groupBy, listed, podsWords, rulesOf, ruleWords, type LintFacts, type PodClass } from './facts.js'
+import { DIRECTIONS, listed, podsWords, rulesOf, ruleWords, type LintFacts, type PodClass } from './facts.js'
 import { coveringRules, selectsAllOf } from './rule-cover.js'
 import { servicesWithPods, targetOn, type ServiceBehind } from './service-facts.js'
 
 export function portFindings(facts: LintFacts): readonly Finding[] {
-  const behind = groupBy(
+  const behind = grouped(
     servicesWithPods(facts).flatMap((one) => one.classes.map((of) => ({ of, one }))),
     ({ of: { pod } }) => `${pod.namespace}/${pod.name}`,
   )

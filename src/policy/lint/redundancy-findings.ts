@@ -3,11 +3,12 @@
  * add nothing is no reason for anything else: all that is told can be taken out together.
  */
 import type { Finding } from '../../base/finding.js'
+import { grouped } from '../../base/grouped.js'
 import { policyName } from '../explain/explain-line.js'
 import type { Direction, Peer, Policy, PolicyRule, Tier } from '../model.js'
 import { lintFinding } from './catalogue.js'
 import { conditionsImply } from './condition-cover.js'
-import { DIRECTIONS, groupBy, listed, rulesOf, ruleWords, type LintFacts } from './facts.js'
+import { DIRECTIONS, listed, rulesOf, ruleWords, type LintFacts } from './facts.js'
 import { coveringRules, selectsAllOf, type Other } from './rule-cover.js'
 
 export interface Redundant {
@@ -58,7 +59,7 @@ export function redundantPolicies(tier: Pick<Tier, 'policies'>, rules: readonly 
 function unordered({ policies }: Pick<Tier, 'policies'>): readonly (readonly Policy[])[] {
   let run = 0
   const keyed = policies.flatMap((policy) => (policy.kind === 'NetworkPolicy' ? { policy, key: `${run} ${policy.namespace}` } : (run++, [])))
-  return [...groupBy(keyed, ({ key }) => key).values()].map((group) => group.map(({ policy }) => policy))
+  return [...grouped(keyed, ({ key }) => key).values()].map((group) => group.map(({ policy }) => policy))
 }
 
 export function redundancyFindings(facts: LintFacts): readonly Finding[] {
