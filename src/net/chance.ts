@@ -13,6 +13,8 @@ const MATCH_OR_NOT = 2
 export class Chance {
   /** 1: the tape decides. */
   told = 0
+  /** 1: it decides forks too; else a flow goes by its hash, and one that goes on keeps its way. */
+  toldForks = 0
   /** Of all choices made since the question began. */
   probability = 1
   private tape: readonly number[] = []
@@ -22,14 +24,16 @@ export class Chance {
   private readonly forks = new Map<number, number>()
 
   /** Cold. What the next question takes at each turn, in the order in which they come. */
-  tell(tape: readonly number[]): void {
+  tell(tape: readonly number[], { forks = true } = {}): void {
     this.told = 1
+    this.toldForks = forks ? 1 : 0
     this.tape = tape
   }
 
   /** Cold. Back to the seed. */
   untell(): void {
     this.told = 0
+    this.toldForks = 0
     this.tape = []
   }
 

@@ -230,7 +230,7 @@ function fillMultipath(route: Route, flow: Flow, result: RouteResult): boolean {
   const l4 = netns.multipathHashPolicy === 1
   const hash = flowHash(flow.src, flow.dst, l4 ? flow.proto : 0, l4 ? flow.sport : 0, l4 ? flow.dport : 0, netns.world.hashSeed) >>> 1
   let share =
-    netns.world.chance.told === 1
+    netns.world.chance.toldForks === 1
       ? shareAsTold(netns.world.chance.fork(netns.index * 0x80000000 + hash, aliveWeights(nexthops, flow)), nexthops, flow)
       : Math.floor((hash / 0x80000000) * total)
   for (let i = 0; i < nexthops.length; i++) {

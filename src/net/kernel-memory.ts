@@ -11,7 +11,8 @@
 import { macHigh, macLow } from '../base/mac.js'
 import { DEVICE_NIC, type Device } from './device.js'
 import { RouteResult } from './fib.js'
-import { NUD_FAILED, NUD_IN_TIMER, NUD_NOARP, NUD_NONE, NUD_PERMANENT, resumeTimer, type Neighbour, type NeighTable } from './neigh.js'
+import { answerTo } from './l2-search.js'
+import { Neighbour, NUD_FAILED, NUD_INCOMPLETE, NUD_IN_TIMER, NUD_NOARP, NUD_NONE, NUD_PERMANENT, resumeTimer, type NeighTable } from './neigh.js'
 import type { Conntrack } from './netfilter/conntrack.js'
 import { E_ID, E_MASQUERADE, E_NEXT, E_NEXT_BY_SOURCE, E_REPLY_DST, ENTRY_STRIDE } from './netfilter/conntrack-tuple.js'
 import { deviceNamed, NETNS_POD, type Netns, type World } from './netns.js'
@@ -284,6 +285,59 @@ function putRecents(netns: Netns, recents: readonly RecentMemory[], zeroNs: numb
     if (found === undefined) continue
     for (const { address, next, stamps } of entries) found.entries.set(address, { next, stamps: stamps.map((stamp) => stamp - zeroNs) })
   }
+}
+
+/** Nobody has used it for so long that no packet of a flow that goes on will. */
+const FORSAKEN_NS = 90e9
+
+/**
+ * Is all that the world's kernels remember what a fresh one would find? Then it stays so while nothing changes, and a packet that has been answered is answered
+ * alike again: neighbours that are believed in would answer, those that failed would not, and no path has been learned to be narrow.
+ */
+export function isSettled(world: World): boolean {
+  return world.awake.every((netns) => netns.fib.pathMtus.size === 0 && netns.devices.every((device) => areSettled(device, world.sim.nowNs)))
+}
+
+function areSettled(device: Device, nowNs: number): boolean {
+  if (device.neighbours === null) return true
+  return [...device.neighbours.all()].every(({ address, state, macHigh: high, macLow: low, confirmedNs, updatedNs }) => {
+    if (state === NUD_NONE || (state & (NUD_PERMANENT | NUD_NOARP)) !== 0) return true
+    if ((state & NUD_IN_TIMER) === 0 && nowNs - Math.max(confirmedNs, updatedNs) > FORSAKEN_NS) return true
+    const fresh = new Neighbour(device, address, -1)
+    const answers = answerTo(fresh)
+    if (state === NUD_FAILED || state === NUD_INCOMPLETE) return !answers
+    return answers && fresh.macHigh === high && fresh.macLow === low
+  })
+}
+
+/**
+ * As if the kernels had gone on like this for so long: what was renewed since an earlier memory has been renewed on; of the rest connections have grown older.
+ * For packets that need not be walked.
+ */
+export function laterMemory(memory: KernelMemory, earlier: KernelMemory, byNs: number): KernelMemory {
+  const netns = [...memory.netns].map(([name, known]): [string, NetnsMemory] => {
+    const before = new Map(earlier.netns.get(name)?.connections.map(({ row, expiresNs }) => [row[E_ID], expiresNs]))
+    const isRenewed = ({ row, expiresNs }: ConnectionMemory): boolean => before.get(row[E_ID]) !== expiresNs
+    return [
+      name,
+      {
+        ...known,
+        neighbours: known.neighbours.map((neighbour) => laterNeighbour(neighbour, byNs)),
+        stations: known.stations.map((station) => ({ ...station, heardNs: station.heardNs + byNs })),
+        connections: known.connections.map((one) => (isRenewed(one) ? { ...one, expiresNs: one.expiresNs + byNs } : one)),
+        recents: known.recents.map((recent) => ({
+          ...recent,
+          entries: recent.entries.map((entry) => ({ ...entry, stamps: entry.stamps.map((stamp) => stamp + byNs) })),
+        })),
+      },
+    ]
+  })
+  return { atNs: memory.atNs + byNs, netns: new Map(netns) }
+}
+
+function laterNeighbour(neighbour: NeighbourMemory, byNs: number): NeighbourMemory {
+  const { confirmedNs, updatedNs, timerNs } = neighbour
+  return { ...neighbour, confirmedNs: confirmedNs + byNs, updatedNs: updatedNs + byNs, timerNs: timerNs < 0 ? -1 : timerNs + byNs }
 }
 
 /** Without what the netns of these names hold: their kernels have stopped. */

@@ -15,7 +15,7 @@ export type ProbeClass = (typeof PROBE_CLASSES)[number]
 export interface Told {
   /** `TCP RST`, `ICMP host unreachable`, `error of the socket`. */
   readonly by: string
-  /** Netns that says so. */
+  /** Address that says so; empty: the socket's own kernel. */
   readonly from: string
   /** After the packet was sent, ns; a next hop that does not answer ARP is told of after three seconds. */
   readonly afterNs: number

@@ -1,0 +1,102 @@
+/**
+ * Why a probe's answer changed between two of its packets: the later one is asked again in the states in between, with what kernels remembered, until the state
+ * is found in which the answer turns; the diary tells what brought that state about. Where the first of those states gives the new answer already no agent did
+ * it: a kernel remembers something else.
+ */
+import type { KernelMemory } from '../../net/kernel-memory.js'
+import type { Diary, DiaryEntry } from './diary.js'
+import type { MemoryEvents, NetworkAt } from './memory-events.js'
+import { memoryChanges } from './memory-words.js'
+import type { ControlRun } from './network-state.js'
+import type { ProbeCause, ProbeChange, ProbeResult } from './probe-history.js'
+import { askProbe, spanKey, type ProbePacket } from './probe-question.js'
+
+/** What changed on these nodes when the state (by its place) came into force. */
+export type ChangesAt = (state: number, nodes: readonly string[]) => readonly ProbeChange[]
+
+export interface CauseContext {
+  readonly run: ControlRun
+  readonly diary: Diary
+  readonly networkAt: NetworkAt
+  readonly events: MemoryEvents
+  readonly namespace: string
+  readonly changesAt?: ChangesAt
+}
+
+/** A packet that fared otherwise than the probe's packet before it. */
+export interface Turn {
+  readonly packet: ProbePacket
+  /** States of the two packets, by their place. */
+  readonly before: number
+  readonly now: number
+  /** What kernels held before the packet, and in which state that was. */
+  readonly memory: KernelMemory
+  readonly memoryState: number
+  /** After the probe's packet before, and after this one. */
+  readonly memoryBefore: KernelMemory
+  readonly memoryAfter: KernelMemory
+  /** spanKey() of this packet's. */
+  readonly key: string
+  readonly results: readonly ProbeResult[]
+}
+
+export function causeOf(turn: Turn, context: CauseContext): ProbeCause {
+  const { before, now, key } = turn
+  const turns = (state: number): boolean => keyIn(turn, state, context) === key
+  if (before === now || turns(before)) return memoryCause(turn)
+  let low = before
+  let high = now
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    if (turns(middle)) high = middle
+    else low = middle
+  }
+  return networkCause(turn, high, context)
+}
+
+function keyIn({ packet, memory, memoryState }: Turn, state: number, { run, networkAt, events, namespace }: CauseContext): string {
+  const carried = state > memoryState ? events.carry(memory, memoryState, state) : memory
+  return spanKey(askProbe(packet, { seed: run.seed, namespace, network: networkAt(run.states[state]), memory: carried, nextNs: packet.atNs }))
+}
+
+function memoryCause({ packet, memoryBefore, memoryAfter, results }: Turn): ProbeCause {
+  const names = new Set(results.flatMap(({ via, where }) => (where === undefined ? via : [...via, where.netns])))
+  return { kind: 'memory', atNs: packet.atNs, what: memoryChanges(memoryBefore, memoryAfter, (netns) => names.size === 0 || names.has(netns)) }
+}
+
+function networkCause({ results, packet }: Turn, state: number, { run, diary, changesAt }: CauseContext): ProbeCause {
+  const nodes = nodesOf(results)
+  const { atNs } = run.states[state]
+  const entry = entryOf(run, state, { diary, nodes, packet })
+  return { kind: 'network', atNs, state, changes: changesAt?.(state, [...nodes]) ?? [], chain: entry === undefined ? [] : diary.chain(entry.id) }
+}
+
+function nodesOf(results: readonly ProbeResult[]): ReadonlySet<string> {
+  return new Set(results.flatMap(({ via, where }) => (where?.node === undefined ? via : [...via, where.node])))
+}
+
+/** Entries that a state goes back to. */
+export function entriesOf(run: Pick<ControlRun, 'states'>, state: number, diary: Diary): readonly DiaryEntry[] {
+  return diary.entries.slice(state === 0 ? 0 : run.states[state - 1].diaryLength, run.states[state].diaryLength)
+}
+
+/** The last of a state's entries that is about a node of the way; else of the cluster; else any. */
+function entryOf(
+  run: ControlRun,
+  state: number,
+  { diary, nodes, packet }: { readonly diary: Diary; readonly nodes: ReadonlySet<string>; readonly packet: ProbePacket },
+): DiaryEntry | undefined {
+  const { atNs } = run.states[state]
+  const entries = entriesOf(run, state, diary)
+  // a state may be written before the words for it
+  const near = entries.length > 0 ? entries : diary.entries.filter((entry) => entry.atNs === atNs)
+  const names = [packet.probe.from, packet.probe.to]
+  const isNamed = ({ object = '' }: DiaryEntry): boolean =>
+    names.some((name) => object !== '' && name.replace(/:[^:]*$/, '').endsWith(object.replace(/^[^/]*\//, '')))
+  return (
+    near.findLast((entry) => entry.node !== undefined && nodes.has(entry.node)) ??
+    near.findLast(isNamed) ??
+    near.findLast(({ node }) => node === undefined) ??
+    near.at(-1)
+  )
+}
