@@ -16,6 +16,11 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
     load: () => import('../../docs/network.schema.json', { with: { type: 'json' } }),
   },
   {
+    kind: 'Scenario',
+    about: 'what happens to a cluster at virtual times: what netsim run reads',
+    load: () => import('../../docs/scenario.schema.json', { with: { type: 'json' } }),
+  },
+  {
     kind: 'Trace',
     about: 'what netsim trace -o json prints',
     load: () => import('../../docs/trace.schema.json', { with: { type: 'json' } }),

@@ -66,7 +66,7 @@ export type ActionKind = Action['kind']
 
 export interface ScenarioProbe extends Place {
   readonly name: string
-  /** As SRC and DST[:PORT] of `netsim trace`. */
+  /** As SRC and DST[:PORT] of `netsim trace`; `to` with the namespace of `from`, where the document names none. */
   readonly from: string
   readonly to: string
   readonly proto?: 'tcp' | 'udp' | 'icmp'
