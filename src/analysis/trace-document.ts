@@ -38,6 +38,27 @@ export interface MetadataDocument {
   readonly runtime?: string
   /** How many the cluster has. */
   readonly nodes?: number
+  /** Of a Scenario's run, in which the question is asked; absent: of the manifests as they stand. */
+  readonly moment?: MomentDocument
+}
+
+export interface MomentDocument {
+  readonly scenario: string
+  /** Virtual time, ns. */
+  readonly atNs: number
+  /** Its last event. */
+  readonly event?: HappenedDocument
+  /** What happened last, where that is another. */
+  readonly last?: HappenedDocument
+}
+
+export interface HappenedDocument {
+  readonly atNs: number
+  /** `flanneld n1` */
+  readonly by: string
+  readonly what: string
+  readonly file?: string
+  readonly line?: number
 }
 
 export interface EndDocument {

@@ -7,7 +7,8 @@
 import { hopLines, replyLines, type Page } from './trace-text-hops.js'
 import { lookupText } from './name-lookup.js'
 import { printable, styleOf, wrap } from './text-style.js'
-import type { EndDocument, TraceDocument } from './trace-document.js'
+import { durationText } from './timeline/duration.js'
+import type { EndDocument, HappenedDocument, MomentDocument, TraceDocument } from './trace-document.js'
 import { verdictLines } from './trace-text-verdict.js'
 
 export interface TraceTextOptions {
@@ -50,7 +51,8 @@ function headLines(page: Page): string[] {
   const flow = ends.length + 3 + what.length <= width ? [`${ends}   ${what}`] : [ends, `  ${what}`]
   const colored = flow.map((line, index) => (index === 0 ? withNames(line, [source.name, destination.name].map(clean), page) : line))
   const lookup = document.lookup === undefined ? [] : wrap([{ text: clean(lookupText(document.lookup)) }], width, style)
-  return [...colored, ...lookup, ...wrap([{ text: clean(assumptions(document)), style: 'dim' }], width, style)]
+  const moment = document.metadata.moment === undefined ? [] : wrap([{ text: clean(momentWords(document.metadata.moment)) }], width, style)
+  return [...colored, ...lookup, ...wrap([{ text: clean(assumptions(document)), style: 'dim' }], width, style), ...moment]
 }
 
 /** The first occurrence of each name in cyan, left to right. */
@@ -95,6 +97,14 @@ export function assumptions({ metadata, request }: Pick<TraceDocument, 'metadata
   return [...network, metadata.calico === undefined ? (metadata.runtime ?? '') : '', cluster, `seed ${metadata.seed}`, state]
     .filter((word) => word !== '')
     .join(' · ')
+}
+
+/** When, and what had happened last. */
+export function momentWords({ scenario, atNs, event, last }: MomentDocument): string {
+  const place = (happened: HappenedDocument): string => (happened.file === undefined ? '' : ` (${happened.file}:${happened.line ?? 0})`)
+  const before = event === undefined ? 'before its first event' : `${durationText(atNs - event.atNs)} after ${event.what}${place(event)}`
+  const latest = last === undefined ? '' : `; last, at ${durationText(last.atNs)}, ${last.by}: ${last.what}`
+  return `at ${durationText(atNs)} of ${scenario}, ${before}${latest}`
 }
 
 /** `flannel vxlan`; `calico 3.32.1`, `IPIP Always`; `canal`, `flannel vxlan + calico 3.32.1 policy`. */

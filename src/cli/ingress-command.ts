@@ -5,7 +5,8 @@ import { traceText } from '../analysis/trace-text.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_UNKNOWN, exitOf, UsageError } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork, refusesTouched } from './load-network.js'
+import { loadMoment, requestOfMoment } from './load-moment.js'
+import { refusesTouched } from './load-network.js'
 import { isRefusal, ofInputs, refuse } from './question.js'
 import { wantsAscii, wantsColor, widthOf } from './terminal.js'
 import type { TraceFlags } from './trace-options.js'
@@ -18,9 +19,9 @@ export async function ingress(request: TraceRequest, flags: TraceFlags, io: Io):
   if (all === true || dns === true) throw new UsageError('--all and --dns are of one connection: ask for the addresses that the text without them names')
   if (output !== 'text' && output !== 'json') throw new UsageError(`a request through an Ingress has no -o ${output}: take text or json`)
   if (svg !== undefined || pcap !== undefined) throw new UsageError('--svg and --pcap are of one connection: ask for the two addresses that the text names')
-  const loaded = await loadNetwork(flags, io)
+  const loaded = await loadMoment(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
-  const answered = ingressTrace(loaded.network, request)
+  const answered = ingressTrace(loaded.network, requestOfMoment(request, loaded))
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(answered)) return refuse(answered, io)
   const told: IngressTrace = { ...answered, flows: answered.flows.map((flow) => ofInputs(flow, loaded, flags)) }

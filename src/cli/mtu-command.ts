@@ -5,7 +5,8 @@ import { mtuText } from '../analysis/mtu-text.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, UsageError } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork, refusesTouched } from './load-network.js'
+import { loadMoment, requestOfMoment } from './load-moment.js'
+import { refusesTouched } from './load-network.js'
 import { inputFlags, isRefusal, refuse } from './question.js'
 import { wantsAscii, wantsColor, widthOf } from './terminal.js'
 import type { TraceFlags } from './trace-options.js'
@@ -14,9 +15,9 @@ import { VERSION } from './version.js'
 /** The exit status. @throws UsageError when a flag asks for something else than sizes */
 export async function mtu(request: TraceRequest, flags: TraceFlags, io: Io): Promise<number> {
   checkFlags(flags)
-  const loaded = await loadNetwork(flags, io)
+  const loaded = await loadMoment(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
-  const told = mtuReport(loaded.network, request)
+  const told = mtuReport(loaded.network, requestOfMoment(request, loaded))
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(told)) return refuse(told, io)
   const { cluster, inputs } = loaded

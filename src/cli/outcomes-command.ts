@@ -4,7 +4,8 @@ import { printable, styleOf } from '../analysis/text-style.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, UsageError } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork, refusesTouched } from './load-network.js'
+import { loadMoment, requestOfMoment } from './load-moment.js'
+import { refusesTouched } from './load-network.js'
 import { isRefusal, refuse } from './question.js'
 import { table } from './table.js'
 import { wantsAscii, wantsColor } from './terminal.js'
@@ -13,9 +14,9 @@ import type { TraceFlags } from './trace-options.js'
 /** The exit status. @throws UsageError when a flag asks for one packet's path */
 export async function outcomes(request: TraceRequest, flags: TraceFlags, io: Io): Promise<number> {
   checkFlags(flags)
-  const loaded = await loadNetwork(flags, io)
+  const loaded = await loadMoment(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
-  const told = allOutcomes(loaded.network, { ...request, level: 0 })
+  const told = allOutcomes(loaded.network, { ...requestOfMoment(request, loaded), level: 0 })
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
   if (isRefusal(told)) return refuse(told, io)
   await io.out(flags.output === 'json' ? `${JSON.stringify(told, null, 2)}\n` : outcomesText(told, flags, io))

@@ -10,6 +10,7 @@ import { addBench } from './bench-verb.js'
 import { addCheck } from './check-verb.js'
 import { addCompletion } from './completion-verb.js'
 import { addPolicy } from './policy-verb.js'
+import { addRun } from './run-verb.js'
 import { addSchema } from './schema-verb.js'
 import { addShow } from './show-verb.js'
 import { widthOf } from './terminal.js'
@@ -88,6 +89,7 @@ function buildProgram(name: string, running: Running): Command {
     .addHelpText('after', EXITS)
   addTrace(program, name, running)
   addShow(program, name, running)
+  addRun(program, name, running)
   addCheck(program, name, running)
   addPolicy(program, name, running)
   addVerify(program, name, running)

@@ -1,11 +1,13 @@
 /** A question on the command line, whatever is asked of its path: refused where it names what is not there, and asked again of the same network. */
+import { momentText } from '../analysis/timeline/duration.js'
 import type { TraceDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import { NOT_MODELLED } from '../network/request-problem.js'
 import { etcdWords, type EtcdFlags } from './etcd-flags.js'
 import { EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'
-import { safe, type Loaded } from './load-network.js'
+import type { LoadedMoment } from './load-moment.js'
+import { safe } from './load-network.js'
 import type { TraceFlags } from './trace-options.js'
 import { VERSION } from './version.js'
 
@@ -21,22 +23,25 @@ export async function tell(problems: readonly Problem[], io: Io): Promise<void> 
 }
 
 /** So that a command of `next` asks the same network. */
-export function inputFlags({ filename, recursive, ...etcd }: Pick<TraceFlags, 'filename' | 'recursive'> & EtcdFlags): string {
+export function inputFlags({ filename, recursive, at, ...etcd }: Pick<TraceFlags, 'filename' | 'recursive' | 'at'> & EtcdFlags): string {
   const quoted = (name: string): string => (/^[\w./:@%+=,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`)
   const files = filename.map((name) => ` -f ${quoted(name)}`).join('') + (recursive ? ' -R' : '')
-  return (
-    files +
-    etcdWords(etcd)
-      .map((word) => ` ${quoted(word)}`)
-      .join('')
-  )
+  const words = [...etcdWords(etcd), ...(at === undefined ? [] : ['--at', momentText(at)])]
+  return files + words.map((word) => ` ${quoted(word)}`).join('')
 }
 
 /** A trace of what the command line gave it. */
-export function ofInputs(flow: TraceDocument, { cluster, inputs }: Loaded, flags: TraceFlags): TraceDocument {
+export function ofInputs(flow: TraceDocument, { cluster, inputs, moment }: LoadedMoment, flags: TraceFlags): TraceDocument {
   return {
     ...flow,
-    metadata: { ...flow.metadata, tool: `netsim ${VERSION}`, inputs, runtime: cluster.runtime.name, nodes: cluster.nodes.length },
+    metadata: {
+      ...flow.metadata,
+      tool: `netsim ${VERSION}`,
+      inputs,
+      runtime: cluster.runtime.name,
+      nodes: cluster.nodes.length,
+      ...(moment === undefined ? {} : { moment }),
+    },
     result: { ...flow.result, next: flow.result.next.map((command) => command + inputFlags(flags)) },
   }
 }

@@ -7,16 +7,18 @@ import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, exitOf } from './exit.js'
 import type { Io } from './io.js'
-import { loadNetwork, refusesTouched } from './load-network.js'
+import { loadMoment, requestOfMoment } from './load-moment.js'
+import { refusesTouched } from './load-network.js'
 import { isRefusal, ofInputs, refuse } from './question.js'
 import { checkOutputs, writeOutputs } from './trace-output.js'
 import type { TraceFlags } from './trace-options.js'
 
 /** The exit status. */
-export async function trace(request: TraceRequest, flags: TraceFlags, io: Io): Promise<number> {
+export async function trace(question: TraceRequest, flags: TraceFlags, io: Io): Promise<number> {
   checkOutputs(flags, io)
-  const loaded = await loadNetwork(flags, io)
+  const loaded = await loadMoment(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
+  const request = requestOfMoment(question, loaded)
   const asked: NameQuery | { readonly request: TraceRequest } | readonly Problem[] = flags.dns === true ? queryRequest(loaded.network, request) : { request }
   if (isRefusal(asked)) return refuse(asked, io)
   const outcome = loaded.network.trace(asked.request)

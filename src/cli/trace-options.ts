@@ -1,7 +1,7 @@
 /** The flags of `netsim trace` → a TraceRequest; each value is checked where it is read, so that the message names its flag. */
 import { InvalidArgumentError } from 'commander'
 import { nearestName } from '../cluster/nearest-name.js'
-import { parseDuration } from '../cluster/units.js'
+import { parseMoment } from '../cluster/units.js'
 import { DISPOSITIONS, type Disposition } from '../net/disposition.js'
 import { DEFAULT_REQUEST, PROTOCOLS, type Protocol, type TraceRequest } from '../network/request.js'
 import type { EtcdFlags } from './etcd-flags.js'
@@ -31,7 +31,10 @@ export interface QuestionFlags {
 export interface TraceFlags extends EtcdFlags, QuestionFlags {
   readonly filename: readonly string[]
   readonly recursive: boolean
-  readonly at: number
+  /** Virtual time, ns. */
+  readonly at?: number
+  /** --seed was given: it wins over a Scenario's. */
+  readonly seedGiven?: boolean
   readonly output: OutputFormat
   readonly verbose: number
   readonly expect: readonly Disposition[]
@@ -58,7 +61,7 @@ export function requestOf(source: string, destination: string, flags: TraceFlags
     ['DST', destination],
   ])
     if (value.trim() === '') throw new UsageError(`${name} is empty`)
-  return { ...questionFields(flags), source, destination, atNs: flags.at, level: flags.verbose > 0 ? 1 : 0 }
+  return { ...questionFields(flags), source, destination, atNs: flags.at ?? DEFAULT_REQUEST.atNs, level: flags.verbose > 0 ? 1 : 0 }
 }
 
 /** All of a request but its ends. */
@@ -94,10 +97,9 @@ export function integer(least: number, most: number): (text: string) => number {
 const LONGEST_NS = 90 * 24 * 3600 * 1e9
 
 export function moment(text: string): number {
-  const days = /^([0-9]+(?:\.[0-9]+)?)d$/.exec(text)
-  const ns = days === null ? parseDuration(text) : Math.round(Number(days[1]) * 24 * 3600 * 1e9)
+  const ns = parseMoment(text.replaceAll(' ', ''))
   if (ns === undefined || ns > LONGEST_NS) {
-    throw new InvalidArgumentError('It must be a time since the start, with its unit, up to 90d: 250ms, 30s, 5m, 12h, 2d.')
+    throw new InvalidArgumentError('It must be a time since the start, with its unit, up to 90d: 250ms, 12.5s, 24h1s, 2d.')
   }
   return ns
 }

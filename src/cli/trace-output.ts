@@ -12,7 +12,7 @@ import type { Io } from './io.js'
 import { wantsAscii, wantsColor, widthOf } from './terminal.js'
 import type { TraceFlags } from './trace-options.js'
 
-const STANDARD_OUTPUT = '-'
+export const STANDARD_OUTPUT = '-'
 
 /** Before any work is done. @throws UsageError when two things want standard output, or bytes would go to a terminal */
 export function checkOutputs({ output, svg, pcap }: TraceFlags, { outIsTerminal }: Io): void {
@@ -25,8 +25,8 @@ export function checkOutputs({ output, svg, pcap }: TraceFlags, { outIsTerminal 
 
 export async function writeOutputs(document: TraceDocument, flags: TraceFlags, io: Io): Promise<void> {
   const { svg, pcap } = flags
-  if (svg !== undefined && svg !== STANDARD_OUTPUT) await write('--svg', svg, { content: await svgOf(document), io })
-  if (pcap !== undefined && pcap !== STANDARD_OUTPUT) await write('--pcap', pcap, { content: await pcapOf(document), io })
+  if (svg !== undefined && svg !== STANDARD_OUTPUT) await writeFlagged('--svg', svg, { content: await svgOf(document), io })
+  if (pcap !== undefined && pcap !== STANDARD_OUTPUT) await writeFlagged('--pcap', pcap, { content: await pcapOf(document), io })
   if (svg === STANDARD_OUTPUT) return io.out(await svgOf(document))
   if (pcap === STANDARD_OUTPUT) return io.out(await pcapOf(document))
   await io.out(await textOf(document, flags, io))
@@ -62,7 +62,8 @@ async function textOf(document: TraceDocument, flags: TraceFlags, io: Io): Promi
     .exhaustive()
 }
 
-async function write(flag: string, file: string, { content, io }: { readonly content: string | Uint8Array; readonly io: Io }): Promise<void> {
+/** @throws UsageError where the file cannot be written */
+export async function writeFlagged(flag: string, file: string, { content, io }: { readonly content: string | Uint8Array; readonly io: Io }): Promise<void> {
   try {
     await writeFile(resolve(io.cwd, file), content)
   } catch (error) {

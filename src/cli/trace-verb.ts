@@ -1,6 +1,5 @@
 /** `netsim trace` on the command line: its arguments and flags. What it does comes with trace-command.ts, when it is called. */
 import { Option, type Command } from 'commander'
-import { DEFAULT_REQUEST } from '../network/request.js'
 import { addQuestionOptions, type QuestionHelp } from './question-flags.js'
 import { colorWhen, dispositions, moment, outputFormat, requestOf, TRACE_FORMATS, type TraceFlags } from './trace-options.js'
 import { addInputOptions, type Running } from './verb.js'
@@ -27,7 +26,11 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .showHelpAfterError(`See '${name} trace --help'.`)
   addInputOptions(command).addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
   addQuestionOptions(command, QUESTION_HELP)
-    .addOption(new Option('--at <TIME>', 'ask at this time after the start: 30s, 12h, 2d').argParser(moment).default(DEFAULT_REQUEST.atNs, '0s'))
+    .addOption(
+      new Option('--at <TIME>', 'ask at this time of the Scenario among the files, or after the start: 12.5s, 24h1s, 2d')
+        .argParser(moment)
+        .default(undefined, '0s'),
+    )
     .addOption(new Option('--expect <DISPOSITION,…>', 'exit 0 when it ends so, else 1: DELIVERED, DENIED, …').argParser(dispositions).default([], 'none'))
     .addOption(new Option('-v, --verbose', 'every rule tried; -vv: and the headers; -vvv: and the bytes').argParser(oneMore).default(0, 'what decided'))
     .option('--summary', 'the last block only', false)
@@ -39,7 +42,8 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .addOption(new Option('--color <WHEN>', 'auto, always or never').argParser(colorWhen).default('auto'))
     .option('--no-color', 'the same as --color never')
     .option('--ascii', 'plain letters only', false)
-    .action(async (source: string, destination: string, flags: TraceFlags) => {
+    .action(async (source: string, destination: string, given: TraceFlags) => {
+      const flags = { ...given, seedGiven: command.getOptionValueSource('seed') === 'cli' }
       const request = requestOf(source, destination, flags)
       if (/^https?:\/\//i.test(destination)) {
         const { ingress } = await import('./ingress-command.js')
