@@ -33,6 +33,8 @@ export interface NetnsMemory {
   readonly stations: readonly StationMemory[]
   /** Oldest first. */
   readonly connections: readonly ConnectionMemory[]
+  /** Number of the next one; 0: no connections are tracked. */
+  readonly nextConnection: number
   readonly pathMtus: readonly PathMtuMemory[]
   readonly recents: readonly RecentMemory[]
   /** Peer address, peer port, own port, one after the other. */
@@ -104,8 +106,8 @@ export function takeMemory(world: World, zeroNs: number, before: KernelMemory = 
   return { atNs: zeroNs + world.sim.nowNs, netns: all }
 }
 
-function isEmpty({ neighbours, stations, connections, pathMtus, recents, accepted }: NetnsMemory): boolean {
-  return [neighbours, stations, connections, pathMtus, recents, accepted].every(({ length }) => length === 0)
+function isEmpty({ neighbours, stations, nextConnection, pathMtus, recents, accepted }: NetnsMemory): boolean {
+  return nextConnection <= 1 && [neighbours, stations, pathMtus, recents, accepted].every(({ length }) => length === 0)
 }
 
 function netnsMemory(netns: Netns, zeroNs: number, before: NetnsMemory | undefined): NetnsMemory {
@@ -114,6 +116,7 @@ function netnsMemory(netns: Netns, zeroNs: number, before: NetnsMemory | undefin
     neighbours: netns.devices.flatMap((device) => neighboursOf(device, zeroNs)),
     stations: netns.devices.flatMap((device) => stationsOf(device, zeroNs)),
     connections: netns.conntrack === null ? [] : connectionsOf(netns.conntrack, zeroNs),
+    nextConnection: netns.conntrack?.next ?? 0,
     pathMtus: pathMtusOf(netns, zeroNs, before?.pathMtus ?? []),
     recents: recentsOf(netns, zeroNs),
     accepted: [...netns.sockets.accepted],
@@ -238,13 +241,17 @@ function putNetns(netns: Netns, known: NetnsMemory, zeroNs: number): void {
     // br_stp_disable_port: what was learned goes with its port
     if (port.device.up === 1 && port.device.carrier === 1) device.bridge.recall(macHigh(mac), macLow(mac), port, heardNs - zeroNs)
   }
-  if (netns.conntrack !== null) for (const connection of known.connections) putConnection(netns.conntrack, connection, zeroNs)
+  if (netns.conntrack !== null && known.nextConnection > 0) {
+    for (const connection of known.connections) putConnection(netns.conntrack, connection, zeroNs)
+    netns.conntrack.next = known.nextConnection
+    netns.netfilterUsed = 1
+  }
   for (const { destination, mtu, learnedNs, nextHop } of known.pathMtus) {
     if (zeroNs - learnedNs < PATH_MTU_NS && nextHopOf(netns, destination) === nextHop) netns.fib.pathMtus.set(destination, mtu)
   }
   putRecents(netns, known.recents, zeroNs)
   netns.sockets.accepted.push(...known.accepted)
-  if (known.connections.length > 0 || known.recents.length > 0) netns.netfilterUsed = 1
+  if (known.recents.length > 0) netns.netfilterUsed = 1
 }
 
 function putNeighbour(netns: Netns, known: NeighbourMemory, zeroNs: number): void {

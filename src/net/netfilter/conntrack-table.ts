@@ -131,6 +131,10 @@ export class ConntrackTable {
     return this.nextId
   }
 
+  set next(id: number) {
+    this.nextId = id
+  }
+
   /** When a UDP connection that still runs is a stream. Cold. */
   streamOf(slot: number): number {
     return this.streamSince[slot]
@@ -150,7 +154,6 @@ export class ConntrackTable {
     this.link(slot, 1)
     if ((this.rows[row + E_STATUS] & IPS_SRC_NAT_DONE) !== 0) this.linkBySource(slot)
     this.count++
-    if (known[E_ID] >= this.nextId) this.nextId = (known[E_ID] + 1) & 0x7fffffff
   }
 
   isLive(slot: number): boolean {

@@ -64,11 +64,12 @@ export class MemoryEvents {
   private nodeChanged(memory: KernelMemory, { node, pods, before, now, at }: NodeChange): KernelMemory {
     let carried = memory
     if (now.pods !== before.pods) {
-      const gone = this.podsOf(before, node).filter((pod) => !this.podsOf(now, node).some((one) => isSamePod(one, pod)))
-      carried = forgetNetns(carried, new Set(gone.map(nameOf).filter((name) => pods.includes(name))))
-      const { cni } = this.run.versions[now.felix < 0 ? 0 : now.felix].cluster
-      const addresses = new Set(gone.flatMap(({ address }) => (address === undefined ? [] : [address])))
-      if (cni === 'calico' || cni === 'canal') carried = forgetConnections(carried, node, (row) => OF_ADDRESS.some((field) => addresses.has(row[field])))
+      const gone = this.gone(node, before.pods, now.pods).map(nameOf)
+      carried = forgetNetns(carried, new Set(gone.filter((name) => pods.includes(name))))
+    }
+    if (now.felix !== before.felix && this.usesCalico(now)) {
+      const addresses = new Set(this.gone(node, before.felix, now.felix).flatMap(({ address }) => (address === undefined ? [] : [address])))
+      carried = forgetConnections(carried, node, (row) => OF_ADDRESS.some((field) => addresses.has(row[field])))
     }
     if (now.kubeProxy !== before.kubeProxy && hasTranslatedUdp(carried, node)) carried = this.withoutStaleUdp(carried, node, at)
     return carried
@@ -105,9 +106,20 @@ export class MemoryEvents {
     return undefined
   }
 
-  private podsOf({ pods }: NodeState, node: string): readonly ClusterPod[] {
-    if (pods < 0) return []
-    return this.run.versions[pods].cluster.pods.filter((pod) => pod.node === node && !pod.terminated && !pod.hostNetwork)
+  /** Pods of a node that one version has and another has not, or has with another address. */
+  private gone(node: string, before: number, now: number): readonly ClusterPod[] {
+    const kept = this.podsOf(now, node)
+    return this.podsOf(before, node).filter((pod) => !kept.some((one) => isSamePod(one, pod)))
+  }
+
+  private podsOf(version: number, node: string): readonly ClusterPod[] {
+    if (version < 0) return []
+    return this.run.versions[version].cluster.pods.filter((pod) => pod.node === node && !pod.terminated && !pod.hostNetwork)
+  }
+
+  private usesCalico({ felix }: NodeState): boolean {
+    const { cni } = this.run.versions[Math.max(felix, 0)].cluster
+    return cni === 'calico' || cni === 'canal'
   }
 }
 
