@@ -3,40 +3,52 @@
  * an earlier one that was not sent yet (proto/bgp/attrs.c bgp_rt_notify, packets.c bgp_create_update). So one UPDATE carries all blocks
  * of a node, and never those of two nodes.
  */
-import { attributesKey, encodeAttributes, type PathAttributes } from './attributes.js'
+import type { PathAttributes } from './attributes.js'
 import { prefixesPerUpdate, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
-import { prefixKey } from './route.js'
+import { attributesLength } from './on-the-wire.js'
+import { pathKey, SharedPath } from './shared-path.js'
 
-interface Bucket {
-  readonly attributes: PathAttributes
-  readonly prefixes: Map<string, PathPrefix>
+/** Most hold one prefix. */
+type Bucket = PathPrefix | Map<string, PathPrefix>
+
+function keyOf(path: PathPrefix): string {
+  return path instanceof SharedPath ? path.key : pathKey(path)
 }
 
 export class Announcements {
-  private readonly buckets = new Map<string, Bucket>()
+  /** Equal attributes are one object: exporter.ts sees to it. */
+  private readonly buckets = new Map<PathAttributes, Bucket>()
   private readonly withdrawn = new Map<string, PathPrefix>()
-  /** Which bucket holds a prefix. */
-  private readonly places = new Map<string, Map<string, PathPrefix>>()
+  /** The attributes under which a prefix stands; null: it is withdrawn. */
+  private readonly places = new Map<string, PathAttributes | null>()
 
   announce(path: PathPrefix, attributes: PathAttributes): void {
-    const key = attributesKey(attributes)
-    let bucket = this.buckets.get(key)
-    if (bucket === undefined) {
-      bucket = { attributes, prefixes: new Map() }
-      this.buckets.set(key, bucket)
-    }
-    this.place(path, bucket.prefixes)
+    const key = keyOf(path)
+    this.takeBack(key)
+    this.places.set(key, attributes)
+    const bucket = this.buckets.get(attributes)
+    if (bucket === undefined) this.buckets.set(attributes, path)
+    else if (bucket instanceof Map) bucket.set(key, path)
+    else this.buckets.set(attributes, new Map([...(keyOf(bucket) === key ? [] : ([[keyOf(bucket), bucket]] as const)), [key, path]]))
   }
 
   withdraw(path: PathPrefix): void {
-    this.place(path, this.withdrawn)
+    const key = keyOf(path)
+    this.takeBack(key)
+    this.places.set(key, null)
+    this.withdrawn.set(key, path)
   }
 
-  private place(path: PathPrefix, into: Map<string, PathPrefix>): void {
-    const key = `${prefixKey(path.prefix)} ${path.pathId}`
-    this.places.get(key)?.delete(key)
-    into.set(key, path)
-    this.places.set(key, into)
+  private takeBack(key: string): void {
+    const place = this.places.get(key)
+    if (place === undefined) return
+    if (place === null) {
+      this.withdrawn.delete(key)
+      return
+    }
+    const bucket = this.buckets.get(place)
+    if (bucket instanceof Map) bucket.delete(key)
+    else this.buckets.delete(place)
   }
 
   clear(): void {
@@ -51,12 +63,17 @@ export class Announcements {
       const withdrawn = this.take(this.withdrawn, prefixesPerUpdate(0, 32, rules))
       return { type: 'update', withdrawn, reachable: [] }
     }
-    for (const [key, { attributes, prefixes }] of this.buckets) {
-      if (prefixes.size === 0) {
-        this.buckets.delete(key)
+    for (const [attributes, bucket] of this.buckets) {
+      if (!(bucket instanceof Map)) {
+        this.buckets.delete(attributes)
+        this.places.delete(keyOf(bucket))
+        return bucket instanceof SharedPath ? bucket.updateWith(attributes) : { type: 'update', withdrawn: [], attributes, reachable: [bucket] }
+      }
+      if (bucket.size === 0) {
+        this.buckets.delete(attributes)
         continue
       }
-      const reachable = this.take(prefixes, prefixesPerUpdate(encodeAttributes(attributes, rules).length, 32, rules))
+      const reachable = this.take(bucket, prefixesPerUpdate(attributesLength(attributes, rules), 32, rules))
       return { type: 'update', withdrawn: [], attributes, reachable }
     }
     return undefined

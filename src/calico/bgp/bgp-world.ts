@@ -97,9 +97,9 @@ export class BgpWorld {
     return bird
   }
 
-  private count(message: BgpMessage, bytes: Uint8Array): void {
+  private count(message: BgpMessage, bytes: number): void {
     const { counts } = this
-    counts.bytes += bytes.length
+    counts.bytes += bytes
     if (message.type !== 'update') {
       counts[message.type]++
       // keepalives go on for ever

@@ -3,16 +3,16 @@
  * recovery (-R). After nest/{proto,rt-table}.c and proto/bgp/attrs.c of projectcalico/bird feature-ipinip.
  */
 import { contains, type Cidr } from '../../base/cidr.js'
-import { compareIp, type Ip } from '../../base/ip.js'
+import type { Ip } from '../../base/ip.js'
 import { hashText, Prng } from '../../base/prng.js'
 import type { RouteSpec } from '../../dataplane/dataplane.js'
-import type { PathAttributes } from './attributes.js'
 import { TIMERS, type BirdConfig, type BirdTimers, type PeerConfig } from './config.js'
-import { exportAttributes, importRoute } from './exchange.js'
+import { importRoute } from './exchange.js'
+import { Exporter } from './exporter.js'
 import { AliensByPrefix, type AlienRoute, type BirdHost, type HostDevice } from './bird-host.js'
 import type { BirdFlavour } from './flavour.js'
 import { KernelSync } from './kernel-sync.js'
-import type { BgpMessage, PathPrefix, UpdateMessage } from './message.js'
+import type { BgpMessage, UpdateMessage } from './message.js'
 import { PREFERENCE, prefixKey, type BirdRoute } from './route.js'
 import { RouteTable, type Change } from './route-table.js'
 import { BgpSession } from './session.js'
@@ -33,7 +33,7 @@ export interface BirdOptions {
   /** -R: wait for the peers' End-of-RIB before saying anything. */
   readonly recover?: boolean
   /** Told of each message that leaves. */
-  readonly onMessage?: (bird: Bird, session: BgpSession, message: BgpMessage, bytes: Uint8Array) => void
+  readonly onMessage?: (bird: Bird, session: BgpSession, message: BgpMessage, bytes: number) => void
   /** Told of each change of the kernel's routes. */
   readonly onKernel?: (bird: Bird, prefix: Cidr) => void
   readonly onSession?: (bird: Bird, session: BgpSession, event: SessionEvent) => void
@@ -56,7 +56,7 @@ export class Bird implements SessionHost {
   startedNs = 0
   private recovery: Set<BgpSession> | undefined
   private readonly prng: Prng
-  private nextId = 1
+  private readonly exporter: Exporter
   private unlisten: (() => void) | undefined
   private scanTimer: Timer | undefined
   private running = false
@@ -84,6 +84,8 @@ export class Bird implements SessionHost {
     const view = { policy: () => this.config.kernel, flavour, hasDevice: (name: string) => this.host.devices.some((device) => device.name === name) }
     this.kernel = new KernelSync(view, options.left)
     this.sessions = config.peers.map((peer) => new BgpSession(peer, this))
+    this.exporter = new Exporter(this)
+    this.exporter.reset()
     this.sessions.toReversed().forEach((session) => this.index(session))
   }
 
@@ -91,6 +93,10 @@ export class Bird implements SessionHost {
   private index(session: BgpSession): void {
     this.named.set(session.config.name, session)
     this.byNeighbour.set(session.config.neighbour, session)
+  }
+
+  get flavour(): BirdFlavour {
+    return this.options.flavour
   }
 
   get routerId(): Ip {
@@ -208,6 +214,8 @@ export class Bird implements SessionHost {
     this.host = host
     this.ownAddresses = addressesOf(host)
     this.aliens = aliens
+    this.table.forget()
+    this.exporter.reset()
     if (!this.running) return
     const isIn = (device: HostDevice, all: readonly HostDevice[]): boolean => all.some((other) => JSON.stringify(other) === JSON.stringify(device))
     const gone = devices.filter((device) => !isIn(device, host.devices))
@@ -222,28 +230,16 @@ export class Bird implements SessionHost {
     if (gone.length + come.length > 0) for (const net of this.table.all()) this.program(net.prefix)
   }
 
-  private put(route: Omit<BirdRoute, 'id' | 'preference' | 'changedNs'> & { readonly preference?: number }): void {
-    const whole: BirdRoute = { ...route, id: this.nextId++, preference: route.preference ?? PREFERENCE[route.kind], changedNs: this.timers.nowNs }
-    this.apply(route.prefix, route.protocol, route.source, whole)
+  private put(route: Omit<BirdRoute, 'preference' | 'changedNs'>): void {
+    this.apply(route.prefix, route.protocol, route.source, { ...route, preference: PREFERENCE[route.kind], changedNs: this.timers.nowNs })
   }
 
   private apply(prefix: Cidr, protocol: string, source: number, after: BirdRoute | undefined): void {
-    const kept = after === undefined ? undefined : { ...after, id: this.sourceId(protocol, source, after.id) }
-    const change = this.table.update(prefix, protocol, source, kept)
+    const change = this.table.update(prefix, protocol, source, after)
     if (change === undefined) return
-    this.announce(change)
-    if (kept?.bgp === undefined && change.before?.bgp === undefined) this.resettle(prefix)
-  }
-
-  /** A path keeps its identifier as long as its protocol and number are the same (nest/rt-attr.c rte_src global_id). */
-  private readonly sourceIds = new Map<string, number>()
-
-  private sourceId(protocol: string, source: number, fresh: number): number {
-    const key = `${protocol} ${source}`
-    const known = this.sourceIds.get(key)
-    if (known !== undefined) return known
-    this.sourceIds.set(key, fresh)
-    return fresh
+    this.exporter.announce(change)
+    this.program(change.net.prefix, change)
+    if (after?.bgp === undefined && change.before?.bgp === undefined) this.resettle(prefix)
   }
 
   private resettle(prefix: Cidr): void {
@@ -254,46 +250,12 @@ export class Bird implements SessionHost {
     }
   }
 
-  // ---- what it tells
-
-  private announce(change: Change): void {
-    for (const session of this.sessions) {
-      if (session.phase === 'up' && !session.exportWaits) this.tell(session, change)
-    }
-    this.program(change.net.prefix, change)
-  }
-
-  private tell(session: BgpSession, { net, before, after, bestBefore }: Change): void {
-    if (session.rules.addPathSend) this.tellOne(session, before, after)
-    else if (net.routes.at(0) !== bestBefore) this.tellOne(session, bestBefore, net.routes.at(0))
-  }
-
-  private tellOne(session: BgpSession, before: BirdRoute | undefined, after: BirdRoute | undefined): void {
-    const attributes = after === undefined ? undefined : exportAttributes(this, session, after)
-    const route = after ?? before
-    if (route === undefined) return
-    const path = { prefix: route.prefix, pathId: session.rules.addPathSend ? route.id : 0 }
-    if (attributes !== undefined) this.say(session, path, attributes)
-    else if (before !== undefined && exportAttributes(this, session, before) !== undefined) session.announcements.withdraw(path)
-    else return
-    session.kick()
-  }
-
-  /** A peer is never sent to itself: BIRD 1 keeps such a route back, BIRD 2 withdraws it. */
-  private say(session: BgpSession, path: PathPrefix, attributes: PathAttributes): void {
-    const { flavour } = this.options
-    if (attributes.nextHop === session.config.neighbour) {
-      if (flavour.withdrawsPeersOwn) session.announcements.withdraw(path)
-      return
-    }
-    const sorted = flavour.sortsClusterList && attributes.clusterList !== undefined
-    session.announcements.announce(path, sorted ? { ...attributes, clusterList: attributes.clusterList.toSorted(compareIp) } : attributes)
-  }
+  // ---- what it writes and tells
 
   private program(prefix: Cidr, change?: Change): void {
     if (!this.running || this.recovery !== undefined) return
     const net = this.table.net(prefix) ?? { prefix, routes: [] }
-    if (change !== undefined && net.routes.length === 0 && !this.kernel.installed.has(prefixKey(prefix))) return
+    if (change !== undefined && net.routes.length === 0 && this.kernel.installed.get(prefix) === undefined) return
     if (this.kernel.sync(net, this.aliens.metrics(prefix))) this.options.onKernel?.(this, prefix)
     if (this.kernel.hasRefused && this.scanTimer === undefined) this.scanTimer = this.timers.after(this.toNextScan(), () => this.scan())
   }
@@ -331,15 +293,7 @@ export class Bird implements SessionHost {
   }
 
   private feedTable(session: BgpSession, { initial }: { readonly initial: boolean }): void {
-    for (const net of this.table.all()) {
-      for (const route of session.rules.addPathSend ? net.routes : net.routes.slice(0, 1)) {
-        const attributes = exportAttributes(this, session, route)
-        const path = { prefix: route.prefix, pathId: session.rules.addPathSend ? route.id : 0 }
-        if (attributes !== undefined) this.say(session, path, attributes)
-        // a refeed does not know what the old filter let out
-        else if (!initial) session.announcements.withdraw(path)
-      }
-    }
+    this.exporter.feed(session, this.table.all(), { initial })
     const send = (): void => {
       session.kick()
       session.feedEnds()
@@ -357,7 +311,6 @@ export class Bird implements SessionHost {
     for (const session of gone) {
       session.disable(config.peers.some(({ name }) => name === session.config.name) ? 6 : 3)
       this.sessions.splice(this.sessions.indexOf(session), 1)
-      this.named.delete(session.config.name)
       const namesake = this.sessions.find(({ config: { neighbour } }) => neighbour === session.config.neighbour)
       if (namesake === undefined) this.byNeighbour.delete(session.config.neighbour)
       else this.byNeighbour.set(session.config.neighbour, namesake)
@@ -375,6 +328,7 @@ export class Bird implements SessionHost {
       this.index(session)
       session.start()
     }
+    this.exporter.reset()
     if (changed) for (const session of this.sessions) if (session.phase === 'up' && !session.exportWaits) this.refeed(session)
   }
 
@@ -404,10 +358,11 @@ export class Bird implements SessionHost {
 
   update(session: BgpSession, message: UpdateMessage): void {
     for (const { prefix, pathId } of message.withdrawn) this.apply(prefix, session.config.name, pathId, undefined)
-    for (const { prefix, pathId } of message.reachable) {
-      const route = message.attributes === undefined ? undefined : importRoute(this, session, { prefix, pathId }, message.attributes)
+    for (const path of message.reachable) {
+      const { prefix, pathId } = path
+      const route = message.attributes === undefined ? undefined : importRoute(this, session, path, message.attributes)
       if (route === undefined) this.apply(prefix, session.config.name, pathId, undefined)
-      else this.apply(prefix, session.config.name, pathId, { ...route, id: this.nextId++ })
+      else this.apply(prefix, session.config.name, pathId, route)
     }
   }
 
@@ -430,13 +385,15 @@ export class Bird implements SessionHost {
 
   lost(session: BgpSession): void {
     for (const route of this.routesOf(session)) this.apply(route.prefix, route.protocol, route.source, undefined)
+    // until then peers had to be told of the end of what it said
+    if (this.sessionNamed(session.config.name) === session && !this.sessions.includes(session)) this.named.delete(session.config.name)
   }
 
   happened(session: BgpSession, event: SessionEvent): void {
     this.options.onSession?.(this, session, event)
   }
 
-  sent(session: BgpSession, message: BgpMessage, bytes: Uint8Array): void {
+  sent(session: BgpSession, message: BgpMessage, bytes: number): void {
     this.options.onMessage?.(this, session, message, bytes)
   }
 

@@ -6,7 +6,7 @@ import { compareIp, formatIp } from '../../base/ip.js'
 import { formatCidr } from '../../base/cidr.js'
 import { formatAsPath, type PathAttributes } from './attributes.js'
 import type { Bird } from './bird.js'
-import { isReachable, prefixKey, UNKNOWN_METRIC, type BirdRoute, type Destination } from './route.js'
+import { isReachable, UNKNOWN_METRIC, type BirdRoute, type Destination } from './route.js'
 import type { Net } from './route-table.js'
 
 const KIND_NAMES = { direct: 'device', static: 'static', kernel: 'inherit', bgp: 'BGP' } as const
@@ -61,7 +61,7 @@ export function showRoutes(bird: Bird, { all }: { readonly all: boolean }): stri
 function netLines(bird: Bird, net: Net, all: boolean): string[] {
   return net.routes.flatMap((route, i) => {
     const head = i === 0 ? formatCidr(net.prefix) : ''
-    const refused = bird.kernel.installed.get(prefixKey(net.prefix))?.refused === true
+    const refused = bird.kernel.installed.get(net.prefix)?.refused === true
     const mark = i > 0 ? '' : refused ? ' !' : ' *'
     const lines = isSecond(bird) ? secondLines(head, route, mark) : firstLines(head, route, mark)
     return all ? [...lines, ...attributeLines(route, isSecond(bird))] : lines

@@ -1,5 +1,6 @@
 /** One TCP connection of a BGP session with its timers and what waits to be sent (proto/bgp/bgp.h struct bgp_conn). */
-import { BEFORE_OPEN, encodeMessage, type BgpMessage, type NotificationMessage, type OpenMessage, type SessionRules } from './message.js'
+import { BEFORE_OPEN, type BgpMessage, type NotificationMessage, type OpenMessage, type SessionRules } from './message.js'
+import { messageLength, segmentOf } from './on-the-wire.js'
 import type { TcpSocket } from './tcp.js'
 import type { Timer } from '../../sim/timers.js'
 
@@ -52,10 +53,9 @@ export class BgpConnection {
     this.socket = undefined
   }
 
-  /** @returns what was sent, for those who count */
-  write(message: BgpMessage, rules: SessionRules = BEFORE_OPEN): Uint8Array {
-    const bytes = encodeMessage(message, rules)
-    this.socket?.send(bytes)
-    return bytes
+  /** @returns its length in bytes, for those who count */
+  write(message: BgpMessage, rules: SessionRules = BEFORE_OPEN): number {
+    this.socket?.send(segmentOf(message, rules))
+    return messageLength(message, rules)
   }
 }

@@ -8,15 +8,16 @@ import type { BirdConfig, PeerConfig } from './config.js'
 import { originated, runExport, runImport } from './filter.js'
 import type { PathPrefix } from './message.js'
 import { PREFERENCE, type BirdRoute } from './route.js'
-import type { RouteTable } from './route-table.js'
+import { sameDestination, type Resolution, type RouteTable } from './route-table.js'
 import type { BgpSession } from './session.js'
+import { SharedPath } from './shared-path.js'
 
 const NO_EXPORT = 0xffffff01
 const NO_ADVERTISE = 0xffffff02
 const NO_EXPORT_SUBCONFED = 0xffffff03
 const DEFAULT_LOCAL_PREFERENCE = 100
 
-interface Exchange {
+export interface Exchange {
   readonly config: BirdConfig
   readonly routerId: Ip
   readonly table: RouteTable
@@ -26,24 +27,57 @@ interface Exchange {
   deviceTo(address: Ip): string | undefined
 }
 
-/** What the peer said, as a route; undefined: not taken, and what stood in its place goes. */
+/** What the peer said, as a route, shared with other daemons that take the same of the same message; undefined: not taken, and what stood in its place goes. */
 export function importRoute(bird: Exchange, session: BgpSession, path: PathPrefix, attributes: PathAttributes): BirdRoute | undefined {
   const peer = session.config
   if (isLoop(bird, peer, attributes)) return undefined
-  const given: PathAttributes = { ...attributes, localPreference: (session.internal ? attributes.localPreference : undefined) ?? DEFAULT_LOCAL_PREFERENCE }
+  const localPreference = (session.internal ? attributes.localPreference : undefined) ?? DEFAULT_LOCAL_PREFERENCE
+  const given = localPreference === attributes.localPreference ? attributes : { ...attributes, localPreference }
   const taken = runImport(bird.config, peer, { prefix: path.prefix, fromBgp: true, attributes: given, preference: PREFERENCE.bgp })
   if (taken === undefined) return undefined
   const { destination, igpMetric } = bird.table.resolve(taken.attributes.nextHop)
+  const shared = path instanceof SharedPath ? path.taken : undefined
+  const facts: Taken = { attributes: taken.attributes, preference: taken.preference, destination, igpMetric, nowNs: bird.timers.nowNs }
+  if (shared !== undefined && isTakenBy(shared, session, facts)) return shared
+  const route = routeOf(session, path, facts)
+  if (path instanceof SharedPath) path.taken = route
+  return route
+}
+
+interface Taken extends Resolution {
+  readonly attributes: PathAttributes
+  readonly preference: number
+  readonly nowNs: number
+}
+
+function isTakenBy(route: BirdRoute, session: BgpSession, { attributes, preference, destination, igpMetric, nowNs }: Taken): boolean {
+  const { config, remoteId, internal } = session
+  const { bgp } = route
+  return (
+    bgp?.attributes === attributes &&
+    route.protocol === config.name &&
+    bgp.from === config.neighbour &&
+    bgp.peerId === remoteId &&
+    bgp.internal === internal &&
+    bgp.remoteAs === config.remoteAs &&
+    bgp.igpMetric === igpMetric &&
+    route.preference === preference &&
+    route.changedNs === nowNs &&
+    sameDestination(route.destination, destination)
+  )
+}
+
+function routeOf(session: BgpSession, path: PathPrefix, { attributes, preference, destination, igpMetric, nowNs }: Taken): BirdRoute {
+  const peer = session.config
   return {
     prefix: path.prefix,
     protocol: peer.name,
     kind: 'bgp',
     source: path.pathId,
-    id: 0,
-    preference: taken.preference,
+    preference,
     destination,
     bgp: {
-      attributes: taken.attributes,
+      attributes,
       from: peer.neighbour,
       peerId: session.remoteId,
       internal: session.internal,
@@ -51,7 +85,7 @@ export function importRoute(bird: Exchange, session: BgpSession, path: PathPrefi
       igpMetric,
       stale: false,
     },
-    changedNs: bird.timers.nowNs,
+    changedNs: nowNs,
   }
 }
 
@@ -64,9 +98,21 @@ function isLoop(bird: Exchange, peer: PeerConfig, attributes: PathAttributes): b
   )
 }
 
-/** What the session is told of a route; undefined: nothing. */
+/** Not back to where it came from, and from one peer of the own AS to another by a reflector only. */
+export function mayPass(bird: Exchange, session: BgpSession, route: BirdRoute): boolean {
+  if (route.protocol === session.config.name) return false
+  if (route.bgp === undefined) return true
+  const source = bird.sessionNamed(route.protocol)
+  if (source === undefined) return false
+  return session.reflects || source.reflects || !areInternal(session, source)
+}
+
+function areInternal(session: BgpSession, source: BgpSession): boolean {
+  return session.config.localAs === source.config.localAs && session.internal && source.internal
+}
+
+/** What the session is told of a route that may pass; undefined: nothing. */
 export function exportAttributes(bird: Exchange, session: BgpSession, route: BirdRoute): PathAttributes | undefined {
-  if (route.protocol === session.config.name) return undefined
   const offered = route.bgp === undefined ? ownAttributes(session, route) : passedOn(bird, session, route, route.bgp.attributes)
   if (offered === undefined) return undefined
   const device = route.destination.kind === 'device' || route.destination.kind === 'router' ? route.destination.device : undefined
@@ -93,14 +139,12 @@ function passedOn(bird: Exchange, session: BgpSession, route: BirdRoute, attribu
   const { config } = session
   const source = bird.sessionNamed(route.protocol)
   if (source === undefined) return undefined
-  const bothInternal = config.localAs === source.config.localAs && session.internal && source.internal
-  if (bothInternal && !session.reflects && !source.reflects) return undefined
   if (config.clusterId !== undefined && (attributes.clusterList?.includes(config.clusterId) ?? false)) return undefined
   if (stopsHere(attributes, session.internal)) return undefined
   const path = session.internal ? attributes.asPath : prependAs(attributes.asPath, config.localAs)
   const med = attributes.med === undefined ? {} : { med: session.internal ? attributes.med : 0 }
   const passed: PathAttributes = { ...attributes, ...med, asPath: path, nextHop: nextHopFor(bird, { session, source }, route, attributes.nextHop) }
-  return bothInternal ? reflected(passed, session, source) : passed
+  return areInternal(session, source) ? reflected(passed, session, source) : passed
 }
 
 interface Way {

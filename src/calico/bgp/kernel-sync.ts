@@ -9,7 +9,8 @@ import type { KernelPolicy } from './config.js'
 import { mayMerge } from './decision.js'
 import { runKernelExport, type KernelVerdict } from './filter.js'
 import type { BirdFlavour } from './flavour.js'
-import { prefixKey, type BirdRoute, type NextHop } from './route.js'
+import { PrefixMap } from './prefix-map.js'
+import type { BirdRoute, NextHop } from './route.js'
 import type { Net } from './route-table.js'
 
 /** sysdep/unix/krt.h KRT_DEFAULT_ECMP_LIMIT. */
@@ -29,23 +30,47 @@ interface KernelView {
 }
 
 /** What the kernel should hold for a prefix; undefined: nothing of BIRD's. */
-function kernelRouteOf(net: Net, view: KernelView): RouteSpec | undefined {
+function kernelRouteOf(net: Net, view: KernelView): KernelRoute | undefined {
   const best = net.routes.at(0)
   if (best === undefined || best.kind === 'kernel') return undefined
   if (best.destination.kind === 'device' && !view.flavour.deviceRoutes) return undefined
   const verdict = runKernelExport(view.policy(), best)
   if (verdict === undefined) return undefined
-  const nexthops = mergedNextHops(net, best, view)
-  return specOf(best, verdict, nexthops, view)
+  const way = wayOf(best, verdict, mergedNextHops(net, best, view), view)
+  const last = WRITTEN.get(best)
+  if (last !== undefined && isSameWay(way, last.spec)) return last
+  const object = best.bgp === undefined ? best.protocol : `${best.protocol} from ${formatIp(best.bgp.from)}`
+  const route: KernelRoute = { spec: { destination: best.prefix, protocol: 'bird', ...way, provenance: { by: 'BIRD', object } }, refused: false }
+  WRITTEN.set(best, route)
+  return route
+}
+
+/** By the route, which daemons share, what the last of them wrote: most write the same. */
+const WRITTEN = new WeakMap<BirdRoute, KernelRoute>()
+
+type Way = Pick<RouteSpec, 'type' | 'metric' | 'via' | 'device' | 'scope' | 'onlink' | 'nexthops'>
+
+function isSameWay(a: Way, b: Way): boolean {
+  return (
+    a.type === b.type &&
+    a.metric === b.metric &&
+    a.via === b.via &&
+    a.device === b.device &&
+    a.scope === b.scope &&
+    a.onlink === b.onlink &&
+    a.nexthops === undefined &&
+    b.nexthops === undefined
+  )
 }
 
 function mergedNextHops(net: Net, best: BirdRoute, view: KernelView): readonly NextHop[] {
-  const found = new Map<string, NextHop>()
+  if (net.routes.length === 1) return nextHopsOf(best)
+  const found: NextHop[] = []
   for (const route of net.routes) {
     if (route !== best && (!mayMerge(best, route) || runKernelExport(view.policy(), route) === undefined)) continue
-    for (const hop of nextHopsOf(route)) found.set(`${hop.device} ${hop.gateway}`, hop)
+    for (const hop of nextHopsOf(route)) if (!found.some(({ device, gateway }) => device === hop.device && gateway === hop.gateway)) found.push(hop)
   }
-  return [...found.values()].sort((a, b) => (a.gateway ?? 0) - (b.gateway ?? 0)).slice(0, MERGE_LIMIT)
+  return found.sort((a, b) => (a.gateway ?? 0) - (b.gateway ?? 0)).slice(0, MERGE_LIMIT)
 }
 
 function nextHopsOf({ destination }: BirdRoute): readonly NextHop[] {
@@ -53,14 +78,9 @@ function nextHopsOf({ destination }: BirdRoute): readonly NextHop[] {
   return destination.kind === 'multipath' ? destination.nexthops : []
 }
 
-function specOf(best: BirdRoute, verdict: KernelVerdict, nexthops: readonly NextHop[], view: KernelView): RouteSpec | undefined {
+function wayOf(best: BirdRoute, verdict: KernelVerdict, nexthops: readonly NextHop[], view: KernelView): Way {
   const metric = view.flavour.kernelMetric ?? verdict.metric
-  const common = {
-    destination: best.prefix,
-    protocol: 'bird',
-    ...(metric === undefined || metric === 0 ? {} : { metric }),
-    provenance: { by: 'BIRD', object: best.bgp === undefined ? best.protocol : `${best.protocol} from ${formatIp(best.bgp.from)}` },
-  }
+  const common = metric === undefined || metric === 0 ? {} : { metric }
   const { destination } = best
   switch (destination.kind) {
     case 'blackhole':
@@ -95,7 +115,7 @@ function isSame(a: RouteSpec, b: RouteSpec): boolean {
 
 /** Routes of the kernel that are BIRD's, kept in step with the table. */
 export class KernelSync {
-  readonly installed = new Map<string, KernelRoute>()
+  readonly installed = new PrefixMap<KernelRoute>()
   /** What a BIRD before this one left there (`persist`): it stays until the table is whole and the kernel has been looked through (krt.c krt_got_route, krt_prune). */
   private left: readonly RouteSpec[]
   private readonly view: KernelView
@@ -114,29 +134,29 @@ export class KernelSync {
   }
 
   private holds(spec: RouteSpec): boolean {
-    const own = this.installed.get(prefixKey(spec.destination))
+    const own = this.installed.get(spec.destination)
     return own !== undefined && !own.refused && (own.spec.metric ?? 0) === (spec.metric ?? 0)
   }
 
   /** BIRD's in the kernel; undefined: none. */
   routeTo(prefix: Cidr): RouteSpec | undefined {
-    const own = this.installed.get(prefixKey(prefix))
+    const own = this.installed.get(prefix)
     if (own?.refused === false) return own.spec
     return this.left.find(({ destination }) => destination.base === prefix.base && destination.length === prefix.length)
   }
 
   /** @param aliens metrics of what others have in the kernel for the prefix @returns true when anything changed */
   sync(net: Net, aliens: readonly number[]): boolean {
-    const key = prefixKey(net.prefix)
-    const before = this.installed.get(key)
-    const spec = kernelRouteOf(net, this.view)
+    const before = this.installed.get(net.prefix)
+    const route = kernelRouteOf(net, this.view)
+    const spec = route?.spec
     if (before?.refused === true) this.refusals--
-    if (spec === undefined) return this.installed.delete(key)
+    if (route === undefined || spec === undefined) return this.installed.delete(net.prefix)
     const metric = spec.metric ?? 0
     const refused = aliens.includes(metric) || this.left.some((other) => isSamePlace(other, spec) && (other.metric ?? 0) === metric && !isSame(other, spec))
     if (refused) this.refusals++
-    if (before !== undefined && before.refused === refused && isSame(before.spec, spec)) return false
-    this.installed.set(key, { spec, refused })
+    if (before !== undefined && before.refused === refused && (before.spec === spec || isSame(before.spec, spec))) return false
+    this.installed.set(net.prefix, refused ? { spec, refused } : route)
     return before !== undefined || !this.left.some((other) => isSamePlace(other, spec) && isSame(other, spec))
   }
 
@@ -145,7 +165,7 @@ export class KernelSync {
   }
 
   routes(): RouteSpec[] {
-    const own = [...this.installed.values()].filter(({ refused }) => !refused).map(({ spec }) => spec)
+    const own = this.installed.values().flatMap(({ spec, refused }) => (refused ? [] : [spec]))
     if (this.left.length === 0) return own
     return [...own, ...this.left.filter((spec) => !this.holds(spec))]
   }

@@ -9,7 +9,7 @@ import type { Ip } from '../../base/ip.js'
 import { read16, read32, write16, write32 } from '../../wire/bytes.js'
 import { decodeAttributes, encodeAttributes, type PathAttributes } from './attributes.js'
 
-const HEADER_LENGTH = 19
+export const HEADER_LENGTH = 19
 const MAX_LENGTH = 4096
 const VERSION = 4
 const AS_TRANS = 23456

@@ -2,10 +2,11 @@
  * BIRD's routing table: for each prefix the routes of all protocols, the best first (nest/rt-table.c rte_recalculate), and the resolution of
  * recursive next hops in the same table (rt_update_hostentry). Whoever changes it is told what to announce.
  */
-import { cidr, contains, type Cidr } from '../../base/cidr.js'
+import { cidr, contains, maskOf, type Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import { isBetter } from './decision.js'
-import { isReachable, prefixKey, UNKNOWN_METRIC, type BirdRoute, type Destination } from './route.js'
+import { PrefixMap } from './prefix-map.js'
+import { isReachable, UNKNOWN_METRIC, type BirdRoute, type Destination } from './route.js'
 
 export interface Net {
   readonly prefix: Cidr
@@ -20,15 +21,16 @@ export interface Change {
   readonly bestBefore?: BirdRoute
 }
 
-interface Resolution {
+export interface Resolution {
   readonly destination: Destination
   readonly igpMetric: number
 }
 
 export class RouteTable {
-  private readonly nets = new Map<string, Net>()
-  /** Prefix lengths in use, for the longest match. */
-  private readonly lengths = new Map<number, number>()
+  private readonly nets = new PrefixMap<Net>()
+  /** Next hops that were asked for, and the prefixes on which the answers depend. */
+  private readonly resolutions = new Map<Ip, Resolution>()
+  private readonly around = new PrefixMap<true>()
 
   private readonly isLocalAddress: (address: Ip) => boolean
 
@@ -37,23 +39,24 @@ export class RouteTable {
   }
 
   net(prefix: Cidr): Net | undefined {
-    return this.nets.get(prefixKey(prefix))
+    return this.nets.get(prefix)
   }
 
   all(): Net[] {
-    return [...this.nets.values()]
+    return this.nets.values()
   }
 
   /** Puts `after` in the place of what the same source said before, or takes that away. @returns undefined when nothing changed */
   update(prefix: Cidr, protocol: string, source: number, after: BirdRoute | undefined): Change | undefined {
-    const net = this.nets.get(prefixKey(prefix)) ?? this.create(prefix, after)
+    const net = this.nets.get(prefix) ?? this.create(prefix, after)
     if (net === undefined) return undefined
+    if (this.around.get(prefix) === true) this.forget()
     const bestBefore = net.routes.at(0)
     const at = net.routes.findIndex((route) => route.protocol === protocol && route.source === source)
     const before = at < 0 ? undefined : net.routes[at]
     if (before === undefined && after === undefined) return undefined
     if (before !== undefined && after !== undefined && sameRoute(before, after)) {
-      net.routes[at] = { ...after, id: before.id, changedNs: before.changedNs }
+      net.routes[at] = after.changedNs === before.changedNs ? after : { ...after, changedNs: before.changedNs }
       return undefined
     }
     if (at >= 0) net.routes.splice(at, 1)
@@ -76,21 +79,26 @@ export class RouteTable {
   private create(prefix: Cidr, after: BirdRoute | undefined): Net | undefined {
     if (after === undefined) return undefined
     const net: Net = { prefix, routes: [] }
-    this.nets.set(prefixKey(prefix), net)
-    this.lengths.set(prefix.length, (this.lengths.get(prefix.length) ?? 0) + 1)
+    // a length that is new here may hold a better match of any next hop
+    if (!this.nets.lengths.includes(prefix.length)) this.forget()
+    this.nets.set(prefix, net)
     return net
   }
 
   private remove(net: Net): void {
-    this.nets.delete(prefixKey(net.prefix))
-    const left = (this.lengths.get(net.prefix.length) ?? 1) - 1
-    if (left === 0) this.lengths.delete(net.prefix.length)
-    else this.lengths.set(net.prefix.length, left)
+    this.nets.delete(net.prefix)
+  }
+
+  /** Addresses or devices of the host are others, or a route on which an answer depends. */
+  forget(): void {
+    if (this.resolutions.size === 0) return
+    this.resolutions.clear()
+    this.around.clear()
   }
 
   longestMatch(address: Ip): Net | undefined {
-    for (const length of [...this.lengths.keys()].sort((a, b) => b - a)) {
-      const net = this.nets.get(prefixKey(cidr(address, length)))
+    for (const length of this.nets.lengths) {
+      const net = this.nets.at(address & maskOf(length), length)
       if (net !== undefined && net.routes.length > 0) return net
     }
     return undefined
@@ -98,6 +106,16 @@ export class RouteTable {
 
   /** The way to a BGP next hop. A recursive route never depends on another one, nor on an address of one's own. */
   resolve(address: Ip): Resolution {
+    let known = this.resolutions.get(address)
+    if (known === undefined) {
+      known = this.work(address)
+      this.resolutions.set(address, known)
+      for (const length of this.nets.lengths) this.around.set(cidr(address, length), true)
+    }
+    return known
+  }
+
+  private work(address: Ip): Resolution {
     const best = this.longestMatch(address)?.routes.at(0)
     const unreachable: Resolution = { destination: { kind: 'unreachable' }, igpMetric: UNKNOWN_METRIC }
     if (best === undefined || best.bgp !== undefined) return unreachable
@@ -130,6 +148,8 @@ function sameRoute(a: BirdRoute, b: BirdRoute): boolean {
   )
 }
 
-function sameDestination(a: Destination, b: Destination): boolean {
+export function sameDestination(a: Destination, b: Destination): boolean {
+  if (a === b) return true
+  if (a.kind === 'router' && b.kind === 'router') return a.gateway === b.gateway && a.device === b.device
   return a.kind === b.kind && (!isReachable(a) || JSON.stringify(a) === JSON.stringify(b))
 }

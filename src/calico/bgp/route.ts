@@ -50,8 +50,6 @@ export interface BirdRoute {
   readonly kind: 'direct' | 'static' | 'kernel' | 'bgp'
   /** With the protocol, what one route replaces another by: the peer's path ID, the interface's number, 0. */
   readonly source: number
-  /** Unique in the daemon: the path ID under which it is sent on. */
-  readonly id: number
   readonly preference: number
   readonly destination: Destination
   readonly kernel?: KernelFacts

@@ -41,5 +41,5 @@ export interface SessionHost {
   update(session: BgpSession, message: UpdateMessage): void
   refreshRequested(session: BgpSession): void
   refreshMark(session: BgpSession, subtype: 'begin' | 'end'): void
-  sent(session: BgpSession, message: BgpMessage, bytes: Uint8Array): void
+  sent(session: BgpSession, message: BgpMessage, bytes: number): void
 }

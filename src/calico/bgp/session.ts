@@ -9,6 +9,7 @@ import type { PeerConfig } from './config.js'
 import { BgpConnection, PENDING, stateOrder } from './connection.js'
 import { BEFORE_OPEN, decodeMessage, END_OF_RIB, type BgpMessage, type OpenMessage, type SessionRules } from './message.js'
 import { notificationText } from './notification.js'
+import type { Segment } from './on-the-wire.js'
 import type { SessionHost } from './session-host.js'
 import { agreedRules, givesWay, openMessage, refusalOf } from './session-open.js'
 import type { TcpHandlers, TcpOptions, TcpSocket } from './tcp.js'
@@ -45,6 +46,8 @@ export class BgpSession {
   sinceNs = 0
   enabled = true
   readonly announcements = new Announcements()
+  /** Sessions of one number are offered the same (exporter.ts); below 0: not known yet. */
+  exportKind = -1
 
   readonly config: PeerConfig
   private readonly host: SessionHost
@@ -121,9 +124,9 @@ export class BgpSession {
 
   private handlers(connection: BgpConnection): TcpHandlers {
     return {
-      received: (bytes) => {
+      received: (segment) => {
         this.host.turn()
-        this.receive(connection, bytes)
+        this.receive(connection, segment)
       },
       closed: (reason) => {
         this.host.turn()
@@ -254,9 +257,9 @@ export class BgpSession {
     this.kick()
   }
 
-  private receive(connection: BgpConnection, bytes: Uint8Array): void {
+  private receive(connection: BgpConnection, segment: Segment): void {
     if (connection.state === 'Close' || connection.state === 'Idle') return
-    const message = decodeMessage(bytes, this.rules)
+    const message = segment instanceof Uint8Array ? decodeMessage(segment, this.rules) : segment
     switch (message.type) {
       case 'error':
         return this.error(connection, message.code, message.subcode)

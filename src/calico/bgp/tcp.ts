@@ -4,6 +4,7 @@
  * so that a firewall rule, a dead host or a cut cable between two nodes acts on their session. Source: RFC 9293, net/ipv4/tcp_timer.c.
  */
 import type { Ip } from '../../base/ip.js'
+import type { Segment } from './on-the-wire.js'
 import type { Timers } from '../../sim/timers.js'
 
 export type PathVerdict =
@@ -18,7 +19,7 @@ export type PathFinder = (from: Ip, to: Ip, sourcePort: number, port: number) =>
 
 export interface TcpHandlers {
   connected?(socket: TcpSocket): void
-  received(bytes: Uint8Array): void
+  received(segment: Segment): void
   /** The peer closed, refused or reset. */
   closed(reason: 'closed' | 'refused'): void
 }
@@ -54,17 +55,24 @@ const RETRANSMITS_MAX = 15
 const ORPHAN_RETRANSMITS_MAX = 8
 const FIRST_EPHEMERAL_PORT = 32768
 
+interface Flight {
+  readonly sentNs: number
+  readonly arrivalNs: number
+  readonly segments: (Segment | 'fin')[]
+}
+
 export class TcpSocket {
   peer: TcpSocket | undefined
   handlers: TcpHandlers | undefined
   open = true
-  private readonly unsent: (Uint8Array | 'fin')[] = []
+  private readonly unsent: (Segment | 'fin')[] = []
   private retransmitNs = RETRANSMIT_MIN_NS
   private retransmits = 0
   /** Its host fell silent: what comes for it once that is back is answered with RST. */
   private isGone = false
   private waiting = false
   private lastArrivalNs = 0
+  private underway: Flight | undefined
 
   readonly options: TcpOptions
   readonly localPort: number
@@ -78,8 +86,8 @@ export class TcpSocket {
     this.remotePort = ports.remote
   }
 
-  send(bytes: Uint8Array): void {
-    this.unsent.push(bytes)
+  send(segment: Segment): void {
+    this.unsent.push(segment)
     this.push()
   }
 
@@ -109,15 +117,34 @@ export class TcpSocket {
       }
       this.retransmitNs = RETRANSMIT_MIN_NS
       this.retransmits = 0
-      const segment = this.unsent.shift()
-      const { peer } = this
+      const segment = this.unsent.shift() as Segment | 'fin'
       this.lastArrivalNs = Math.max(timers.nowNs + verdict.delayNs, this.lastArrivalNs)
-      timers.after(this.lastArrivalNs - timers.nowNs, () => {
-        if (peer.isGone) timers.after(verdict.delayNs, () => this.reset())
-        else if (segment === 'fin') peer.finished()
-        else if (segment !== undefined) peer.handlers?.received(segment)
-      })
+      this.deliver(segment, verdict.delayNs)
     }
+  }
+
+  /** Segments that follow one another without a break and arrive together are one event. */
+  private deliver(segment: Segment | 'fin', backNs: number): void {
+    const { timers } = this.network
+    const { underway } = this
+    if (underway?.sentNs === timers.nowNs && underway.arrivalNs === this.lastArrivalNs && underway.arrivalNs > timers.nowNs) {
+      underway.segments.push(segment)
+      return
+    }
+    const flight: Flight = { sentNs: timers.nowNs, arrivalNs: this.lastArrivalNs, segments: [segment] }
+    this.underway = flight
+    timers.after(this.lastArrivalNs - timers.nowNs, () => {
+      const { peer } = this
+      if (this.underway === flight) this.underway = undefined
+      if (peer === undefined) return
+      if (peer.isGone) timers.after(backNs, () => this.reset())
+      else for (const one of flight.segments) peer.take(one)
+    })
+  }
+
+  private take(segment: Segment | 'fin'): void {
+    if (segment === 'fin') this.finished()
+    else this.handlers?.received(segment)
   }
 
   private finished(): void {

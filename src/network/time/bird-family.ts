@@ -102,7 +102,7 @@ export class BirdFamily implements AgentFamily {
       timers: this.timers,
       birdTimers: birdTimersOf(context.delays),
       path: (...segment) => this.path(...segment),
-      onMessage: (bird, session, message, bytes) => this.diary.message(bird, session, message, { bytes: bytes.length, cause: this.timers.cause }),
+      onMessage: (bird, session, message, bytes) => this.diary.message(bird, session, message, { bytes, cause: this.timers.cause }),
       onKernel: (bird, prefix) => this.kernelChanged(bird, prefix),
       onSession: (bird, session, event) => this.sessionChanged(bird, session, event),
       onRecovered: (bird, missing) => {

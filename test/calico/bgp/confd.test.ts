@@ -166,7 +166,6 @@ describe('blocks, pools and services', () => {
       protocol: 'Mesh_10_0_0_2',
       kind: 'bgp',
       source: 1,
-      id: 1,
       preference: 100,
       destination: { kind: 'router', gateway: ip('10.0.0.2'), device: 'eth0' },
       bgp: { attributes, from: ip('10.0.0.2'), peerId: ip('10.0.0.2'), internal: true, remoteAs: 64512, igpMetric: 0, stale: false },

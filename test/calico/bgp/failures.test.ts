@@ -186,7 +186,7 @@ describe('two nodes that cannot agree', () => {
       const sent = daemon.sent.bind(daemon)
       daemon.sent = (session, message, bytes) => {
         if (message.type === 'notification') {
-          lengths.push(bytes.length)
+          lengths.push(bytes)
           times.push(world.simulation.nowNs / 1e9)
           expect(message).toMatchObject({ code: 2, subcode: 2 })
         }

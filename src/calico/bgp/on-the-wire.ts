@@ -1,0 +1,76 @@
+/**
+ * What a message is on the wire without writing it: its length, and what the other end reads. Attributes are encoded and decoded once for each object, as one
+ * object goes to thousands of peers; messages of a session's life go as bytes.
+ */
+import { decodeAttributes, encodeAttributes, type PathAttributes } from './attributes.js'
+import { encodeMessage, HEADER_LENGTH, type BgpMessage, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
+
+/** What a segment of TCP carries: bytes, or a message that the other end would read from them as it is. */
+export type Segment = Uint8Array | BgpMessage
+
+interface Encoded {
+  readonly length: number
+  /** What the other end reads, where that is a value of its own; undefined: an error. */
+  readonly received: PathAttributes | undefined
+}
+
+const ENCODED = new WeakMap<PathAttributes, (Encoded | undefined)[]>()
+
+function encoded(attributes: PathAttributes, rules: SessionRules): Encoded {
+  let known = ENCODED.get(attributes)
+  if (known === undefined) {
+    known = []
+    ENCODED.set(attributes, known)
+  }
+  const kind = (rules.as4 ? 1 : 0) + (rules.internal ? 2 : 0)
+  return (known[kind] ??= encode(attributes, rules))
+}
+
+function encode(attributes: PathAttributes, rules: SessionRules): Encoded {
+  const bytes = encodeAttributes(attributes, rules)
+  const received = decodeAttributes(bytes, { as4: rules.as4, wanted: true })
+  if ('subcode' in received) return { length: bytes.length, received: undefined }
+  return { length: bytes.length, received: isSame(attributes, received) ? attributes : received }
+}
+
+function isSame(a: PathAttributes, b: PathAttributes): boolean {
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof PathAttributes>
+  return [...keys].every((key) => JSON.stringify(a[key]) === JSON.stringify(b[key]))
+}
+
+export function attributesLength(attributes: PathAttributes, rules: SessionRules): number {
+  return encoded(attributes, rules).length
+}
+
+function prefixesLength(paths: readonly PathPrefix[], addPath: boolean): number {
+  let length = 0
+  for (const { prefix } of paths) length += (addPath ? 5 : 1) + ((prefix.length + 7) >> 3)
+  return length
+}
+
+function updateLength({ withdrawn, attributes, reachable }: UpdateMessage, rules: SessionRules): number {
+  const lists = prefixesLength(withdrawn, rules.addPathSend) + prefixesLength(reachable, rules.addPathSend)
+  return HEADER_LENGTH + 4 + lists + (attributes === undefined ? 0 : attributesLength(attributes, rules))
+}
+
+/** In bytes, BGP's own: what encodeMessage would write. */
+export function messageLength(message: BgpMessage, rules: SessionRules): number {
+  switch (message.type) {
+    case 'update':
+      return updateLength(message, rules)
+    case 'keepalive':
+      return HEADER_LENGTH
+    default:
+      return encodeMessage(message, rules).length
+  }
+}
+
+/** Updates and keepalives, of which there are most, go as they are. */
+export function segmentOf(message: BgpMessage, rules: SessionRules): Segment {
+  if (message.type === 'keepalive') return message
+  if (message.type !== 'update') return encodeMessage(message, rules)
+  if (message.attributes === undefined) return message
+  const { received } = encoded(message.attributes, rules)
+  if (received === message.attributes) return message
+  return received === undefined ? encodeMessage(message, rules) : { ...message, attributes: received }
+}
