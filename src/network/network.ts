@@ -170,6 +170,11 @@ export class Network {
     return this.composition.addressOf(pod)
   }
 
+  /** Of a moment of a run (time/network-at.ts): not all that the objects say need be there. */
+  get isMoment(): boolean {
+    return this.composition.agents.moment !== undefined
+  }
+
   /** Why nothing of a node runs (it is off), in words; undefined: it runs. */
   absenceOf(node: string): string | undefined {
     return this.composition.absenceOf(node)

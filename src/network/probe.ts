@@ -78,6 +78,8 @@ function readRaw(network: Network, request: TraceRequest, bytes: Uint8Array): Qu
   const source = resolveEndpoint(network, request.source, request)
   if ('severity' in source) return [source]
   const netns = source.netns === undefined ? undefined : network.netns(source.netns)
+  const absent = network.absenceOf(source.node ?? '')
+  if (absent !== undefined) return [requestProblem(request.source, `nothing is sent from ${source.name}: node ${source.node} ${absent}`, '')]
   if (decoded !== 'ok' || netns === undefined) {
     const what = decoded === 'ok' ? `${source.name} is no pod, node or router here` : `the packet cannot be read: ${decoded}`
     return [requestProblem(request.source, what, 'A raw packet is an IPv4 packet, sent by a pod or a node.')]
@@ -97,7 +99,9 @@ function readQuestion(network: Network, request: TraceRequest): Question | Probl
   const from = source as Endpoint
   const to = destination as Endpoint
   const netns = from.netns === undefined ? undefined : network.netns(from.netns)
-  if (netns === undefined)
+  const absent = network.absenceOf(from.node ?? '')
+  if (absent !== undefined) problems.push(requestProblem(request.source, `nothing is sent from ${from.name}: node ${from.node} ${absent}`, ''))
+  else if (netns === undefined)
     problems.push(
       requestProblem(request.source, `${from.name} is no pod, node or router here`, 'A question starts at a pod, a node or an address that one of them has.'),
     )

@@ -111,10 +111,10 @@ class MomentOfRun implements Moment {
 
   absenceOf(node: string): string | undefined {
     const state = this.nodes.get(node)
-    if (state === undefined) return this.bare.has(node) ? 'there is no machine of that name yet' : undefined
+    if (state === undefined) return this.bare.has(node) ? 'is not there yet' : undefined
     if (state.power) return undefined
     const since = this.offSince(node)
-    return since === undefined ? 'its power is off' : `its power is off since ${since / 1e9}s`
+    return since === undefined ? 'has no power' : `has no power since ${since / 1e9}s`
   }
 
   cableOf(router: Router, segment: string): CableSpec | undefined {

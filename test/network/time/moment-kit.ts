@@ -1,4 +1,5 @@
 /** Moments of a run without a run: versions of a cluster from texts, and states in which every agent has come as far as a test says. */
+import { formatProblem, hasErrors } from '../../../src/base/problem.js'
 import type { Network } from '../../../src/network/network.js'
 import { CALICO_AGENTS } from '../../../src/network/calico-agents.js'
 import { buildCluster } from '../../../src/cluster/cluster.js'
@@ -11,7 +12,9 @@ import { WHOLE_CABLE, type ClusterVersion, type NetworkState, type NodeState, ty
 export const SEED = 1
 
 export function clusterOf(inputs: readonly Input[] | string): Cluster {
-  return buildCluster(typeof inputs === 'string' ? [{ file: 'test.yaml', text: inputs }] : inputs).cluster
+  const { cluster, problems } = buildCluster(typeof inputs === 'string' ? [{ file: 'test.yaml', text: inputs }] : inputs)
+  if (typeof inputs === 'string' && hasErrors(problems)) throw new Error(problems.map(formatProblem).join('\n'))
+  return cluster
 }
 
 /** Rendered at once. */
