@@ -4,7 +4,7 @@
  */
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { hasErrors, type Problem } from '../base/problem.js'
-import { buildCluster, type Cluster } from '../cluster/cluster.js'
+import { buildCluster, clusterOf, type Cluster } from '../cluster/cluster.js'
 import { readManifests, type Input, type KubernetesObject } from '../cluster/manifest.js'
 import type { Command } from '../cluster/network-document.js'
 import { formatPlace, ProblemList } from '../cluster/problem-list.js'
@@ -65,24 +65,35 @@ class Loader {
     const { filename, recursive, etcd: urls = [], etcdPrefix, namespace, seedGiven } = this.options
     checkEtcdFlags(this.options)
     const own = await this.read(file === undefined ? filename : [file], recursive)
-    // what is wrong with the objects is told by the cluster that is built of them
-    const { objects } = readManifests(own, new ProblemList())
+    const ofOwn = new ProblemList()
+    const manifests = readManifests(own, ofOwn)
+    const { objects } = manifests
     const object = this.findScenario(objects, file)
     const wrong = new ProblemList()
     const parts = object === undefined ? undefined : readScenarioParts(object, await this.readApplied(object), wrong)
     const inputs = this.once([...own, ...(await this.readBeside(object, { isAlone: objects.length <= 1, file }))])
+    if (inputs.length === 0) return undefined
     const etcd = urls.length === 0 ? undefined : await (await import('./etcd-input.js')).readEtcdInput(this.options, this.io)
     const given = { ...(etcd === undefined ? {} : { etcd: { name: etcd.endpoint, trees: etcd.trees } }), ...(etcdPrefix === undefined ? {} : { etcdPrefix }) }
-    const { cluster, problems } = buildCluster(inputs, given)
+    const files = inputs.map((input) => input.file)
+    const { cluster, problems } =
+      inputs.length === own.length ? clusterOf(objects, { ...manifests, given, files }, { problems: ofOwn }) : buildCluster(inputs, given)
     if (parts !== undefined) checkScenario(parts.scenario, cluster, wrong, { namespace, complete: parts.complete && this.isWhole() })
     const seed = seedGiven ? this.options.seed : (parts?.scenario.seed ?? this.options.seed)
     const calico = await calicoOf(cluster)
     this.tell(etcd?.problems ?? [], problems)
     this.tell(networkProblems(withFirewalls(cluster, parts?.scenario), { seed, ...calico }, hasErrors(this.problems)), wrong.problems)
-    this.sort(inputs)
+    this.sort(files)
     if (object === undefined || parts === undefined) return undefined
-    const names = [...inputs.map((input) => input.file), ...(etcd === undefined ? [] : [etcd.endpoint])]
-    return { scenario: parts.scenario, object, cluster, seed, ...calico, inputs: names, problems: this.problems }
+    return {
+      scenario: parts.scenario,
+      object,
+      cluster,
+      seed,
+      ...calico,
+      inputs: [...files, ...(etcd === undefined ? [] : [etcd.endpoint])],
+      problems: this.problems,
+    }
   }
 
   /** Every file that was named could be read. */
@@ -91,8 +102,8 @@ class Loader {
   }
 
   /** File by file as they were read, then by line. */
-  private sort(inputs: readonly Input[]): void {
-    const order = new Map(inputs.map(({ file }, index) => [file, index]))
+  private sort(files: readonly string[]): void {
+    const order = new Map(files.map((file, index) => [file, index]))
     this.problems = [...this.problems].sort((a, b) => (order.get(a.file) ?? -1) - (order.get(b.file) ?? -1) || a.line - b.line)
   }
 
@@ -126,10 +137,11 @@ class Loader {
   private async readBeside(object: KubernetesObject | undefined, { isAlone, file }: { isAlone: boolean; file: string | undefined }): Promise<readonly Input[]> {
     const { filename, recursive } = this.options
     const named = object === undefined ? [] : scenarioFiles(object).input
-    const inputs = await Promise.all(named.map((one) => this.readNamed(one, object)))
+    const inputs: Input[] = []
+    for (const one of named) inputs.push(...(await this.readNamed(one, object)))
     const flagged = file === undefined || filename.length === 0 ? [] : await this.read(filename, recursive)
-    const nothing = file !== undefined && isAlone && named.length === 0 && filename.length === 0
-    return [...inputs.flat(), ...flagged, ...(nothing ? await this.read([], false) : [])]
+    const nothing = object !== undefined && file !== undefined && isAlone && named.length === 0 && filename.length === 0
+    return [...inputs, ...flagged, ...(nothing ? await this.read([], false) : [])]
   }
 
   private async readApplied(object: KubernetesObject): Promise<AppliedFiles> {
@@ -162,7 +174,12 @@ class Loader {
 
   /** A file that is named twice, in the document and with -f, is read once. */
   private once(inputs: readonly Input[]): readonly Input[] {
-    return [...new Map([...inputs].reverse().map((input) => [resolve(this.io.cwd, input.file), input])).values()].reverse()
+    const byPath = new Map<string, Input>()
+    for (const input of inputs) {
+      const path = input.file === '-' ? '-' : resolve(this.io.cwd, input.file)
+      if (!byPath.has(path)) byPath.set(path, input)
+    }
+    return [...byPath.values()]
   }
 }
 

@@ -2,7 +2,7 @@
 import { covers, formatCidr } from '../../base/cidr.js'
 import { formatIp } from '../../base/ip.js'
 import { readCalicoManifest } from '../calico/calico-manifest.js'
-import type { Cluster } from '../cluster.js'
+import { clusterOf, type Cluster } from '../cluster.js'
 import { networkOf } from '../flannel-settings.js'
 import type { KubernetesObject } from '../manifest.js'
 import { nearestName } from '../nearest-name.js'
@@ -57,6 +57,17 @@ class Checker {
       checkProbeEnds({ probe, cluster, known, nodes, ...options }, (what, fix) => {
         this.wrong(probe, `probe ${probe.name}: ${what}`, fix)
       })
+    this.checkApplied()
+  }
+
+  /** What events apply is read with the objects that there are in the end: faults of its own are told before anything runs. */
+  private checkApplied(): void {
+    const applied = this.scenario.events.flatMap(({ action }) => (action.kind === 'apply' ? action.objects : []))
+    if (applied.length === 0 || !this.options.complete) return
+    const own = new Set(applied.map(({ file, label }) => `${file}\n${label}`))
+    const { problems } = clusterOf(this.known.objects, this.cluster.beside, { problems: new ProblemList() })
+    for (const problem of problems)
+      if (problem.severity === 'error' && own.has(`${problem.file}\n${problem.object}`)) this.problems.error(problem, problem.object, problem.what, problem.fix)
   }
 
   private wrong(place: Place, what: string, fix: string): void {

@@ -44,6 +44,11 @@ export class KnownObjects {
     }
   }
 
+  /** As it is after what was told so far. */
+  get objects(): readonly KubernetesObject[] {
+    return [...this.now.values()]
+  }
+
   /** A namespace with all that is in it. @param place of the event */
   delete(object: KubernetesObject, place: Place): void {
     const goes = object.kind === 'Namespace' ? [object, ...[...this.now.values()].filter(({ namespace }) => namespace === object.name)] : [object]

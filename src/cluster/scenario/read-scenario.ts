@@ -39,7 +39,7 @@ export function scenarioFiles(object: KubernetesObject): ScenarioFiles {
   }
   const events: readonly unknown[] = Array.isArray(spec.events) ? spec.events : []
   const applied = events.flatMap((event, index) => (isObject(event) ? named(event.apply, 'spec', 'events', index, 'apply') : []))
-  return { input: named(spec.input, 'spec', 'input'), applied: [...new Map([...applied].reverse().map((file) => [file.name, file])).values()].reverse() }
+  return { input: named(spec.input, 'spec', 'input'), applied: applied.filter(({ name }, index) => applied.findIndex((file) => file.name === name) === index) }
 }
 
 /** The scenario, or undefined when something in it is wrong (all of it reported). @param files what `scenarioFiles` names as applied */

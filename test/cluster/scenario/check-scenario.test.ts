@@ -140,6 +140,14 @@ describe('one event after another', () => {
     expect(told('canal', [`{at: 1s, apply: ${node}}`, '{at: 2s, node: node-3, state: down}'])).toEqual([])
   })
 
+  it('tells what is wrong with what is applied', () => {
+    const wrong = '{apiVersion: v1, kind: Pod, metadata: {name: new, namespace: shop}, spec: {nodeName: [node-1]}, status: {podIP: 10.0.0.300}}'
+    expect(told('canal', [`{at: 1s, apply: ${wrong}}`])).toEqual([expect.stringMatching(/spec\.nodeName is a list, not text/)])
+    const node = '{apiVersion: v1, kind: Node, metadata: {name: node-3}, status: {addresses: [{type: InternalIP, address: 192.168.10.12}]}}'
+    expect(told('canal', [`{at: 1s, apply: ${node}}`])).toEqual([expect.stringMatching(/192\.168\.10\.12/)])
+    expect(told('canal', [`{at: 2s, apply: ${node}}`, '{at: 1s, delete: node/node-2}'])).toEqual([])
+  })
+
   it('knows what was deleted', () => {
     expect(told('canal', ['{at: 1s, delete: np/shop/api}', '{at: 2s, delete: np/shop/api}'])).toEqual([
       'delete np/shop/api: there is no NetworkPolicy shop/api | It is deleted before, in s.yaml:6.',
