@@ -157,13 +157,13 @@ class ControlPlane implements RunContext {
 
   setNode(name: string, change: Partial<NodeState>, cause?: number): void {
     if (change.power !== undefined || change.cable !== undefined || change.mtu !== undefined || change.felix !== undefined) this.paths = undefined
-    this.log.setNode(name, { ...this.log.node(name), ...change })
+    this.log.setNode(name, { ...this.log.node(name), ...change }, cause)
     if (change.pods !== undefined || change.felix !== undefined || change.mtu !== undefined) this.bird?.hostChanged(name, cause)
   }
 
-  setRouterRoutes(netns: string, routes: readonly RouteSpec[]): void {
+  setRouterRoutes(netns: string, routes: readonly RouteSpec[], cause?: number): void {
     this.paths = undefined
-    this.log.setRouterRoutes(netns, routes)
+    this.log.setRouterRoutes(netns, routes, cause)
   }
 
   state(): NetworkState {
@@ -232,8 +232,8 @@ class ControlPlane implements RunContext {
     const { underlay } = this.log
     switch (action.kind) {
       case 'node':
-        if (action.state === 'down' || action.state === 'up') this.setNode(action.node, { power: action.state === 'up' })
-        else this.setNode(action.node, { cable: { ...this.node(action.node).cable, cut: action.state === 'isolated' } })
+        if (action.state === 'down' || action.state === 'up') this.setNode(action.node, { power: action.state === 'up' }, cause)
+        else this.setNode(action.node, { cable: { ...this.node(action.node).cable, cut: action.state === 'isolated' } }, cause)
         this.nodeChanged(action.node, cause)
         return true
       case 'cable':
@@ -241,17 +241,19 @@ class ControlPlane implements RunContext {
         return true
       case 'mtu':
         if (action.node !== undefined) {
-          this.setNode(action.node, { mtu: action.mtu })
+          this.setNode(action.node, { mtu: action.mtu }, cause)
           this.nodeChanged(action.node, cause)
         }
-        if (action.segment !== undefined) this.log.setUnderlay({ mtus: new Map([...underlay.mtus, [action.segment, action.mtu]]) })
+        if (action.segment !== undefined) this.log.setUnderlay({ mtus: new Map([...underlay.mtus, [action.segment, action.mtu]]) }, cause)
         this.paths = undefined
         this.bird?.underlayChanged(cause)
         return true
       case 'firewall':
-        this.log.setUnderlay({
-          firewalls: new Map([...underlay.firewalls, [action.router, [...(underlay.firewalls.get(action.router) ?? []), ...action.iptables]]]),
-        })
+        this.log.setUnderlay(
+          { firewalls: new Map([...underlay.firewalls, [action.router, [...(underlay.firewalls.get(action.router) ?? []), ...action.iptables]]]) },
+          cause,
+          action.router,
+        )
         this.paths = undefined
         this.bird?.underlayChanged(cause)
         return true
@@ -263,13 +265,13 @@ class ControlPlane implements RunContext {
   private changeCable({ end, segment, cut, loss, delayNs }: Extract<Action, { kind: 'cable' }>, cause: number): void {
     const change = { ...(cut === undefined ? {} : { cut }), ...(loss === undefined ? {} : { loss }), ...(delayNs === undefined ? {} : { delayNs }) }
     if (this.log.has(end)) {
-      this.setNode(end, { cable: { ...this.node(end).cable, ...change } })
+      this.setNode(end, { cable: { ...this.node(end).cable, ...change } }, cause)
       this.nodeChanged(end, cause)
       return
     }
     const { cables } = this.log.underlay
     const key = `${end} ${segment ?? ''}`
-    this.log.setUnderlay({ cables: new Map([...cables, [key, { ...(cables.get(key) ?? WHOLE_CABLE), ...change }]]) })
+    this.log.setUnderlay({ cables: new Map([...cables, [key, { ...(cables.get(key) ?? WHOLE_CABLE), ...change }]]) }, cause)
     this.paths = undefined
     this.bird?.underlayChanged(cause)
   }
@@ -279,7 +281,7 @@ class ControlPlane implements RunContext {
   }
 
   private versionCame(version: ClusterVersion, cause: number | undefined): void {
-    this.log.setVersion(version.number)
+    this.log.setVersion(version.number, cause)
     const added = version.cluster.nodes.filter(({ name }) => !this.log.has(name))
     for (const { name } of added) this.addNode(name)
     for (const family of this.families) family.versionChanged(version, cause)

@@ -67,6 +67,11 @@ export interface UnderlayState {
   readonly bird: ReadonlyMap<string, readonly RouteSpec[]>
 }
 
+export interface StateCause {
+  readonly netns?: string
+  readonly entry: number
+}
+
 export interface NetworkState {
   readonly atNs: number
   /** Newest version of the objects. */
@@ -75,6 +80,8 @@ export interface NetworkState {
   readonly underlay: UnderlayState
   /** Of the diary: entries up to here have happened. */
   readonly diaryLength: number
+  /** Entries of the diary that brought about what is new in it; by netns, where it is of one. */
+  readonly causes: readonly StateCause[]
 }
 
 /** What control-plane.ts leaves behind: everything that questions about any time need. */

@@ -4,7 +4,7 @@
  * it: a kernel remembers something else.
  */
 import type { KernelMemory } from '../../net/kernel-memory.js'
-import type { Diary, DiaryEntry } from './diary.js'
+import type { Diary, DiaryEntry, DiaryKind } from './diary.js'
 import type { MemoryEvents, NetworkAt } from './memory-events.js'
 import { memoryChanges } from './memory-words.js'
 import type { ControlRun } from './network-state.js'
@@ -60,8 +60,9 @@ function keyIn({ packet, memory, memoryState }: Turn, state: number, { run, netw
 }
 
 function memoryCause({ packet, memoryBefore, memoryAfter, results }: Turn): ProbeCause {
+  const port = packet.connection?.socket.port
   const names = new Set(results.flatMap(({ via, where }) => (where === undefined ? via : [...via, where.netns])))
-  return { kind: 'memory', atNs: packet.atNs, what: memoryChanges(memoryBefore, memoryAfter, (netns) => names.size === 0 || names.has(netns)) }
+  return { kind: 'memory', atNs: packet.atNs, what: memoryChanges(memoryBefore, memoryAfter, { names, ...(port === undefined ? {} : { port }) }) }
 }
 
 function networkCause({ results, packet }: Turn, state: number, { run, diary, changesAt }: CauseContext): ProbeCause {
@@ -80,22 +81,28 @@ export function entriesOf(run: Pick<ControlRun, 'states'>, state: number, diary:
   return diary.entries.slice(state === 0 ? 0 : run.states[state - 1].diaryLength, run.states[state].diaryLength)
 }
 
-/** The last of a state's entries that is about a node of the way; else of the cluster; else any. */
+/** Repeated habits change no kernel. */
+const HABITS: ReadonlySet<string> = new Set<DiaryKind>(['lease-renewed', 'watch', 'bgp-message'])
+/** What lies further back was of no consequence at its time. */
+const RECENT_NS = 1e9
+
+/** The last of a state's entries that is about a node of the way, or an end; else of the cluster; else any. */
 function entryOf(
   run: ControlRun,
   state: number,
   { diary, nodes, packet }: { readonly diary: Diary; readonly nodes: ReadonlySet<string>; readonly packet: ProbePacket },
 ): DiaryEntry | undefined {
   const { atNs } = run.states[state]
-  const entries = entriesOf(run, state, diary)
+  const own = entriesOf(run, state, diary)
   // a state may be written before the words for it
-  const near = entries.length > 0 ? entries : diary.entries.filter((entry) => entry.atNs === atNs)
-  const names = [packet.probe.from, packet.probe.to]
-  const isNamed = ({ object = '' }: DiaryEntry): boolean =>
-    names.some((name) => object !== '' && name.replace(/:[^:]*$/, '').endsWith(object.replace(/^[^/]*\//, '')))
+  const all = own.length > 0 ? own : diary.entries.filter((entry) => entry.atNs === atNs)
+  const telling = all.filter(({ kind }) => !HABITS.has(kind))
+  const recent = telling.filter((entry) => atNs - entry.atNs <= RECENT_NS)
+  const near = recent.length > 0 ? recent : telling.length > 0 ? telling : all
+  const ends = [packet.probe.from, packet.probe.to].map((end) => `/${end.replace(/:[^:/]*$/, '')}`)
+  const isOfEnd = ({ object }: DiaryEntry): boolean => object !== undefined && ends.some((end) => `/${object}`.endsWith(end))
   return (
-    near.findLast((entry) => entry.node !== undefined && nodes.has(entry.node)) ??
-    near.findLast(isNamed) ??
+    near.findLast((entry) => (entry.node !== undefined && nodes.has(entry.node)) || isOfEnd(entry)) ??
     near.findLast(({ node }) => node === undefined) ??
     near.at(-1)
   )

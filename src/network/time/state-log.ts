@@ -5,7 +5,7 @@
 import { assert } from '../../base/assert.js'
 import type { RouteSpec } from '../../dataplane/dataplane.js'
 import type { Diary } from './diary.js'
-import type { NetworkState, NodeState, UnderlayState } from './network-state.js'
+import type { NetworkState, NodeState, StateCause, UnderlayState } from './network-state.js'
 
 interface Held {
   /** Place of the first state in which it holds. */
@@ -21,6 +21,7 @@ export class StateLog {
   private underlayNow: UnderlayState = UNTOUCHED
   /** Time of the state that is being put together; undefined: none is. */
   private openNs: number | undefined
+  private causes: StateCause[] = []
   private version = 0
   private readonly now: () => number
   private readonly diary: Diary
@@ -46,8 +47,9 @@ export class StateLog {
     return this.byNode.has(name)
   }
 
-  setNode(name: string, state: NodeState): void {
-    this.open()
+  /** @param cause entry of the diary */
+  setNode(name: string, state: NodeState, cause?: number): void {
+    this.open(cause, name)
     const all = this.byNode.get(name) ?? []
     this.byNode.set(name, all)
     const from = this.states.length
@@ -55,8 +57,8 @@ export class StateLog {
     all.push({ from, state })
   }
 
-  setVersion(number: number): void {
-    this.open()
+  setVersion(number: number, cause?: number): void {
+    this.open(cause)
     this.version = number
   }
 
@@ -64,13 +66,13 @@ export class StateLog {
     return this.underlayNow
   }
 
-  setUnderlay(change: Partial<UnderlayState>): void {
-    this.open()
+  setUnderlay(change: Partial<UnderlayState>, cause?: number, netns?: string): void {
+    this.open(cause, netns)
     this.underlayNow = { ...this.underlayNow, ...change }
   }
 
-  setRouterRoutes(netns: string, routes: readonly RouteSpec[]): void {
-    this.setUnderlay({ bird: new Map([...this.underlayNow.bird, [netns, routes]]) })
+  setRouterRoutes(netns: string, routes: readonly RouteSpec[], cause?: number): void {
+    this.setUnderlay({ bird: new Map([...this.underlayNow.bird, [netns, routes]]) }, cause, netns)
   }
 
   /** Of this moment; the moment may go on, so that it is not to be kept. */
@@ -83,6 +85,7 @@ export class StateLog {
     this.states.length = 0
     for (const [name, all] of this.byNode) this.byNode.set(name, [{ from: 0, state: all[all.length - 1].state }])
     this.zeroNs = this.now()
+    this.causes = []
     this.openNs = this.now()
     this.close()
   }
@@ -92,12 +95,14 @@ export class StateLog {
     if (this.openNs === undefined) return
     this.states.push(this.view(this.states.length, this.openNs))
     this.openNs = undefined
+    this.causes = []
   }
 
-  private open(): void {
+  private open(entry: number | undefined, netns?: string): void {
     const now = this.now()
     if (this.openNs !== undefined && this.openNs !== now) this.close()
     this.openNs = now
+    if (entry !== undefined) this.causes.push({ entry, ...(netns === undefined ? {} : { netns }) })
   }
 
   private view(at: number, timeNs: number): NetworkState {
@@ -105,7 +110,7 @@ export class StateLog {
     // a state is closed when the next one begins, which may have been written of already
     const later = this.diary.entries.length - 1 - this.diary.entries.findLastIndex((entry) => entry.atNs <= atNs)
     const diaryLength = this.diary.entries.length - later
-    return { atNs, version: this.version, nodes: new NodesView(this.byNode, at), underlay: this.underlayNow, diaryLength }
+    return { atNs, version: this.version, nodes: new NodesView(this.byNode, at), underlay: this.underlayNow, diaryLength, causes: this.causes }
   }
 }
 

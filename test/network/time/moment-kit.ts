@@ -44,7 +44,7 @@ export function momentsOf(...clusters: readonly Cluster[]): Moments {
     return [name, { power: true, ...agents, ...(view === undefined ? {} : { flannel: view }), ...(bird === undefined ? {} : { bird }), cable: WHOLE_CABLE }]
   })
   const bird = new Map([...(steady.bgp?.routes ?? [])].filter(([name]) => name.startsWith('router/')))
-  return { book, steady, state: { atNs: 0, version: 0, nodes: new Map(nodes), underlay: { ...UNTOUCHED, bird }, diaryLength: 0 } }
+  return { book, steady, state: { atNs: 0, version: 0, nodes: new Map(nodes), underlay: { ...UNTOUCHED, bird }, diaryLength: 0, causes: [] } }
 }
 
 /** The state with some nodes changed. */
