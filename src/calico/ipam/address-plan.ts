@@ -86,6 +86,8 @@ class AddressPlanner {
   private readonly tunnels = new Map<string, TunnelAddresses>()
   private readonly pods = new Map<string, Ip>()
   private readonly problems: Problem[] = []
+  /** By `namespace/name`: of pods that are still where they were. */
+  private readonly kept = new Map<string, Ip>()
 
   constructor(input: AddressPlanInput) {
     this.input = input
@@ -108,13 +110,21 @@ class AddressPlanner {
     return { tunnels, pods, problems, ipam, blocks: ipam.dumpBlocks(), affinities: ipam.dumpAffinities() }
   }
 
-  /** A pod that is gone, or was made anew and has no address yet (the CNI plugin's DEL). */
+  /** Of a pod that is gone, or is on another node by now (the CNI plugin's DEL). */
   releaseGone(): void {
-    const now = new Map(this.input.pods.map((pod) => [keyOf(pod), pod.address]))
+    const now = new Map(this.input.pods.map((pod) => [keyOf(pod), pod]))
     for (const [key, address] of this.input.before?.pods ?? []) {
+      const pod = now.get(key)
       const [namespace, name] = key.split('/')
-      if (now.get(key) !== address) this.ipam.releaseByHandle(podHandle(namespace, name))
+      const isSame = pod !== undefined && pod.node === this.ipam.blockOf(address)?.attributeOf(address)?.secondary.node
+      if (isSame && (pod.address ?? address) === address) this.kept.set(key, address)
+      else this.ipam.releaseByHandle(podHandle(namespace, name))
     }
+  }
+
+  /** What it has, written or from before. */
+  private addressOf(pod: ClusterPod): Ip | undefined {
+    return pod.address ?? this.kept.get(keyOf(pod))
   }
 
   /** Addresses are in use whose blocks no dump shows: each such block is taken to be of the node that has most of them, the first where several do. */
@@ -138,7 +148,7 @@ class AddressPlanner {
     const tunnels = this.input.resources.nodes.flatMap((node) =>
       TUNNEL_KINDS.flatMap((kind) => ({ address: this.standingTunnel(node, kind), node: node.name })),
     )
-    const pods = this.input.pods.map(({ address, node }) => ({ address, node: node ?? '' }))
+    const pods = this.input.pods.map((pod) => ({ address: this.addressOf(pod), node: pod.node ?? '' }))
     return [...tunnels, ...pods].filter((one): one is Standing => one.address !== undefined)
   }
 
@@ -165,7 +175,7 @@ class AddressPlanner {
   keepPods(): void {
     const owners = new Map<Ip, ClusterPod>()
     for (const pod of this.input.pods) {
-      const { address } = pod
+      const address = this.addressOf(pod)
       if (address === undefined) continue
       const other = owners.get(address)
       if (other !== undefined) {
@@ -219,7 +229,7 @@ class AddressPlanner {
     const labels = new Map(this.input.resources.nodes.map((node) => [node.name, node.labels]))
     const namespaces = new Map(this.input.namespaces.map((namespace) => [namespace.name, namespace]))
     for (const pod of this.input.pods) {
-      if (pod.address !== undefined) continue
+      if (this.addressOf(pod) !== undefined) continue
       const namespace = namespaces.get(pod.namespace)
       const request = requestOf(pod.annotations, annotationsOf(namespace), this.pools)
       for (const { annotation, what } of request.faults) this.report(pod, 'error', `annotation ${annotation}: ${what}`, 'Write it like \'["192.168.0.0/16"]\'.')

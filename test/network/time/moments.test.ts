@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest'
 import { traceDocument } from '../../../src/analysis/trace-report.js'
 import { allOutcomes } from '../../../src/analysis/outcomes.js'
-import type { Problem } from '../../../src/base/problem.js'
 import { printIptablesSave } from '../../../src/dataplane/iptables-save.js'
 import { printAddresses } from '../../../src/dataplane/ip-address.js'
 import { isOutcome } from '../../../src/network/probe.js'
@@ -91,7 +90,7 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
 
 function ask(network: Network, source: string, destination: string, more: Partial<TraceRequest> = {}): string {
   const outcome = network.trace({ ...DEFAULT_REQUEST, source, destination, ...more })
-  if (!isOutcome(outcome)) return (outcome as readonly Problem[]).map(({ what }) => what).join('; ')
+  if (!isOutcome(outcome)) return outcome.map(({ what }) => what).join('; ')
   return outcome.disposition
 }
 
