@@ -8,11 +8,13 @@ import { suggestName } from '../cluster/nearest-name.js'
 import { dockerOptions, formatDockerOptions, parseSubnetEnv } from '../flannel/subnet-env.js'
 import type { Dataplane } from '../dataplane/dataplane.js'
 import type { Network } from '../network/network.js'
+import type { DiaryAgent, DiaryKind } from '../network/time/diary.js'
 import type { EtcdFlags } from './etcd-flags.js'
 import { EXIT_BAD_INPUT, EXIT_OK, UsageError } from './exit.js'
 import type { Io } from './io.js'
 import { inWords } from './json-words.js'
-import { loadNetwork, refusesTouched, type Loaded, safe } from './load-network.js'
+import { loadMoment, loadMoments } from './load-moment.js'
+import { refusesTouched, type Loaded, safe } from './load-network.js'
 import type { After } from './show-conntrack.js'
 import { showConntrack } from './show-conntrack.js'
 import { ALL_SYSCTLS, NETNS_KINDS, routesOfTable, type NetnsKind } from './show-kinds.js'
@@ -27,10 +29,11 @@ import {
   type ClusterKind,
   type FileKind,
   type IpamKind,
-  type Kind,
   type NetnsKindName,
   type ServiceKind,
+  type StateKind,
 } from './show-names.js'
+import { changesText, stateChanges } from './state-changes.js'
 import { table } from './table.js'
 import type { OutputFormat } from './trace-options.js'
 
@@ -48,6 +51,17 @@ export interface ShowFlags extends EtcdFlags {
   readonly table?: string
   /** conntrack: questions to ask first, as written. */
   readonly after: readonly string[]
+  /** Virtual times, ns. */
+  readonly at?: number
+  readonly diffFrom?: number
+  /** timeline */
+  readonly agent?: readonly DiaryAgent[]
+  readonly kind?: readonly DiaryKind[]
+  readonly object?: string
+  readonly from?: number
+  readonly to?: number
+  /** --seed was given: it wins over a Scenario's. */
+  readonly seedGiven?: boolean
 }
 
 /** What is shown: an object for `-o json`, and the text. */
@@ -66,26 +80,44 @@ export interface ShowCall {
 }
 
 /** The exit status. */
-export async function show(kind: Kind, node: string | undefined, call: ShowCall): Promise<number> {
+export async function show(kind: StateKind, node: string | undefined, call: ShowCall): Promise<number> {
   const { flags, io } = call
   // The server's keys need no manifests: they are not those that the agents make of them.
   if (kind === 'etcd' && (flags.etcd ?? []).length > 0) return (await import('./show-etcd.js')).showServerKeys(flags, io)
-  const loaded = await loadNetwork(flags, io)
+  if (flags.at !== undefined && flags.diffFrom !== undefined) return showDifference(kind, node, { ...call, fromNs: flags.diffFrom, toNs: flags.at })
+  const loaded = await loadMoment(flags, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
-  const ofService = SERVICE_KINDS.find((name): name is ServiceKind => name === kind)
-  const place = node === undefined || ofService !== undefined ? undefined : placeOf(node, flags.namespace, loaded)
-  const shown =
-    ofService !== undefined
-      ? (await import('./show-services.js')).showServiceKind(ofService, { name: node, namespace: flags.namespace }, loaded)
-      : kind === 'conntrack'
-        ? conntrackShown(place, call.questions, loaded)
-        : await shownOf(kind, place, loaded, flags)
+  const shown = await shownAt(kind, node, loaded, call)
   if (await refusesTouched(loaded.network, io)) return EXIT_BAD_INPUT
-  const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, items: shown.items, ...shown.more }
+  const { moment } = loaded
+  const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, ...(moment === undefined ? {} : { moment }), items: shown.items, ...shown.more }
   // a pipe gets the bytes that iptables-restore wants; a terminal is not steered by a rule's comment
   const text = io.outIsTerminal ? shown.text.split('\t').map(safe).join('\t') : shown.text
   await io.out(flags.output === 'json' ? `${JSON.stringify(state, null, 2)}\n` : text)
   return EXIT_OK
+}
+
+/** What is gone and what is new, in the words of the tool. */
+async function showDifference(kind: StateKind, node: string | undefined, call: ShowCall & { readonly fromNs: number; readonly toNs: number }): Promise<number> {
+  const { flags, io, fromNs, toNs } = call
+  const loaded = await loadMoments(flags, [fromNs, toNs], io)
+  if (loaded === undefined) return EXIT_BAD_INPUT
+  const [before, after] = [await shownAt(kind, node, loaded[0], call), await shownAt(kind, node, loaded[1], call)]
+  for (const { network } of loaded) if (await refusesTouched(network, io)) return EXIT_BAD_INPUT
+  const changes = stateChanges(before.text, after.text)
+  const state = { apiVersion: 'netsim/v1', kind: 'State', state: kind, moment: loaded[1].moment, diffFromNs: fromNs, items: changes }
+  await io.out(flags.output === 'json' ? `${JSON.stringify(state, null, 2)}\n` : changesText(changes).split('\t').map(safe).join('\t'))
+  return EXIT_OK
+}
+
+async function shownAt(kind: StateKind, node: string | undefined, loaded: Loaded, { flags, questions }: ShowCall): Promise<Shown> {
+  const ofService = SERVICE_KINDS.find((name): name is ServiceKind => name === kind)
+  const place = node === undefined || ofService !== undefined ? undefined : placeOf(node, flags.namespace, loaded)
+  return ofService !== undefined
+    ? (await import('./show-services.js')).showServiceKind(ofService, { name: node, namespace: flags.namespace }, loaded)
+    : kind === 'conntrack'
+      ? conntrackShown(place, questions, loaded)
+      : await shownOf(kind, place, loaded, flags)
 }
 
 function conntrackShown(place: string | undefined, questions: readonly After[], { network }: Loaded): Shown {
@@ -95,7 +127,7 @@ function conntrackShown(place: string | undefined, questions: readonly After[], 
 }
 
 async function shownOf(
-  kind: Exclude<Kind, 'conntrack'>,
+  kind: Exclude<StateKind, 'conntrack'>,
   place: string | undefined,
   loaded: Loaded,
   { all, dialect, table: routes }: ShowFlags,

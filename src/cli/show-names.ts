@@ -14,6 +14,8 @@ export const BGP_KINDS = ['bgp', 'bird', 'sessions'] as const
 export const IPAM_KINDS = ['ipam', 'blocks', 'ippools', 'workloadendpoints'] as const
 /** Services, who is behind them, and their names and Ingresses: of a name in place of a node. */
 export const SERVICE_KINDS = ['services', 'endpoints', 'dns', 'ingress'] as const
+/** Of a Scenario's run, not of a moment. */
+const RUN_KINDS = ['timeline'] as const
 /** One text per node. */
 export const FILE_KINDS = ['subnet-env', 'docker-opts'] as const
 
@@ -21,15 +23,27 @@ export type ClusterKind = (typeof CLUSTER_KINDS)[number]
 export type FileKind = (typeof FILE_KINDS)[number]
 export type NetnsKindName = (typeof NETNS_KIND_NAMES)[number]
 type RuntimeKind = (typeof RUNTIME_KINDS)[number]
+type RunKind = (typeof RUN_KINDS)[number]
 export type BgpKind = (typeof BGP_KINDS)[number]
 export type IpamKind = (typeof IPAM_KINDS)[number]
 export type ServiceKind = (typeof SERVICE_KINDS)[number]
-export type Kind = ClusterKind | FileKind | NetnsKindName | RuntimeKind | BgpKind | IpamKind | ServiceKind
+/** Of one moment. */
+export type StateKind = ClusterKind | FileKind | NetnsKindName | RuntimeKind | BgpKind | IpamKind | ServiceKind
+export type Kind = StateKind | RunKind
 
-export const KINDS: readonly Kind[] = [...CLUSTER_KINDS, ...NETNS_KIND_NAMES, ...RUNTIME_KINDS, ...FILE_KINDS, ...BGP_KINDS, ...IPAM_KINDS, ...SERVICE_KINDS]
+export const KINDS: readonly Kind[] = [
+  ...CLUSTER_KINDS,
+  ...NETNS_KIND_NAMES,
+  ...RUNTIME_KINDS,
+  ...FILE_KINDS,
+  ...BGP_KINDS,
+  ...IPAM_KINDS,
+  ...SERVICE_KINDS,
+  ...RUN_KINDS,
+]
 
 /** Of the contract, for what is not built yet. */
-const LATER_KINDS = ['timeline', 'policies']
+const LATER_KINDS = ['policies']
 
 /** What people call them elsewhere. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -70,6 +84,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   records: 'dns',
   ingresses: 'ingress',
   ing: 'ingress',
+  diary: 'timeline',
 }
 
 /** @throws UsageError that names what there is. */

@@ -99,7 +99,7 @@ const LONGEST_NS = 90 * 24 * 3600 * 1e9
 export function moment(text: string): number {
   const ns = parseMoment(text.replaceAll(' ', ''))
   if (ns === undefined || ns > LONGEST_NS) {
-    throw new InvalidArgumentError('It must be a time since the start, with its unit, up to 90d: 250ms, 12.5s, 24h1s, 2d.')
+    throw new InvalidArgumentError('It must be a time since the start, with its unit, up to 90d: 250ms, 30s, 5m, 24h1s, 2d.')
   }
   return ns
 }

@@ -36,10 +36,32 @@ export function timelineRows(entries: readonly DiaryEntry[], changes: readonly K
 }
 
 function isWanted(row: TimelineRow, { node, agents, kinds, object, fromNs, toNs, all }: RowFilter): boolean {
-  if (node !== undefined && row.node !== node) return false
+  // what happens to the cluster is of every node
+  if (node !== undefined && row.node !== node && row.kind !== 'event') return false
   if (agents.length > 0 && !agents.includes(row.agent)) return false
   if (kinds.length > 0 ? !kinds.includes(row.kind) : !all && IN_GREAT_NUMBERS.has(row.kind)) return false
   if (fromNs !== undefined && row.atNs < fromNs) return false
   if (toNs !== undefined && row.atNs > toNs) return false
   return object === undefined || ('id' in row && (row.object ?? '').includes(object)) || row.what.includes(object)
+}
+
+/** More lines than these of one kind, in one kernel, at one time, are told by their number. */
+const FOLDED_FROM = 9
+
+/** For reading: of many lines that came to a kernel at once their number. */
+export function foldedRows(rows: readonly TimelineRow[]): readonly TimelineRow[] {
+  const folded: TimelineRow[] = []
+  for (let at = 0; at < rows.length;) {
+    let end = at + 1
+    while (end < rows.length && foldKey(rows[end]) !== undefined && foldKey(rows[end]) === foldKey(rows[at])) end++
+    const row = rows[at]
+    if (end - at < FOLDED_FROM || 'id' in row) folded.push(...rows.slice(at, end))
+    else folded.push({ ...row, what: `${row.what.slice(0, 1)} ${end - at} lines of ${row.kind} (--all shows them)` })
+    at = end
+  }
+  return folded
+}
+
+function foldKey(row: TimelineRow): string | undefined {
+  return 'id' in row ? undefined : `${row.atNs} ${row.netns} ${row.kind} ${row.what.slice(0, 1)}`
 }

@@ -185,7 +185,7 @@ describe('the diary', () => {
 
   it.each([
     [{}, [0, 1, 2, 3, 4, 5, 6, 'kernel']],
-    [{ node: 'n1' }, [0, 4, 6, 'kernel']],
+    [{ node: 'n1' }, [0, 2, 4, 6, 'kernel']],
     [{ agents: ['kernel', 'etcd'] }, [3, 5, 'kernel']],
     [{ kinds: ['route'] }, [6, 'kernel']],
     [{ object: '10.1.53.0/24' }, [1, 5, 6, 'kernel']],
