@@ -15,11 +15,8 @@ import { atLeast } from './version.js'
 
 const NS_PER_SECOND = 1e9
 
-/** A key that a listing finds. */
-interface Entry {
-  readonly key: string
+interface ReadLease {
   readonly lease?: Lease
-  readonly added?: LeaseEvent
   readonly problems: readonly Problem[]
 }
 
@@ -32,8 +29,13 @@ export class EtcdLeases {
   private readonly prefix: string
   /** What keys of leases begin with. */
   private readonly path: string
-  /** In the order of the keys. */
-  private entries: Entry[] = []
+  /** Those that a listing finds and that are leases, in order; beside them, place by place, the leases and what a first batch tells of them. */
+  private keys: string[] = []
+  /** Copied before they change: listings hold them. */
+  private leases: Lease[] = []
+  private added: LeaseEvent[] = []
+  /** By key. */
+  private readonly faults = new Map<string, readonly Problem[]>()
   private revision = 0
   private leaseGeneration = -1
   private listing: LeaseListing | undefined
@@ -49,7 +51,7 @@ export class EtcdLeases {
     this.path = this.api === 'v3' ? `${prefix}/subnets` : normalized(`${prefix}/subnets`)
     this.feed = new LeaseFeed(delivery)
     this.readAll()
-    this.feed.prime(this.entries.flatMap(({ lease }) => lease ?? []))
+    this.feed.prime(this.leases)
     store.watch({ prefix: this.path, onEvent: () => this.catchUp() })
   }
 
@@ -64,13 +66,9 @@ export class EtcdLeases {
     this.catchUp()
     if (this.leaseGeneration !== this.store.leaseGeneration) this.readAll()
     if (this.listing?.revision !== this.store.revision) {
-      const { entries } = this
-      this.listing = {
-        leases: entries.flatMap(({ lease }) => lease ?? []),
-        added: entries.flatMap(({ added }) => added ?? []),
-        revision: this.store.revision,
-        problems: entries.some(({ problems }) => problems.length > 0) ? entries.flatMap(({ problems }) => problems) : [],
-      }
+      const keys = [...this.faults.keys()].sort()
+      const problems = keys.flatMap((key) => this.faults.get(key) ?? [])
+      this.listing = { leases: this.leases, added: this.added, revision: this.store.revision, problems }
     }
     return this.listing
   }
@@ -123,19 +121,41 @@ export class EtcdLeases {
     if (this.isHeard(event)) this.feed.append({ kind: removed ? 'removed' : 'added', revision: event.revision, ...read })
   }
 
-  private enter(key: string, read: Pick<Entry, 'lease' | 'problems'> | undefined): void {
+  private enter(key: string, read: ReadLease | undefined): void {
     this.listing = undefined
+    this.faults.delete(key)
+    if (read !== undefined && read.problems.length > 0) this.faults.set(key, read.problems)
+    const lease = read?.lease
     const at = this.placeOf(key)
-    const known = this.entries[at]?.key === key
-    if (read === undefined) this.entries.splice(at, known ? 1 : 0)
-    else this.entries.splice(at, known ? 1 : 0, entryOf(key, read))
+    const known = this.keys[at] === key ? 1 : 0
+    if (known === 0 && lease === undefined) return
+    this.leases = this.leases.slice()
+    this.added = this.added.slice()
+    if (lease === undefined) {
+      this.keys.splice(at, known)
+      this.leases.splice(at, known)
+      this.added.splice(at, known)
+    } else {
+      this.keys.splice(at, known, key)
+      this.leases.splice(at, known, lease)
+      this.added.splice(at, known, { kind: 'added', lease })
+    }
   }
 
   private readAll(): void {
-    this.entries = this.store
-      .range(this.path)
-      .filter((found) => this.isListed(found))
-      .map((found) => entryOf(found.key, this.read(found)))
+    this.keys = []
+    this.leases = []
+    this.added = []
+    this.faults.clear()
+    for (const found of this.store.range(this.path)) {
+      if (!this.isListed(found)) continue
+      const { lease, problems } = this.read(found)
+      if (problems.length > 0) this.faults.set(found.key, problems)
+      if (lease === undefined) continue
+      this.keys.push(found.key)
+      this.leases.push(lease)
+      this.added.push({ kind: 'added', lease })
+    }
     this.revision = this.store.revision
     this.leaseGeneration = this.store.leaseGeneration
     this.listing = undefined
@@ -154,7 +174,7 @@ export class EtcdLeases {
     return withDirectory !== true && (key === this.path || key.startsWith(`${this.path}/`))
   }
 
-  private read({ key, value, lease, modRevision }: KeyValue): Pick<Entry, 'lease' | 'problems'> {
+  private read({ key, value, lease, modRevision }: KeyValue): ReadLease {
     return readLease(key, value, this.endOf(lease), modRevision)
   }
 
@@ -166,26 +186,17 @@ export class EtcdLeases {
 
   private placeOf(key: string): number {
     let low = 0
-    let high = this.entries.length
+    let high = this.keys.length
     while (low < high) {
       const middle = (low + high) >> 1
-      if (this.entries[middle].key < key) low = middle + 1
+      if (this.keys[middle] < key) low = middle + 1
       else high = middle
     }
     return low
   }
 }
 
-function entryOf(key: string, { lease, problems }: Pick<Entry, 'lease' | 'problems'>): Entry {
-  return lease === undefined ? { key, problems } : { key, lease, added: { kind: 'added', lease }, problems }
-}
-
-function readLease(
-  key: string,
-  value: string,
-  expiresNs: number | undefined,
-  revision: number,
-): { readonly lease?: Lease; readonly problems: readonly Problem[] } {
+function readLease(key: string, value: string, expiresNs: number | undefined, revision: number): ReadLease {
   const source: TextSource = { file: 'etcd', line: 0, object: key }
   const parsed = parseSubnetKey(key)
   if (parsed === undefined) return { problems: [problemAt(source, 'the key names no subnet', 'flannel skips it; a lease is named 10.1.15.0-24', 'warning')] }
@@ -196,7 +207,7 @@ function readLease(
 }
 
 /** A delete event has no value: the lease is bare. */
-function readRemoval(key: string, revision: number): Pick<Entry, 'lease' | 'problems'> {
+function readRemoval(key: string, revision: number): ReadLease {
   const parsed = parseSubnetKey(key)
   const lease = parsed === undefined ? {} : { lease: { subnet: parsed.subnet, attributes: { publicIp: 0, backendType: '' }, revision } }
   return { problems: [], ...lease }

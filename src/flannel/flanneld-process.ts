@@ -62,7 +62,8 @@ export type LeaseWrite =
   | { readonly kind: 'taken'; readonly lease: Lease; readonly why: string }
   | { readonly kind: 'renewed'; readonly lease: Lease }
   | { readonly kind: 'renewal failed'; readonly lease: Lease }
-  | { readonly kind: 'refused'; readonly error: string }
+  /** `race`: somebody else made the key first. */
+  | { readonly kind: 'refused'; readonly error: string; readonly race: boolean }
 
 type Phase = 'stopped' | 'config' | 'acquire' | 'running' | 'exited'
 
@@ -208,7 +209,7 @@ export class FlanneldProcess {
   }
 
   private notAcquired(result: Exclude<AcquireResult, { kind: 'acquired' }>, config: FlannelConfig, attributes: LeaseAttributes): void {
-    this.options.onLease?.({ kind: 'refused', error: result.error })
+    this.options.onLease?.({ kind: 'refused', error: result.error, race: result.kind === 'conflict' })
     if (result.kind === 'conflict' && !result.fatal && ++this.attempts < RACE_RETRIES) {
       this.after(this.roundTripNs, () => this.list(config, attributes))
       return
@@ -274,10 +275,11 @@ export class FlanneldProcess {
   }
 
   private publish(events: readonly LeaseEvent[]): void {
-    const { onView, onChange } = this.options
-    onChange?.(events)
-    const view = onView === undefined ? undefined : this.view()
-    if (view !== undefined) onView?.(view, events)
+    const { options } = this
+    options.onChange?.(events)
+    if (options.onView === undefined) return
+    const view = this.view()
+    if (view !== undefined) options.onView(view, events)
   }
 
   private ended(): boolean {

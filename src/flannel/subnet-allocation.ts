@@ -50,18 +50,28 @@ export function allocate(input: AllocationInput): Allocation {
     }
   }
   // Leases deleted just now still count as taken: flannel looks at the list that it read before.
-  const subnet = drawSubnet(
-    leases.map((lease) => lease.subnet),
-    config,
-    input.prng,
-  )
+  const subnet = drawSubnet(leases, config, input.prng)
   return subnet === undefined ? { kind: 'failed', error: 'out of subnets', delete: doomed } : { kind: 'create', subnet, why: 'drawn', delete: doomed }
 }
 
 /** One of the lowest free subnets, each as likely as the other; undefined when there is none. */
-export function drawSubnet(taken: readonly Cidr[], config: FlannelConfig, prng: Prng): Cidr | undefined {
-  const free = freeSubnets(taken, config, CANDIDATE_LIMIT)
+export function drawSubnet(leases: readonly Lease[], config: FlannelConfig, prng: Prng): Cidr | undefined {
+  const free = freeFor(leases, config)
   return free.length === 0 ? undefined : free[prng.below(free.length)]
+}
+
+/** Of nodes that ask at one moment each has the same listing. */
+const freeByListing = new WeakMap<readonly Lease[], { readonly config: string; readonly free: readonly Cidr[] }>()
+
+function freeFor(leases: readonly Lease[], config: FlannelConfig): readonly Cidr[] {
+  const { subnetMin, subnetMax, subnetLength } = config
+  const text = `${subnetMin} ${subnetMax} ${subnetLength}`
+  const known = freeByListing.get(leases)
+  if (known?.config === text) return known.free
+  const taken = leases.map((lease) => lease.subnet)
+  const free = freeSubnets(taken, config, CANDIDATE_LIMIT)
+  freeByListing.set(leases, { config: text, free })
+  return free
 }
 
 /** The free subnets from SubnetMin to SubnetMax, lowest first, at most `limit`. */

@@ -33,9 +33,9 @@ export interface FlannelFamilyOptions {
   readonly spreadNs?: number
 }
 
-/** What has reached flanneld and not yet the kernel. */
-interface Unapplied {
-  readonly hosts: Set<FlannelHost>
+/** Those that heard something at one moment, which has not reached their kernels yet. */
+interface Batch {
+  readonly hosts: FlannelHost[]
   readonly sinceNs: number
 }
 
@@ -51,8 +51,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   private readonly hostByAddress = new Map<number, FlannelHost>()
   /** Entry of the diary behind each change of the feed. */
   private readonly changeCauses: (number | undefined)[] = []
-  private readonly unapplied = new Map<FlannelHost, number | undefined>()
-  private batch: Unapplied | undefined
+  private batch: Batch | undefined
   private holds: boolean
   private busyUntilNs = 0
   private deleting: number | undefined
@@ -182,6 +181,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
         )
         break
       case 'refused':
+        host.lostRace = what.race
         this.context.diary.add({
           agent: 'flanneld',
           kind: 'lease-refused',
@@ -194,13 +194,15 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
 
   heard(host: FlannelHost, events: readonly LeaseEvent[]): void {
     this.watchEvents += events.length
+    const { keepsWatches } = this.context.diary
+    if (this.holds && !keepsWatches) return
     const cause = events.length === 0 ? host.cause : this.changeCauses[(host.process?.heard ?? 0) - 1]
-    if (this.context.diary.keepsWatches) for (const event of events) this.tellWatch(host, event, cause)
-    if (events.length > 0 && events.every(({ renewal }) => renewal === true) && this.context.node(host.name).flannel !== undefined) return
-    if (this.holds) return
-    const waits = this.unapplied.has(host)
-    this.unapplied.set(host, cause ?? this.unapplied.get(host))
-    if (!waits) this.enqueue(host)
+    if (keepsWatches) for (const event of events) this.tellWatch(host, event, cause)
+    if (this.holds || (events.length > 0 && events.every(isRenewal) && this.context.node(host.name).flannel !== undefined)) return
+    host.appliesBecause = cause ?? host.appliesBecause
+    if (host.applies) return
+    host.applies = true
+    this.enqueue(host)
   }
 
   exited(host: FlannelHost, reason: string, heard: number): void {
@@ -209,7 +211,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
     this.forget(host)
     if (this.context.node(host.name).flanneldRuns) this.context.setNode(host.name, { flanneldRuns: false }, host.cause)
     // A lost race is lost once; who is refused for good asks for ever, and nobody waits for that.
-    if (revoked || reason.includes('already exists')) this.busy(this.context.timers.nowNs + this.context.delays['flannel.restart'] + this.startNs())
+    if (revoked || host.lostRace) this.busy(this.context.timers.nowNs + this.context.delays['flannel.restart'] + this.startNs())
   }
 
   problems(problems: readonly Problem[]): void {
@@ -304,21 +306,20 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   private enqueue(host: FlannelHost): void {
     const { timers, delays } = this.context
     if (this.batch?.sinceNs !== timers.nowNs) {
-      const batch = { hosts: new Set<FlannelHost>(), sinceNs: timers.nowNs }
+      const batch = { hosts: [] as FlannelHost[], sinceNs: timers.nowNs }
       this.batch = batch
       timers.after(delays['flannel.apply'], () => this.applyAll(batch))
       this.busy(timers.nowNs + delays['flannel.apply'])
     }
-    this.batch.hosts.add(host)
+    this.batch.hosts.push(host)
   }
 
-  private applyAll(batch: Unapplied): void {
+  private applyAll(batch: Batch): void {
     if (this.batch === batch) this.batch = undefined
     for (const host of batch.hosts) {
-      if (!this.unapplied.has(host)) continue
-      const cause = this.unapplied.get(host)
-      this.unapplied.delete(host)
-      this.apply(host, cause)
+      const { applies, appliesBecause } = host
+      this.forget(host)
+      if (applies) this.apply(host, appliesBecause)
     }
   }
 
@@ -329,8 +330,8 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
 
   /** What it heard and has not done is lost with the process. */
   private forget(host: FlannelHost): void {
-    this.unapplied.delete(host)
-    this.batch?.hosts.delete(host)
+    host.applies = false
+    host.appliesBecause = undefined
   }
 
   // ---- helpers
@@ -393,4 +394,8 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
       ...(cause === undefined ? {} : { cause }),
     })
   }
+}
+
+function isRenewal({ renewal }: LeaseEvent): boolean {
+  return renewal === true
 }

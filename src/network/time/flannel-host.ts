@@ -47,6 +47,11 @@ export class FlannelHost {
   cause: number | undefined
   process: FlanneldProcess | undefined
   isOff = false
+  /** It has heard what is not in its kernel yet, and why that came. */
+  applies = false
+  appliesBecause: number | undefined
+  /** Its last try for a lease was lost to another's. */
+  lostRace = false
   private readonly options: FlannelHostOptions
   private starting: Timer | undefined
   private reconnecting: Timer | undefined
