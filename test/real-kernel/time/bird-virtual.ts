@@ -80,15 +80,16 @@ export class VirtualBirds {
     this.world.birds.get(config.name)?.reconfigure(config)
   }
 
-  /** Runs until each of the nodes has lost or got the prefix. @returns seconds from now, by node; without those that never did within the limit */
-  runUntil(kind: VirtualEvent['kind'], prefix: string, nodes: readonly string[], limit: number): Map<string, number> {
+  /** Runs until each node has lost or got its prefix. @param pairs `node prefix` @returns seconds from now; without those that never did within the limit */
+  runUntil(kind: VirtualEvent['kind'], pairs: readonly string[], limit: number): Map<string, number> {
     const began = this.now
     const seen = this.events.length
     const times = new Map<string, number>()
-    while (times.size < nodes.length && this.now < began + limit) {
+    while (times.size < pairs.length && this.now < began + limit) {
       this.world.run(0.1)
       for (const event of this.events.slice(seen)) {
-        if (event.kind === kind && event.prefix === prefix && nodes.includes(event.node) && !times.has(event.node)) times.set(event.node, event.seconds - began)
+        const pair = `${event.node} ${event.prefix}`
+        if (event.kind === kind && pairs.includes(pair) && !times.has(pair)) times.set(pair, event.seconds - began)
       }
     }
     return times

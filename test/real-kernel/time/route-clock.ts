@@ -1,5 +1,6 @@
 /** Every change of the kernel's routes in some namespaces, with the moment in which `ip monitor` told of it. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 export interface RouteEvent {
@@ -21,6 +22,18 @@ export class RouteClock {
       this.children.push(child)
       createInterface({ input: child.stdout }).on('line', (line) => this.line(node, line))
     }
+  }
+
+  /** Each has its socket: whatever happens from now on is heard. */
+  async ready(): Promise<void> {
+    const listening = (pid: number | undefined): boolean => {
+      try {
+        return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:'))
+      } catch {
+        return false
+      }
+    }
+    await until(() => this.children.every(({ pid }) => listening(pid)), 10)
   }
 
   private line(node: string, line: string): void {
