@@ -375,7 +375,7 @@ function assemble({ settings, underlay, nodes, pods, namespaces, networkPolicies
     },
     ...(document === undefined ? {} : { networkDocument: document }),
     objects,
-    beside: Object.freeze({ ...beside }),
+    beside: { ...beside, answers: [...beside.answers], given: { ...beside.given } },
     nodeByName: new FrozenMap(nodes.map((node) => [node.name, node])),
     nodeByAddress: new FrozenMap(nodes.map((node) => [node.address, node])),
     podByName: new FrozenMap(pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod])),

@@ -22,6 +22,9 @@ import type { Revisions } from './revisions.js'
 import { templateOf } from './templates.js'
 import { templateHash } from '../../../cluster/workloads/names.js'
 
+/** Pods of the input have been ready for as long as anybody asks, ns. */
+const LONG_AGO = -1e15
+
 interface Parts {
   readonly api: Api
   readonly pods: LivePods
@@ -50,6 +53,7 @@ export function materialise({ api, pods, revisions, addressOf }: Parts): readonl
     if (pod.node !== undefined) pods.bind(live, pod.node)
     live.plugged = runs
     live.ready = runs && pod.ready
+    live.readyNs = LONG_AGO
   }
   for (const node of cluster.nodes)
     if (node.podCIDRAssumed && node.podCIDR !== undefined) api.restate(edited(node.object, ['spec', 'podCIDR'], formatCidr(node.podCIDR)))
