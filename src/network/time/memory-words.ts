@@ -17,12 +17,20 @@ const STATES: Readonly<Record<number, string>> = {
 const PROTOCOLS: Readonly<Record<number, string>> = { [PROTO_ICMP]: 'icmp', [PROTO_TCP]: 'tcp', [PROTO_UDP]: 'udp' }
 const LINES_MAX = 8
 
+interface Wanted {
+  /** Netns. */
+  readonly names: ReadonlySet<string>
+  /** Source port or identifier of the flow whose connections are told; absent: none are. */
+  readonly port?: number
+}
+
 /** `n1 eth0: neighbour 10.0.0.3 REACHABLE → FAILED`, `n1: connection udp 10.1.2.3:40000 > 10.96.0.10:53 to 10.1.3.4 is gone`. */
-export function memoryChanges(before: KernelMemory, after: KernelMemory, wanted: (netns: string) => boolean): string[] {
+export function memoryChanges(before: KernelMemory, after: KernelMemory, { names, port }: Wanted): string[] {
   const lines: string[] = []
   for (const name of new Set([...before.netns.keys(), ...after.netns.keys()])) {
-    if (!wanted(name)) continue
-    lines.push(...neighbourChanges(name, before, after), ...connectionChanges(name, before, after), ...pathMtuChanges(name, before, after))
+    if (!names.has(name)) continue
+    lines.push(...neighbourChanges(name, before, after), ...pathMtuChanges(name, before, after))
+    if (port !== undefined) lines.push(...connectionChanges(name, before, after, port))
   }
   return lines.slice(0, LINES_MAX)
 }
@@ -45,9 +53,9 @@ function stateWord(neighbour: NeighbourMemory | undefined): string {
   return neighbour === undefined ? 'unknown' : STATES[neighbour.state]
 }
 
-function connectionChanges(name: string, before: KernelMemory, after: KernelMemory): string[] {
+function connectionChanges(name: string, before: KernelMemory, after: KernelMemory, port: number): string[] {
   const now = new Set((after.netns.get(name)?.connections ?? []).map(({ row }) => row[E_ID]))
-  const gone = (before.netns.get(name)?.connections ?? []).filter(({ row }) => !now.has(row[E_ID]))
+  const gone = (before.netns.get(name)?.connections ?? []).filter(({ row }) => !now.has(row[E_ID]) && row[E_PORTS] >>> 16 === port)
   return gone.map(({ row }) => {
     const ports = row[E_PROTO] === PROTO_ICMP ? ['', ''] : [`:${row[E_PORTS] >>> 16}`, `:${row[E_PORTS] & 0xffff}`]
     const to = row[E_REPLY_SRC] === row[E_DST] ? '' : ` to ${formatIp(row[E_REPLY_SRC])}`

@@ -70,6 +70,12 @@ export interface Answered {
   readonly ended: boolean
 }
 
+/** One turn of chance after the other, to its end. */
+interface Followed {
+  readonly share: number
+  readonly result: ProbeResult
+}
+
 /** IP length of a data segment where none is given: 32 bytes of data. */
 const SEGMENT_LENGTH = 84
 /** A question takes at least so long to be over before another of the same time finds what it left. */
@@ -97,7 +103,7 @@ export function askProbe(asked: ProbePacket, context: AskContext): Answered {
   }
   const { chance } = network.world
   const told = { forks: !probe.connection }
-  const followed: { readonly tape: readonly number[]; readonly share: number; readonly result: ProbeResult }[] = []
+  const followed: (Followed & { readonly tape: readonly number[] })[] = []
   try {
     for (let tape: readonly number[] | undefined = []; tape !== undefined && followed.length < CHOICE_LIMIT; tape = chance.following()) {
       chance.tell(tape, told)
@@ -106,7 +112,9 @@ export function askProbe(asked: ProbePacket, context: AskContext): Answered {
       followed.push({ tape, share: chance.probability, result: resultOf(network, outcome) })
       if (followed.length === 1 && chance.following() === undefined) return answered(followed, followed[0].result, { packet, outcome, after })
     }
-    const drawn = draw(followed, packetSeed(packet, context.seed))
+    const { key: drawnKey } = drawChoice(choicesOf(followed), packet, context.seed)
+    const alike = followed.filter(({ result }) => keyOf(result) === drawnKey)
+    const drawn = draw(alike, ~packetSeed(packet, context.seed))
     chance.tell(drawn.tape, told)
     const outcome = runTrace(network, request, { ...options, watch })
     return isOutcome(outcome) ? answered(followed, drawn.result, { packet, outcome, after }) : absent(resultOfProblems(outcome), memory)
@@ -187,23 +195,24 @@ function absent(result: ProbeResult, memory: KernelMemory): Answered {
   return { result, class: result.class, choices: [{ key: keyOf(result), class: result.class, share: 1 }], told: result, memory, ended: true }
 }
 
+/** Those that a sender cannot tell from one another are one. */
+function choicesOf(followed: readonly Followed[]): readonly (Choice & { readonly result: ProbeResult })[] {
+  const choices = new Map<string, Choice & { readonly result: ProbeResult }>()
+  for (const { share, result } of followed) {
+    const key = keyOf(result)
+    choices.set(key, { key, class: result.class, share: (choices.get(key)?.share ?? 0) + share, result })
+  }
+  return [...choices.values()]
+}
+
 interface Walked {
   readonly packet: ProbePacket
   readonly outcome: TraceOutcome
   readonly after: KernelMemory
 }
 
-function answered(
-  followed: readonly { readonly share: number; readonly result: ProbeResult }[],
-  result: ProbeResult,
-  { packet, outcome, after }: Walked,
-): Answered {
-  const choices = new Map<string, Choice & { readonly result: ProbeResult }>()
-  for (const { share, result: one } of followed) {
-    const key = keyOf(one)
-    choices.set(key, { key, class: one.class, share: (choices.get(key)?.share ?? 0) + share, result: one })
-  }
-  const all = [...choices.values()]
+function answered(followed: readonly Followed[], result: ProbeResult, { packet, outcome, after }: Walked): Answered {
+  const all = choicesOf(followed)
   const classes = new Set(all.map((one) => one.class))
   const failing = all.filter((one) => one.class !== 'works').sort((a, b) => b.share - a.share)
   const told = all.length === 1 ? result : (failing[0] ?? all[0]).result
