@@ -5,6 +5,8 @@
 import type { EtcdStore, KeyValue, StoreEvent, StoreOperation } from './store.js'
 
 const NS_PER_SECOND = 1e9
+/** etcdserver/server.go minLeaseTTL: three halves of the election timeout of 1 s, in whole seconds. */
+const MIN_TTL_SECONDS = 2
 
 interface Compare {
   readonly key: string
@@ -67,9 +69,9 @@ export class EtcdV3 {
     this.store = store
   }
 
-  /** @param ttlSeconds whole seconds, at least 1 @returns the id */
+  /** @param ttlSeconds whole seconds; less than a server's least are as many @returns the id */
   grant(ttlSeconds: number): number {
-    return this.store.grant(Math.max(1, ttlSeconds) * NS_PER_SECOND)
+    return this.store.grant(Math.max(MIN_TTL_SECONDS, ttlSeconds) * NS_PER_SECOND)
   }
 
   revoke(lease: number): Failure | undefined {
