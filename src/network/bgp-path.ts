@@ -49,9 +49,10 @@ export function bgpPaths(network: Network, speakers: readonly BirdConfig[]): Bgp
 }
 
 /** Equal texts: every question has the same answer from either. Routers with rules and hosts with settings or host endpoints are like nobody else. */
-function likeness({ cluster, calico }: Network): (address: Ip) => string {
+function likeness(network: Network): (address: Ip) => string {
+  const { cluster, calico } = network
   const filtered = cluster.routers.some(({ iptables }) => iptables.length > 0)
-  const changed = new Set(cluster.hosts.map(({ node }) => node))
+  const changed = new Set([...cluster.hosts.map(({ node }) => node), ...network.faultedNodes])
   for (const { node } of calico?.cluster.resources.hostEndpoints ?? []) changed.add(node)
   const plain = new Map<Ip, string>()
   for (const node of cluster.nodes) {

@@ -175,6 +175,13 @@ export class Network {
     return this.composition.agents.moment !== undefined
   }
 
+  /** Nodes whose cards are not as their objects say: another MTU, or a cable that is out, lossy or slow. */
+  get faultedNodes(): readonly string[] {
+    const isWhole = ({ node, devices }: Bare): boolean =>
+      devices.every((device) => device.kind !== 'nic' || (device.cable === undefined && device.mtu === node.mtu))
+    return [...this.composition.bare.values()].flatMap((bare) => (isWhole(bare) ? [] : [bare.node.name]))
+  }
+
   /** Why nothing of a node runs (it is off), in words; undefined: it runs. */
   absenceOf(node: string): string | undefined {
     return this.composition.absenceOf(node)
