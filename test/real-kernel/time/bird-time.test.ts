@@ -3,6 +3,7 @@
  * many seeds. Every kernel loses and gets the same prefixes; each in the span that the model's seeds give, as timers are never early, and a busy machine late.
  */
 import { afterAll, describe, expect, it } from 'vitest'
+import { TIMERS, type BirdTimers } from '../../../src/calico/bgp/config.js'
 import { realBirds } from '../bird-lab.js'
 import { meshStory, playVirtual, RealStory, reflectorStory, SHORT, spreadOf, spreadText, type Spread, type Story, type Times } from './bird-story.js'
 import { until } from './route-clock.js'
@@ -31,7 +32,7 @@ function keys(times: Times): object {
 }
 
 /** What follows from the timers alone, whichever side. */
-function rule(step: string, { hold, keepalive, gracefulRestart }: typeof SHORT): readonly [number, number] {
+function rule(step: string, { hold, keepalive, gracefulRestart }: Pick<BirdTimers, 'hold' | 'keepalive' | 'gracefulRestart'>): readonly [number, number] {
   switch (step) {
     case 'SIGTERM':
       return [0, 0.1]
@@ -90,6 +91,26 @@ describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i and the
     await until(() => performance.now() > killedMs + (SHORT.gracefulRestart + SCAN + 1) * 1000, 60)
     expect(real.events(killedMs, ['n2', 'n3'])).toEqual([])
     real.stop()
+  })
+})
+
+/** Calico's own timers, for which it takes nine minutes: by hand, for the figures of docs/timers.md. */
+describe.runIf(process.env.NETSIM_LONG === '1').each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i with hold 240 s', (major, bird) => {
+  it('a mesh of 5, several at once', { timeout: 1_200_000 }, async () => {
+    const story = meshStory(5, {})
+    const labs = [1, 2, 3, 4].map(() => new RealStory(bird, story))
+    running.push(...labs)
+    const runs = await Promise.all(labs.map((real) => real.play()))
+    for (const real of labs) real.stop()
+    const model = virtualSpread(story, major)
+    for (const { name } of story.steps) {
+      const measured = spreadOf(runs.flatMap((times) => [...(times.get(name)?.values() ?? [])]))
+      const foreseen = model.get(name) as Spread
+      console.log(`BIRD ${major}, ${story.name}, ${name}: ${spreadText(measured)} real, ${spreadText(foreseen)} model, ${measured.count} and ${foreseen.count}`)
+      const [from, to] = rule(name, TIMERS)
+      expect(measured.least, name).toBeGreaterThan(Math.max(from, foreseen.least) - EARLY[major] - (name === 'unplugged' ? TIMERS.hold / 10 : 0))
+      expect(measured.most, name).toBeLessThan(Math.min(to, foreseen.most) + LATE + (name === 'unplugged' ? TIMERS.hold / 10 : 0))
+    }
   })
 })
 

@@ -1,6 +1,6 @@
 /**
  * Leases of a real etcd beside those of EtcdStore: the same calls, and what watchers hear of it, in the same order and by the same revisions. A lease is never
- * over early; a server looks for those that are every 500 ms (server/lease/lessor.go runLoop, etcdserver SyncTicker), the store in virtual time is exact.
+ * over early; a server looks for those that are every 500 ms (lease/lessor.go runLoop, etcdserver/server.go SyncTicker), the store in virtual time is exact.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
