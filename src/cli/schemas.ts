@@ -56,6 +56,11 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
     load: () => import('../../docs/overlay.schema.json', { with: { type: 'json' } }),
   },
   {
+    kind: 'ScenarioReport',
+    about: 'what netsim run -o json prints',
+    load: () => import('../../docs/scenario-report.schema.json', { with: { type: 'json' } }),
+  },
+  {
     kind: 'Verification',
     about: 'what netsim verify -o json prints',
     load: () => import('../../docs/verification.schema.json', { with: { type: 'json' } }),

@@ -41,7 +41,10 @@ function storyWords({ spans, totalNs, packets, lost }: ProbeDocument): Span[] {
   if (merged.length > STORY_MOST) {
     const totals = Object.entries(totalNs) as [ProbeClass, number][]
     return [
-      ...totals.flatMap(([name, ns]) => [classWord(name), whole(durationText(ns)), whole(`in ${merged.filter((one) => one.class === name).length} spans,`)]),
+      ...totals.flatMap(([name, ns]) => {
+        const count = merged.filter((one) => one.class === name).length
+        return [classWord(name), whole(`${durationText(ns)}${count === 1 ? '' : ` in ${count} spans`},`)]
+      }),
       { text: 'at the end' },
       classWord(merged[merged.length - 1].class),
       whole(counts),
