@@ -1,4 +1,7 @@
-/** `np/shop/db`, `anp/deny-all`, `deploy/shop/web` → the object that is meant, in the words of kubectl and its short names; `tier=db`, `old-` → a label's change. */
+/**
+ * `np/shop/db`, `anp/deny-all`, `deploy/shop/web` → the object that is meant, in the words of kubectl and its short names;
+ * `tier=db`, `old-` → a label's change.
+ */
 import { CALICO_GROUPS, groupOf } from './kinds.js'
 import { labelFault } from './labels.js'
 import type { KubernetesObject } from './manifest.js'

@@ -155,9 +155,8 @@ in/wrong.yaml:9: error: Scenario/x: spec.events[2].at: "x" is not a time of at m
   })
 
   it('a command that iptables would refuse', async () => {
-    const err = await told(
-      `${HEAD}spec:\n  input: ../cluster.yaml\n  events:\n    - {at: 1s, firewall: router, iptables: ["-A FORWRAD -j DROP"]}\n    - {at: 2s, node: node-9, state: up}\n`,
-    )
+    const firewall = '{at: 1s, firewall: router, iptables: ["-A FORWRAD -j DROP"]}'
+    const err = await told(`${HEAD}spec:\n  input: ../cluster.yaml\n  events:\n    - ${firewall}\n    - {at: 2s, node: node-9, state: up}\n`)
     expect(err).toMatch(
       /^in\/wrong\.yaml:7: error: .*No chain\/target\/match by that name[^]*in\/wrong\.yaml:8: error: .*there is no node node-9[^]*2 errors\n$/,
     )

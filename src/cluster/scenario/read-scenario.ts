@@ -6,7 +6,7 @@ import { formatPlace, type Place, type ProblemList } from '../problem-list.js'
 import { check } from '../schema.js'
 import type { Delays } from './delays.js'
 import { readEvent, type AppliedFiles } from './read-event.js'
-import type { Scenario, ScenarioEvent, ScenarioProbe } from './scenario.js'
+import type { Scenario, ScenarioProbe } from './scenario.js'
 import { headSchema, present, probeSchema, type Present } from './scenario-schema.js'
 
 const DEFAULT_PERIOD_NS = 1e9
@@ -67,7 +67,6 @@ export function readScenarioParts(object: KubernetesObject, files: AppliedFiles,
   const { start, until, seed, delays } = present(value?.spec ?? {})
   const events = read.flatMap((event, index) => (event === undefined ? [] : [{ event, index }]))
   const inOrder = events.sort((a, b) => a.event.atNs - b.event.atNs || a.index - b.index).map(({ event }) => event)
-  if (until !== undefined) checkEnd(until, inOrder, object, problems)
   const scenario: Scenario = {
     name: object.name,
     start: start ?? 'converged',
@@ -79,6 +78,7 @@ export function readScenarioParts(object: KubernetesObject, files: AppliedFiles,
     file: object.file,
     line: object.line,
   }
+  checkEnd(scenario, object, problems)
   return { scenario, complete: read.every((event, index) => event !== undefined || !appliesSomething(entries(spec.events)[index])) }
 }
 
@@ -95,10 +95,13 @@ function errorsOf({ problems }: ProblemList): number {
   return problems.filter(({ severity }) => severity === 'error').length
 }
 
-function checkEnd(untilNs: number, events: readonly ScenarioEvent[], object: KubernetesObject, problems: ProblemList): void {
-  for (const event of events)
-    if (event.atNs > untilNs)
-      problems.warning(event, object.label, `${event.what}: after the end (spec.until)`, 'It does not happen: write a later spec.until, or an earlier time.')
+/** What begins after the end does not happen. */
+function checkEnd({ untilNs, events, probes }: Scenario, object: KubernetesObject, problems: ProblemList): void {
+  if (untilNs === undefined) return
+  const late = (place: Place, what: string): void =>
+    problems.warning(place, object.label, `${what}: after the end (spec.until)`, 'It does not happen: write a later spec.until, or an earlier time.')
+  for (const event of events) if (event.atNs > untilNs) late(event, event.what)
+  for (const probe of probes) if (probe.startNs > untilNs) late(probe, `probe ${probe.name} starts`)
 }
 
 function readProbe(document: KubernetesObject, index: number, problems: ProblemList): ScenarioProbe | undefined {

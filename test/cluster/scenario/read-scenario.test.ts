@@ -76,8 +76,9 @@ describe('a Scenario', () => {
   })
 
   it('is told of events after its end', () => {
-    expect(problemsOf('  until: 1m\n  events: [{at: 2m, node: a, state: up}]\n')).toEqual([
+    expect(problemsOf('  until: 1m\n  events: [{at: 2m, node: a, state: up}]\n  probes: [{name: p, from: a, to: b, start: 61s}]\n')).toEqual([
       '6: node a comes up: after the end (spec.until) | It does not happen: write a later spec.until, or an earlier time.',
+      '7: probe p starts: after the end (spec.until) | It does not happen: write a later spec.until, or an earlier time.',
     ])
   })
 })
