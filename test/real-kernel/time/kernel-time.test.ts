@@ -1,6 +1,6 @@
 /**
- * Timers of the kernel beside those of src/net in virtual time, with the same settings and the same packets at the same moments: a neighbour that is not there, one
- * that dies while it is believed in, a bridge that forgets a port, a connection that is forgotten. The same in the same order; no timer is early, and
+ * Timers of the kernel beside those of src/net in virtual time, with the same settings and the same packets at the same moments: a neighbour that is not there,
+ * one that dies while it is believed in, a bridge that forgets a port, a connection that is forgotten. The same in the same order; no timer is early, and
  * a busy machine late.
  */
 import { execFileSync } from 'node:child_process'
