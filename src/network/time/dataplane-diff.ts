@@ -137,7 +137,8 @@ function kindOf(device: DeviceSpec): string {
   if (device.kind === 'ipip') return ` ipip remote ${device.remote === undefined ? 'any' : formatIp(device.remote)}`
   if (device.kind !== 'vxlan') return ''
   const { vni, local, link, port, learning } = device
-  return ` vxlan id ${vni}${local === undefined ? '' : ` local ${formatIp(local)}`}${link === undefined ? '' : ` dev ${link}`} dstport ${port}${learning ? '' : ' nolearning'}`
+  const ends = `${local === undefined ? '' : ` local ${formatIp(local)}`}${link === undefined ? '' : ` dev ${link}`}`
+  return ` vxlan id ${vni}${ends} dstport ${port}${learning ? '' : ' nolearning'}`
 }
 
 /** As `wg set` takes them. */

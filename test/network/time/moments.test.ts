@@ -47,7 +47,8 @@ spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
 
 /** Two segments with a router between; n1 and n2 in the first, n3 in the second. */
 function flannel({ pods = pod('a', 'n1', '10.244.1.2') + pod('b', 'n2', '10.244.2.2') + pod('c', 'n3', '10.244.3.2'), more = '' }: Parts = {}): string {
-  return `${node('n1', '192.168.1.1', '10.244.1.0/24')}${node('n2', '192.168.1.2', '10.244.2.0/24')}${node('n3', '192.168.2.3', '10.244.3.0/24')}${pods}${more}apiVersion: netsim/v1
+  const nodes = node('n1', '192.168.1.1', '10.244.1.0/24') + node('n2', '192.168.1.2', '10.244.2.0/24') + node('n3', '192.168.2.3', '10.244.3.0/24')
+  return `${nodes}${pods}${more}apiVersion: netsim/v1
 kind: Network
 metadata: {name: net}
 spec:

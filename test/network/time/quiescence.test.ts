@@ -67,7 +67,8 @@ describe('at rest', () => {
 })
 
 describe('a node that no flanneld manages', () => {
-  it('is none of the others’ leases, nor once its own flanneld says that it manages it: of a change they look at three annotations (kube.go handleUpdateLeaseEvent)', () => {
+  // of a Node that changes they look at three annotations, and not at this one (flannel pkg/subnet/kube/kube.go handleUpdateLeaseEvent)
+  it('is none of the others’ leases, nor once its own flanneld says that it manages it', () => {
     const cluster = clusterNamed(UNMANAGED)
     const made = run(cluster, [], 1)
     expect(differences(steadyOf(cluster), networkAt(made.book, made.states[0]))).toEqual([
