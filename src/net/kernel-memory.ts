@@ -5,8 +5,8 @@
  *
  *   question at T ─▶ takeMemory ─▶ … ─▶ putMemory: a fresh world, its clock at 0 = T'; what ran out meanwhile is gone, what waited for a timer has had it
  *
- * Not kept: fragments, counters, the buckets of xt_limit and of ICMP's rates (each question finds them full), WireGuard sessions (warm: they are up), what VXLAN
- * devices that learn have learned, sets that rules change.
+ * Not kept: fragments, counters, the buckets of xt_limit and of ICMP's rates (each question finds them full), WireGuard sessions (warm: they are up), what
+ * VXLAN devices that learn have learned, sets that rules change.
  */
 import { macHigh, macLow } from '../base/mac.js'
 import { DEVICE_NIC, type Device } from './device.js'

@@ -3,7 +3,7 @@
  * cable that loses frames) every choice is asked in turn, so that it is known what may become of such a packet, and one of them is drawn for this one.
  */
 import { Prng } from '../../base/prng.js'
-import { formatIp } from '../../base/ip.js'
+import { formatIp, type Ip } from '../../base/ip.js'
 import type { ScenarioProbe } from '../../cluster/scenario/scenario.js'
 import { putMemory, takeMemory, type KernelMemory } from '../../net/kernel-memory.js'
 import type { World } from '../../net/netns.js'
@@ -27,6 +27,12 @@ export interface ProbeConnection {
   readonly source: string
 }
 
+/** Where a name led to while its pod ran. */
+export interface ProbeTarget {
+  readonly address: Ip
+  readonly node: string
+}
+
 /** A packet: which one of its probe, and when. */
 export interface ProbePacket {
   readonly probe: ScenarioProbe
@@ -36,6 +42,8 @@ export interface ProbePacket {
   readonly count: number
   readonly atNs: number
   readonly connection?: ProbeConnection
+  /** Of the packets before it. */
+  readonly target?: ProbeTarget
 }
 
 export interface AskContext {
@@ -66,6 +74,7 @@ export interface Answered {
   readonly told: ProbeResult
   readonly memory: KernelMemory
   readonly connection?: ProbeConnection
+  readonly target?: ProbeTarget
   /** The connection is no more: reset, or its client told of an error. */
   readonly ended: boolean
 }
@@ -149,20 +158,21 @@ function isOfThisSource({ probe, connection }: ProbePacket, { network, namespace
   return 'severity' in source || sourceWords(source) === connection.source
 }
 
-function withoutConnection({ probe, number, count, atNs }: ProbePacket): ProbePacket {
-  return { probe, number, count, atNs }
+function withoutConnection({ connection: _, ...packet }: ProbePacket): ProbePacket {
+  return packet
 }
 
 function sourceWords({ netns = '', node = '', address }: Endpoint): string {
   return `${netns} ${node} ${formatIp(address)}`
 }
 
-/** A pod whose node is off has the address that the API tells of: that is where a client sends to. */
-function destinationOf({ to }: ScenarioProbe, { network, namespace }: AskContext): string {
+/** A pod whose node is off has the address that the API tells of, or that it was given before: that is where a client sends to. */
+function destinationOf({ probe: { to }, target }: ProbePacket, { network, namespace }: AskContext): string {
   const [, name, port = ''] = /^(?:pod\/)?(.*?)(:[^:]*)?$/.exec(to) ?? []
   const pod = network.cluster.podByName.get(name.includes('/') ? name : `${namespace}/${name}`)
-  if (pod === undefined || pod.address === undefined || pod.node === undefined || pod.terminated || pod.hostNetwork) return to
-  return network.podPlan(pod.namespace, pod.name) === undefined ? `${formatIp(pod.address)}${port}` : to
+  if (pod?.node === undefined || pod.pending !== undefined || pod.terminated || pod.hostNetwork) return to
+  const address = pod.address ?? (target?.node === pod.node ? target.address : undefined)
+  return address !== undefined && network.podPlan(pod.namespace, pod.name) === undefined ? `${formatIp(address)}${port}` : to
 }
 
 function requestOf(packet: ProbePacket, context: AskContext): TraceRequest {
@@ -174,7 +184,7 @@ function requestOf(packet: ProbePacket, context: AskContext): TraceRequest {
   return {
     ...DEFAULT_REQUEST,
     source: probe.from,
-    destination: connection?.destination ?? destinationOf(probe, context),
+    destination: connection?.destination ?? destinationOf(packet, context),
     namespace,
     sport: connection?.socket.port ?? PORT_FIRST + (((packetSeed({ number, count: 0 }, seed) >>> 0) + count) % PORT_COUNT),
     seed: packetSeed(packet, seed),
@@ -216,7 +226,8 @@ function answered(followed: readonly Followed[], result: ProbeResult, { packet, 
   const classes = new Set(all.map((one) => one.class))
   const failing = all.filter((one) => one.class !== 'works').sort((a, b) => b.share - a.share)
   const told = all.length === 1 ? result : (failing[0] ?? all[0]).result
-  const { connection } = outcome
+  const { connection, destination } = outcome
+  const target = destination.node === undefined ? packet.target : { address: destination.address, node: destination.node }
   const ended = packet.probe.connection && endsConnection(outcome, result)
   return {
     result,
@@ -225,6 +236,7 @@ function answered(followed: readonly Followed[], result: ProbeResult, { packet, 
     told,
     memory: after,
     ended,
+    ...(target === undefined ? {} : { target }),
     ...(connection === undefined || ended
       ? {}
       : { connection: packet.connection === undefined ? opened(outcome, connection) : { ...packet.connection, socket: connection } }),

@@ -3,8 +3,8 @@
  * those before it. Where nothing changes and kernels hold only what they would find anew, the packets that follow cannot fare otherwise: they are counted, not
  * walked (kernel-memory.ts, isSettled).
  *
- * A connection is one flow: TCP's handshake and then a segment of data a packet, one echo or datagram a packet of the others. Segments that are lost are not sent
- * again in between; a client whose data nobody has acknowledged for as long as net.ipv4.tcp_retries2 stands for gives its connection up.
+ * A connection is one flow: TCP's handshake and then a segment of data a packet, one echo or datagram a packet of the others. Segments that are lost are not
+ * sent again in between; a client whose data nobody has acknowledged for as long as net.ipv4.tcp_retries2 stands for gives its connection up.
  */
 import type { ScenarioProbe } from '../../cluster/scenario/scenario.js'
 import { isSettled, laterMemory, NO_MEMORY, type KernelMemory } from '../../net/kernel-memory.js'
@@ -13,7 +13,7 @@ import { MemoryEvents, type NetworkAt } from './memory-events.js'
 import type { ControlRun } from './network-state.js'
 import { causeOf, type ChangesAt } from './probe-cause.js'
 import type { ProbeCause, ProbeHistory } from './probe-history.js'
-import { askProbe, drawChoice, spanKey, type Answered, type ProbeConnection, type ProbePacket } from './probe-question.js'
+import { askProbe, drawChoice, spanKey, type Answered, type ProbeConnection, type ProbePacket, type ProbeTarget } from './probe-question.js'
 import { isLost } from './probe-result.js'
 import { SpanList } from './probe-spans.js'
 
@@ -50,6 +50,8 @@ interface Going {
   count: number
   walked: number
   connection: ProbeConnection | undefined
+  /** Where its destination was last. */
+  target: ProbeTarget | undefined
   /** Why it has none any more, where it had one. */
   lostConnection: string | undefined
   /** Since when nobody has acknowledged what the connection sent. */
@@ -82,6 +84,7 @@ class ProbeRunner {
       walked: 0,
       connection: undefined,
       lostConnection: undefined,
+      target: undefined,
       unheardNs: undefined,
       last: undefined,
       alike: 0,
@@ -132,6 +135,7 @@ class ProbeRunner {
       count: one.count++,
       atNs,
       ...(one.connection === undefined ? {} : { connection: one.connection }),
+      ...(one.target === undefined ? {} : { target: one.target }),
     }
     const found = this.memory
     const nextNs = Math.min(...this.going.map((other) => (nextOf(other) < other.endNs ? nextOf(other) : Infinity)))
@@ -143,6 +147,7 @@ class ProbeRunner {
     one.spans.add(answered, atNs, cause)
     one.alike = !isOther && one.last !== undefined && one.last.state === this.state && sameChoices(one.last.answered, answered) ? one.alike + 1 : 1
     one.last = { answered, state: this.state }
+    one.target = answered.target ?? one.target
     this.memory = answered.memory
     this.lastNs = atNs
     this.follow(one, answered, atNs)
