@@ -11,6 +11,7 @@ import { icmpSend, ICMP_EXC_FRAGTIME, ICMP_TIME_EXCEEDED } from './icmp.js'
 import type { Netns, World } from './netns.js'
 import { routeInput } from './route-input.js'
 import { STEP_DEFRAGMENT } from './trace.js'
+import { fragmentBuffer, fragmentTailroom } from './truesize.js'
 
 /** Of enum ip_defrag_users, as those of connection tracking in netfilter/netfilter.ts: datagrams of different users never mix. */
 export const DEFRAG_LOCAL_DELIVER = 0
@@ -158,6 +159,7 @@ function assemble(netns: Netns, packet: Packet, queue: FragmentQueue): void {
     if (piece.ipLength > largest) largest = piece.ipLength
     if (piece.dontFragment === 1 && piece.ipLength > withDf) withDf = piece.ipLength
   }
+  const bufferSize = gathered(queue)
   if (first !== packet) {
     const inner = packet.inner
     packet.copyFrom(first)
@@ -170,7 +172,21 @@ function assemble(netns: Netns, packet: Packet, queue: FragmentQueue): void {
   packet.dontFragment = withDf > 0 && withDf === largest ? 1 : 0
   packet.fragMaxSize = largest
   packet.fragmentSizes = sizes
+  packet.bufferSize = bufferSize
   note(netns, packet, queue, 1)
+}
+
+/** The memory of all pieces; on the way to a socket what fits behind the first is copied there (ip_frag_coalesce_ok, skb_try_coalesce). */
+function gathered({ pieces, user }: FragmentQueue): number {
+  const first = pieces[0].ipLength
+  let size = fragmentBuffer(first)
+  let room = user === DEFRAG_LOCAL_DELIVER ? fragmentTailroom(first) : 0
+  for (let i = 1; i < pieces.length; i++) {
+    const length = pieces[i].ipLength
+    if (length - ipHeaderLength(pieces[i]) <= room) room -= length - ipHeaderLength(pieces[i])
+    else size += fragmentBuffer(length)
+  }
+  return size
 }
 
 function note(netns: Netns, packet: Packet, queue: FragmentQueue, complete: number): void {

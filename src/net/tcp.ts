@@ -38,7 +38,7 @@ import type { Netns } from './netns.js'
 import { PACKET_HOST } from './packet-type.js'
 import { deliver, deliverToClient, isForClient } from './socket.js'
 import { STEP_ORIGINATE } from './trace.js'
-import { linearized } from './tun.js'
+import { linearized } from './truesize.js'
 
 /** 65535, or half of net.ipv4.tcp_rmem[1] (131072), whichever is less: what tcp_select_initial_window() rounds down to whole segments. */
 const INITIAL_WINDOW = 65535

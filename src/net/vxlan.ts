@@ -281,6 +281,7 @@ function unwrap(outer: Packet, target: Device): void {
   inner.leg = outer.leg
   if (outer.flooded === 0 && inner.flooded === 1) inner.flooded = 0
   inner.mark = outer.gbp >= 0 ? outer.gbp : outer.mark
+  if (outer.bufferSize > 0) inner.bufferSize = outer.bufferSize
   scrubPacket(inner)
   if (vxlan.learning === 1 && !vxlan.learn(inner.srcMacHigh, inner.srcMacLow, outer.src)) {
     dropPacket(netns, outer, NO_VTEP, REASON_LOCAL_MAC, 'an FDB entry made by hand has the MAC of the inner frame behind another VTEP')
