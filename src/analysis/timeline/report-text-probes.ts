@@ -135,7 +135,7 @@ function endingText({ disposition, reason, where, told }: SpanDocument): string 
 
 const INDENT = 8
 const CHAIN_MOST = 8
-const CHANGES_MOST = 8
+const CHANGES_MOST = 5
 
 /** The diary's entries, then the lines of kernels that changed. */
 function causeLines({ chain, changes, what, atNs }: CauseDocument, page: Page): string[] {
@@ -159,7 +159,8 @@ function causeLines({ chain, changes, what, atNs }: CauseDocument, page: Page): 
 
 function changeLines(changes: readonly ChangeDocument[], page: Page, indent: number): string[] {
   const { clean } = page
-  const shown = changes.slice(0, CHANGES_MOST)
+  // a line that says that one is left out is no shorter
+  const shown = changes.length <= CHANGES_MOST + 1 ? changes : changes.slice(0, CHANGES_MOST)
   const who = Math.max(0, ...shown.map(({ netns }) => clean(netns).length))
   const lines = shown.flatMap(({ netns, text }) =>
     hanging(
