@@ -5,6 +5,7 @@
 import type { Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import type { Dataplane, RouteSpec } from '../../dataplane/dataplane.js'
+import type { BirdConfig } from './config.js'
 import { prefixKey, type Destination, type KernelFacts } from './route.js'
 
 /** /etc/iproute2/rt_protos, those that a node's routes bear. */
@@ -103,4 +104,17 @@ function destinationOf(route: RouteSpec): Destination | undefined {
   }
   if (route.device === undefined) return undefined
   return route.via === undefined ? { kind: 'device', device: route.device } : { kind: 'router', gateway: route.via, device: route.device }
+}
+
+export function addressesOf({ devices }: BirdHost): ReadonlySet<Ip> {
+  return new Set(devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
+}
+
+export function networkOf({ address, length }: HostDevice['addresses'][number]): Cidr {
+  return { base: address & (length === 0 ? 0 : -1 << (32 - length)), length }
+}
+
+export function isExcluded(device: HostDevice, directExcept: BirdConfig['directExcept']): boolean {
+  const matches = (pattern: string): boolean => (pattern.endsWith('*') ? device.name.startsWith(pattern.slice(0, -1)) : device.name === pattern)
+  return device.name === 'lo' || directExcept.some(matches)
 }

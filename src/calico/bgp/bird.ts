@@ -6,10 +6,10 @@ import { contains, type Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import { hashText, Prng } from '../../base/prng.js'
 import type { RouteSpec } from '../../dataplane/dataplane.js'
-import { TIMERS, type BirdConfig, type BirdTimers, type PeerConfig } from './config.js'
+import { samePeer, TIMERS, type BirdConfig, type BirdTimers } from './config.js'
 import { importRoute } from './exchange.js'
 import { Exporter } from './exporter.js'
-import { AliensByPrefix, type AlienRoute, type BirdHost, type HostDevice } from './bird-host.js'
+import { addressesOf, AliensByPrefix, isExcluded, networkOf, type AlienRoute, type BirdHost, type HostDevice } from './bird-host.js'
 import type { BirdFlavour } from './flavour.js'
 import { KernelSync } from './kernel-sync.js'
 import type { BgpMessage, UpdateMessage } from './message.js'
@@ -17,7 +17,7 @@ import { PREFERENCE, prefixKey, type BirdRoute } from './route.js'
 import { RouteTable, type Change } from './route-table.js'
 import { BgpSession } from './session.js'
 import type { SessionEvent, SessionHost } from './session-host.js'
-import type { TcpNetwork, TcpSocket } from './tcp.js'
+import type { TcpNetwork } from './tcp.js'
 import type { Timer, Timers } from '../../sim/timers.js'
 
 const SECOND = 1e9
@@ -59,7 +59,7 @@ export class Bird implements SessionHost {
   private readonly exporter: Exporter
   private unlisten: (() => void) | undefined
   private scanTimer: Timer | undefined
-  private running = false
+  isRunning = false
   private readonly postponed: (() => void)[] = []
 
   readonly timers: Timers
@@ -67,6 +67,7 @@ export class Bird implements SessionHost {
   readonly tcp: TcpNetwork
   host: BirdHost
   readonly options: BirdOptions
+  readonly flavour: BirdFlavour
 
   constructor(config: BirdConfig, host: BirdHost, tcp: TcpNetwork, options: BirdOptions) {
     this.config = config
@@ -79,6 +80,7 @@ export class Bird implements SessionHost {
     this.ownAddresses = addressesOf(host)
     this.address = config.listen.address ?? config.routerId
     const { flavour } = options
+    this.flavour = flavour
     this.prng = new Prng(flavour.wholeSeconds ? options.seed : options.seed ^ hashText(config.name))
     this.table = new RouteTable((address) => this.ownAddresses.has(address))
     const view = { policy: () => this.config.kernel, flavour, hasDevice: (name: string) => this.host.devices.some((device) => device.name === name) }
@@ -95,16 +97,12 @@ export class Bird implements SessionHost {
     this.byNeighbour.set(session.config.neighbour, session)
   }
 
-  get flavour(): BirdFlavour {
-    return this.options.flavour
-  }
-
   get routerId(): Ip {
     return this.config.routerId
   }
 
   start(): void {
-    this.running = true
+    this.isRunning = true
     this.startedNs = this.timers.nowNs
     if (this.options.recover === true) this.beginRecovery()
     for (const device of this.host.devices) this.addDirect(device)
@@ -115,9 +113,9 @@ export class Bird implements SessionHost {
       address: config.listen.address,
       port: config.listen.port,
       has: (address) => this.ownAddresses.has(address),
-      passwordOf: (remote) => this.peerAt(remote)?.password,
-      ttlSecurityOf: (remote) => this.peerAt(remote)?.ttlSecurity,
-      accept: (socket) => this.incoming(socket),
+      passwordOf: (remote) => this.byNeighbour.get(remote)?.config.password,
+      ttlSecurityOf: (remote) => this.byNeighbour.get(remote)?.config.ttlSecurity,
+      accept: (socket) => this.byNeighbour.get(socket.options.remote)?.accept(socket),
     })
     for (const session of this.sessions) session.start()
     this.scanTimer = this.timers.after(START_DELAY_NS, () => this.scan())
@@ -125,15 +123,6 @@ export class Bird implements SessionHost {
 
   sessionNamed(protocol: string): BgpSession | undefined {
     return this.named.get(protocol)
-  }
-
-  private peerAt(remote: Ip): PeerConfig | undefined {
-    return this.byNeighbour.get(remote)?.config
-  }
-
-  private incoming(socket: TcpSocket): ReturnType<BgpSession['accept']> {
-    this.turn()
-    return this.byNeighbour.get(socket.options.remote)?.accept(socket)
   }
 
   /** SIGTERM: every peer is told, the kernel's routes stay. */
@@ -149,7 +138,7 @@ export class Bird implements SessionHost {
   }
 
   private halt(): void {
-    this.running = false
+    this.isRunning = false
     this.scanTimer?.cancel()
     this.unlisten?.()
   }
@@ -163,7 +152,7 @@ export class Bird implements SessionHost {
   // ---- what the table learns
 
   private addDirect(device: HostDevice): void {
-    if (isExcluded(device, this.config)) return
+    if (isExcluded(device, this.config.directExcept)) return
     device.addresses.forEach((address, i) => {
       this.put({
         prefix: networkOf(address),
@@ -185,7 +174,7 @@ export class Bird implements SessionHost {
   }
 
   private removeDirect(device: HostDevice): void {
-    if (!isExcluded(device, this.config)) device.addresses.forEach((address, i) => this.apply(networkOf(address), 'direct1', i, undefined))
+    if (!isExcluded(device, this.config.directExcept)) device.addresses.forEach((address, i) => this.apply(networkOf(address), 'direct1', i, undefined))
   }
 
   /** The best of what others have for a prefix, by metric, is the one that BIRD learns. */
@@ -216,7 +205,7 @@ export class Bird implements SessionHost {
     this.aliens = aliens
     this.table.forget()
     this.exporter.reset()
-    if (!this.running) return
+    if (!this.isRunning) return
     const isIn = (device: HostDevice, all: readonly HostDevice[]): boolean => all.some((other) => JSON.stringify(other) === JSON.stringify(device))
     const gone = devices.filter((device) => !isIn(device, host.devices))
     const come = host.devices.filter((device) => !isIn(device, devices))
@@ -253,7 +242,7 @@ export class Bird implements SessionHost {
   // ---- what it writes and tells
 
   private program(prefix: Cidr, change?: Change): void {
-    if (!this.running || this.recovery !== undefined) return
+    if (!this.isRunning || this.recovery !== undefined) return
     const net = this.table.net(prefix) ?? { prefix, routes: [] }
     if (change !== undefined && net.routes.length === 0 && this.kernel.installed.get(prefix) === undefined) return
     if (this.kernel.sync(net, this.aliens.metrics(prefix))) this.options.onKernel?.(this, prefix)
@@ -274,7 +263,7 @@ export class Bird implements SessionHost {
   /** Every two seconds; only what the kernel refused can change then. */
   private scan(): void {
     this.scanTimer = undefined
-    if (this.running && this.recovery === undefined) for (const prefix of this.kernel.prune()) this.options.onKernel?.(this, prefix)
+    if (this.isRunning && this.recovery === undefined) for (const prefix of this.kernel.prune()) this.options.onKernel?.(this, prefix)
     for (const net of this.table.all()) this.program(net.prefix)
   }
 
@@ -340,7 +329,7 @@ export class Bird implements SessionHost {
   }
 
   turn(): void {
-    for (const run of this.postponed.splice(0)) if (this.running) run()
+    for (const run of this.postponed.splice(0)) if (this.isRunning) run()
   }
 
   isNeighbour(address: Ip): boolean {
@@ -434,7 +423,7 @@ export class Bird implements SessionHost {
 
   private endRecovery(): void {
     const missing = this.recovery
-    if (missing === undefined || !this.running) return
+    if (missing === undefined || !this.isRunning) return
     this.recovery = undefined
     this.options.onRecovered?.(this, [...missing])
     for (const session of this.sessions) {
@@ -448,33 +437,11 @@ export class Bird implements SessionHost {
 
   /** Virtual time at which it stops waiting for peers, ns; undefined: it waits no more. */
   get recoveryEndsNs(): number | undefined {
-    return this.recovery === undefined || !this.running ? undefined : this.startedNs + this.birdTimers.recoveryWait * SECOND
-  }
-
-  get isRunning(): boolean {
-    return this.running
+    return this.recovery === undefined || !this.isRunning ? undefined : this.startedNs + this.birdTimers.recoveryWait * SECOND
   }
 
   /** BIRD's own routes as the kernel has them. */
   kernelRoutes(): RouteSpec[] {
     return this.kernel.routes()
   }
-}
-
-function addressesOf({ devices }: BirdHost): ReadonlySet<Ip> {
-  return new Set(devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
-}
-
-function networkOf({ address, length }: HostDevice['addresses'][number]): Cidr {
-  return { base: address & (length === 0 ? 0 : -1 << (32 - length)), length }
-}
-
-function isExcluded(device: HostDevice, { directExcept }: BirdConfig): boolean {
-  const matches = (pattern: string): boolean => (pattern.endsWith('*') ? device.name.startsWith(pattern.slice(0, -1)) : device.name === pattern)
-  return device.name === 'lo' || directExcept.some(matches)
-}
-
-/** Where it is written is no part of it. */
-function samePeer(a: PeerConfig, b: PeerConfig): boolean {
-  return JSON.stringify({ ...a, provenance: undefined }) === JSON.stringify({ ...b, provenance: undefined })
 }

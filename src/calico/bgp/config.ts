@@ -146,3 +146,8 @@ export const TIMERS = {
   recoveryWait: 240,
   kernelScan: 2,
 } as const satisfies BirdTimers
+
+/** Where it is written is no part of it. */
+export function samePeer(a: PeerConfig, b: PeerConfig): boolean {
+  return JSON.stringify({ ...a, provenance: undefined }) === JSON.stringify({ ...b, provenance: undefined })
+}

@@ -2,7 +2,7 @@
 import { BEFORE_OPEN, type BgpMessage, type NotificationMessage, type OpenMessage, type SessionRules } from './message.js'
 import { messageLength, segmentOf } from './on-the-wire.js'
 import type { TcpSocket } from './tcp.js'
-import type { Timer } from '../../sim/timers.js'
+import type { Timer, Timers } from '../../sim/timers.js'
 
 const CONNECTION_STATES = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'] as const
 type ConnectionState = (typeof CONNECTION_STATES)[number]
@@ -35,6 +35,22 @@ export class BgpConnection {
   /** An event that will send is on its way. */
   kicked = false
 
+  /** Heard from again and again, a peer moves the time, not the timer. @param expired called once the time is over */
+  startHold(timers: Timers, delayNs: number, expired: () => void): void {
+    this.holdDueNs = timers.nowNs + delayNs
+    if (this.holdTimer !== undefined && this.holdTimer.dueNs <= this.holdDueNs) return
+    this.holdTimer?.cancel()
+    this.armHold(timers, expired)
+  }
+
+  private armHold(timers: Timers, expired: () => void): void {
+    this.holdTimer = timers.after(this.holdDueNs - timers.nowNs, () => {
+      this.holdTimer = undefined
+      if (this.holdDueNs > timers.nowNs) this.armHold(timers, expired)
+      else expired()
+    })
+  }
+
   stopHold(): void {
     this.holdTimer?.cancel()
     this.holdTimer = undefined
@@ -53,9 +69,22 @@ export class BgpConnection {
     this.socket = undefined
   }
 
+  /** The process is gone: nothing is said; its kernel closes the socket if the host lives. */
+  abandon({ tell }: { readonly tell: boolean }): void {
+    const { socket } = this
+    this.socket = undefined
+    this.shut()
+    this.state = 'Idle'
+    socket?.abandon({ tell })
+  }
+
   /** @returns its length in bytes, for those who count */
   write(message: BgpMessage, rules: SessionRules = BEFORE_OPEN): number {
     this.socket?.send(segmentOf(message, rules))
     return messageLength(message, rules)
   }
+}
+
+export function furtherState(a: BgpConnection, b: BgpConnection): ConnectionState {
+  return stateOrder(b.state) > stateOrder(a.state) ? b.state : a.state
 }

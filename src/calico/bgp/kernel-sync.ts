@@ -40,7 +40,7 @@ function kernelRouteOf(net: Net, view: KernelView): KernelRoute | undefined {
   const last = WRITTEN.get(best)
   if (last !== undefined && isSameWay(way, last.spec)) return last
   const object = best.bgp === undefined ? best.protocol : `${best.protocol} from ${formatIp(best.bgp.from)}`
-  const route: KernelRoute = { spec: { destination: best.prefix, protocol: 'bird', ...way, provenance: { by: 'BIRD', object } }, refused: false }
+  const route: KernelRoute = { spec: { destination: best.prefix, protocol: 'bird', ...definedOf(way), provenance: { by: 'BIRD', object } }, refused: false }
   WRITTEN.set(best, route)
   return route
 }
@@ -48,9 +48,18 @@ function kernelRouteOf(net: Net, view: KernelView): KernelRoute | undefined {
 /** By the route, which daemons share, what the last of them wrote: most write the same. */
 const WRITTEN = new WeakMap<BirdRoute, KernelRoute>()
 
-type Way = Pick<RouteSpec, 'type' | 'metric' | 'via' | 'device' | 'scope' | 'onlink' | 'nexthops'>
+/** All of one shape, as it is made for each route and seldom kept. */
+interface Way {
+  type: RouteSpec['type']
+  metric: number | undefined
+  via: number | undefined
+  device: string | undefined
+  scope: RouteSpec['scope']
+  onlink: true | undefined
+  nexthops: readonly NexthopSpec[] | undefined
+}
 
-function isSameWay(a: Way, b: Way): boolean {
+function isSameWay(a: Way, b: Omit<RouteSpec, 'destination'>): boolean {
   return (
     a.type === b.type &&
     a.metric === b.metric &&
@@ -80,25 +89,46 @@ function nextHopsOf({ destination }: BirdRoute): readonly NextHop[] {
 
 function wayOf(best: BirdRoute, verdict: KernelVerdict, nexthops: readonly NextHop[], view: KernelView): Way {
   const metric = view.flavour.kernelMetric ?? verdict.metric
-  const common = metric === undefined || metric === 0 ? {} : { metric }
+  const way: Way = {
+    type: 'unicast',
+    metric: metric === 0 ? undefined : metric,
+    via: undefined,
+    device: undefined,
+    scope: undefined,
+    onlink: undefined,
+    nexthops: undefined,
+  }
   const { destination } = best
   switch (destination.kind) {
     case 'blackhole':
     case 'unreachable':
     case 'prohibit':
-      return { ...common, type: destination.kind }
+      way.type = destination.kind
+      return way
     case 'device':
-      return { ...common, type: 'unicast', device: destination.device, scope: 'link' }
+      way.device = destination.device
+      way.scope = 'link'
+      return way
     case 'router':
-    case 'multipath': {
-      if (nexthops.length > 1) return { ...common, type: 'unicast', nexthops: nexthops.map(nexthopSpec) }
+    case 'multipath':
+      if (nexthops.length > 1) way.nexthops = nexthops.map(nexthopSpec)
       // a tunnel counts only while its device is there, and never for several next hops
-      if (verdict.tunnel !== undefined && view.flavour.tunnels && best.bgp !== undefined && view.hasDevice(verdict.tunnel)) {
-        return { ...common, type: 'unicast', via: best.bgp.attributes.nextHop, device: verdict.tunnel, onlink: true }
+      else if (verdict.tunnel !== undefined && view.flavour.tunnels && best.bgp !== undefined && view.hasDevice(verdict.tunnel)) {
+        way.via = best.bgp.attributes.nextHop
+        way.device = verdict.tunnel
+        way.onlink = true
+      } else {
+        way.via = nexthops[0].gateway
+        way.device = nexthops[0].device
       }
-      return { ...common, type: 'unicast', via: nexthops[0].gateway, device: nexthops[0].device }
-    }
+      return way
   }
+}
+
+/** Without what is absent. */
+function definedOf(way: Way): Partial<RouteSpec> & Pick<RouteSpec, 'type'> {
+  const entries = Object.entries(way).filter(([, value]) => value !== undefined)
+  return { type: way.type, ...(Object.fromEntries(entries) as Partial<RouteSpec>) }
 }
 
 function nexthopSpec({ gateway, device, weight }: NextHop): NexthopSpec {

@@ -6,8 +6,10 @@
  */
 import { Announcements } from './announcements.js'
 import type { PeerConfig } from './config.js'
-import { BgpConnection, PENDING, stateOrder } from './connection.js'
-import { BEFORE_OPEN, decodeMessage, END_OF_RIB, type BgpMessage, type OpenMessage, type SessionRules } from './message.js'
+import { BgpConnection, furtherState, PENDING, stateOrder } from './connection.js'
+import { BEFORE_OPEN, decodeMessage, type BgpMessage, type OpenMessage, type SessionRules } from './message.js'
+import { ErrorWait } from './error-wait.js'
+import { Feed } from './feed.js'
 import { notificationText } from './notification.js'
 import type { Segment } from './on-the-wire.js'
 import type { SessionHost } from './session-host.js'
@@ -26,10 +28,8 @@ export class BgpSession {
   readonly outgoing = new BgpConnection()
   readonly incoming = new BgpConnection()
   live: BgpConnection | undefined
-  /** seconds */
-  startupDelay = 0
-  startupTimer: Timer | undefined
-  private lastErrorNs = -1
+  private readonly errorWait = new ErrorWait()
+  private startupTimer: Timer | undefined
   lastError = ''
   remoteId = 0
   rules: SessionRules = BEFORE_OPEN
@@ -38,9 +38,10 @@ export class BgpSession {
   /** What the peer that restarts asked for. */
   restartSeconds = 0
   private restartTimer: Timer | undefined
+  private inTimer = false
   /** Established, but the own recovery holds the export back. */
   exportWaits = false
-  feed: 'none' | 'loading' | 'loaded' | 'refreshing' | 'refreshed' = 'none'
+  private readonly feed = new Feed()
   load: 'none' | 'loading' | 'refreshing' = 'none'
   /** Virtual time of the last change of phase, ns. */
   sinceNs = 0
@@ -48,29 +49,21 @@ export class BgpSession {
   readonly announcements = new Announcements()
   /** Sessions of one number are offered the same (exporter.ts); below 0: not known yet. */
   exportKind = -1
-
   readonly config: PeerConfig
   private readonly host: SessionHost
+
+  readonly internal: boolean
+  readonly multihop: boolean
+  readonly sourceAddress: number
+  readonly reflects: boolean
 
   constructor(config: PeerConfig, host: SessionHost) {
     this.config = config
     this.host = host
-  }
-
-  get internal(): boolean {
-    return this.config.remoteAs === this.config.localAs
-  }
-
-  get multihop(): boolean {
-    return this.config.multihop || this.internal
-  }
-
-  get sourceAddress(): number {
-    return this.config.sourceAddress ?? this.host.address
-  }
-
-  get reflects(): boolean {
-    return this.config.clusterId !== undefined
+    this.internal = config.remoteAs === config.localAs
+    this.multihop = config.multihop || this.internal
+    this.sourceAddress = config.sourceAddress ?? host.address
+    this.reflects = config.clusterId !== undefined
   }
 
   start(): void {
@@ -79,15 +72,13 @@ export class BgpSession {
     this.startState = 'prepare'
     this.restartReady = this.restartActive = false
     if (!this.multihop && !this.host.isNeighbour(this.config.neighbour)) return
-    if (this.startupDelay > 0) {
-      this.startState = 'delay'
-      this.startupTimer = this.host.timers.after(this.host.jitter(this.startupDelay), () => this.startup())
-    } else this.startup()
-  }
-
-  private startup(): void {
-    this.startState = 'connect'
-    if (!this.config.passive) this.activate()
+    const begin = (): void => {
+      this.startState = 'connect'
+      if (!this.config.passive) this.activate()
+    }
+    if (this.errorWait.seconds === 0) return begin()
+    this.startState = 'delay'
+    this.startupTimer = this.host.timers.after(this.host.jitter(this.errorWait.seconds), begin)
   }
 
   private setPhase(phase: BgpSession['phase']): void {
@@ -124,14 +115,8 @@ export class BgpSession {
 
   private handlers(connection: BgpConnection): TcpHandlers {
     return {
-      received: (segment) => {
-        this.host.turn()
-        this.receive(connection, segment)
-      },
-      closed: (reason) => {
-        this.host.turn()
-        this.connectionLost(connection, reason)
-      },
+      received: (segment) => this.receive(connection, segment),
+      closed: (reason) => this.connectionLost(connection, reason),
     }
   }
 
@@ -162,21 +147,8 @@ export class BgpSession {
 
   private startHold(connection: BgpConnection, seconds: number): void {
     if (seconds === 0) return connection.stopHold()
-    const { timers } = this.host
-    connection.holdDueNs = timers.nowNs + this.host.jitter(seconds)
-    // heard from again and again, a peer moves the time, not the timer
-    if (connection.holdTimer !== undefined && connection.holdTimer.dueNs <= connection.holdDueNs) return
-    connection.holdTimer?.cancel()
-    this.armHold(connection)
-  }
-
-  private armHold(connection: BgpConnection): void {
-    const { timers } = this.host
-    connection.holdTimer = timers.after(connection.holdDueNs - timers.nowNs, () => {
-      connection.holdTimer = undefined
-      if (connection.holdDueNs > timers.nowNs) this.armHold(connection)
-      else this.host.atNextTurn(() => this.holdExpired(connection))
-    })
+    const { host } = this
+    connection.startHold(host.timers, host.jitter(seconds), () => host.atNextTurn(() => this.holdExpired(connection)))
   }
 
   private holdExpired(connection: BgpConnection): void {
@@ -214,10 +186,7 @@ export class BgpSession {
       const update = this.announcements.next(this.rules)
       if (update !== undefined) return update
       connection.pending.delete('update')
-      const { feed } = this
-      if (feed !== 'loaded' && feed !== 'refreshed') return undefined
-      this.feed = 'none'
-      return feed === 'loaded' ? END_OF_RIB : { type: 'refresh', subtype: 'end' }
+      return this.feed.close()
     }
     connection.pending.delete(what)
     switch (what) {
@@ -243,21 +212,16 @@ export class BgpSession {
 
   feedBegins({ initial }: { readonly initial: boolean }): void {
     if (this.live === undefined) return
-    if (initial) this.feed = 'loading'
-    else if (this.live.peerOpen?.capabilities.enhancedRefresh === true && this.feed !== 'loading' && this.feed !== 'loaded') {
-      this.feed = 'refreshing'
-      this.schedule(this.live, 'begin')
-    }
+    if (initial) this.feed.beginFirst()
+    else if (this.live.peerOpen?.capabilities.enhancedRefresh === true && this.feed.beginAgain()) this.schedule(this.live, 'begin')
   }
 
   feedEnds(): void {
-    if (this.feed === 'loading') this.feed = 'loaded'
-    else if (this.feed === 'refreshing') this.feed = 'refreshed'
-    else return
-    this.kick()
+    if (this.feed.end()) this.kick()
   }
 
   private receive(connection: BgpConnection, segment: Segment): void {
+    this.host.turn()
     if (connection.state === 'Close' || connection.state === 'Idle') return
     const message = segment instanceof Uint8Array ? decodeMessage(segment, this.rules) : segment
     switch (message.type) {
@@ -313,7 +277,8 @@ export class BgpSession {
     this.live = connection
     this.lastError = ''
     this.announcements.clear()
-    this.feed = this.load = 'none'
+    this.feed.reset()
+    this.load = 'none'
     const recovering = this.host.recovering(this)
     if (recovering && !ready) this.host.recovered(this)
     this.exportWaits = recovering && ready
@@ -345,10 +310,7 @@ export class BgpSession {
   private receiveNotification(connection: BgpConnection, code: number, subcode: number): void {
     this.lastError = `Received: ${notificationText(code, subcode)}`
     this.toClose(connection)
-    if (code !== 6) {
-      this.waitLonger()
-      this.stop()
-    }
+    this.failed(code)
     this.toIdle(connection)
   }
 
@@ -360,20 +322,18 @@ export class BgpSession {
     connection.notification = { type: 'notification', code, subcode, data }
     connection.pending.clear()
     this.schedule(connection, 'notification')
-    if (code !== 6) {
-      this.waitLonger()
-      this.stop()
-    }
+    this.failed(code)
   }
 
-  private waitLonger(): void {
-    const { nowNs } = this.host.timers
-    if (this.lastErrorNs >= 0 && nowNs - this.lastErrorNs >= this.host.birdTimers.errorForget * SECOND) this.startupDelay = 0
-    this.lastErrorNs = nowNs
-    this.startupDelay = this.startupDelay === 0 ? this.host.birdTimers.errorWaitMin : Math.min(2 * this.startupDelay, this.host.birdTimers.errorWaitMax)
+  /** All but Cease makes the next attempt wait longer. */
+  private failed(code: number): void {
+    if (code === 6) return
+    this.errorWait.longer(this.host.timers.nowNs, this.host.birdTimers)
+    this.stop()
   }
 
   private connectionLost(connection: BgpConnection, reason: 'closed' | 'refused'): void {
+    this.host.turn()
     this.lastError = reason === 'closed' ? 'Socket: Connection closed' : 'Socket: Connection refused'
     if (connection.state === 'Established' && this.restartReady) this.peerRestarts()
     this.toIdle(connection)
@@ -387,14 +347,12 @@ export class BgpSession {
     if (this.restartActive) this.host.restartOver(this)
     this.restartActive = true
     this.restartTimer?.cancel()
-    const timer = this.host.timers.after(seconds * SECOND, () =>
-      this.host.atNextTurn(() => {
-        if (this.restartTimer !== timer || this.phase !== 'start' || !this.restartActive) return
-        this.host.happened(this, 'restart over')
-        this.stop()
-      }),
-    )
-    this.restartTimer = timer
+    this.restartTimer = this.host.timers.after(seconds * SECOND, () => {
+      this.host.happened(this, 'restart over')
+      this.inTimer = true
+      this.stop()
+      this.inTimer = false
+    })
     this.host.peerRestarts(this)
   }
 
@@ -416,7 +374,7 @@ export class BgpSession {
     const was = connection.state
     connection.shut()
     connection.state = 'Idle'
-    this.host.timers.after(0, () => this.decide())
+    this.decideSoon()
     if (was === 'Established') this.leaveEstablished()
   }
 
@@ -438,7 +396,13 @@ export class BgpSession {
       if (connection.state === 'Connect' || connection.state === 'Active') this.toIdle(connection)
       else if (stateOrder(connection.state) > stateOrder('Active') && connection.state !== 'Close') this.error(connection, 6, subcode)
     }
-    this.host.timers.after(0, () => this.decide())
+    this.decideSoon()
+  }
+
+  /** The event bgp_decision: at once, but for what a timer began. */
+  private decideSoon(): void {
+    if (this.inTimer) this.host.atNextTurn(() => this.decide())
+    else this.host.timers.after(0, () => this.decide())
   }
 
   /** What follows once a connection is idle: dial again, or come down. */
@@ -457,7 +421,7 @@ export class BgpSession {
 
   /** `birdc restart`: Cease, administrative reset; dialled anew at once. */
   restart(): void {
-    this.startupDelay = 0
+    this.errorWait.seconds = 0
     this.lastError = ''
     this.stop(4)
   }
@@ -465,7 +429,7 @@ export class BgpSession {
   /** For good: `subcode` 2 administrative shutdown, 3 peer de-configured. */
   disable(subcode: number): void {
     this.enabled = false
-    this.startupDelay = 0
+    this.errorWait.seconds = 0
     this.lastError = ''
     this.stop(subcode)
   }
@@ -473,13 +437,7 @@ export class BgpSession {
   /** The daemon was killed: no message; its kernel closes the sockets if the host lives. */
   kill({ tell }: { readonly tell: boolean }): void {
     this.enabled = false
-    for (const connection of [this.outgoing, this.incoming]) {
-      const { socket } = connection
-      connection.socket = undefined
-      connection.shut()
-      connection.state = 'Idle'
-      socket?.abandon({ tell })
-    }
+    for (const connection of [this.outgoing, this.incoming]) connection.abandon({ tell })
     this.startupTimer?.cancel()
     this.restartTimer?.cancel()
     this.live = undefined
@@ -489,7 +447,7 @@ export class BgpSession {
   /** As birdc words it. */
   get stateText(): string {
     if (this.phase === 'down') return 'Down'
-    const state = stateOrder(this.incoming.state) > stateOrder(this.outgoing.state) ? this.incoming.state : this.outgoing.state
+    const state = furtherState(this.outgoing, this.incoming)
     return state === 'Idle' && this.startState === 'connect' && this.config.passive ? 'Passive' : state
   }
 }

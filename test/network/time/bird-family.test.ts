@@ -52,7 +52,8 @@ describe('one of five goes', () => {
     const times = [...plane.lossTimes(OTHERS, blockOf(1), 300).values()]
     expect(times).toHaveLength(4)
     expect(Math.min(...times)).toBeGreaterThan(120)
-    expect(Math.max(...times)).toBeLessThan(121.5)
+    // BIRD's loop looks at it with its next turn, up to 2 s later
+    expect(Math.max(...times)).toBeLessThan(122.5)
     expect(plane.prefixes('n1')).toEqual(ALL)
     expect(chainOf(plane, 'n3', 'route')).toEqual([
       'bird kill on n1',
@@ -218,7 +219,7 @@ describe('a BIRD that starts waits for its peers', () => {
   it('timers are the scenario’s', () => {
     const plane = five({ delays: { 'bird.hold': 12e9, 'bird.keepalive': 4e9, 'bird.gracefulRestart': 6e9 } })
     plane.agent('kill', 'n1')
-    expect(Math.max(...plane.lossTimes(OTHERS, blockOf(1), 60).values())).toBeLessThan(7)
+    expect(Math.max(...plane.lossTimes(OTHERS, blockOf(1), 60).values())).toBeLessThan(8.5)
     const silent = five({ delays: { 'bird.hold': 12e9 } })
     silent.change('n1', { power: false })
     const times = [...silent.lossTimes(OTHERS, blockOf(1), 60).values()]
