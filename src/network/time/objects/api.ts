@@ -2,6 +2,7 @@
  * The API server: the objects by identity, and a version of the cluster for each moment at which some of them changed. Whoever watches is told of each
  * change at once, and adds the delay of its own watch.
  */
+import { formatCidr } from '../../../base/cidr.js'
 import { clusterOf, type Cluster, type ClusterResult } from '../../../cluster/cluster.js'
 import type { KubernetesObject } from '../../../cluster/manifest.js'
 import { ProblemList } from '../../../cluster/problem-list.js'
@@ -10,6 +11,7 @@ import { identityOf } from '../../../policy/change/edit.js'
 import { isCalicoObject } from '../../../cluster/object-reference.js'
 import type { RunContext } from '../agents.js'
 import type { ClusterVersion } from '../network-state.js'
+import { edited } from './pod-object.js'
 
 export interface ApiOptions {
   readonly context: RunContext
@@ -109,6 +111,9 @@ export class Api {
     const atNs = this.options.context.simulation.nowNs - this.zeroNs
     const version = Object.freeze({ number: this.versions.length, atNs, cluster, problems, ...(cause === undefined ? {} : { cause }) })
     this.versions.push(version)
+    // what the controller manager draws for a node stays the node's
+    for (const { object, podCIDR, podCIDRAssumed } of cluster.nodes)
+      if (podCIDRAssumed && podCIDR !== undefined) this.write(edited(object, ['spec', 'podCIDR'], formatCidr(podCIDR)))
     this.options.onVersion(version, cause)
   }
 

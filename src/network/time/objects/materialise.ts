@@ -102,7 +102,7 @@ export function selectorOf({ kind, value }: KubernetesObject): LabelSelector | u
   if (kind === 'ReplicationController')
     return isObject(written ?? labels) ? { matchLabels: (written ?? labels) as Readonly<Record<string, string>> } : undefined
   if (written === undefined) return isObject(labels) && kind !== 'Job' ? { matchLabels: labels as Readonly<Record<string, string>> } : undefined
-  return written as LabelSelector
+  return written
 }
 
 /** The ReplicaSets that its pods say they have; one at least, unless it is paused. */

@@ -191,7 +191,7 @@ interface NodeTaint {
 
 function taintsOf(node: KubernetesObject): readonly JsonValue[] {
   const taints = valueAt(node.value, ['spec', 'taints'])
-  return Array.isArray(taints) ? taints : []
+  return Array.isArray(taints) ? (taints as readonly JsonValue[]) : []
 }
 
 function withTaints(node: KubernetesObject, added: readonly NodeTaint[]): KubernetesObject {

@@ -117,7 +117,7 @@ export function withReady(object: KubernetesObject, ready: boolean): KubernetesO
 
 function conditionsOf(object: KubernetesObject): readonly JsonValue[] {
   const conditions = valueAt(object.value, ['status', 'conditions'])
-  return Array.isArray(conditions) ? conditions : []
+  return Array.isArray(conditions) ? (conditions as readonly JsonValue[]) : []
 }
 
 /** Each in the place that it has; new ones last. What was said of a status that changes (reason, message) goes. */

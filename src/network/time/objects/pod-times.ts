@@ -55,7 +55,7 @@ function toleratesUnreachable({ key, operator, effect, value }: JsonObject): boo
 
 function containersOf({ value }: KubernetesObject): readonly JsonObject[] {
   const containers = valueAt(value, ['spec', 'containers'])
-  return (Array.isArray(containers) ? containers : []).filter((one: JsonValue) => isObject(one)) as readonly JsonObject[]
+  return (Array.isArray(containers) ? containers : []).filter((one: JsonValue) => isObject(one))
 }
 
 function seconds(value: JsonValue | undefined, otherwise: number): number {

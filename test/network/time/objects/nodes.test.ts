@@ -173,3 +173,22 @@ describe('agents that stop', () => {
     expect(newest(world).pods.filter(({ owner }) => owner?.name !== world.cluster.pods[0].owner?.name && owner?.kind === 'ReplicaSet')).toHaveLength(3)
   })
 })
+
+describe('a node that is applied', () => {
+  it('keeps the prefix that it was given when others go', () => {
+    const node = (name: string, last: number): string =>
+      `apiVersion: v1\nkind: Node\nmetadata: {name: ${name}}\nstatus: {addresses: [{type: InternalIP, address: 192.168.0.${last}}]}\n`
+    const network = 'apiVersion: netsim/v1\nkind: Network\nspec: {cni: flannel, datastore: kubernetes, clusterCIDR: 10.1.0.0/16}\n---\n'
+    const world = worldOf({ text: network + node('n1', 10) })
+    world.apply(node('n2', 11))
+    world.to(1)
+    world.apply(node('n3', 12))
+    world.to(2)
+    const given = newest(world).nodeByName.get('n3')?.podCIDR
+    expect(given).toBeDefined()
+    world.act({ kind: 'delete', target: 'node/n2' })
+    world.to(3)
+    expect(newest(world).nodeByName.get('n3')?.podCIDR).toEqual(given)
+    expect(newest(world).nodeByName.has('n2')).toBe(false)
+  })
+})

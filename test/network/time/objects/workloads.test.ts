@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { buildCluster } from '../../../../src/cluster/cluster.js'
+import type { Action } from '../../../../src/cluster/scenario/scenario.js'
 import { newest, nodesText, rows, workloadText, worldOf, type World } from './kit.js'
 
 function kubelet(world: World): string[] {
@@ -213,7 +214,8 @@ describe('an apply', () => {
 })
 
 describe('any run', () => {
-  const operations = fc.array(
+  type Step = Action | { readonly kind: 'power'; readonly node: string; readonly power: boolean }
+  const operations: fc.Arbitrary<Step[]> = fc.array(
     fc.oneof(
       fc.record({ kind: fc.constant('scale' as const), target: fc.constantFrom('deploy/web', 'sts/db', 'rs/plain'), replicas: fc.integer({ min: 0, max: 4 }) }),
       fc.record({
@@ -233,12 +235,12 @@ describe('any run', () => {
     workloadText('DaemonSet', 'agent', 'minReadySeconds: 1') +
     workloadText('ReplicaSet', 'plain', 'replicas: 2')
 
-  const play = (steps: readonly Parameters<Parameters<typeof fc.property>[1]>[0][] | readonly unknown[], world: World): void => {
+  const play = (steps: readonly Step[], world: World): void => {
     let now = 1
-    for (const step of steps as readonly ({ kind: string } & Record<string, never>)[]) {
+    for (const step of steps) {
       world.to(now)
       if (step.kind === 'power') world.setNode(step.node, { power: step.power })
-      else world.act(step as unknown as Parameters<World['act']>[0])
+      else world.act(step)
       now += 7
     }
     for (const name of world.nodes.keys()) if (world.nodes.get(name)?.power === false) world.setNode(name, { power: true })
