@@ -61,9 +61,11 @@ class MomentOfRun implements Moment {
     this.nodes = new Map(state.nodes)
     this.state = { ...state, nodes: this.nodes }
     const newest = book.cluster(state.version)
-    const cluster = withMachines(newest, this.machines(newest))
+    const machines = this.machines(newest)
+    const cluster = withMachines(newest, machines)
     this.routers = cluster.routers.map((router) => this.routerOf(router))
-    const bare = bareNodes(cluster, book.seed).map((one) => this.withFaults(one))
+    const hosts = machines.length === 0 ? book.bare(state.version) : [...book.bare(state.version), ...bareNodes({ ...cluster, nodes: machines }, book.seed)]
+    const bare = hosts.map((one) => this.withFaults(one))
     this.bare = new Map(bare.map((one) => [one.node.name, one]))
     this.calico = book.calico(state.version) === undefined ? undefined : this.calicoAt(book.calico(state.version) as CalicoPlan)
     const usesFlannel = cluster.cni === 'flannel' || cluster.cni === 'canal'
