@@ -209,6 +209,19 @@ describe('a node that dies (flannel host-gw)', () => {
   })
 })
 
+describe('a pod whose address nobody wrote down', () => {
+  it('is asked by the one that it had once its node is off', () => {
+    const bare = (name: string, nodeName: string): unknown => ({ ...(pod(name, name, nodeName, '') as object), status: { phase: 'Running' } })
+    const probes = [probe('pod', 'client', 'web-2:8080')]
+    const text = textOf(node(1), node(2), bare('client', 'n1'), bare('web-2', 'n2'), ...CALICO)
+    const run = play({ text, untilNs: 30 * SECOND, events: [[10, { kind: 'node', node: 'n2', state: 'down' }]], probes })
+    expect(seen(run, probes)[0].spans.map((span) => [span.class, span.packets])).toEqual([
+      ['works', 10],
+      ['black-holed', 20],
+    ])
+  })
+})
+
 describe('an endpoint of a Service that goes (kube-proxy)', () => {
   const objects = [node(1), node(2), node(3), pod('client', 'client', 'n1', '10.244.1.10')]
   const webs = [pod('web-2', 'web', 'n2', '10.244.2.80'), pod('web-3', 'web', 'n3', '10.244.3.80')]
