@@ -11,6 +11,8 @@ const SUITES: Record<string, () => Promise<{ suites: readonly Suite[] }>> = {
   ip: () => import('./ip.js'),
   netfilter: () => import('./netfilter.js'),
   policy: () => import('./policy.js'),
+  'time-bgp': () => import('./time-bgp.js'),
+  'time-flannel': () => import('./time-flannel.js'),
 }
 
 const words = process.argv.slice(2)

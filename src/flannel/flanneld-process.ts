@@ -110,11 +110,21 @@ export class FlanneldProcess {
     if (!this.ended()) this.watching?.reconnect()
   }
 
+  /** Nobody looks at what it hears until `wake`, which `view` is too: of thousands that is what takes the time. */
+  doze(): void {
+    this.watching?.doze()
+  }
+
+  wake(): void {
+    this.watching?.wake()
+  }
+
   /** What it knows, made now; undefined: it has no lease yet. */
   view(): FlannelView | undefined {
     const { config, lease, options } = this
     if (config === undefined || lease === undefined) return undefined
     const { nodeName, version, externalInterface, ipMasq, forwardRules, randomFully, underlay, pinnedMac, existingDevice, seed } = options
+    this.wake()
     const known = this.watching?.known()
     let leases: readonly Lease[] | undefined
     return {
@@ -148,6 +158,7 @@ export class FlanneldProcess {
     const { subnet, attributes, revision } = this.lease
     this.lease = { subnet, attributes, revision, ...(expiresNs === undefined ? {} : { expiresNs }) }
     this.planRenewal(this.lease)
+    this.wake()
     this.watching?.rebase()
   }
 

@@ -25,6 +25,8 @@ export interface LeaseFollower {
   position: number
   /** false: it hears nothing. */
   readonly listens: boolean
+  /** Its own lease's: a change of it is told even to one who dozes. */
+  readonly ownId: number
   hear(change: LeaseChange): void
 }
 
@@ -34,6 +36,10 @@ export type Delivery = (deliver: () => void) => void
 export class LeaseFeed {
   readonly changes: LeaseChange[] = []
   private readonly followers = new Set<LeaseFollower>()
+  /** Who is told only when it asks, by own lease. Thousands that hear of every change one by one is what takes the time. */
+  private readonly dozing = new Map<number, Set<LeaseFollower>>()
+  /** How many changes a follower has been told by now. */
+  private delivered = 0
   /** By subnet, as it was heard of last. */
   private readonly last = new Map<number, Lease>()
   private readonly delivery: Delivery
@@ -60,6 +66,21 @@ export class LeaseFeed {
 
   leave(follower: LeaseFollower): void {
     this.followers.delete(follower)
+    this.dozing.get(follower.ownId)?.delete(follower)
+  }
+
+  /** Until `wake` it is told of its own lease alone. */
+  doze(follower: LeaseFollower): void {
+    if (!this.followers.delete(follower)) return
+    const those = this.dozing.get(follower.ownId) ?? new Set()
+    this.dozing.set(follower.ownId, those.add(follower))
+  }
+
+  /** Tells what it would have been told. */
+  wake(follower: LeaseFollower): void {
+    if (this.dozing.get(follower.ownId)?.delete(follower) !== true) return
+    this.followers.add(follower)
+    this.tell(follower, this.delivered)
   }
 
   private eventsOf({ kind, lease }: Omit<LeaseChange, 'events'>): readonly LeaseEvent[] {
@@ -74,6 +95,13 @@ export class LeaseFeed {
   }
 
   private deliver(to: number): void {
+    const from = this.delivered
+    this.delivered = Math.max(from, to)
+    for (let at = from; at < to; at++) {
+      const { lease } = this.changes[at]
+      const owners = lease === undefined ? undefined : this.dozing.get(subnetId(lease.subnet))
+      if (owners !== undefined) for (const owner of [...owners]) this.wake(owner)
+    }
     for (const follower of this.followers) this.tell(follower, to)
   }
 

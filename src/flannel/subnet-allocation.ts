@@ -10,7 +10,7 @@ import type { Lease } from './lease.js'
 import { atLeast } from './version.js'
 
 /** How many free subnets are collected, lowest first, before one is drawn. */
-const CANDIDATE_LIMIT = 100
+export const CANDIDATE_LIMIT = 100
 
 interface AllocationInput {
   /** In the order of their keys. */
@@ -50,27 +50,25 @@ export function allocate(input: AllocationInput): Allocation {
     }
   }
   // Leases deleted just now still count as taken: flannel looks at the list that it read before.
-  const subnet = drawSubnet(leases, config, input.prng)
+  const subnet = drawSubnet(freeIn(leases, config), input.prng)
   return subnet === undefined ? { kind: 'failed', error: 'out of subnets', delete: doomed } : { kind: 'create', subnet, why: 'drawn', delete: doomed }
 }
 
 /** One of the lowest free subnets, each as likely as the other; undefined when there is none. */
-export function drawSubnet(leases: readonly Lease[], config: FlannelConfig, prng: Prng): Cidr | undefined {
-  const free = freeFor(leases, config)
+export function drawSubnet(free: readonly Cidr[], prng: Prng): Cidr | undefined {
   return free.length === 0 ? undefined : free[prng.below(free.length)]
 }
 
-/** Of nodes that ask at one moment each has the same listing. */
-const freeByListing = new WeakMap<readonly Lease[], { readonly config: string; readonly free: readonly Cidr[] }>()
+/** By listing, which never changes: nodes that ask at one moment have the same, and what is free in it is worked out once. */
+const freeByListing = new WeakMap<readonly Lease[], { readonly range: string; readonly free: readonly Cidr[] }>()
 
-function freeFor(leases: readonly Lease[], config: FlannelConfig): readonly Cidr[] {
-  const { subnetMin, subnetMax, subnetLength } = config
-  const text = `${subnetMin} ${subnetMax} ${subnetLength}`
-  const known = freeByListing.get(leases)
-  if (known?.config === text) return known.free
-  const taken = leases.map((lease) => lease.subnet)
+function freeIn(listing: readonly Lease[], config: FlannelConfig): readonly Cidr[] {
+  const range = `${config.subnetMin} ${config.subnetMax} ${config.subnetLength}`
+  const known = freeByListing.get(listing)
+  if (known?.range === range) return known.free
+  const taken = listing.map((lease) => lease.subnet)
   const free = freeSubnets(taken, config, CANDIDATE_LIMIT)
-  freeByListing.set(leases, { config: text, free })
+  freeByListing.set(listing, { range, free })
   return free
 }
 

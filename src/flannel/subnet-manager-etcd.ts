@@ -122,6 +122,7 @@ export class EtcdSubnetManager implements SubnetManager {
 class LeaseWatching implements LeaseWatch, LeaseFollower {
   position = 0
   listens = true
+  readonly ownId: number
   private readonly leases: EtcdLeases
   private readonly own: Cidr
   private readonly version: string
@@ -136,6 +137,7 @@ class LeaseWatching implements LeaseWatch, LeaseFollower {
   constructor(leases: EtcdLeases, own: Cidr, version: string, handlers: LeaseWatchHandlers) {
     this.leases = leases
     this.own = own
+    this.ownId = subnetId(own)
     this.version = version
     this.handlers = handlers
     const listing = leases.list()
@@ -152,8 +154,18 @@ class LeaseWatching implements LeaseWatch, LeaseFollower {
     this.leases.feed.leave(this)
   }
 
+  /** What had been told by then it has heard. */
   disconnect(): void {
+    this.wake()
     this.close()
+  }
+
+  doze(): void {
+    this.leases.feed.doze(this)
+  }
+
+  wake(): void {
+    this.leases.feed.wake(this)
   }
 
   reconnect(): void {

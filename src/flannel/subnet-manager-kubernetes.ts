@@ -12,7 +12,7 @@ import { parseFlannelConfig, type FlannelConfig } from './config.js'
 import { problemAt, type TextSource } from './go-json.js'
 import type { Lease, LeaseAttributes } from './lease.js'
 import { KnownLeases, LeaseFeed, type Delivery, type LeaseChange, type LeaseFollower } from './lease-feed.js'
-import { sameSubnet } from './subnet-allocation.js'
+import { sameSubnet, subnetId } from './subnet-allocation.js'
 import type { AcquireResult, LeaseListing, LeaseRequest, LeaseWatch, LeaseWatchHandlers, SubnetManager } from './subnet-manager.js'
 import { atLeast } from './version.js'
 
@@ -156,6 +156,7 @@ export class KubernetesSubnetManager implements SubnetManager {
 class NodeInforming implements LeaseWatch, LeaseFollower {
   position = 0
   listens: boolean
+  readonly ownId: number
   private readonly enabled: boolean
   private readonly registry: NodeRegistry
   private readonly own: Cidr
@@ -166,6 +167,7 @@ class NodeInforming implements LeaseWatch, LeaseFollower {
   constructor(registry: NodeRegistry, own: Cidr, handlers: LeaseWatchHandlers, enabled: boolean) {
     this.registry = registry
     this.own = own
+    this.ownId = subnetId(own)
     this.handlers = handlers
     this.enabled = enabled
     this.listens = enabled
@@ -189,8 +191,18 @@ class NodeInforming implements LeaseWatch, LeaseFollower {
     this.registry.feed.leave(this)
   }
 
+  /** What had been told by then it has heard. */
   disconnect(): void {
+    this.wake()
     this.close()
+  }
+
+  doze(): void {
+    this.registry.feed.doze(this)
+  }
+
+  wake(): void {
+    this.registry.feed.wake(this)
   }
 
   reconnect(): void {

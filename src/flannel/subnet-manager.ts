@@ -51,6 +51,9 @@ export interface LeaseWatch {
   close(): void
   disconnect(): void
   reconnect(): void
+  /** Until `wake` nothing is told but of the own lease; `wake` tells the rest at once. */
+  doze(): void
+  wake(): void
   /** What onEvents has told by now. */
   known(): KnownLeases
   /** From now on in the order of a listing of now, as of one who began to watch after all others. */

@@ -5,7 +5,7 @@ import { compareIp, formatIp, ip } from '../../src/base/ip.js'
 import { Prng } from '../../src/base/prng.js'
 import { parseFlannelConfig, type FlannelConfig } from '../../src/flannel/config.js'
 import type { Lease } from '../../src/flannel/lease.js'
-import { allocate, drawSubnet, freeSubnets } from '../../src/flannel/subnet-allocation.js'
+import { allocate, CANDIDATE_LIMIT, drawSubnet, freeSubnets } from '../../src/flannel/subnet-allocation.js'
 
 function config(value: unknown, version = '0.28.9'): FlannelConfig {
   const parsed = parseFlannelConfig(JSON.stringify(value), { version, manager: 'etcd', source: { file: 't', line: 0, object: '' } })
@@ -30,7 +30,7 @@ describe('drawSubnet', () => {
     const counts = new Map<string, number>()
     const prng = new Prng(7)
     for (let i = 0; i < 20_000; i++) {
-      const drawn = formatCidr(drawSubnet([], wide, prng) as Cidr)
+      const drawn = formatCidr(drawSubnet(freeSubnets([], wide, CANDIDATE_LIMIT), prng) as Cidr)
       counts.set(drawn, (counts.get(drawn) ?? 0) + 1)
     }
     const wanted = Array.from({ length: 100 }, (_, i) => `10.1.${i + 1}.0/24`)
@@ -41,7 +41,7 @@ describe('drawSubnet', () => {
   })
 
   it('is the same for the same seed', () => {
-    expect(drawSubnet([], wide, new Prng(3))).toEqual(drawSubnet([], wide, new Prng(3)))
+    expect(drawSubnet(freeSubnets([], wide, CANDIDATE_LIMIT), new Prng(3))).toEqual(drawSubnet(freeSubnets([], wide, CANDIDATE_LIMIT), new Prng(3)))
   })
 
   it('property: never overlaps a lease, stays in SubnetMin..SubnetMax, on the boundary, among the 100 lowest', () => {
@@ -55,7 +55,7 @@ describe('drawSubnet', () => {
           const candidate = { base, length }
           if (!leases.some((one) => overlaps(one, candidate))) every.push(candidate)
         }
-        const drawn = drawSubnet(leases, limits, new Prng(seed))
+        const drawn = drawSubnet(freeSubnets(leases, limits, CANDIDATE_LIMIT), new Prng(seed))
         if (every.length === 0) expect(drawn).toBeUndefined()
         else expect(every.slice(0, 100)).toContainEqual(drawn)
       }),
@@ -68,7 +68,11 @@ describe('drawSubnet', () => {
         const limits = config({ Network: '10.1.0.0/17', SubnetLen: length + 2 })
         const prng = new Prng(seed)
         const leases: Cidr[] = []
-        for (let drawn = drawSubnet(leases, limits, prng); drawn !== undefined; drawn = drawSubnet(leases, limits, prng)) {
+        for (
+          let drawn = drawSubnet(freeSubnets(leases, limits, CANDIDATE_LIMIT), prng);
+          drawn !== undefined;
+          drawn = drawSubnet(freeSubnets(leases, limits, CANDIDATE_LIMIT), prng)
+        ) {
           expect(leases.every((one) => !overlaps(one, drawn))).toBe(true)
           leases.push(drawn)
         }

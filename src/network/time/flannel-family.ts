@@ -195,7 +195,10 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   heard(host: FlannelHost, events: readonly LeaseEvent[]): void {
     this.watchEvents += events.length
     const { keepsWatches } = this.context.diary
-    if (this.holds && !keepsWatches) return
+    if (this.holds && !keepsWatches) {
+      if (events.length > 0) host.process?.doze()
+      return
+    }
     const cause = events.length === 0 ? host.cause : this.changeCauses[(host.process?.heard ?? 0) - 1]
     if (keepsWatches) for (const event of events) this.tellWatch(host, event, cause)
     if (this.holds || (events.length > 0 && events.every(isRenewal) && this.context.node(host.name).flannel !== undefined)) return
@@ -203,6 +206,8 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
     if (host.applies) return
     host.applies = true
     this.enqueue(host)
+    // What comes until it is applied it hears then.
+    if (!keepsWatches && events.length > 0) host.process?.doze()
   }
 
   exited(host: FlannelHost, reason: string, heard: number): void {
@@ -317,6 +322,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   private applyAll(batch: Batch): void {
     if (this.batch === batch) this.batch = undefined
     for (const host of batch.hosts) {
+      if (host.applies) host.process?.wake()
       const { applies, appliesBecause } = host
       this.forget(host)
       if (applies) this.apply(host, appliesBecause)
