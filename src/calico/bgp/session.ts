@@ -89,9 +89,8 @@ export class BgpSession {
 
   /** Active: waits the connect delay, then dials. */
   private activate(): void {
-    const { outgoing } = this
-    outgoing.state = 'Active'
-    outgoing.retryTimer = this.host.timers.after(this.host.jitter(this.host.birdTimers.connectDelay), () => this.dial())
+    this.outgoing.state = 'Active'
+    this.outgoing.retryTimer = this.host.timers.after(this.host.jitter(this.host.birdTimers.connectDelay), () => this.dial())
   }
 
   private dial(): void {
@@ -205,7 +204,6 @@ export class BgpSession {
     }
   }
 
-  /** Something stands in `announcements`. */
   kick(): void {
     if (this.live?.state === 'Established') this.schedule(this.live, 'update')
   }
@@ -325,7 +323,6 @@ export class BgpSession {
     this.failed(code)
   }
 
-  /** All but Cease makes the next attempt wait longer. */
   private failed(code: number): void {
     if (code === 6) return
     this.errorWait.longer(this.host.timers.nowNs, this.host.birdTimers)
