@@ -96,7 +96,8 @@ describe('netsim run', () => {
   })
 
   it('refuses what is wrong, all at once', async () => {
-    const wrong = `${HEAD}  events:\n    - {at: 10s, node: node-9, state: down}\n    - {at: soon, node: node-2, state: down}\n  probes:\n    - {from: nobody, to: shop/api-0}\n`
+    const events = '    - {at: 10s, node: node-9, state: down}\n    - {at: soon, node: node-2, state: down}\n'
+    const wrong = `${HEAD}  events:\n${events}  probes:\n    - {from: nobody, to: shop/api-0}\n`
     const { out, err, code } = await run([], wrong)
     expect([code, out]).toEqual([3, ''])
     for (const line of [6, 7, 9]) expect(err).toContain(`-:${line}: `)

@@ -113,13 +113,15 @@ function spanSvg(span: SpanDocument, top: number, axis: TimeAxis): string {
   const root = span.cause?.chain[0]?.what ?? span.cause?.what[0]
   const why = root === undefined ? '' : `; ${root}`
   const title = `${span.class} from ${durationText(span.fromNs)} for ${durationText(span.toNs - span.fromNs)}${ended}${why}`
-  const shape = `<rect x="${round(from)}" y="${top}" width="${round(width)}" height="${BAR}" fill="url(#${patternId(span.class)})" stroke="#ffffff" stroke-width="0.6"/>`
+  const look = `fill="url(#${patternId(span.class)})" stroke="#ffffff" stroke-width="0.6"`
+  const shape = `<rect x="${round(from)}" y="${top}" width="${round(width)}" height="${BAR}" ${look}/>`
   const mark = width < 14 ? '' : letterSvg(from + width / 2, top + BAR / 2, letter)
   return `<g><title>${escape(title)}</title>${shape}${mark}</g>`
 }
 
 function letterSvg(x: number, y: number, letter: string): string {
-  return `<circle cx="${round(x)}" cy="${round(y)}" r="7" fill="#ffffff" fill-opacity="0.85"/>${text(x, y + 4, letter, 'text-anchor="middle" font-weight="600" font-size="11"')}`
+  const disc = `<circle cx="${round(x)}" cy="${round(y)}" r="7" fill="#ffffff" fill-opacity="0.85"/>`
+  return disc + text(x, y + 4, letter, 'text-anchor="middle" font-weight="600" font-size="11"')
 }
 
 /** By agent, in the order in which they first did something: when, habits aside, and how many things at once. */
@@ -144,7 +146,8 @@ function agentLane(agent: string, moments: ReadonlyMap<number, number>, { top, a
   const strokes = [...columns].map(([x, count]) => `M${x} ${top + 15}v-${round(4 + (10 * Math.log2(count + 1)) / Math.log2(most + 1))}`)
   const total = [...moments.values()].reduce((sum, count) => sum + count, 0)
   return [
-    `<g><title>${escape(`${agent}: ${total} entries of the diary`)}</title>${text(LEFT - 12, top + 13, agent, `text-anchor="end" font-size="11" fill="${FAINT}"`)}`,
+    `<g><title>${escape(`${agent}: ${total} entries of the diary`)}</title>`,
+    text(LEFT - 12, top + 13, agent, `text-anchor="end" font-size="11" fill="${FAINT}"`),
     `<path d="M${LEFT} ${top + 15}H${WIDTH - RIGHT}" stroke="${RULE}"/><path d="${strokes.join('')}" stroke="#4477aa" stroke-width="1.4"/></g>`,
   ]
 }
@@ -219,7 +222,8 @@ function keySvg(probes: readonly ProbeDocument[], top: number): string {
   return drawn
     .map((name, index) => {
       const x = LEFT + index * 130
-      return `<rect x="${x}" y="${top - 14}" width="26" height="${BAR}" fill="url(#${patternId(name)})"/>${letterSvg(x + 13, top - 4, LOOKS[name].letter)}${text(x + 34, top, name)}`
+      const box = `<rect x="${x}" y="${top - 14}" width="26" height="${BAR}" fill="url(#${patternId(name)})"/>`
+      return box + letterSvg(x + 13, top - 4, LOOKS[name].letter) + text(x + 34, top, name)
     })
     .join('')
 }

@@ -111,7 +111,8 @@ export function probeLines(probe: ProbeDocument, page: Page): string[] {
   const length = widths.reduce((sum, one) => sum + one + 2, 2)
   const row = (cells: readonly string[], name?: ProbeClass): string => {
     const word = cells[2].padEnd(widths[2])
-    return `  ${[cells[0].padStart(widths[0]), cells[1].padStart(widths[1]), name === undefined ? word : style[CLASS_STYLE[name]](word), cells[3].padStart(widths[3])].join('  ')}  `
+    const shown = name === undefined ? word : style[CLASS_STYLE[name]](word)
+    return `  ${[cells[0].padStart(widths[0]), cells[1].padStart(widths[1]), shown, cells[3].padStart(widths[3])].join('  ')}  `
   }
   return [
     ...wrap(title, width, style),
