@@ -118,7 +118,16 @@ function report(count: number, way: Way): string {
   const number = (value: number, width: number): string => Math.round(value).toLocaleString('en').padStart(width)
   const heap = process.memoryUsage().heapUsed / 1e6
   const peak = process.resourceUsage().maxRSS / 1e3
-  return `  ${way.padEnd(40)} ${number(count, 5)} nodes: ${run.seconds.toFixed(3).padStart(8)} s of virtual time, ${number(run.events, 10)} events, ${number(run.kernelChanges, 9)} changes of a kernel, ${seconds.toFixed(2).padStart(6)} s of CPU, ${number(run.events / seconds, 9)} events/s, heap ${number(heap, 5)} MB, peak of the process ${number(peak, 5)} MB`
+  const told = [
+    `  ${way.padEnd(40)} ${number(count, 5)} nodes: ${run.seconds.toFixed(3).padStart(8)} s of virtual time`,
+    `${number(run.events, 10)} events`,
+    `${number(run.kernelChanges, 9)} changes of a kernel`,
+    `${seconds.toFixed(2).padStart(6)} s of CPU`,
+    `${number(run.events / seconds, 9)} events/s`,
+    `heap ${number(heap, 5)} MB`,
+    `peak of the process ${number(peak, 5)} MB`,
+  ]
+  return told.join(', ')
 }
 
 function* notes(): Generator<string> {
