@@ -72,6 +72,8 @@ export interface DockerView extends BridgeView {
 export interface CniView extends BridgeView {
   /** hairpinMode; kube-flannel's manifest says true. */
   readonly hairpin: boolean
+  /** The bridge is there already. */
+  readonly bridgeStays?: boolean
   /** FLANNEL_NETWORK: a route of its own in the pod. */
   readonly networkCidr?: Cidr
   /** The network's name in the CNI configuration list, hashed into chain names; default kube-flannel's `cbr0`. */

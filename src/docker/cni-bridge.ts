@@ -21,10 +21,10 @@ const NETWORK_NAME = 'cbr0'
 const CHAIN_HASH_DIGITS = 24
 const MULTICAST = cidr(ip('224.0.0.0'), 4)
 
-/** cni0 comes with the first pod: a node without pods has nothing of all this. */
+/** cni0 comes with the first pod and stays when the last one goes: a node that never had any has nothing of all this. */
 export function renderCni(view: CniView): RuntimePart {
   const { given, problems } = allocateRoundRobin(view)
-  if (given.length === 0) return { devices: [], routes: [], chainEdits: [], ipsets: [], sysctls: {}, pods: [], problems }
+  if (given.length === 0 && view.bridgeStays !== true) return { devices: [], routes: [], chainEdits: [], ipsets: [], sysctls: {}, pods: [], problems }
   const { hostEnds, pods } = attachPods(given, {
     view,
     bridge: CNI_BRIDGE,

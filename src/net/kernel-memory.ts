@@ -353,6 +353,15 @@ export function forgetNetns(memory: KernelMemory, names: ReadonlySet<string>): K
   return { ...memory, netns: new Map([...memory.netns].filter(([name]) => !names.has(name))) }
 }
 
+/** Who has the address says so himself (gratuitous ARP): what was known of it before is of no use. */
+export function forgetNeighbours(memory: KernelMemory, netns: ReadonlySet<string>, addresses: ReadonlySet<number>): KernelMemory {
+  const isOld = ({ address }: NeighbourMemory): boolean => addresses.has(address)
+  const told = [...memory.netns].filter(([name, { neighbours }]) => netns.has(name) && neighbours.some(isOld))
+  if (told.length === 0) return memory
+  const changed = told.map(([name, known]): [string, NetnsMemory] => [name, { ...known, neighbours: known.neighbours.filter((one) => !isOld(one)) }])
+  return { ...memory, netns: new Map([...memory.netns, ...changed]) }
+}
+
 /** Without the connections of a netns that somebody deletes (`conntrack -D`). */
 export function forgetConnections(memory: KernelMemory, netns: string, isGone: (row: Int32Array) => boolean): KernelMemory {
   const known = memory.netns.get(netns)

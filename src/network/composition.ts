@@ -38,6 +38,8 @@ export interface Agents {
 export interface Moment {
   /** Whose pods run on the node. */
   podsOf(node: string): Cluster
+  /** Has a pod ever run on the node since it booted? */
+  hadPods(node: string): boolean
   /** Where a pod runs, by `namespace/name`. */
   homeOf(pod: string): string | undefined
   /** What its kube-proxy has written; undefined: it never ran. */
@@ -81,7 +83,11 @@ export class Composition {
     const { checkedNodes } = this.cloud
     this.bare = new Map(bare.map((one) => [one.node.name, { ...one, dataplane: withCheck(one.dataplane, checkedNodes.has(one.node.name)) }]))
     this.runtimes = new LazyMap(this.bare.keys(), (name) =>
-      renderRuntime(this.podsOf(name), (this.bare.get(name) as Bare).node, { flannel: agents.flannel?.parts.get(name), seed }),
+      renderRuntime(this.podsOf(name), (this.bare.get(name) as Bare).node, {
+        flannel: agents.flannel?.parts.get(name),
+        seed,
+        bridgeStays: agents.moment?.hadPods(name) === true,
+      }),
     )
     const { moment } = agents
     this.plans = new LazyMap(this.bare.keys(), (name) => {

@@ -123,12 +123,14 @@ function inSaveOrder({ tables }: IptablesState): IptablesState {
 }
 
 interface RuntimeInput {
+  /** cni0 is there, whether or not a pod still is. */
+  readonly bridgeStays?: boolean
   readonly flannel: FlannelPart | undefined
   readonly seed: number
 }
 
 /** undefined when there is no network to plug pods into: flanneld never wrote subnet.env; or when Calico's CNI plugin plugs them in. */
-export function renderRuntime(cluster: Cluster, node: ClusterNode, { flannel, seed }: RuntimeInput): RuntimePart | undefined {
+export function renderRuntime(cluster: Cluster, node: ClusterNode, { flannel, seed, bridgeStays = false }: RuntimeInput): RuntimePart | undefined {
   const env = flannel?.subnetEnv
   if (usesCalico(cluster) || (cluster.cni === 'flannel' && env === undefined)) return undefined
   const docker = cluster.runtime.name === 'docker'
@@ -147,7 +149,7 @@ export function renderRuntime(cluster: Cluster, node: ClusterNode, { flannel, se
     const { dockerVersion, iptables, icc, userlandProxy } = cluster.runtime
     return renderDocker({ ...view, version: dockerVersion, iptables, icc, userlandProxy, forwardPolicyDrop: false })
   }
-  return renderCni({ ...view, hairpin: true, ...(env?.network === undefined ? {} : { networkCidr: env.network }) })
+  return renderCni({ ...view, hairpin: true, bridgeStays, ...(env?.network === undefined ? {} : { networkCidr: env.network }) })
 }
 
 function podPlans(runtime: RuntimePart | undefined, pods: readonly ClusterPod[]): PodPlan[] {

@@ -146,7 +146,10 @@ function isSame(a: RouteSpec, b: RouteSpec): boolean {
 /** Routes of the kernel that are BIRD's, kept in step with the table. */
 export class KernelSync {
   readonly installed = new PrefixMap<KernelRoute>()
-  /** What a BIRD before this one left there (`persist`): it stays until the table is whole and the kernel has been looked through (krt.c krt_got_route, krt_prune). */
+  /**
+   * What a BIRD before this one left there (`persist`): it stays until the table is whole and the kernel has been looked through (krt.c krt_got_route,
+   * krt_prune).
+   */
   private left: readonly RouteSpec[]
   private readonly view: KernelView
   private refusals = 0

@@ -44,7 +44,7 @@ export const DELAYS = {
   'taints.eviction': info(300 * SECOND, 'a pod stays on a node that is unreachable', 'DefaultTolerationSeconds admission: tolerationSeconds 300'),
   'podGC.quarantine': info(40 * SECOND, 'from a Node’s deletion until its pods are deleted', 'pkg/controller/podgc/gc_controller.go, quarantineTime'),
   'kubeProxy.minSyncPeriod': info(1 * SECOND, 'kube-proxy writes its rules no more often', 'kube-proxy --iptables-min-sync-period'),
-  'kubeProxy.syncPeriod': info(30 * SECOND, 'kube-proxy writes its rules at least so often', 'kube-proxy --iptables-sync-period', 100 * MS),
+  'kubeProxy.syncPeriod': info(30 * SECOND, 'kube-proxy looks whether its chains are still there', 'kube-proxy --iptables-sync-period', 100 * MS),
   'felix.apply': info(100 * MS, 'from an update of the datastore to the kernel', 'assumed; Felix’s int_dataplane.go throttles applies to ten a second'),
   'felix.refresh': info(
     90 * SECOND,

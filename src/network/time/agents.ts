@@ -35,7 +35,10 @@ export interface AgentFamily {
   act(action: Action, cause: number): boolean
   /** Power or cable of a node is another (context.node says how). */
   nodeChanged(name: string, cause: number): void
-  /** Clock's time, ns, at which the family rests if nothing happens to it before: its last change and the longest wait that it is in (habits aside: renewals, keepalives). */
+  /**
+   * Clock's time, ns, at which the family rests if nothing happens to it before: its last change and the longest wait that it is in (habits aside:
+   * renewals, keepalives).
+   */
   readonly restsAtNs: number
   /** start: converged: what the clock says now is time 0 of the scenario. What was given with a time to live counts from here. */
   startHere?(): void

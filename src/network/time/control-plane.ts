@@ -14,6 +14,7 @@ import type { RouteSpec } from '../../dataplane/dataplane.js'
 import { Simulation } from '../../sim/simulation.js'
 import { Timers } from '../../sim/timers.js'
 import type { CalicoAgents } from '../network.js'
+import { podsOn } from '../pods.js'
 import type { AgentFamily, RunContext } from './agents.js'
 import { BirdFamily } from './bird-family.js'
 import { Diary } from './diary.js'
@@ -157,7 +158,9 @@ class ControlPlane implements RunContext {
 
   setNode(name: string, change: Partial<NodeState>, cause?: number): void {
     if (change.power !== undefined || change.cable !== undefined || change.mtu !== undefined || change.felix !== undefined) this.paths = undefined
-    this.log.setNode(name, { ...this.log.node(name), ...change }, cause)
+    const before = this.log.node(name)
+    const hadPods = change.pods === undefined ? before.hadPods : this.hasPods(name, change.pods) || (change.pods >= 0 && before.hadPods === true)
+    this.log.setNode(name, { ...before, ...change, ...(hadPods === undefined ? {} : { hadPods }) }, cause)
     if (change.pods !== undefined || change.felix !== undefined || change.mtu !== undefined) this.bird?.hostChanged(name, cause)
   }
 
@@ -290,7 +293,12 @@ class ControlPlane implements RunContext {
 
   private addNode(name: string): void {
     const { number } = this.version()
-    this.log.setNode(name, { power: true, pods: number, felix: number, kubeProxy: number, flanneldRuns: false, cable: WHOLE_CABLE })
+    const hadPods = this.hasPods(name, number)
+    this.log.setNode(name, { power: true, pods: number, hadPods, felix: number, kubeProxy: number, flanneldRuns: false, cable: WHOLE_CABLE })
+  }
+
+  private hasPods(node: string, version: number): boolean {
+    return version >= 0 && podsOn(this.objects.versions[version].cluster, node).length > 0
   }
 
   /** etcd and the API server are on no node: whoever has power and a cable gets there. */
@@ -318,7 +326,7 @@ class ControlPlane implements RunContext {
       versions: this.objects.versions,
       states: this.log.states,
       untilNs: this.untilNs,
-      problems: this.problems,
+      problems: [...this.problems, ...this.objects.problems, ...(this.flannel?.found ?? [])],
       diary: this.diary,
       delays: this.delays,
       book: this.book,

@@ -4,10 +4,11 @@
  *
  *   kube-proxy    UDP connections to endpoints that its rules lead to no more (kubernetes pkg/proxy/conntrack/cleanup.go); TCP is left alone
  *   Felix         all connections of an address whose pod has left the node (felix/conntrack/conntrack.go, called by routetable/route_table.go)
+ *   CNI plugin    neighbour entries of an address that a new pod announces (plugins/main/bridge/bridge.go, arping)
  *   kernel        a netns that ends; masquerade of a device or address that is gone, neighbours of a card without carrier (net/kernel-memory.ts)
  */
 import type { ClusterPod } from '../../cluster/pod.js'
-import { forgetConnections, forgetNetns, putMemory, takeMemory, type KernelMemory } from '../../net/kernel-memory.js'
+import { forgetConnections, forgetNeighbours, forgetNetns, putMemory, takeMemory, type KernelMemory } from '../../net/kernel-memory.js'
 import { E_DST, E_PORTS, E_PROTO, E_REPLY_DST, E_REPLY_PORTS, E_REPLY_SRC, E_SRC } from '../../net/netfilter/conntrack-tuple.js'
 import { resetWorld } from '../../net/compile.js'
 import { PROTO_UDP } from '../../wire/packet.js'
@@ -66,6 +67,9 @@ export class MemoryEvents {
     if (now.pods !== before.pods) {
       const gone = this.gone(node, before.pods, now.pods).map(nameOf)
       carried = forgetNetns(carried, new Set(gone.filter((name) => pods.includes(name))))
+      // the bridge plugin announces a new pod; docker's MACs go by the address
+      const come = this.gone(node, now.pods, before.pods).flatMap(({ address }) => address ?? [])
+      carried = forgetNeighbours(carried, new Set([node, ...pods]), new Set(come))
     }
     if (now.felix !== before.felix && this.usesCalico(now)) {
       const addresses = new Set(this.gone(node, before.felix, now.felix).flatMap(({ address }) => (address === undefined ? [] : [address])))

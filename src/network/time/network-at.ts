@@ -88,6 +88,10 @@ class MomentOfRun implements Moment {
     return pods < 0 ? this.book.withoutPods(this.state.version) : this.book.cluster(pods)
   }
 
+  hadPods(node: string): boolean {
+    return this.nodes.get(node)?.hadPods === true
+  }
+
   /** Of two of one name the one that the API tells of. */
   homeOf(pod: string): string | undefined {
     if (this.homes === undefined) {
@@ -137,7 +141,7 @@ class MomentOfRun implements Moment {
     const { address, prefixLength, segment, podCIDR, labels, mtu: ofObject } = (this.bare.get(node) as Bare).node
     const host = JSON.stringify([address, prefixLength, segment, podCIDR, labels, ofObject, mtu, cable, balanced])
     const absent = this.absenceOf(node) !== undefined
-    const key = [absent, host, this.podsOf(node), state?.felix, state?.felixMtu, state?.kubeProxy, state?.flannel, state?.flanneldRuns]
+    const key = [absent, host, this.podsOf(node), this.hadPods(node), state?.felix, state?.felixMtu, state?.kubeProxy, state?.flannel, state?.flanneldRuns]
     return this.book.nodePlan(node, key, make)
   }
 

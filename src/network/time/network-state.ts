@@ -29,6 +29,8 @@ export interface NodeState {
   readonly power: boolean
   /** Number of the version whose pods are plugged in here, with the CNI plugin's routes (Calico's chains are Felix's); or NONE_SINCE_BOOT. */
   readonly pods: number
+  /** A pod has been plugged in here since the boot: what the CNI plugin made for the first one stays. */
+  readonly hadPods?: boolean
   /** Of the version whose endpoints, policies and other nodes Felix has written here; or NONE_SINCE_BOOT. */
   readonly felix: number
   /** Of the version whose Services kube-proxy has written; or NONE_SINCE_BOOT. */
