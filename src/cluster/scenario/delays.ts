@@ -80,6 +80,11 @@ export const DELAYS = {
   'agent.start': info(2 * SECOND, 'from the start of an agent’s process until it asks its first question', 'assumed'),
   'flannel.leaseTTL': info(24 * HOUR, 'time to live of a lease in etcd', 'flannel pkg/subnet/etcd/local_manager.go, subnetTTL', 1 * SECOND),
   'flannel.renewMargin': info(1 * HOUR, 'flanneld renews its lease so long before the end', 'flanneld --subnet-lease-renew-margin'),
+  'flannel.spread': info(
+    2 * MS,
+    'between the first starts of flanneld on two nodes without a lease; 0: all ask at once',
+    'assumed: time enough for each to have its lease before the next asks',
+  ),
   'flannel.apply': info(
     10 * MS,
     'from what flanneld hears to the kernel; what it hears meanwhile goes with it',

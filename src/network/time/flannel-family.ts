@@ -29,7 +29,7 @@ export interface FlannelFamilyOptions {
   readonly reaches?: (node: string) => boolean
   /** converged: nothing reaches a kernel until startHere, which nobody would look at. Default: boot. */
   readonly start?: 'converged' | 'boot'
-  /** ns between the boots of two nodes that have no lease yet; default: so that each has its own before the next asks. */
+  /** ns between the boots of two nodes that have no lease yet; default: the delay flannel.spread. */
   readonly spreadNs?: number
 }
 
@@ -70,7 +70,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
 
   boot(): void {
     const { delays } = this.context
-    const spreadNs = this.options.spreadNs ?? 2 * delays['etcd.roundTrip']
+    const spreadNs = this.options.spreadNs ?? delays['flannel.spread']
     const holders = new Set(this.datastore.leases().map(({ attributes }) => attributes.publicIp))
     let afterNs = delays['agent.start']
     for (const [address, host] of this.hostByAddress) {
