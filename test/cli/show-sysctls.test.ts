@@ -47,7 +47,7 @@ describe('show sysctls --all', () => {
     expect(items[0].entries).toMatchObject({ 'net.ipv4.ip_forward': 1, 'net.ipv4.ip_default_ttl': 64 })
   })
 
-  it('is of sysctls and bgp alone', async () => {
-    expect(await netsim(['show', 'routes', '--all'])).toEqual({ code: 2, out: '', err: 'error: --all is of sysctls and bgp, not of routes\n' })
+  it('is of sysctls, bgp and timeline alone', async () => {
+    expect(await netsim(['show', 'routes', '--all'])).toEqual({ code: 2, out: '', err: 'error: --all is of sysctls, bgp and timeline, not of routes\n' })
   })
 })
