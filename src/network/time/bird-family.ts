@@ -88,6 +88,10 @@ export class BirdFamily implements AgentFamily {
   /** Entries of the diary: what last befell a node's power or cable, or the data centre. */
   private readonly outages = new Map<string, number>()
   private underlayCause: number | undefined
+  /** Entries of the diary: when a daemon was started last. */
+  private readonly starts = new Map<string, number>()
+  /** Sessions whose peer fell silent. */
+  private readonly silent = new WeakSet<BgpSession>()
 
   constructor(options: BirdFamilyOptions) {
     const { context } = options
@@ -210,6 +214,7 @@ export class BirdFamily implements AgentFamily {
       this.stopped.delete(name)
       if (this.runs(name) || this.starting.has(name) || (this.isNode(name) && !context.node(name).power)) return
       const entry = this.diary.agent(name, 'BIRD starts', cause)
+      this.starts.set(name, entry)
       const delayNs = context.delays['bird.start']
       this.starting.set(name, this.timers.nowNs + delayNs)
       this.timers.because(entry, () => this.timers.after(delayNs, () => this.starting.has(name) && this.start(name)))
@@ -283,15 +288,25 @@ export class BirdFamily implements AgentFamily {
   // ---- what it says and does
 
   private sessionChanged(bird: Bird, session: BgpSession, event: SessionEvent): void {
-    const cause = session.lastError.endsWith('Hold timer expired') ? this.outageBetween(bird, session) : this.timers.cause
+    const isSilent = session.lastError.endsWith('Hold timer expired')
+    const cause = event === 'up' ? this.returnBetween(bird, session) : isSilent ? this.outageBetween(bird, session) : this.timers.cause
+    if (isSilent) this.silent.add(session)
+    if (event === 'up') this.silent.delete(session)
     this.timers.cause = this.diary.session(bird, session, event, cause)
+  }
+
+  /** Who dials goes on from the session's end; that somebody answers goes back to the last that came back. */
+  private returnBetween(bird: Bird, session: BgpSession): number | undefined {
+    const both = [bird.config.name, this.nodeByAddress.get(session.config.neighbour) ?? '']
+    const back = both.flatMap((name) => [this.starts.get(name) ?? [], this.outages.get(name) ?? []].flat())
+    const way = this.silent.has(session) ? this.outageBetween(bird, session) : undefined
+    return latest([this.timers.cause, way, ...back])
   }
 
   /** The last that befell the way between two who hear no more of each other. */
   private outageBetween(bird: Bird, { config }: BgpSession): number | undefined {
     const other = this.nodeByAddress.get(config.neighbour) ?? ''
-    const known = [this.outages.get(bird.config.name), this.outages.get(other), this.underlayCause].filter((cause) => cause !== undefined)
-    return known.length === 0 ? undefined : Math.max(...known)
+    return latest([this.outages.get(bird.config.name), this.outages.get(other), this.underlayCause])
   }
 
   private kernelChanged(bird: Bird, prefix: Cidr): void {
@@ -314,4 +329,10 @@ export class BirdFamily implements AgentFamily {
       else context.setRouterRoutes(name, bird.kernelRoutes(), entry)
     }
   }
+}
+
+/** Entries of a diary are numbered as they come. */
+function latest(entries: readonly (number | undefined)[]): number | undefined {
+  const known = entries.filter((entry) => entry !== undefined)
+  return known.length === 0 ? undefined : Math.max(...known)
 }

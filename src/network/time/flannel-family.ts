@@ -199,7 +199,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
       if (events.length > 0) host.process?.doze()
       return
     }
-    const cause = events.length === 0 ? host.cause : this.changeCauses[(host.process?.heard ?? 0) - 1]
+    const cause = this.causeOfNews(host, events)
     if (keepsWatches) for (const event of events) this.tellWatch(host, event, cause)
     if (this.holds || (events.length > 0 && events.every(isRenewal) && this.context.node(host.name).flannel !== undefined)) return
     host.appliesBecause = cause ?? host.appliesBecause
@@ -332,6 +332,13 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   private apply(host: FlannelHost, cause: number | undefined): void {
     const view = host.process?.view()
     if (view !== undefined) this.context.setNode(host.name, { flannel: view, flanneldRuns: true }, cause)
+  }
+
+  /** Who has just started hears of what was written long before. */
+  private causeOfNews(host: FlannelHost, events: readonly LeaseEvent[]): number | undefined {
+    const written = events.length === 0 ? undefined : this.changeCauses[(host.process?.heard ?? 0) - 1]
+    if (written === undefined || host.cause === undefined) return written ?? (events.length === 0 ? host.cause : undefined)
+    return Math.max(written, host.cause)
   }
 
   /** What it heard and has not done is lost with the process. */

@@ -7,7 +7,7 @@ import type { KernelMemory } from '../../net/kernel-memory.js'
 import type { Diary, DiaryEntry, DiaryKind } from './diary.js'
 import type { MemoryEvents, NetworkAt } from './memory-events.js'
 import { memoryChanges } from './memory-words.js'
-import type { ControlRun } from './network-state.js'
+import type { ControlRun, NetworkState } from './network-state.js'
 import type { ProbeCause, ProbeChange, ProbeResult } from './probe-history.js'
 import { askProbe, spanKey, type ProbePacket } from './probe-question.js'
 
@@ -81,6 +81,12 @@ export function entriesOf(run: Pick<ControlRun, 'states'>, state: number, diary:
   return diary.entries.slice(state === 0 ? 0 : run.states[state - 1].diaryLength, run.states[state].diaryLength)
 }
 
+/** Of the nodes of the way, else of any. */
+function causesOf({ causes }: NetworkState, nodes: ReadonlySet<string>): readonly number[] {
+  const ofWay = causes.filter(({ netns }) => netns !== undefined && nodes.has(netns))
+  return (ofWay.length > 0 ? ofWay : causes).map(({ entry }) => entry)
+}
+
 /** Repeated habits change no kernel. */
 const HABITS: ReadonlySet<string> = new Set<DiaryKind>(['lease-renewed', 'watch', 'bgp-message'])
 /** What lies further back was of no consequence at its time. */
@@ -94,8 +100,9 @@ function entryOf(
 ): DiaryEntry | undefined {
   const { atNs } = run.states[state]
   const own = entriesOf(run, state, diary)
-  // a state may be written before the words for it
-  const all = own.length > 0 ? own : diary.entries.filter((entry) => entry.atNs === atNs)
+  // a state may be written before the words for it, or a while after them
+  const now = own.length > 0 ? own : diary.entries.filter((entry) => entry.atNs === atNs)
+  const all = now.length > 0 ? now : causesOf(run.states[state], nodes).map((id) => diary.get(id))
   const telling = all.filter(({ kind }) => !HABITS.has(kind))
   const recent = telling.filter((entry) => atNs - entry.atNs <= RECENT_NS)
   const near = recent.length > 0 ? recent : telling.length > 0 ? telling : all

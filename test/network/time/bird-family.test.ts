@@ -86,6 +86,11 @@ describe('one of five goes', () => {
     const missed = (plane.simulation.nowNs - began) / 1e9 + 2
     expect(missed).toBeGreaterThan(4)
     expect(missed).toBeLessThan(6)
+    // whoever dialled: n2 has tried again since the session's end
+    plane.run(2)
+    for (const kind of ['bgp-session', 'route'] as const) {
+      expect(chainOf(plane, 'n2', kind).slice(0, 3)).toEqual(['bird start on n1', 'BIRD starts', 'session with n1 is up'])
+    }
   })
 
   it('power off: hold timers run out between 100 and 240 s, each by itself; what its kernel held is lost', () => {
