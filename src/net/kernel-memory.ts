@@ -257,7 +257,7 @@ function putNetns(netns: Netns, known: NetnsMemory, zeroNs: number): void {
 function putNeighbour(netns: Netns, known: NeighbourMemory, zeroNs: number): void {
   const device = deviceNamed(netns, known.device)
   // neigh_ifdown, and neigh_carrier_down (net.ipv4.conf.*.arp_evict_nocarrier is 1)
-  if (device === null || device.neighbours === null || device.up === 0 || device.carrier === 0 || deviceIdentity(device) !== known.deviceIdentity) return
+  if (device === null || device.neighbours === null || device.up === 0 || !hasCarrier(device) || deviceIdentity(device) !== known.deviceIdentity) return
   const table: NeighTable = device.neighbours
   const neighbour: Neighbour = table.find(known.address) ?? table.create(known.address)
   if ((neighbour.state & (NUD_PERMANENT | NUD_NOARP)) !== 0) return
@@ -269,6 +269,12 @@ function putNeighbour(netns: Netns, known: NeighbourMemory, zeroNs: number): voi
   neighbour.probes = known.probes
   neighbour.headerCached = known.state === NUD_FAILED ? 0 : known.headerCached
   if (known.timerNs >= 0) resumeTimer(neighbour, Math.max(0, known.timerNs - zeroNs - netns.world.sim.nowNs))
+}
+
+/** A bridge has one while a port of it has (net/bridge/br_stp_if.c, br_port_state_selection). */
+function hasCarrier({ bridge, carrier }: Device): boolean {
+  if (bridge === null) return carrier === 1
+  return bridge.ports.some(({ device }) => device.up === 1 && device.carrier === 1)
 }
 
 function putConnection(conntrack: Conntrack, { row, expiresNs, streamNs, masquerade }: ConnectionMemory, zeroNs: number): void {

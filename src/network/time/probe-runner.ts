@@ -56,7 +56,7 @@ interface Going {
   lostConnection: string | undefined
   /** Since when nobody has acknowledged what the connection sent. */
   unheardNs: number | undefined
-  last: { readonly answered: Answered; readonly state: number } | undefined
+  last: { readonly answered: Answered; readonly state: number; readonly atNs: number } | undefined
   /** Packets of this state that fared alike, one after the other. */
   alike: number
 }
@@ -70,6 +70,8 @@ class ProbeRunner {
   private memoryAtEntry: KernelMemory = NO_MEMORY
   private state = 0
   private lastNs = 0
+  /** Since when all fares alike in kernels that are settled. */
+  private settledNs: number | undefined
 
   constructor(options: ProbeOptions) {
     const { run, probes, networkAt } = options
@@ -128,7 +130,7 @@ class ProbeRunner {
   private walk(one: Going, atNs: number): void {
     const { run, networkAt, namespace = 'default' } = this.options
     if (one.unheardNs !== undefined && atNs - one.unheardNs >= GIVES_UP_NS)
-      this.lose(one, 'given up: its data was not acknowledged for 15 minutes (tcp_retries2)')
+      this.lose(one, 'was given up: its data was not acknowledged for 15 minutes (tcp_retries2)')
     const packet: ProbePacket = {
       probe: one.probe,
       number: one.number,
@@ -146,7 +148,7 @@ class ProbeRunner {
     const cause = isOther ? this.causeOf(one, packet, answered) : undefined
     one.spans.add(answered, atNs, cause)
     one.alike = !isOther && one.last !== undefined && one.last.state === this.state && sameChoices(one.last.answered, answered) ? one.alike + 1 : 1
-    one.last = { answered, state: this.state }
+    one.last = { answered, state: this.state, atNs }
     one.target = answered.target ?? one.target
     this.memory = answered.memory
     this.lastNs = atNs
@@ -157,7 +159,7 @@ class ProbeRunner {
     if (!one.probe.connection) return
     one.lostConnection = undefined
     if (answered.ended && one.connection !== undefined)
-      this.lose(one, answered.result.told === undefined ? 'its source is gone' : `ended by ${answered.result.told.by}`)
+      this.lose(one, answered.result.told === undefined ? 'lost its source' : `was ended by ${answered.result.told.by}`)
     one.connection = answered.connection
     const isUnheard = one.connection?.proto === 'tcp' && isLost(answered.result)
     one.unheardNs = isUnheard ? (one.unheardNs ?? atNs) : undefined
@@ -171,7 +173,7 @@ class ProbeRunner {
 
   private causeOf(one: Going, packet: ProbePacket, answered: Answered): ProbeCause {
     const { atNs } = packet
-    if (one.lostConnection !== undefined) return { kind: 'connection', atNs, what: `the connection was ${one.lostConnection}; the client opens another` }
+    if (one.lostConnection !== undefined) return { kind: 'connection', atNs, what: `the connection ${one.lostConnection}; the client opens another` }
     const last = one.last as NonNullable<Going['last']>
     // found in this state, or as it was before the state came into force
     const entered = this.memoryBeforeEntry
@@ -201,8 +203,15 @@ class ProbeRunner {
       const packets = Math.ceil((Math.min(untilNs, one.endNs) - nextOf(one)) / one.probe.everyNs)
       return packets > 0 ? [{ one, packets }] : []
     })
-    if (waiting.some(({ one }) => one.alike < ALIKE) || waiting.reduce((sum, { packets }) => sum + packets, 0) < WORTH_COUNTING) return
-    if (!isSettled(networkAt(run.states[this.state]).world)) return
+    const isAlike = waiting.every(({ one }) => one.alike >= ALIKE) && waiting.reduce((sum, { packets }) => sum + packets, 0) >= WORTH_COUNTING
+    if (!isAlike || !isSettled(networkAt(run.states[this.state]).world)) {
+      this.settledNs = undefined
+      return
+    }
+    this.settledNs ??= this.lastNs
+    // what a neighbour's timer has just settled those have not met whose last packet was before
+    const { settledNs } = this
+    if (waiting.some(({ one }) => (one.last?.atNs ?? 0) < settledNs)) return
     let lastNs = this.lastNs
     for (const { one, packets } of waiting) {
       lastNs = Math.max(lastNs, nextOf(one) + (packets - 1) * one.probe.everyNs)

@@ -209,6 +209,58 @@ describe('a node that dies (flannel host-gw)', () => {
   })
 })
 
+describe('a pod that goes (flannel host-gw)', () => {
+  const others = [node(1), node(2), pod('client', 'client', 'n1', '10.244.1.10'), pod('web-2', 'web', 'n2', '10.244.2.80'), ...FLANNEL]
+  const stream = probe('stream', 'client', 'web-2:8080', { connection: true })
+  const gone = (target: string, probes: readonly ScenarioProbe[], ...more: readonly unknown[]): readonly ProbeHistory[] =>
+    seen(play({ text: textOf(...others, ...more), untilNs: 600 * SECOND, events: [[100, { kind: 'delete', target }]], probes }), probes)
+
+  it('the last one of its bridge: no port has carrier, and the kernel drops what it knew of neighbours', () => {
+    const [{ spans }] = gone('pod/web-2', [stream])
+    expect(spans.map((span) => [span.class, span.fromNs / SECOND, span.told?.by])).toEqual([
+      ['works', 0, undefined],
+      ['refused', 102, 'ICMP host unreachable'],
+    ])
+  })
+
+  it('beside another: believed in until its neighbour has failed, whoever asks elsewhere meanwhile', () => {
+    const elsewhere = probe('elsewhere', 'client', '192.168.10.12')
+    const beside = pod('web-3', 'web', 'n2', '10.244.2.81')
+    const alone = gone('pod/web-2', [stream], beside)[0]
+    for (const probes of [[stream], [elsewhere, stream], [stream, elsewhere]]) {
+      const history = gone('pod/web-2', probes, beside).find(({ probe: { name } }) => name === 'stream')
+      expect(history?.spans.map((span) => span.class)).toEqual(['works', 'black-holed', 'refused'])
+      expect(Math.abs((history?.spans[2].fromNs ?? 0) - alone.spans[2].fromNs)).toBeLessThanOrEqual(15 * SECOND)
+    }
+  })
+
+  it('with its Node: what flanneld heard is the cause, though others wrote states meanwhile', () => {
+    const [{ spans }] = gone('node/n2', [stream])
+    expect(spans[1].class).toBe('black-holed')
+    expect(chainOf(spans[1])).toEqual(['scenario event', 'apiserver object'])
+  })
+
+  it('a node that boots hears of leases that are older than its boot', () => {
+    const probes = [probe('pod', 'client', '10.244.2.80:8080')]
+    const run = play({
+      text: textOf(...others),
+      untilNs: 300 * SECOND,
+      events: [
+        [10, { kind: 'agent', how: 'kill', agent: 'flanneld', nodes: [] }],
+        [20, { kind: 'agent', how: 'start', agent: 'flanneld', nodes: [] }],
+        [60, { kind: 'node', node: 'n2', state: 'down' }],
+        [90, { kind: 'node', node: 'n2', state: 'up' }],
+      ],
+      probes,
+    })
+    const [, , , boots] = run.eventEntries
+    const late = run.states.filter(({ atNs }) => atNs > 91 * SECOND).flatMap(({ causes }) => causes)
+    const flanneld = late.map(({ entry }) => run.diary.chain(entry)).filter((chain) => chain.some(({ agent }) => agent === 'flanneld'))
+    expect(flanneld.length).toBeGreaterThan(0)
+    for (const chain of flanneld) expect(chain[0].id).toBe(boots)
+  })
+})
+
 describe('a pod whose address nobody wrote down', () => {
   it('is asked by the one that it had once its node is off', () => {
     const bare = (name: string, nodeName: string): unknown => ({ ...(pod(name, name, nodeName, '') as object), status: { phase: 'Running' } })
