@@ -88,7 +88,7 @@ export class BirdFamily implements AgentFamily {
   /** Entries of the diary: what last befell a node's power or cable, or the data centre. */
   private readonly outages = new Map<string, number>()
   private underlayCause: number | undefined
-  /** Entries of the diary: when a daemon was started last. */
+  /** Entries of the diary: when a daemon was started last, or became known to the others. */
   private readonly starts = new Map<string, number>()
   /** Sessions whose peer fell silent. */
   private readonly silent = new WeakSet<BgpSession>()
@@ -250,8 +250,10 @@ export class BirdFamily implements AgentFamily {
     const { cause } = this.timers
     const { context } = this.options
     this.confdAtNs = -1
+    const known = this.configs
     this.configure(context.version())
     for (const [name, config] of this.configs) {
+      if (!known.has(name) && cause !== undefined) this.starts.set(name, cause)
       const bird = this.world.birds.get(name)
       if (bird?.isRunning === true) this.timers.because(cause, () => bird.reconfigure(config))
       else if (!this.starting.has(name) && (!this.isNode(name) || context.node(name).power)) this.start(name)

@@ -15,6 +15,8 @@ export interface SyncKind {
   readonly field: 'felix' | 'kubeProxy'
   /** From the write to the API until its watch tells, ns; undefined: nothing that it watches is another. */
   heardAfterNs(before: ClusterVersion | undefined, version: ClusterVersion): number | undefined
+  /** false: the version has no Node for it; it stays with what it wrote. */
+  knows(node: string, version: number): boolean
   /** Is anything of the node's kernel another? @param from NONE_SINCE_BOOT: nothing is written yet */
   changes(node: string, from: number, to: number): boolean
   /** ns until it may write. */
@@ -151,7 +153,7 @@ export class SyncAgents {
 
   private hear(node: string, version: number, cause: number | undefined): void {
     const process = this.processes.get(node) as Process
-    if (!process.runs || process.heard >= version || !this.reaches(node)) return
+    if (!process.runs || process.heard >= version || !this.reaches(node) || !this.kind.knows(node, version)) return
     process.heard = version
     process.cause = cause ?? process.cause
     if (process.writing !== undefined || !this.kind.changes(node, this.written(node), version)) return

@@ -150,6 +150,11 @@ class KubeProxyKind implements SyncKind {
     return watch + this.context.delays['controller.sync'] + watch
   }
 
+  /** Its rules are of Services, and hang on no Node. */
+  knows(): boolean {
+    return true
+  }
+
   changes(_node: string, from: number, to: number): boolean {
     if (from < 0) return true
     const [was, is] = [this.textsOf(this.book.versions[from]), this.textsOf(this.book.versions[to])]
@@ -215,6 +220,11 @@ class FelixKind implements SyncKind {
 
   heardAfterNs(before: ClusterVersion | undefined, version: ClusterVersion): number | undefined {
     return before !== undefined && this.inputOf(before) === this.inputOf(version) ? undefined : this.context.delays['apiserver.watch']
+  }
+
+  /** A Node that is deleted takes no chain out of the host's kernel: Felix cleans up after nobody but workloads and policies. */
+  knows(node: string, version: number): boolean {
+    return this.book.cluster(version).nodeByName.has(node)
   }
 
   changes(node: string, from: number, to: number): boolean {

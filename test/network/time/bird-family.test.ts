@@ -176,8 +176,13 @@ describe('one of five goes', () => {
     for (const seconds of times) expect(seconds).toBeCloseTo(0.5, 1)
     expect(chainOf(plane, 'n2', 'route').slice(-2)).toEqual(['session with n1 is down', '10.244.1.0/26 is gone'])
     plane.apply(FIVE)
+    const applied = plane.diary.entries.length
     plane.run(60)
     for (const name of ['n1', ...OTHERS]) expect(plane.prefixes(name)).toEqual(ALL)
+    // n1 was never told, and has dialled since its sessions' end: that it is heard again is of the Node that came back
+    const up = plane.diary.entries.slice(applied).filter(({ kind, what }) => kind === 'bgp-session' && what.endsWith('is up'))
+    expect(up).toHaveLength(8)
+    for (const { id } of up) expect(plane.diary.chain(id)[0].id).toBe(applied - 1)
   })
 
   it('a sixth Node comes: it boots, and everybody peers with it', () => {

@@ -231,6 +231,24 @@ describe('Felix', () => {
     expect(bench.node(api?.node ?? '').felix).toBe(2)
   })
 
+  it('of a Node that is deleted leaves all that it wrote, and goes on once the Node is back', () => {
+    const gone = api?.node ?? ''
+    const isGone = (text: string): boolean => /^kind: Node$/m.test(text) && text.includes(`name: ${gone},`)
+    const text = CALICO.split(/^---$/m)
+      .filter((one) => !isGone(one))
+      .join('---')
+    // its pods are still there, as after kubectl delete node
+    const without = clusterOf([{ file: 'test.yaml', text }])
+    expect(without.nodeByName.has(gone)).toBe(false)
+    const bench = new Bench(base).until(10)
+    bench.change(without)
+    bench.until(20)
+    expect([bench.writes('felix', gone), bench.node(gone).felix]).toEqual([[2.105], 0])
+    bench.change(apiPolicy)
+    bench.until(30)
+    expect([bench.writes('felix', gone), bench.node(gone).felix]).toEqual([[2.105, 20.105], 2])
+  })
+
   it('looks at the card’s MTU every 30 s from its start, and starts anew for another', () => {
     const bench = new Bench(base).until(40)
     bench.set(nodes[0], { mtu: 1400 })
