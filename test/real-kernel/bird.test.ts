@@ -1,6 +1,7 @@
 /**
  * Real BIRD beside the model: the configuration that netsim prints runs in namespaces, and every node's kernel must hold the routes that the model
  * says, by the same next hops. Sessions and messages are counted on the wire too.
+ * Daemons run in real time, and another program may hold the machine for seconds: each is tried a second time before it is told.
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import { ip } from '../../src/base/ip.js'
@@ -55,7 +56,7 @@ it('finds the BIRDs that can be run here: none without root', () => {
 })
 
 describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i of this machine', (major, bird) => {
-  it.each(cases)('%s: kernel routes, next hops, messages', { timeout: 60_000 }, async (name, make) => {
+  it.each(cases)('%s: kernel routes, next hops, messages', { timeout: 60_000, retry: 1 }, async (name, make) => {
     const configs = make()
     const world = new BgpWorld({ flavour: major === 1 ? BIRD_1 : BIRD_2, seed: 1 })
     for (const config of configs) world.add(config, host(Number(config.name.slice(1))))
@@ -104,7 +105,7 @@ const manifests: readonly (readonly [string, BgpManifest, { readonly sessions: n
 ]
 
 describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i beside a network of manifests', (major, bird) => {
-  it.each(manifests)('%s: every kernel has the same routes and next hops', { timeout: 120_000 }, async (name, manifest, { sessions, prefixes }) => {
+  it.each(manifests)('%s: every kernel has the same routes and next hops', { timeout: 120_000, retry: 1 }, async (name, manifest, { sessions, prefixes }) => {
     const planned = networkOf(bgpManifest(manifest)).bgp!.world
     const world = new BgpWorld({ flavour: major === 1 ? BIRD_1 : BIRD_2, seed: 1 })
     for (const { config, host: found } of planned.birds.values()) world.add(config, found)
@@ -136,7 +137,7 @@ describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i beside 
 })
 
 describe.each(birds.filter(({ major }) => major === 2).map((bird) => ['2', bird] as const))('BIRD %s of this machine', (_version, bird) => {
-  it('IPIP Always: over tunl0, straight to the next hop', { timeout: 60_000 }, async () => {
+  it('IPIP Always: over tunl0, straight to the next hop', { timeout: 60_000, retry: 1 }, async () => {
     const configs = mesh(3).map((one) => ({ ...one, kernel: { ...one.kernel, pools: [{ cidr: POOL, action: 'tunnel' as const }] } }))
     const numberOf = (config: BirdConfig): number => Number(config.name.slice(1))
     const world = new BgpWorld({ flavour: BIRD_2, seed: 1 })

@@ -1,6 +1,7 @@
 /**
  * How long BIRD takes to see a peer go and come back, beside the model: real daemons in namespaces with short timers, and the same steps in virtual time over
  * many seeds. Every kernel loses and gets the same prefixes; each in the span that the model's seeds give, as timers are never early, and a busy machine late.
+ * Daemons run in real time, and another program may hold the machine for seconds: each is tried a second time before it is told.
  */
 import { afterAll, describe, expect, it } from 'vitest'
 import { TIMERS, type BirdTimers } from '../../../src/calico/bgp/config.js'
@@ -48,39 +49,49 @@ function rule(step: string, { hold, keepalive, gracefulRestart }: Pick<BirdTimer
 describe.each(birds.map((bird) => [bird.major, bird] as const))('BIRD %i and the model', (major, bird) => {
   const stories = [meshStory(4, SHORT), reflectorStory(3, SHORT)]
   const played = new Map<string, Promise<Times>>()
+  const start = (story: Story): void => {
+    const real = new RealStory(bird, story)
+    running.push(real)
+    const times = real.play().finally(() => real.stop())
+    // who waits for it is told; nobody may be waiting yet
+    times.catch(() => undefined)
+    played.set(story.name, times)
+  }
+  let begun = false
+  /** All at once at first; one that is asked for again by itself. */
   const play = (story: Story): Promise<Times> => {
-    for (const one of stories) {
-      if (played.has(one.name)) continue
-      const real = new RealStory(bird, one)
-      running.push(real)
-      played.set(
-        one.name,
-        real.play().finally(() => real.stop()),
-      )
-    }
-    return played.get(story.name) ?? Promise.reject(new Error(story.name))
+    if (!begun) stories.forEach(start)
+    begun = true
+    if (!played.has(story.name)) start(story)
+    const times = played.get(story.name) as Promise<Times>
+    played.delete(story.name)
+    return times
   }
 
-  it.each(stories.map((story) => [story.name, story] as const))('%s: who loses and gets what, and when', { timeout: 120_000 }, async (_name, story) => {
-    const real = await play(story)
-    expect(keys(real)).toEqual(keys(playVirtual(story, major, 1)))
-    const model = virtualSpread(story, major)
-    for (const { name, expected } of story.steps) {
-      const measured = spreadOf(real.get(name)?.values() ?? [])
-      const foreseen = model.get(name) as Spread
-      console.log(`BIRD ${major}, ${story.name}, ${name}: ${spreadText(measured)} real, ${spreadText(foreseen)} model`)
-      expect(foreseen.count, name).toBe(SEEDS.length * expected.flatMap(({ prefixes }) => prefixes).length)
-      const [from, to] = rule(name, SHORT)
-      expect(foreseen.least, name).toBeGreaterThanOrEqual(from - (major === 1 ? 1 : 0.001))
-      expect(foreseen.most, name).toBeLessThanOrEqual(to + 0.1)
-      expect(measured.least, name).toBeGreaterThan(Math.max(from, foreseen.least) - EARLY[major])
-      // the far side may not have given up yet when the cable is back
-      const more = name === 'plugged in' ? SHORT.hold : 0
-      expect(measured.most, name).toBeLessThan(Math.min(to, foreseen.most) + LATE + more)
-    }
-  })
+  it.each(stories.map((story) => [story.name, story] as const))(
+    '%s: who loses and gets what, and when',
+    { timeout: 120_000, retry: 1 },
+    async (_name, story) => {
+      const real = await play(story)
+      expect(keys(real)).toEqual(keys(playVirtual(story, major, 1)))
+      const model = virtualSpread(story, major)
+      for (const { name, expected } of story.steps) {
+        const measured = spreadOf(real.get(name)?.values() ?? [])
+        const foreseen = model.get(name) as Spread
+        console.log(`BIRD ${major}, ${story.name}, ${name}: ${spreadText(measured)} real, ${spreadText(foreseen)} model`)
+        expect(foreseen.count, name).toBe(SEEDS.length * expected.flatMap(({ prefixes }) => prefixes).length)
+        const [from, to] = rule(name, SHORT)
+        expect(foreseen.least, name).toBeGreaterThanOrEqual(from - (major === 1 ? 1 : 0.001))
+        expect(foreseen.most, name).toBeLessThanOrEqual(to + 0.1)
+        expect(measured.least, name).toBeGreaterThan(Math.max(from, foreseen.least) - EARLY[major])
+        // the far side may not have given up yet when the cable is back
+        const more = name === 'plugged in' ? SHORT.hold : 0
+        expect(measured.most, name).toBeLessThan(Math.min(to, foreseen.most) + LATE + more)
+      }
+    },
+  )
 
-  it('killed and started with -R before the restart time is over: no kernel hears of it', { timeout: 60_000 }, async () => {
+  it('killed and started with -R before the restart time is over: no kernel hears of it', { timeout: 60_000, retry: 1 }, async () => {
     const story = meshStory(3, SHORT)
     const real = new RealStory(bird, { ...story, steps: story.steps.slice(0, 1) })
     running.push(real)
