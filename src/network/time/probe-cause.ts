@@ -108,7 +108,10 @@ function entryOf(
   const near = recent.length > 0 ? recent : telling.length > 0 ? telling : all
   const ends = [packet.probe.from, packet.probe.to].map((end) => `/${end.replace(/:[^:/]*$/, '')}`)
   const isOfEnd = ({ object }: DiaryEntry): boolean => object !== undefined && ends.some((end) => `/${object}`.endsWith(end))
+  // what a host of the way is known to have acted on goes before what was only said at that time
+  const acted = new Set(run.states[state].causes.flatMap(({ entry, netns }) => (netns !== undefined && nodes.has(netns) ? [entry] : [])))
   return (
+    near.findLast((entry) => acted.has(entry.id)) ??
     near.findLast((entry) => (entry.node !== undefined && nodes.has(entry.node)) || isOfEnd(entry)) ??
     near.findLast(({ node }) => node === undefined) ??
     near.at(-1)

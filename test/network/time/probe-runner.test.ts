@@ -1,10 +1,13 @@
 /** Probes over runs of real agents: what they see, from when on, why, and how many packets of each kind, whether walked or counted. */
+import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Action, Scenario, ScenarioProbe } from '../../../src/cluster/scenario/scenario.js'
 import { readManifests } from '../../../src/cluster/manifest.js'
 import { ProblemList } from '../../../src/cluster/problem-list.js'
 import { forgetNetns, NO_MEMORY } from '../../../src/net/kernel-memory.js'
 import { CALICO_AGENTS } from '../../../src/network/calico-agents.js'
+import { cidr } from '../../../src/base/cidr.js'
+import { ip } from '../../../src/base/ip.js'
 import { runControlPlane, type Run } from '../../../src/network/time/control-plane.js'
 import { networkAt } from '../../../src/network/time/network-at.js'
 import { convergenceOf } from '../../../src/network/time/probe-convergence.js'
@@ -258,6 +261,22 @@ describe('a pod that goes (flannel host-gw)', () => {
     const flanneld = late.map(({ entry }) => run.diary.chain(entry)).filter((chain) => chain.some(({ agent }) => agent === 'flanneld'))
     expect(flanneld.length).toBeGreaterThan(0)
     for (const chain of flanneld) expect(chain[0].id).toBe(boots)
+  })
+})
+
+describe('a lease that ends in the moment in which its holder tries to renew it (flannel with etcd)', () => {
+  it('is what the others acted on, whatever the holder says of it', () => {
+    const text = readFileSync(new URL('../../../examples/flannel-udp.yaml', import.meta.url), 'utf8')
+    const probes = [probe('ab', 'pod-a', 'pod-b', { everyNs: 600 * SECOND })]
+    // the input's key has no end; the one that flanneld writes when it is gone has
+    const events: Story['events'] = [
+      [300, { kind: 'delete-lease', subnet: cidr(ip('10.1.20.0'), 24) }],
+      [3600, { kind: 'node', node: 'host-b', state: 'isolated' }],
+    ]
+    const run = play({ text, untilNs: 90000 * SECOND, events, probes })
+    const expired = run.diary.entries.find(({ kind }) => kind === 'lease-expired')
+    expect(run.diary.entries.findLast(({ atNs }) => atNs === expired?.atNs)?.kind).toBe('lease-refused')
+    expect(chainOf(seen(run, probes)[0].spans.at(-1) as ProbeSpan)).toEqual(['scenario event', 'etcd lease-expired'])
   })
 })
 
