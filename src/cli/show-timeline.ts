@@ -32,6 +32,7 @@ const KIND_OF: Readonly<Record<KernelChangeKind, DiaryKind>> = {
 
 /** The exit status. @throws UsageError on a node that there is not */
 export async function showTimeline(node: string | undefined, flags: ShowFlags, io: Io): Promise<number> {
+  if (flags.from !== undefined && flags.to !== undefined && flags.from > flags.to) throw new UsageError('--from is later than --to')
   const loaded = await loadScenario(undefined, { ...flags, seedGiven: flags.seedGiven === true }, io)
   if (loaded === undefined) return EXIT_BAD_INPUT
   const { namespace, all, to, from, agent, kind, object, output } = flags
@@ -52,6 +53,10 @@ export async function showTimeline(node: string | undefined, flags: ShowFlags, i
   if (output === 'json') {
     const state = { apiVersion: 'netsim/v1', kind: 'State', state: 'timeline', items: rows, scenario: loaded.scenario.name, untilNs: run.untilNs }
     await io.out(`${JSON.stringify(state, null, 2)}\n`)
+    return EXIT_OK
+  }
+  if (rows.length === 0) {
+    await io.out(`# the diary has no such entry${all ? '' : '; --all shows what agents hear and say too'}\n`)
     return EXIT_OK
   }
   await io.out(diaryText(all || kinds.length > 0 ? rows : foldedRows(rows), { color: wantsColor('auto', io), ascii: wantsAscii(false, io) }))

@@ -134,6 +134,13 @@ describe('netsim show timeline', () => {
     expect(await beside(['show', 'timeline', 'node-3'])).toMatchObject({ code: 2, err: expect.stringContaining('Did you mean node-1?') as string })
     expect((await netsim(['show', 'timeline', ...CLUSTER], { cwd: ROOT })).err).toContain('there is no Scenario here')
   })
+
+  it('says that nothing fits, and what cannot', async () => {
+    const { out, code } = await beside(['show', 'timeline', '--from', '6s', '--to', '7s'])
+    expect([out, code]).toEqual(['# the diary has no such entry; --all shows what agents hear and say too\n', 0])
+    expect((await beside(['show', 'timeline', '--from', '6s', '--to', '7s', '--all'])).out).toBe('# the diary has no such entry\n')
+    expect(await beside(['show', 'timeline', '--from', '7s', '--to', '6s'])).toMatchObject({ out: '', code: 2, err: 'error: --from is later than --to\n' })
+  })
 })
 
 describe('--at', () => {
