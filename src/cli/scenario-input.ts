@@ -140,7 +140,8 @@ class Loader {
     const inputs: Input[] = []
     for (const one of named) inputs.push(...(await this.readNamed(one, object)))
     const flagged = file === undefined || filename.length === 0 ? [] : await this.read(filename, recursive)
-    const nothing = object !== undefined && file !== undefined && isAlone && named.length === 0 && filename.length === 0
+    // nothing but the Scenario, wherever it was named: what netsim takes when it is given nothing
+    const nothing = object !== undefined && isAlone && named.length === 0 && (file === undefined || filename.length === 0)
     return [...inputs, ...flagged, ...(nothing ? await this.read([], false) : [])]
   }
 

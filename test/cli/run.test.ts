@@ -95,6 +95,15 @@ describe('netsim run', () => {
     expect(err.endsWith('\r\u001b[K')).toBe(true)
   })
 
+  it('alone, the Scenario happens to the built-in example, and so for the commands that the report names', async () => {
+    const alone = `${HEAD}  until: 1m\n  events: [{at: 10s, stop: flanneld}]\n  probes: [{from: pod-a, to: pod-b}]\n`
+    const ran = await netsim(['run', '-'], { stdin: alone, cwd: FOLDER })
+    expect(ran.out).toContain('worked 10.000 s, then black-holed')
+    const diary = await netsim(['show', 'timeline', '-f', '-'], { stdin: alone, cwd: FOLDER })
+    expect([diary.err, diary.code]).toEqual(['', 0])
+    expect(diary.out).toContain('flanneld stops on every node')
+  })
+
   it('refuses what is wrong, all at once', async () => {
     const events = '    - {at: 10s, node: node-9, state: down}\n    - {at: soon, node: node-2, state: down}\n'
     const wrong = `${HEAD}  events:\n${events}  probes:\n    - {from: nobody, to: shop/api-0}\n`
