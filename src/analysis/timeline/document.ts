@@ -2,9 +2,8 @@
  * The versioned JSON of a run (`netsim run -o json`): what its text and its picture are drawn from, and what tools rely on.
  * Times are nanoseconds of the scenario's clock; below 0 while the agents start.
  */
-import type { Disposition } from '../../net/disposition.js'
 import type { DiaryEntry, DiaryKind } from '../../network/time/diary.js'
-import type { ProbeCause, ProbeChange, ProbeClass, ProbePlace, Told } from '../../network/time/probe-history.js'
+import type { ProbeCause, ProbeChange, ProbeClass, ProbeResult } from '../../network/time/probe-history.js'
 import type { MetadataDocument } from '../trace-document.js'
 
 export interface ScenarioReport {
@@ -62,22 +61,11 @@ export interface ProbeDocument {
   readonly walked: number
 }
 
-export interface SpanDocument {
+export interface SpanDocument extends ProbeResult {
   /** Of its first packet. */
   readonly fromNs: number
   /** Of the first packet of the next span; of the last span when the probe, or the run, ended. */
   readonly toNs: number
-  readonly class: ProbeClass
-  /** Absent: no packet could be sent. */
-  readonly disposition?: Disposition
-  /** The kernel's word for the loss, '' where it has none; without a packet, what is wrong with the ends. */
-  readonly reason: string
-  /** Where packets ended, and by which rule. */
-  readonly where?: ProbePlace
-  /** How the sender of a refused packet learns of it. */
-  readonly told?: Told
-  /** Nodes and routers on the way. */
-  readonly via: readonly string[]
   readonly packets: number
   readonly lost: number
   /** Why it differs from the span before; absent on the first. */

@@ -50,7 +50,7 @@ interface Dirty {
 }
 
 /** Delays in the units of BIRD's configuration. */
-export function birdTimersOf(delays: Delays): BirdTimers {
+function birdTimersOf(delays: Delays): BirdTimers {
   const seconds = (ns: number): number => ns / SECOND
   // OPEN carries it as a whole number, 3 at least (RFC 4271 section 4.2)
   const hold = Math.max(3, Math.round(seconds(delays['bird.hold'])))

@@ -67,7 +67,7 @@ export function runControlPlane(options: RunOptions): Run {
 }
 
 /** Virtual time of the scenario at which it ends, ns. */
-export function endOf({ scenario, untilNs, cluster }: Pick<RunOptions, 'scenario' | 'untilNs' | 'cluster'>): number {
+function endOf({ scenario, untilNs, cluster }: Pick<RunOptions, 'scenario' | 'untilNs' | 'cluster'>): number {
   const told = untilNs ?? scenario.untilNs
   if (told !== undefined) return told
   const last = Math.max(0, ...scenario.events.map(({ atNs }) => atNs), ...scenario.probes.map(({ startNs, stopNs = 0 }) => Math.max(startNs, stopNs)))

@@ -20,7 +20,7 @@ import type { NodePlan } from '../nodes.js'
 import { podsOn } from '../pods.js'
 import type { ServicePlan } from '../service-plan.js'
 import { flannelOfViews } from './flannel-at.js'
-import { stateAt, type Cable, type ClusterVersion, type ControlRun, type NetworkState, type NodeState } from './network-state.js'
+import type { Cable, ClusterVersion, NetworkState, NodeState } from './network-state.js'
 import type { PlanBook } from './plan-book.js'
 
 export { PlanBook } from './plan-book.js'
@@ -38,11 +38,6 @@ export function networkAt(book: PlanBook, state: NetworkState): Network {
   kept.push(moment)
   if (kept.length > NETWORKS_KEPT) kept.shift()
   return moment.network
-}
-
-/** The network of a run at a virtual time, ns. */
-export function networkOfRun(run: ControlRun & { readonly book: PlanBook }, timeNs: number): Network {
-  return networkAt(run.book, stateAt(run.states, timeNs))
 }
 
 class MomentOfRun implements Moment {

@@ -2,6 +2,7 @@
  * The ends of two worlds side by side: which workload of the one is which of the other. Pods of one workload that neither world tells apart are
  * one unit; what comes and goes has one side alone.
  */
+import { grouped } from '../../base/grouped.js'
 import { ClassKeys, sharedOf } from './diff-classes.js'
 import type { End, PolicyNode, PolicyPod, PolicyWorld } from '../model.js'
 import { workloadName } from '../peer-name.js'
@@ -50,17 +51,6 @@ export function matchEnds(before: PolicyWorld, after: PolicyWorld): readonly Uni
 
 type Member = PolicyPod | PolicyNode
 type Groups = ReadonlyMap<string, readonly Member[]>
-
-function grouped<Item>(items: readonly Item[], name: (item: Item) => string): Map<string, Item[]> {
-  const groups = new Map<string, Item[]>()
-  for (const item of items) {
-    const key = name(item)
-    const list = groups.get(key)
-    if (list === undefined) groups.set(key, [item])
-    else list.push(item)
-  }
-  return groups
-}
 
 type Keys = readonly [before: ClassKeys, after: ClassKeys]
 

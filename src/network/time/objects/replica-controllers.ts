@@ -75,7 +75,7 @@ export class Wishes {
 }
 
 /** Who goes first: not bound, not running, not ready, cheap to lose, more of its own on the node, ready since lately, young. */
-export function rankedForDeletion(pods: readonly LivePod[], related: readonly LivePod[]): LivePod[] {
+function rankedForDeletion(pods: readonly LivePod[], related: readonly LivePod[]): LivePod[] {
   const crowd = new Map<string, number>()
   for (const { node } of related.filter(isActive)) if (node !== undefined) crowd.set(node, (crowd.get(node) ?? 0) + 1)
   const rank = ({ node }: LivePod): number => (node === undefined ? 0 : (crowd.get(node) ?? 0))
