@@ -9,7 +9,7 @@ import { earlyUses, filesUnder, importCycles, parseSource, reachable, readSource
 
 const BELOW_AGENTS = ['base', 'sim', 'wire', 'dataplane', 'etcd', 'cluster']
 const AGENTS = ['flannel', 'calico', 'kubeproxy', 'docker']
-const BELOW_NETWORK = [...BELOW_AGENTS, 'net', 'policy', ...AGENTS]
+const BELOW_NETWORK = [...BELOW_AGENTS, 'collected', 'net', 'policy', ...AGENTS]
 
 /** A folder → the folders that it may import besides itself. */
 const FLOORS: Record<string, readonly string[]> = {
@@ -20,6 +20,7 @@ const FLOORS: Record<string, readonly string[]> = {
   net: ['base', 'sim', 'wire', 'dataplane'],
   etcd: ['base', 'sim'],
   cluster: ['base'],
+  collected: ['base', 'dataplane'],
   policy: ['base', 'cluster'],
   flannel: BELOW_AGENTS,
   calico: BELOW_AGENTS,
