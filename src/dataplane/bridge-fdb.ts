@@ -109,7 +109,7 @@ export function parseFdb(text: string, place: Place): { readonly fdb: readonly F
     const said = readWords(Words.of(line), report, { named: true })
     if (said === undefined) continue
     if (said.mac === undefined || said.device === undefined) report.error('Device and address are required.')
-    else fdb.push(entryOf(said, said.mac, said.device))
+    else fdb.push({ ...entryOf(said, said.mac, said.device), ...report.origin })
   }
   return { fdb, problems: report.problems }
 }

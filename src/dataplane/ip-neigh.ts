@@ -50,7 +50,7 @@ export function parseNeighbours(text: string, place: Place): { readonly neighbou
     const said = readWords(words, report)
     if (said === undefined) continue
     if (said.address === undefined || said.device === undefined) report.error(`the line "${line.trim()}" needs an address and a device`)
-    else neighbours.push(entryOf(said, said.address, said.device))
+    else neighbours.push({ ...entryOf(said, said.address, said.device), ...report.origin })
   }
   return { neighbours, problems: report.problems }
 }

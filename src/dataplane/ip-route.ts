@@ -352,7 +352,7 @@ export function parseRoutes(text: string, place: Place): { readonly routes: read
     if (destination === undefined) report.error(`the line "${line.trim()}" names no destination`)
     else if (route.nexthops?.some((hop) => hop.device === undefined) === true)
       report.error('a next hop names no device', 'Write nexthop via ADDRESS dev DEVICE weight N.')
-    else routes.push(routeOf({ ...route, destination }, route.nexthops?.map(nexthopOf)))
+    else routes.push({ ...routeOf({ ...route, destination }, route.nexthops?.map(nexthopOf)), ...report.origin })
   }
   if (ipv6 > 0) report.warning(`${ipv6} IPv6 routes are left out: IPv6 is not modelled`)
   return { routes, problems: report.problems }

@@ -73,7 +73,7 @@ export function parseRules(text: string, place: Place): { readonly rules: readon
     if (said === undefined) continue
     const rule = ruleOf(said, Number(match[1]))
     const birth = DEFAULT_ROUTING_RULES.find((known) => printRules([known]) === printRules([rule]))
-    rules.push(birth ?? rule)
+    rules.push({ ...(birth ?? rule), ...report.origin })
   }
   return { rules, problems: report.problems }
 }

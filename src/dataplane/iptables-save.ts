@@ -134,5 +134,5 @@ function readRuleLine(line: string, draft: TableDraft, hasChain: (name: string) 
   const rules = parseRule(rest, { table: draft.name, chain: name, hasChain, report })
   if (rules === undefined) return
   const counters = counted === null || (counted[1] === '0' && counted[2] === '0') ? {} : { packets: Number(counted[1]), bytes: Number(counted[2]) }
-  chain.rules.push(...rules.map((rule) => ({ ...rule, ...counters })))
+  chain.rules.push(...rules.map((rule) => ({ ...rule, ...counters, ...report.origin })))
 }

@@ -11,6 +11,8 @@ export interface Place {
   readonly line: number
   /** The object that the text stands in, as Problem has it. */
   readonly object?: string
+  /** Whose work the things read are said to be: each is then given a provenance of this author, the file and its line. */
+  readonly by?: string
 }
 
 /** What the commands of all tools take besides the state, the text and the place. */
@@ -33,6 +35,12 @@ export class Report {
   /** Moves to the line `index` (0-based) of the text. */
   at(index: number): void {
     this.line = Math.max(1, this.start.line) + index
+  }
+
+  /** Of what stands on the line, to be spread into it; nothing where the place names no author. */
+  get origin(): { readonly provenance?: Provenance } {
+    const { by, file } = this.start
+    return by === undefined ? {} : { provenance: { by, file, line: this.line } }
   }
 
   error(what: string, fix = ''): undefined {
