@@ -1,13 +1,10 @@
-/** BGP of a mesh and of reflectors from the start of all daemons to rest: what is timed are small ones, larger ones run once and are told in notes. */
+/** BGP of a mesh and of reflectors from the start of all daemons to rest: small ones timed, larger ones as rows of the table of time.ts. */
 import { bgpWorld, type BgpSize } from './time-bgp-world.js'
 import type { Suite } from './suite.js'
+import { timed, type TimeCase, type TimeCounts } from './time-table.js'
 
-const LARGER: readonly BgpSize[] = [
-  { nodes: 50, reflectors: 0 },
-  { nodes: 200, reflectors: 0 },
-  { nodes: 200, reflectors: 2 },
-  { nodes: 500, reflectors: 2 },
-]
+const MESHES = [50, 100, 200, 500]
+const REFLECTED = [500, 1000, 2000, 5000]
 
 function settled(size: BgpSize): number {
   const world = bgpWorld(size)
@@ -15,19 +12,30 @@ function settled(size: BgpSize): number {
   return world.counts.bytes
 }
 
-function noteOf(size: BgpSize): string {
-  const began = process.cpuUsage()
-  const world = bgpWorld(size)
-  world.settle()
-  const { user, system } = process.cpuUsage(began)
-  const { counts, lastKernelChangeNs } = world
-  const what = size.reflectors === 0 ? `mesh of ${size.nodes}` : `${size.nodes} nodes, ${size.reflectors} reflectors`
-  const heap = Math.round(process.memoryUsage().heapUsed / 2 ** 20)
-  return (
-    `  ${what}: ${counts.open / 2} sessions, ${counts.updates} updates, ${counts.bytes} bytes, whole after ${(lastKernelChangeNs / 1e9).toFixed(3)} s; ` +
-    `CPU ${((user + system) / 1e6).toFixed(1)} s, heap ${heap} MB`
-  )
+function measure(size: BgpSize): TimeCounts {
+  const { result, cpuSeconds } = timed(() => {
+    const world = bgpWorld(size)
+    if (!world.settle()) throw new Error('BGP does not come to rest')
+    return world
+  })
+  const { counts, lastKernelChangeNs } = result
+  return { sessions: counts.open / 2, cpuSeconds, virtualSeconds: lastKernelChangeNs / 1e9 }
 }
+
+/** From those of a size on it takes minutes. */
+const LONG_MESH = 500
+const LONG_REFLECTED = 2000
+
+export const timeCases: readonly TimeCase[] = [
+  ...MESHES.map((nodes) => ({ scenario: 'BGP mesh', size: nodes, long: nodes >= LONG_MESH, measure: () => measure({ nodes, reflectors: 0 }) })),
+  ...REFLECTED.map((nodes) => ({
+    scenario: 'BGP, 2 reflectors',
+    size: nodes,
+    long: nodes >= LONG_REFLECTED,
+    measure: () => measure({ nodes, reflectors: 2 }),
+  })),
+  { scenario: 'BGP, 3 reflectors', size: 5000, long: true, measure: () => measure({ nodes: 5000, reflectors: 3 }) },
+]
 
 export const suites: readonly Suite[] = [
   {
@@ -38,6 +46,5 @@ export const suites: readonly Suite[] = [
       { name: 'mesh of 20', run: () => settled({ nodes: 20, reflectors: 0 }) },
       { name: '20 nodes, 2 reflectors', run: () => settled({ nodes: 20, reflectors: 2 }) },
     ],
-    notes: LARGER.map(noteOf),
   },
 ]

@@ -1,7 +1,8 @@
 /**
  * flannel in a run at scale (network/time/flannel-family.ts): so many new nodes with vxlan on one etcd, from the start of their flannelds until every kernel
  * has a way to every other node. One by one each has its lease before the next asks, as nodes join; together all draw at one moment, most lose the race
- * and are started anew ten seconds later, until the last has its subnet. Below the times: virtual time, events and memory of one run of each size.
+ * and are started anew ten seconds later, until the last has its subnet. Whole at the start: as a scenario with `start: converged` begins, one by one, and
+ * no kernel is told before all rest.
  */
 import { buildCluster, type Cluster } from '../src/cluster/cluster.js'
 import { delaysOf } from '../src/cluster/scenario/delays.js'
@@ -13,22 +14,18 @@ import { FlannelFamily, type FlannelFamilyOptions } from '../src/network/time/fl
 import { WHOLE_CABLE, type NodeState } from '../src/network/time/network-state.js'
 import { Simulation } from '../src/sim/simulation.js'
 import { Timers } from '../src/sim/timers.js'
-import type { Suite } from './suite.js'
+import { timed, type TimeCase, type TimeCounts } from './time-table.js'
 
 const SIZES = [500, 1000, 2000, 5000]
-/** Larger ones take too long to be timed again and again. */
-const TIMED_MAX = 1000
 const SECOND = 1e9
 
 const WAYS = {
-  'one by one, nothing kept until all rest': { start: 'converged' },
+  'whole at the start': { start: 'converged' },
   'one by one': { start: 'boot' },
   together: { start: 'boot', spreadNs: 0 },
 } as const satisfies Readonly<Record<string, Pick<FlannelFamilyOptions, 'start' | 'spreadNs'>>>
 
 type Way = keyof typeof WAYS
-
-const clusters = new Map(SIZES.map((count) => [count, clusterOf(count)]))
 
 function clusterOf(count: number): Cluster {
   const config = { Network: '10.0.0.0/8', Backend: { Type: 'vxlan' } }
@@ -58,16 +55,13 @@ interface Converged {
   readonly seconds: number
   /** Of the clock, and leases heard of. */
   readonly events: number
-  readonly kernelChanges: number
 }
 
-function converge(count: number, way: Way): Converged {
-  const cluster = clusters.get(count) as Cluster
+function converge(cluster: Cluster, way: Way): Converged {
   const simulation = new Simulation()
   const timers = new Timers(simulation)
   const nodes = new Map<string, NodeState>()
   for (const { name } of cluster.nodes) nodes.set(name, { power: true, pods: 0, felix: 0, kubeProxy: 0, flanneldRuns: false, cable: WHOLE_CABLE })
-  let kernelChanges = 0
   let lastChangeNs = 0
   const nobody = (): never => {
     throw new Error('flannel asks nothing of the network')
@@ -82,7 +76,6 @@ function converge(count: number, way: Way): Converged {
     node: (name) => nodes.get(name) as NodeState,
     setNode: (name, change) => {
       nodes.set(name, { ...(nodes.get(name) as NodeState), ...change })
-      kernelChanges++
       lastChangeNs = simulation.nowNs
     },
     setRouterRoutes: nobody,
@@ -97,7 +90,7 @@ function converge(count: number, way: Way): Converged {
     simulation.nowNs = until
   }
   if (WAYS[way].start === 'converged') family.startHere()
-  return { family, nodes, seconds: lastChangeNs / SECOND, events: events + family.watchEvents, kernelChanges }
+  return { family, nodes, seconds: lastChangeNs / SECOND, events: events + family.watchEvents }
 }
 
 /** All have a way to all: looked at in a few, since each is a list of all. */
@@ -109,48 +102,14 @@ function check({ nodes }: Converged, count: number): void {
   }
 }
 
-function report(count: number, way: Way): string {
-  const before = process.cpuUsage()
-  const run = converge(count, way)
-  const { user, system } = process.cpuUsage(before)
-  const seconds = (user + system) / 1e6
-  check(run, count)
-  const number = (value: number, width: number): string => Math.round(value).toLocaleString('en').padStart(width)
-  const heap = process.memoryUsage().heapUsed / 1e6
-  const peak = process.resourceUsage().maxRSS / 1e3
-  const told = [
-    `  ${way.padEnd(40)} ${number(count, 5)} nodes: ${run.seconds.toFixed(3).padStart(8)} s of virtual time`,
-    `${number(run.events, 10)} events`,
-    `${number(run.kernelChanges, 9)} changes of a kernel`,
-    `${seconds.toFixed(2).padStart(6)} s of CPU`,
-    `${number(run.events / seconds, 9)} events/s`,
-    `heap ${number(heap, 5)} MB`,
-    `peak of the process ${number(peak, 5)} MB`,
-  ]
-  return told.join(', ')
+function measure(count: number, way: Way): TimeCounts {
+  const cluster = clusterOf(count)
+  const { result, cpuSeconds } = timed(() => converge(cluster, way))
+  check(result, count)
+  const { events, seconds, family } = result
+  return { sessions: family.leases.length, events, cpuSeconds, virtualSeconds: seconds }
 }
 
-function* notes(): Generator<string> {
-  for (const way of Object.keys(WAYS) as Way[]) {
-    for (const count of SIZES) {
-      globalThis.gc?.()
-      yield report(count, way)
-    }
-  }
-}
-
-const BASE = `500 nodes, ${Object.keys(WAYS)[0]}`
-
-export const suites: readonly Suite[] = [
-  {
-    name: 'flannel with vxlan, from the start to rest',
-    base: BASE,
-    cases: (Object.keys(WAYS) as Way[]).flatMap((way) =>
-      SIZES.filter((count) => count <= TIMED_MAX).map((count) => ({
-        name: `${count} nodes, ${way}`,
-        run: () => converge(count, way).family.watchEvents,
-      })),
-    ),
-    notes: [...notes()],
-  },
-]
+export const timeCases: readonly TimeCase[] = (Object.keys(WAYS) as Way[]).flatMap((way) =>
+  SIZES.map((size) => ({ scenario: `flannel vxlan, ${way}`, size, measure: () => measure(size, way) })),
+)
