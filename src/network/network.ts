@@ -66,7 +66,8 @@ export class Network {
   private readonly awake = new Map<string, Netns>()
   private readonly nodeOfPod: (netns: string) => string | undefined
 
-  constructor(composition: Composition, bgp: BgpPlan | undefined) {
+  /** @param kernels of nodes that have something else in their kernel than their agents put there */
+  constructor(composition: Composition, bgp: BgpPlan | undefined, kernels: ReadonlyMap<string, Dataplane> = new Map()) {
     const { cluster, agents, seed, bare } = composition
     this.composition = composition
     this.cluster = cluster
@@ -75,7 +76,10 @@ export class Network {
     this.bgp = bgp
     const { moment } = agents
     const birdRoutes = (name: string): readonly RouteSpec[] => moment?.birdRoutes(name) ?? bgp?.routes.get(name) ?? []
-    this.plans = new LazyMap(bare.keys(), (name) => this.touched(composition.planOf(name, birdRoutes(name))))
+    this.plans = new LazyMap(bare.keys(), (name) => {
+      const [plan, dataplane] = [this.touched(composition.planOf(name, birdRoutes(name))), kernels.get(name)]
+      return dataplane === undefined ? plan : { ...plan, dataplane }
+    })
     const outside = cluster.outsideHosts.map((host) => {
       const dataplane = outsideDataplane(cluster, host, seed)
       return { dataplane: { ...dataplane, neighbours: composition.balancedNeighbours(dataplane) }, role: NETNS_OUTSIDE }
@@ -83,7 +87,7 @@ export class Network {
     this.beyond = [...composition.routerSpecs(birdRoutes), ...outside]
     this.nodeOfPod = moment === undefined ? homesOfPods(cluster, agents.calico) : (netns) => moment.homeOf(netns)
     const units: [string, Unit][] = [
-      ...cluster.nodes.map(({ name }): [string, Unit] => [name, nodeUnit(composition, name, () => this.planNamed(name))]),
+      ...cluster.nodes.map(({ name }): [string, Unit] => [name, nodeUnit(composition, name, { plan: () => this.planNamed(name), handSet: kernels.has(name) })]),
       ...this.beyond.map((spec): [string, Unit] => [spec.dataplane.netns, routerUnit(spec)]),
     ]
     const segments = cluster.segments.map((segment) => {
@@ -109,6 +113,11 @@ export class Network {
 
   get pods(): readonly PodPlan[] {
     return this.nodes.flatMap(({ pods }) => pods)
+  }
+
+  /** The same network, but for what some nodes have in their kernel: agents and pods are as here, and what is rendered already is shared. */
+  withKernels(kernels: ReadonlyMap<string, Dataplane>): Network {
+    return new Network(this.composition, this.bgp, kernels)
   }
 
   /** Of every netns: nodes, pods, routers, hosts beyond. */

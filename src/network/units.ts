@@ -13,10 +13,16 @@ export function specsOf({ dataplane, pods }: NodePlan): readonly NetnsSpec[] {
   return [{ dataplane, role: NETNS_NODE }, ...pods.map((pod) => ({ dataplane: pod.dataplane, role: NETNS_POD }))]
 }
 
-/** @param plan renders it, or has it */
-export function nodeUnit(composition: Composition, name: string, plan: () => NodePlan): Unit {
+export interface UnitPlan {
+  /** Renders it, or has it. */
+  readonly plan: () => NodePlan
+  /** Its kernel holds what its agents did not put there. */
+  readonly handSet: boolean
+}
+
+export function nodeUnit(composition: Composition, name: string, { plan, ...own }: UnitPlan): Unit {
   const { homes, bare } = composition
-  const handSet = homes.isHandSet(name)
+  const handSet = own.handSet || homes.isHandSet(name)
   return {
     size: composition.isEager(name) ? specsOf(plan()).length : mostNetns(composition, name),
     // agents leave the cards as they are
