@@ -1,6 +1,9 @@
-/** Builds bench/ into a directory of its own under dist-bench (TypeScript away, packages left as imports) and runs it in a process of its own. */
+/**
+ * Builds bench/ into a directory of its own under dist-bench (TypeScript away, packages left as imports) and runs it in a process of its own: the
+ * suites, or with `kernel` as the first word what is held beside this machine's kernel.
+ */
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { copyFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -10,7 +13,7 @@ const OUT = `dist-bench/${process.pid}`
 
 await build({
   absWorkingDir: ROOT,
-  entryPoints: ['bench/main.ts'],
+  entryPoints: { main: 'bench/main.ts', kernel: 'bench/kernel/main.ts' },
   outdir: OUT,
   bundle: true,
   splitting: true,
@@ -20,6 +23,9 @@ await build({
   packages: 'external',
   logLevel: 'warning',
 })
-const { status } = spawnSync(process.execPath, ['--expose-gc', `${OUT}/main.js`, ...process.argv.slice(2)], { cwd: ROOT, stdio: 'inherit' })
+for (const name of ['porter.py', 'tun_proxy.py']) copyFileSync(`${ROOT}/src/kernel/${name}`, `${ROOT}/${OUT}/${name}`)
+const words = process.argv.slice(2)
+const [program, given] = words[0] === 'kernel' ? ['kernel', words.slice(1)] : ['main', words]
+const { status } = spawnSync(process.execPath, ['--expose-gc', `${OUT}/${program}.js`, ...given], { cwd: ROOT, stdio: 'inherit' })
 rmSync(`${ROOT}/${OUT}`, { recursive: true, force: true })
 process.exit(status ?? 1)

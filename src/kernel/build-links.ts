@@ -40,8 +40,14 @@ interface Cables {
   readonly loose: readonly string[]
 }
 
+interface Laying {
+  readonly indexes: Indexes
+  /** Two cards alone on a segment are joined without a switch. */
+  readonly direct: boolean
+}
+
 /** Every veth, and every card with its cable into the segment's switch. */
-export function cablesOf(dataplanes: readonly Dataplane[], segments: readonly SegmentSpec[], names: LabNames, indexes: Indexes): Cables {
+export function cablesOf(dataplanes: readonly Dataplane[], segments: readonly SegmentSpec[], names: LabNames, { indexes, direct }: Laying): Cables {
   const lines: string[] = []
   const loose: string[] = []
   const ports = new Map<string, SwitchPort[]>(segments.map(({ name }) => [name, []]))
@@ -54,6 +60,7 @@ export function cablesOf(dataplanes: readonly Dataplane[], segments: readonly Se
     loose.push(device)
     return { netns: names.nowhere, device, mtu }
   }
+  const pairs = direct ? pairsOf(dataplanes, names) : new Map<string, readonly End[]>()
   for (const { netns, devices } of dataplanes) {
     for (const spec of devices) {
       const own = endOf(spec, names.netns.get(netns) ?? '')
@@ -61,7 +68,10 @@ export function cablesOf(dataplanes: readonly Dataplane[], segments: readonly Se
         const segment = segments.find(({ name }) => name === spec.segment)
         const plugged = segment === undefined ? undefined : ports.get(segment.name)
         if (segment === undefined || plugged === undefined) cable(own, dangling(spec.mtu))
-        else {
+        else if (pairs.has(segment.name)) {
+          const [first, second] = pairs.get(segment.name) as readonly End[]
+          if (first.netns === own.netns && first.device === own.device) cable(first, second)
+        } else {
           const port = { device: `port${plugged.length}`, mac: spec.mac, bridged: spec.master !== undefined }
           plugged.push(port)
           cable(own, { netns: names.segments.get(segment.name) ?? '', device: port.device, mtu: Math.max(segment.mtu - VLAN_TAG, SMALLEST_MTU) })
@@ -77,6 +87,18 @@ export function cablesOf(dataplanes: readonly Dataplane[], segments: readonly Se
     }
   }
   return { lines, ports, loose }
+}
+
+/** The cards of each segment that has two. */
+function pairsOf(dataplanes: readonly Dataplane[], names: LabNames): ReadonlyMap<string, readonly End[]> {
+  const cards = new Map<string, End[]>()
+  for (const { netns, devices } of dataplanes) {
+    for (const spec of devices) {
+      if (spec.kind !== 'nic' || spec.segment === undefined) continue
+      cards.set(spec.segment, [...(cards.get(spec.segment) ?? []), endOf(spec, names.netns.get(netns) ?? '')])
+    }
+  }
+  return new Map([...cards].filter(([, ends]) => ends.length === 2))
 }
 
 function endOf({ name, mtu, mac }: DeviceSpec, netns: string): End {

@@ -74,7 +74,7 @@ export function buildPlan(network: LabNetwork, options: LabOptions, lacking: Rea
   const names = labNames(network, options.prefix)
   const indexes = new Indexes()
   const dataplanes = network.specs.map(({ dataplane }) => withoutLacking(dataplane, lacking))
-  const cables = cablesOf(dataplanes, network.segments, names, indexes)
+  const cables = cablesOf(dataplanes, network.segments, names, { indexes, direct: options.bare === true })
   const isUp = new Set(dataplanes.flatMap(({ netns, devices }) => devices.filter(({ up }) => up).map(({ name }) => `${netns} ${name}`)))
   const plugged = (device: DeviceSpec): boolean =>
     (device.kind === 'nic' && cables.ports.has(device.segment ?? '')) || (device.kind === 'veth' && isUp.has(`${device.peer.netns} ${device.peer.device}`))

@@ -25,6 +25,8 @@ export interface LabOptions {
   readonly routers?: boolean
   /** `kernel`: errors are rationed as the Dataplane's sysctls have it; default `off`, since a real kernel's ration cannot be refilled between probes. */
   readonly icmpRateLimit?: 'off' | 'kernel'
+  /** For measuring what a packet costs: no frame is copied, and a segment of two cards is the one cable between them. */
+  readonly bare?: boolean
 }
 
 /** A device that could not be made here; its netns stands without it. */

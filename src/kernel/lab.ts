@@ -54,7 +54,8 @@ export class KernelLab {
     try {
       const lacking = await porter.lackingKinds(network.specs.flatMap(({ dataplane }) => dataplane.devices.map(({ kind }) => kind)))
       const plan = buildPlan(network, options, lacking)
-      const captured = network.specs.filter(({ role }) => options.routers === true || !isBeyond({ role })).map(({ dataplane }) => dataplane.netns)
+      const watched = options.bare === true ? [] : network.specs.filter(({ role }) => options.routers === true || !isBeyond({ role }))
+      const captured = watched.map(({ dataplane }) => dataplane.netns)
       const { complaints } = await porter.ask<{ complaints: readonly string[] }>({ op: 'build', plan, captured }, { timeoutMs: BUILD_MS })
       return new KernelLab({ network, plan, porter, complaints })
     } catch (error) {
