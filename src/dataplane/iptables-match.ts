@@ -294,7 +294,8 @@ export const MATCH_MODULES: Readonly<Record<string, MatchModule>> = {
   },
   addrtype: { options: table({ '--src-type': 1, '--dst-type': 1, '--limit-iface-in': 0, '--limit-iface-out': 0 }), build: buildAddrtype },
   set: {
-    options: table({ '--match-set': 2 }),
+    // --set: the name of iptables before 1.4.4, which later ones still take
+    options: { '--match-set': ['--match-set', 2], '--set': ['--match-set', 2] },
     unmodelled: {
       '--return-nomatch': 0, '--update-counters': 0, '--update-subcounters': 0, '--packets-eq': 1, '--packets-lt': 1, '--packets-gt': 1, '--bytes-eq': 1,
         '--bytes-lt': 1, '--bytes-gt': 1,

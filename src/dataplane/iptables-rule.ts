@@ -17,10 +17,15 @@ interface RuleContext {
   /** Is there such a user chain in the table? `-j` takes it before an extension. */
   readonly hasChain: (name: string) => boolean
   readonly report: Report
+  /**
+   * The rule was printed by a tool, of whatever age, and a kernel holds it: what is not known is kept as unknown, and where the kernel would refuse is not
+   * asked. Old tools print `!` behind the option (iptables before 1.4.3).
+   */
+  readonly dump?: boolean
 }
 
 /** Built-in options: letter → long name. */
-const BUILTIN_OPTIONS: Readonly<Record<string, string>> = {
+export const BUILTIN_OPTIONS: Readonly<Record<string, string>> = {
   '-s': '--source',
   '--src': '--source',
   '--source': '--source',
@@ -85,6 +90,8 @@ class RuleReader {
   private readonly context: RuleContext
   private readonly report: Report
   private index = 0
+  /** A `!` stood behind the option, where old tools put it. */
+  private turned = false
   private readonly draft: Draft = { sources: [], destinations: [], builtin: [], groups: [], protocol: 0, seen: new Set() }
 
   constructor(words: readonly string[], context: RuleContext) {
@@ -100,6 +107,11 @@ class RuleReader {
       let word = this.words[this.index++]
       let invert = false
       if (word === '!') {
+        const opaque = this.context.dump === true ? this.opaqueGroup() : undefined
+        if (opaque !== undefined && this.words[this.index]?.startsWith('-') !== true) {
+          opaque.words.push(word)
+          continue
+        }
         invert = true
         word = this.words[this.index++] ?? ''
         if (!word.startsWith('-'))
@@ -143,12 +155,18 @@ class RuleReader {
   }
 
   private take(name: string, count: number, attached: string | undefined): string[] | undefined {
+    this.turned = false
     const args = attached === undefined ? [] : [attached]
     while (args.length < count) {
       const next = this.words[this.index]
       if (next === undefined) {
         this.fail(`option "${name}" requires an argument`)
         return undefined
+      }
+      if (next === '!' && this.context.dump === true && args.length === 0 && !this.turned) {
+        this.turned = true
+        this.index++
+        continue
       }
       if (next === '!') {
         this.fail(`Bad argument "${this.words[this.index + 1] ?? '!'}": "!" stands behind ${name}`, `Write ! ${name} …, the ! before the option.`)
@@ -170,6 +188,11 @@ class RuleReader {
     if (name === '--fragments') return draft.builtin.push({ kind: 'fragment', ...(invert ? { invert } : {}) }) > 0
     const args = this.take(spelled, name === '--set-counters' && !(attached ?? this.words[this.index] ?? '').includes(',') ? 2 : 1, attached)
     if (args === undefined) return false
+    return this.setBuiltin(spelled, name, args, invert !== this.turned)
+  }
+
+  private setBuiltin(spelled: string, name: string, args: readonly string[], invert: boolean): boolean {
+    const { draft } = this
     if (invert && ['--match', '--jump', '--goto', '--set-counters'].includes(name)) return this.fail(`unexpected ! flag before ${spelled}`)
     switch (name) {
       case '--source':
@@ -223,7 +246,8 @@ class RuleReader {
 
   private openMatch(module: string): boolean {
     const known = Object.hasOwn(MATCH_MODULES, module)
-    if (!known && !OTHER_MATCHES.has(module)) return this.fail(`Couldn't load match "${module}": No such file or directory`, 'Check the name behind -m.')
+    if (!known && !OTHER_MATCHES.has(module) && this.context.dump !== true)
+      return this.fail(`Couldn't load match "${module}": No such file or directory`, 'Check the name behind -m.')
     this.draft.groups.push({ module, options: [], words: ['-m', module], opaque: !known })
     return true
   }
@@ -232,8 +256,8 @@ class RuleReader {
     if (this.draft.target !== undefined) return this.fail('multiple -j flags not allowed')
     const known = Object.hasOwn(TARGET_MODULES, name)
     const chain = this.context.hasChain(name)
-    if (goto && !chain) return this.fail(`goto "${name}" is not a chain`, 'Create it first with -N.')
-    if (!known && !chain && !OTHER_TARGETS.has(name))
+    if (goto && !chain && this.context.dump !== true) return this.fail(`goto "${name}" is not a chain`, 'Create it first with -N.')
+    if (!known && !chain && !OTHER_TARGETS.has(name) && this.context.dump !== true)
       return this.fail(`Chain '${name}' does not exist, and there is no target of that name`, `Create it first with -N ${name}.`)
     this.draft.target = { module: name, options: [], words: [goto ? '-g' : '-j', name], opaque: !known && !chain, goto }
     return true
@@ -242,6 +266,10 @@ class RuleReader {
   /** The target first, then the matches from the first on, then the protocol's own module: iptables' command_default(). */
   private readExtension(name: string, attached: string | undefined, invert: boolean): boolean {
     const { draft } = this
+    if (this.context.dump === true) {
+      const last = this.lastGroup()
+      if (last?.opaque === true) return this.keep(last, name, attached, invert)
+    }
     const targetModule = draft.target === undefined ? undefined : ownEntry(TARGET_MODULES, draft.target.module)
     if (draft.target !== undefined && targetModule !== undefined) {
       const taken = this.offer(draft.target, targetModule, name, attached, invert)
@@ -262,10 +290,19 @@ class RuleReader {
         return taken
       }
     }
-    const opaque = this.opaqueGroup()
+    const opaque = this.context.dump === true ? this.lastGroup() : this.opaqueGroup()
     if (opaque === undefined) return this.fail(`unknown option "${name}"`, 'An option of a module stands behind its -m, -p or -j.')
-    opaque.words.push(...(invert ? ['!'] : []), attached === undefined ? name : `${name}=${attached}`)
-    return true
+    opaque.opaque = true
+    return this.keep(opaque, name, attached, invert)
+  }
+
+  private keep(group: Group, name: string, attached: string | undefined, invert: boolean): boolean {
+    return group.words.push(...(invert ? ['!'] : []), attached === undefined ? name : `${name}=${attached}`) > 0
+  }
+
+  /** Whose options a tool prints next: it puts them right behind -m or -j. */
+  private lastGroup(): Group | undefined {
+    return this.draft.target ?? this.draft.groups.at(-1)
   }
 
   /** undefined: the module has no such option. */
@@ -281,14 +318,15 @@ class RuleReader {
     if (entry === undefined && foreign === undefined) return undefined
     const args = this.take(name, entry?.[1] ?? foreign ?? 0, attached)
     if (args === undefined) return false
-    group.words.push(...(invert ? ['!'] : []), name, ...args)
+    const turned = invert !== this.turned
+    group.words.push(...(turned ? ['!'] : []), name, ...args)
     if (entry === undefined) {
       group.opaque = true
       return true
     }
     if (group.options.some((option) => option.name === entry[0]))
       return this.fail(`${group.module}: option "${name}" can be used multiple times only behind an -m of its own`)
-    group.options.push({ name: entry[0], invert, args })
+    group.options.push({ name: entry[0], invert: turned, args })
     return true
   }
 
@@ -312,8 +350,12 @@ function splitAttached(word: string): readonly [string, string | undefined] {
   return word.length > 2 && 'sdpiomjgc'.includes(word[1]) ? [word.slice(0, 2), word.slice(2)] : [word, undefined]
 }
 
-function quoteWords(words: readonly string[]): string {
+export function quoteWords(words: readonly string[]): string {
   return words.map((word) => (/^[^\s"'\\]+$/.test(word) ? word : quoteText(word))).join(' ')
+}
+
+function unknownMatch(group: Group): Match {
+  return { kind: 'unknown', module: group.module, text: quoteWords(group.words) }
 }
 
 /** The Matches of one `-m`; undefined after a reported failure. */
@@ -323,7 +365,7 @@ function matchesOf(group: Group, protocol: number, report: Report): readonly Mat
       `the iptables match "${group.module}" is not modelled as it is used here`,
       'The rule is kept as it is; a packet that meets it makes the answer INCOMPLETE.',
     )
-    return [{ kind: 'unknown', module: group.module, text: quoteWords(group.words) }]
+    return [unknownMatch(group)]
   }
   const module = MATCH_MODULES[group.module]
   if (module.protocols !== undefined && !module.protocols.includes(protocol)) {
@@ -351,14 +393,15 @@ function targetOf(draft: Draft, context: RuleContext): Target | 'none' | undefin
     )
     return { kind: 'unknown', name: target.module, text: quoteWords(target.words) }
   }
-  const builtinChain = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'].includes(chain)
-  if (module.tables?.includes(table) === false || (builtinChain && module.hooks?.includes(chain as HookName) === false)) {
+  const builtinChain = context.dump !== true && ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'].includes(chain)
+  if ((context.dump !== true && module.tables?.includes(table) === false) || (builtinChain && module.hooks?.includes(chain as HookName) === false)) {
     const where = [module.tables && `table ${module.tables.join(', ')}`, module.hooks && `chain ${module.hooks.join(', ')}`].filter(Boolean).join('; ')
     return report.error(`iptables: Invalid argument: ${target.module} in table ${table}, chain ${chain}`, `It is valid in ${where} only.`)
   }
   const reader = new OptionReader(target.module, target.options, draft.protocol, report)
   const built = module.build(reader)
-  return reader.failed ? undefined : built
+  if (!reader.failed) return built
+  return context.dump === true ? { kind: 'unknown', name: target.module, text: quoteWords(target.words) } : undefined
 }
 
 /** Every address of the list as a Match; undefined entries stand for "any", which has no Match. */
@@ -388,7 +431,8 @@ export function parseRule(words: readonly string[], context: RuleContext): reado
   const draft = reader.finish()
   const sources = addressesOf('source', draft.sources, context.report)
   const destinations = addressesOf('destination', draft.destinations, context.report)
-  const groups = draft.groups.map((group) => matchesOf(group, draft.protocol, context.report))
+  const unread = (group: Group): readonly Match[] | undefined => (context.dump === true ? [unknownMatch(group)] : undefined)
+  const groups = draft.groups.map((group) => matchesOf(group, draft.protocol, context.report) ?? unread(group))
   const target = targetOf(draft, context)
   if (sources === undefined || destinations === undefined || target === undefined || groups.includes(undefined)) return undefined
   const builtin = [...draft.builtin].sort((a, b) => BUILTIN_ORDER.indexOf(a.kind) - BUILTIN_ORDER.indexOf(b.kind))

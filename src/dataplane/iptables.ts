@@ -24,7 +24,10 @@ export const BUILTIN_CHAINS: Readonly<Record<TableName, readonly HookName[]>> = 
   security: ['INPUT', 'FORWARD', 'OUTPUT'],
 }
 
-/** A table that is absent does not exist in the kernel: no hook of it runs (a nat table is what starts conntrack). */
+/**
+ * A table that is absent does not exist in the kernel: no hook of it runs (a nat table is what starts conntrack). A name that stands twice is a table of
+ * each backend, legacy and nft: both are asked at each hook, in this order, and a packet has to pass both.
+ */
 export interface IptablesState {
   readonly tables: readonly Table[]
 }

@@ -21,26 +21,44 @@ export interface CommandOptions {
   readonly provenance?: Provenance
 }
 
+/** A word of a Problem, at most. A dump may hold a line of megabytes. */
+const SAID_MAX = 400
+/** Problems of one reading that are kept; the rest is counted. */
+const PROBLEMS_MAX = 1000
+/** Problems of one reading that say the same; further ones are counted. */
+const ALIKE_MAX = 5
+
 /** Problems of one reading; `at` moves the place from line to line. */
 export class Report {
-  readonly problems: Problem[] = []
+  private readonly kept: Problem[] = []
   private readonly start: Place
   private line: number
+  private readonly alike = new Map<string, { count: number; last: number; readonly severity: Problem['severity'] }>()
+  private left = 0
 
   constructor(place: Place) {
     this.start = place
     this.line = place.line
   }
 
-  /** Moves to the line `index` (0-based) of the text. */
-  at(index: number): void {
-    this.line = Math.max(1, this.start.line) + index
+  /** All that is wrong. What was said too often, or too much, is told by its number behind the rest. */
+  get problems(): readonly Problem[] {
+    const more = [...this.alike].flatMap(([what, { count, last, severity }]) =>
+      count <= ALIKE_MAX ? [] : [this.problem(severity, `${what} (and ${count - ALIKE_MAX} times more)`, '', last)],
+    )
+    const rest = this.left === 0 ? [] : [this.problem('error', `${this.left} further lines are wrong`, `The first ${PROBLEMS_MAX} are told.`, this.line)]
+    return [...this.kept, ...more, ...rest]
   }
 
   /** Of what stands on the line, to be spread into it; nothing where the place names no author. */
   get origin(): { readonly provenance?: Provenance } {
     const { by, file } = this.start
     return by === undefined ? {} : { provenance: { by, file, line: this.line } }
+  }
+
+  /** Moves to the line `index` (0-based) of the text. */
+  at(index: number): void {
+    this.line = Math.max(1, this.start.line) + index
   }
 
   error(what: string, fix = ''): undefined {
@@ -52,20 +70,57 @@ export class Report {
     this.add('warning', what, fix)
   }
 
-  private add(severity: Problem['severity'], what: string, fix: string): void {
-    this.problems.push({ severity, file: this.start.file, line: this.line, object: this.start.object ?? '', what, fix })
+  private add(severity: Problem['severity'], said: string, fix: string): void {
+    const what = printable(said)
+    const alike = this.alike.get(what)
+    if (alike !== undefined) {
+      alike.count++
+      alike.last = this.line
+      if (alike.count > ALIKE_MAX) return
+    } else if (this.kept.length >= PROBLEMS_MAX) {
+      this.left++
+      return
+    } else this.alike.set(what, { count: 1, last: this.line, severity })
+    this.kept.push(this.problem(severity, what, fix, this.line))
+  }
+
+  private problem(severity: Problem['severity'], what: string, fix: string, line: number): Problem {
+    return { severity, file: this.start.file, line, object: this.start.object ?? '', what, fix }
+  }
+}
+
+/** As it can be shown: cut, and without what a terminal would act on. */
+function printable(text: string): string {
+  const cut = text.length <= SAID_MAX ? text : `${text.slice(0, SAID_MAX)}… (${text.length} characters)`
+  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  return cut.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd')
+}
+
+/** The longest line that is read. Rules, routes and elements of a kernel are a few hundred characters long. */
+const LINE_MAX = 1 << 16
+
+/**
+ * The lines of a text with their indexes, the report moved to each; what no tool prints (a line that is too long, NUL bytes) is reported and passed
+ * over. Takes the line ends of Windows and the byte order mark of its editors. One line is held at a time.
+ */
+export function* numberedLines(text: string, report: Report): Generator<readonly [index: number, line: string]> {
+  let from = text.startsWith('\ufeff') ? 1 : 0
+  for (let index = 0; from <= text.length; index++) {
+    const end = text.indexOf('\n', from)
+    const to = end < 0 ? text.length : end
+    const line = text[to - 1] === '\r' && to > from ? text.slice(from, to - 1) : text.slice(from, to)
+    from = to + 1
+    report.at(index)
+    if (line.length > LINE_MAX)
+      report.error(`a line of ${line.length} characters is left out`, `No tool prints more than ${LINE_MAX}: is the file whole, and text?`)
+    else if (line.includes('\0')) report.error('a line with NUL bytes is left out', 'Is the file text? UTF-16 has to be made UTF-8 first.')
+    else yield [index, line]
   }
 }
 
 /** The lines of a text with the report moved to each; empty lines and comments (`#`) are passed over. */
 export function* linesOf(text: string, report: Report): Generator<string> {
-  const lines = text.split('\n')
-  for (let i = 0; i < lines.length; i++) {
-    const line = lines[i].replace(/\r$/, '')
-    if (line.trim() === '' || line.trimStart().startsWith('#')) continue
-    report.at(i)
-    yield line
-  }
+  for (const [, line] of numberedLines(text, report)) if (line.trim() !== '' && !line.trimStart().startsWith('#')) yield line
 }
 
 /**

@@ -177,18 +177,17 @@ describe('iptables-save text', () => {
     const { state, problems } = parseIptablesSave(text, { file: 'dump', line: 1 })
     expect(problems.map(({ line, severity }) => `${severity} ${line}`).sort()).toEqual([
       'error 10',
-      'error 11',
-      'error 12',
-      'error 14',
-      'error 6',
       'error 7',
       'error 8',
       'error 9',
       'warning 10',
       'warning 14',
+      'warning 14',
+      'warning 6',
     ])
     expect(printIptablesSave(state, { counters: true })).toContain(
-      ':INPUT ACCEPT [3:180]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:X - [0:0]\n' + '[2:120] -A INPUT -s 10.0.0.1/32 -j X\nCOMMIT\n',
+      ':INPUT ACCEPT [3:180]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:X - [0:0]\n:NOPE - [0:0]\n' +
+        '[2:120] -A INPUT -s 10.0.0.1/32 -j X\n[0:0] -A INPUT --bogus\n[0:0] -A NOPE -j DROP\nCOMMIT\n',
     )
   })
 })
