@@ -16,7 +16,7 @@ export const PODS_PER_NAMESPACE = 15
 const PODS_PER_NODE = 30
 const TEAMS = 20
 const PLACE = { file: 'cluster.json', line: 0 } as const
-const TIERS = ['web', 'app', 'db', 'cache']
+export const TIERS = ['web', 'app', 'db', 'cache']
 const DNS = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } }, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }
 
 type Json = Readonly<Record<string, unknown>>
@@ -29,7 +29,7 @@ export function namespaceName(index: number): string {
   return index === 0 ? 'kube-system' : `team-${index % TEAMS}-${index}`
 }
 
-function namespaceObject(index: number): Json {
+export function namespaceObject(index: number): Json {
   const name = namespaceName(index)
   const labels = { 'kubernetes.io/metadata.name': name, team: `team-${index % TEAMS}`, env: index % 3 === 0 ? 'dev' : 'prod' }
   return { apiVersion: 'v1', kind: 'Namespace', metadata: metadata(name, labels) }

@@ -10,6 +10,7 @@ import { BRIDGE_FLOOD, BRIDGE_FORWARD, BRIDGE_OUT, BRIDGE_SAME_PORT, BRIDGE_UP }
 import { DEVICE_IPIP, DEVICE_WIREGUARD } from '../net/device.js'
 import { DISPOSITIONS, REASONS } from '../net/disposition.js'
 import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_PROHIBIT, RTN_UNREACHABLE } from '../net/fib.js'
+import type { Route } from '../net/fib-table.js'
 import { NUD_FAILED, NUD_INCOMPLETE, NUD_NONE, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from '../net/neigh.js'
 import type { Netns } from '../net/netns.js'
 import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
@@ -139,13 +140,13 @@ const ROUTE_ACTIONS: Readonly<Record<number, string>> = {
 
 function route(row: Row): Words {
   const output = row.action === 1
-  const found = row.b < 0 ? undefined : row.netns.fib.routes[row.b]
+  const found = row.b < 0 ? undefined : row.netns.fib.routeAt(row.b)
   if (found === undefined && row.d < 0) return { action: 'NONE', text: `no route to ${formatIp(row.a)}` }
   const action = ROUTE_ACTIONS[row.e] ?? (output ? 'OUT' : 'FORWARD')
   if (found === undefined) return { action, text: `${formatIp(row.a)} dev ${deviceName(row, row.d)}`, at: { device: deviceName(row, row.d) } }
-  const spec = found.spec < 0 ? undefined : row.netns.dataplane.routes[found.spec]
+  const spec = row.netns.fib.specOf(found)
   const name = found.type === RTN_LOCAL || found.type === RTN_BROADCAST ? 'local' : 'main'
-  const text = spec !== undefined ? printRoute(spec, { showTable: false }).trim() : kernelRoute(row, name)
+  const text = spec !== undefined ? printRoute(spec, { showTable: false }).trim() : kernelRoute(row, found, name)
   const tableName = spec?.table ?? name
   return {
     action,
@@ -155,8 +156,7 @@ function route(row: Row): Words {
   }
 }
 
-function kernelRoute(row: Row, name: string): string {
-  const found = row.netns.fib.routes[row.b]
+function kernelRoute(row: Row, found: Route, name: string): string {
   const prefix = found.length === 32 ? formatIp(found.base) : `${formatIp(found.base)}/${found.length}`
   const type = row.e === RTN_LOCAL ? 'local ' : row.e === RTN_BROADCAST ? 'broadcast ' : ''
   return `${type}${prefix} dev ${found.device?.name ?? '?'} table ${name} proto kernel`

@@ -7,6 +7,7 @@ import { formatIp } from '../base/ip.js'
 import { formatMac, macHigh, parseMac, randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
 import type { Problem } from '../base/problem.js'
+import { withPieces, type Pieces } from '../dataplane/common-rows.js'
 import type { FdbSpec, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
 import {
   backendSource,
@@ -20,6 +21,8 @@ import {
   type FlannelView,
   type RegistrationView,
 } from './backend.js'
+import { directRoute } from './backend-host-gw.js'
+import { commonLeases } from './common-leases.js'
 import { GoFields, isJsonObject } from './go-json.js'
 import type { Lease } from './lease.js'
 import { atLeast } from './version.js'
@@ -86,8 +89,9 @@ function renderVxlan(view: FlannelView): BackendPart {
     const what = `the vxlan backend of flannel ${version} (neighbours and FDB entries made on L2 and L3 misses, before 0.9.0) is not modelled`
     return { ...EMPTY_PART, mtu, problems: [...problems, { severity: 'error', ...backendSource('vxlan'), what, fix: 'use 0.9.0 or newer' }] }
   }
-  const remote = renderRemotes(view, name, options.directRouting)
-  return {
+  const common = commonRemotes(view, name, options.directRouting)
+  const remote = common === undefined ? renderRemotes(view, name, options.directRouting) : NO_REMOTES
+  const part: BackendPart = {
     ...EMPTY_PART,
     ...remote,
     devices: [
@@ -114,6 +118,7 @@ function renderVxlan(view: FlannelView): BackendPart {
     mtu,
     problems: [...problems, ...remote.problems],
   }
+  return common === undefined ? part : withPieces(part, common)
 }
 
 /** Up to 0.21.2 flannel leaves the MTU to the kernel; later it asks, and the kernel grants no more than the lower device bears. */
@@ -129,34 +134,68 @@ interface Remotes {
   readonly problems: readonly Problem[]
 }
 
+const NO_REMOTES: Remotes = { neighbours: [], fdb: [], routes: [], problems: [] }
+
+/** The same on each node: of leases that have a MAC each, and where DirectRouting finds all nodes on one link. */
+function commonRemotes(view: FlannelView, device: string, directRouting: boolean): Pieces | undefined {
+  const leases = commonLeases(view, 'vxlan')
+  if (leases === undefined) return undefined
+  if (directRouting) {
+    const link = view.underlay.linkOf(leases.publicIps)
+    const direct = link === undefined ? undefined : leases.others(view, `direct ${link}`, (all) => all.map((lease) => directRoute(lease, link)))
+    return direct === undefined ? undefined : { routes: [direct], neighbours: [], fdb: [] }
+  }
+  const routes = leases.others(view, `routes ${device}`, (all) => all.map((lease) => remoteRoute(lease, device)))
+  const neighbours = leases.others(view, `neighbours ${device}`, (all) => macsOf(all)?.map((mac, at) => remoteNeighbour(all[at], device, mac)))
+  const fdb = leases.others(view, `fdb ${device}`, (all) => macsOf(all)?.map((mac, at) => remoteVtep(all[at], device, mac)))
+  return routes === undefined || neighbours === undefined || fdb === undefined ? undefined : { routes: [routes], neighbours: [neighbours], fdb: [fdb] }
+}
+
+/** undefined unless each has one of its own. */
+function macsOf(leases: readonly Lease[]): readonly Mac[] | undefined {
+  const macs = new Set(leases.flatMap((lease) => publishedMac(lease) ?? []))
+  return macs.size === leases.length ? [...macs] : undefined
+}
+
+function remoteRoute({ subnet }: Lease, device: string): RouteSpec {
+  return { destination: subnet, type: 'unicast', via: subnet.base, device, onlink: true, scope: 'global', provenance: fromLease(subnet) }
+}
+
+function remoteNeighbour({ subnet }: Lease, device: string, mac: Mac): NeighbourSpec {
+  return { address: subnet.base, device, mac, state: 'permanent', provenance: fromLease(subnet) }
+}
+
+function remoteVtep({ subnet, attributes }: Lease, device: string, mac: Mac): FdbSpec {
+  return { mac, device, destination: attributes.publicIp, self: true, state: 'permanent', provenance: fromLease(subnet) }
+}
+
 function renderRemotes(view: FlannelView, device: string, directRouting: boolean): Remotes {
   const neighbours: NeighbourSpec[] = []
   const fdb = new Map<string, FdbSpec>()
   const routes: RouteSpec[] = []
   const problems: Problem[] = []
   for (const lease of remoteLeases(view, 'vxlan', problems)) {
-    const { subnet, attributes } = lease
+    const { attributes } = lease
     const mac = publishedMac(lease)
     if (mac === undefined) {
       const what = `BackendData ${JSON.stringify(attributes.backendData) ?? '(none)'} holds no VtepMAC that a device can have; nothing leads there`
       problems.push(leaseProblem(lease, what, 'write {"VtepMAC": "…"} as the node published it'))
       continue
     }
-    const provenance = fromLease(subnet)
     const direct = directRouting ? view.underlay.lookup(attributes.publicIp) : undefined
     if (direct !== undefined && direct.gateway === undefined) {
-      routes.push({ destination: subnet, type: 'unicast', via: attributes.publicIp, device: direct.device, scope: 'global', provenance })
+      routes.push(directRoute(lease, direct.device))
       continue
     }
-    neighbours.push({ address: subnet.base, device, mac, state: 'permanent', provenance })
+    neighbours.push(remoteNeighbour(lease, device, mac))
     const key = formatMac(mac)
     const earlier = fdb.get(key)
     if (earlier !== undefined) {
       const what = `VtepMAC ${key} is also that of ${earlier.provenance?.object ?? 'another lease'}; the FDB keeps one destination per MAC`
       problems.push(leaseProblem(lease, `${what}, now ${formatIp(attributes.publicIp)}`, 'give each node its own MAC'))
     }
-    fdb.set(key, { mac, device, destination: attributes.publicIp, self: true, state: 'permanent', provenance })
-    routes.push({ destination: subnet, type: 'unicast', via: subnet.base, device, onlink: true, scope: 'global', provenance })
+    fdb.set(key, remoteVtep(lease, device, mac))
+    routes.push(remoteRoute(lease, device))
   }
   return { neighbours, fdb: [...fdb.values()], routes, problems }
 }

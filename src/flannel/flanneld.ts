@@ -3,6 +3,7 @@
  * subnet.env. Depends on the view alone. Source: flannel main.go.
  */
 import type { Problem } from '../base/problem.js'
+import { piecesOf, withPieces } from '../dataplane/common-rows.js'
 import type { DeviceSpec, FdbSpec, NeighbourSpec, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
 import { backendSource, EMPTY_PART, type CloudPart, type FlannelView, type ProxySpec, type RegistrationView } from './backend.js'
@@ -45,12 +46,12 @@ export function renderFlannel(view: FlannelView): FlannelPart {
   if (!problems.some((problem) => problem.severity === 'error')) problems.push(...tooSmall(part.mtu, view))
   if (problems.some((problem) => problem.severity === 'error')) return { ...NOTHING, problems }
   const masquerade = renderMasquerade(view)
-  const { devices, routes, neighbours, fdb, sockets, proxy, cloud } = part
-  return {
+  const { devices, sockets, proxy, cloud } = part
+  const made = {
     devices,
-    routes,
-    neighbours,
-    fdb,
+    routes: [],
+    neighbours: [],
+    fdb: [],
     sockets,
     chainEdits: masquerade.chainEdits,
     sysctls: {},
@@ -59,6 +60,7 @@ export function renderFlannel(view: FlannelView): FlannelPart {
     subnetEnv: subnetEnvOf(view.config.network, view.ownLease.subnet, part.mtu, view.ipMasq),
     problems: [...problems, ...masquerade.problems],
   }
+  return withPieces<FlannelPart>(made, piecesOf(part))
 }
 
 /** IPV4_MIN_MTU: with less, the kernel makes no TUN, VXLAN or veth device, and takes IPv4 off any other (net/ipv4/devinet.c inetdev_valid_mtu). */

@@ -2,7 +2,7 @@
  * What flannel and the kernel ask of a node's own routes: the way to an address, before flannel adds any route. From addresses
  * and routes of a Dataplane to a look-up. Source: flannel pkg/ip/iface.go (DirectRouting), Linux fib_check_nh_v4_gw.
  */
-import { cidr, contains, type Cidr } from '../base/cidr.js'
+import { cidr, contains, covers, overlaps, type Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
 
@@ -17,6 +17,8 @@ interface UnderlayRoute {
 export interface Underlay {
   /** @param device only routes through it, as the kernel does for the gateway of a route that names its device */
   lookup(address: Ip, device?: string): UnderlayRoute | undefined
+  /** The device on whose link each address of the prefix is, own addresses of its among them; undefined: not all are on one. */
+  linkOf(prefix: Cidr, device?: string): string | undefined
 }
 
 interface Entry extends UnderlayRoute {
@@ -40,9 +42,15 @@ export function underlayOf(devices: readonly DeviceSpec[], routes: readonly Rout
     entries.push({ destination: route.destination, device: hop.device, gateway: hop.via, metric: route.metric ?? 0 })
   }
   entries.sort((a, b) => b.destination.length - a.destination.length || a.metric - b.metric)
+  const isAsked = (entry: Entry, device: string | undefined): boolean => device === undefined || entry.device === device
   return {
     // An own address is found whatever device is asked for, like an entry of the local table.
-    lookup: (address, device) =>
-      entries.find((entry) => (device === undefined || entry.device === device || entry.local === true) && contains(entry.destination, address)),
+    lookup: (address, device) => entries.find((entry) => (isAsked(entry, device) || entry.local === true) && contains(entry.destination, address)),
+    linkOf(prefix, device) {
+      const within = entries.filter(({ destination }) => overlaps(prefix, destination))
+      const way = within.find((entry) => entry.local !== true && isAsked(entry, device))
+      if (way === undefined || way.gateway !== undefined || !covers(way.destination, prefix)) return undefined
+      return within.every((entry) => entry.local !== true || entry.device === way.device) ? way.device : undefined
+    },
   }
 }

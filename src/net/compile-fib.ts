@@ -3,6 +3,7 @@
  * (fib_add_ifaddr, fib_create_info).
  */
 import { maskOf } from '../base/cidr.js'
+import { isExcerpt, piecesOf } from '../dataplane/common-rows.js'
 import type { Dataplane, RouteSpec, RoutingRuleSpec } from '../dataplane/dataplane.js'
 import { DEVICE_LOOPBACK, SCOPE_GLOBAL, SCOPE_HOST, SCOPE_LINK, SCOPES, type Device } from './device.js'
 import {
@@ -22,7 +23,7 @@ import {
   RULE_PROHIBIT,
   RULE_UNREACHABLE,
 } from './fib.js'
-import { RouteTable, type Nexthop, type Route, type RoutingRule } from './fib-table.js'
+import { COMMON_ROUTES, RouteTable, type CommonPart, type CommonRoutes, type Nexthop, type Route, type RoutingRule } from './fib-table.js'
 import { deviceNamed, type Netns } from './netns.js'
 import { inetSelectAddr } from './route-output.js'
 
@@ -55,7 +56,7 @@ export function compileFib(netns: Netns, dataplane: Dataplane): Fib {
     [DEFAULT_TABLE, []],
   ])
   let customLocalRoutes = 0
-  dataplane.routes.forEach((spec, index) => {
+  const add = (spec: RouteSpec, index: number): void => {
     const name = tableName(spec.table)
     const route = compileRoute(netns, spec, index)
     if (route === null) return
@@ -63,9 +64,15 @@ export function compileFib(netns: Netns, dataplane: Dataplane): Fib {
     const table = tables.get(name)
     if (table === undefined) tables.set(name, [route])
     else table.push(route)
-  })
-  addKernelRoutes(netns, tables.get(LOCAL_TABLE) as Route[], tables.get(MAIN_TABLE) as Route[])
-  const compiled = new Map([...tables].map(([name, routes]) => [name, new RouteTable(name, routes)]))
+  }
+  const part = commonPart(netns, dataplane)
+  if (part === undefined) dataplane.routes.forEach(add)
+  else for (const [spec, index] of part.own) add(spec, index)
+  if (dataplane.routesAreAll !== true) addKernelRoutes(netns, tables.get(LOCAL_TABLE) as Route[], tables.get(MAIN_TABLE) as Route[])
+  const common = part === undefined || !isApart(part.common, tables) ? undefined : part.common
+  if (part !== undefined && common === undefined) return compileFib(netns, { ...dataplane })
+  const withCommon = common === undefined ? {} : { common }
+  const compiled = new Map([...tables].map(([name, routes]) => [name, new RouteTable(name, routes, name === MAIN_TABLE ? withCommon : {})]))
   const routes = [...tables.values()].flat()
   routes.forEach((route, index) => (route.index = index))
   const rules = compileRules(dataplane.rules, compiled)
@@ -77,7 +84,72 @@ export function compileFib(netns: Netns, dataplane: Dataplane): Fib {
     customRules: isDefaultRules(dataplane.rules) ? 0 : 1,
     customLocalRoutes,
     routes,
+    ...withCommon,
   })
+}
+
+interface OwnAndCommon {
+  readonly common: CommonPart
+  /** With their places in the whole list. */
+  readonly own: readonly (readonly [spec: RouteSpec, index: number])[]
+}
+
+/** undefined: the netns has no routes in common with others, or more than one such list. */
+function commonPart(netns: Netns, dataplane: Dataplane): OwnAndCommon | undefined {
+  const pieces = piecesOf(dataplane).routes
+  const [excerpt, ...more] = pieces.filter(isExcerpt)
+  const routes = excerpt === undefined || more.length > 0 ? undefined : commonRoutes(excerpt.common)
+  const device = routes === undefined ? null : deviceNamed(netns, routes.specs[0].device as string)
+  if (routes === undefined || device === null) return undefined
+  const own: [RouteSpec, number][] = []
+  let index = 0
+  const lacks = new Set<number>()
+  for (const piece of pieces) {
+    if (!isExcerpt(piece)) for (const spec of piece) own.push([spec, index++])
+    else {
+      let shift = 0
+      for (const [at, instead] of [...piece.instead].sort(([a], [b]) => a - b)) {
+        const { base, length } = piece.common[at].destination
+        lacks.add(routes.table.groupOf(base, length))
+        instead.forEach((spec, nth) => own.push([spec, index + at + shift + nth]))
+        shift += instead.length - 1
+      }
+      index += piece.common.length + shift
+    }
+  }
+  return { common: { common: routes, device, lacks }, own }
+}
+
+/** The common routes decide by themselves: where two routes of one prefix are to be weighed the table is compiled whole. */
+function isApart({ common: { table }, lacks }: CommonPart, tables: ReadonlyMap<string, readonly Route[]>): boolean {
+  return [LOCAL_TABLE, MAIN_TABLE].every((name) =>
+    (tables.get(name) as readonly Route[]).every(({ base, length }) => {
+      const group = table.groupOf(base, length)
+      return group < 0 || lacks.has(group)
+    }),
+  )
+}
+
+const COMMON = new WeakMap<readonly RouteSpec[], CommonRoutes | null>()
+
+/** undefined where they need more than a prefix each and one device for all. */
+function commonRoutes(specs: readonly RouteSpec[]): CommonRoutes | undefined {
+  let known = COMMON.get(specs)
+  if (known === undefined) {
+    known = makeCommonRoutes(specs)
+    COMMON.set(specs, known)
+  }
+  return known ?? undefined
+}
+
+function makeCommonRoutes(specs: readonly RouteSpec[]): CommonRoutes | null {
+  const device = specs.at(0)?.device
+  const isPlain = (spec: RouteSpec): boolean =>
+    spec.type === 'unicast' && spec.device === device && device !== undefined && spec.nexthops === undefined && tableName(spec.table) === MAIN_TABLE
+  if (!specs.every(isPlain)) return null
+  const routes = specs.map((spec, index): Route => ({ ...routeOf(spec, index), index: COMMON_ROUTES + index, device: null, nexthops: null }))
+  const table = new RouteTable(MAIN_TABLE, routes)
+  return table.groups.length === 0 || table.groups.length < routes.length ? null : { specs, routes, table }
 }
 
 function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | null {
@@ -91,6 +163,16 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
   const type = ROUTE_TYPES[spec.type]
   const needsDevice = type < RTN_BLACKHOLE && nexthops.length === 0
   if (needsDevice && device === null && type !== RTN_LOCAL) return null
+  return {
+    ...routeOf(spec, index),
+    device: device ?? (type === RTN_LOCAL ? netns.loopback : null),
+    nexthops: nexthops.length > 0 ? nexthops : null,
+  }
+}
+
+/** All but where it leads. */
+function routeOf(spec: RouteSpec, index: number): Omit<Route, 'device' | 'nexthops'> {
+  const type = ROUTE_TYPES[spec.type]
   const scope = spec.scope !== undefined ? SCOPES[spec.scope] : type === RTN_LOCAL ? SCOPE_HOST : type === RTN_BROADCAST ? SCOPE_LINK : SCOPE_GLOBAL
   return {
     index: 0,
@@ -98,7 +180,6 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
     length: spec.destination.length,
     type,
     gateway: spec.via ?? 0,
-    device: device ?? (type === RTN_LOCAL ? netns.loopback : null),
     source: spec.source ?? 0,
     scope,
     metric: spec.metric ?? 0,
@@ -106,7 +187,6 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
     mtu: spec.mtu ?? 0,
     mtuLocked: spec.mtuLocked === true ? 1 : 0,
     advmss: spec.advmss ?? 0,
-    nexthops: nexthops.length > 0 ? nexthops : null,
     spec: index,
   }
 }

@@ -3,6 +3,7 @@
  * scan while they are few and by an 8-8-8-8 trie when they are many. Built once per netns (fib_trie.c does the same job).
  */
 import { maskOf } from '../base/cidr.js'
+import type { RouteSpec } from '../dataplane/dataplane.js'
 import type { Device } from './device.js'
 
 export interface Nexthop {
@@ -13,14 +14,18 @@ export interface Nexthop {
   readonly source: number
 }
 
+/** Route.index of the first route that is not a netns's own but common to many. */
+export const COMMON_ROUTES = 0x40000000
+
 export interface Route {
-  /** In Fib.routes. */
+  /** In Fib.routes; from COMMON_ROUTES on in CommonRoutes.routes. */
   index: number
   readonly base: number
   readonly length: number
   /** RTN_* */
   readonly type: number
   readonly gateway: number
+  /** null: none, or that of the tables which have the route in common (RouteTable.commonDevice). */
   readonly device: Device | null
   readonly source: number
   /** RT_SCOPE_* : a lookup with a narrower scope does not see it. */
@@ -32,8 +37,24 @@ export interface Route {
   /** What our TCP announces to peers over it, 0: the MTU less 40 bytes. */
   readonly advmss: number
   readonly nexthops: readonly Nexthop[] | null
-  /** Index of the RouteSpec it was compiled from, -1 for those the kernel makes of addresses. */
+  /** Index of the RouteSpec it was compiled from, of its own list or of the common one; -1 for those the kernel makes of addresses. */
   readonly spec: number
+}
+
+/** Routes of many tables, all of one device of each netns, one to a prefix (dataplane/common-rows.ts): looked up in one trie for all. */
+export interface CommonRoutes {
+  readonly specs: readonly RouteSpec[]
+  /** Of the same order. */
+  readonly routes: readonly Route[]
+  readonly table: RouteTable
+}
+
+/** What a table takes of them. */
+export interface CommonPart {
+  readonly common: CommonRoutes
+  readonly device: Device
+  /** Groups of the common table that this one lacks. */
+  readonly lacks: ReadonlySet<number>
 }
 
 export interface RoutingRule {
@@ -63,8 +84,13 @@ export interface RoutingRule {
 /** Above this many prefixes the trie is built. */
 const LINEAR_MAX = 24
 
+/** From here on the groups of the common table. */
+const COMMON_GROUPS = 0x40000000
+
 export class RouteTable {
   readonly name: string
+  /** Of the routes that it has in common with other netns's tables. */
+  readonly commonDevice: Device | null
   /** Routes of equal prefix; longest prefix first. */
   readonly groups: readonly (readonly Route[])[]
   /** For each group the next shorter prefix that covers it, -1 none. */
@@ -74,10 +100,16 @@ export class RouteTable {
   /** 256 entries a node: the child node (≥ 0), no group (-1), or -group - 2. */
   private readonly trie: Int32Array | null
   private readonly localAddresses = new Set<number>()
+  private readonly commonPart: CommonPart | null
 
-  /** @param options.inOrder the routes of a prefix come in the order in which they are to be tried */
-  constructor(name: string, routes: readonly Route[], options: { readonly inOrder?: boolean } = {}) {
+  /**
+   * @param options.inOrder the routes of a prefix come in the order in which they are to be tried
+   * @param options.common of other prefixes than the routes
+   */
+  constructor(name: string, routes: readonly Route[], options: { readonly inOrder?: boolean; readonly common?: CommonPart } = {}) {
     this.name = name
+    this.commonPart = options.common ?? null
+    this.commonDevice = this.commonPart === null ? null : this.commonPart.device
     const byPrefix = new Map<string, Route[]>()
     for (const route of routes) {
       const key = `${route.base}/${route.length}`
@@ -98,11 +130,60 @@ export class RouteTable {
 
   /** fib_trie_unmerge undone: while there are no rules of one's own, local and main are one trie, and the longest prefix of both decides. */
   static merged(local: RouteTable, main: RouteTable): RouteTable {
-    return new RouteTable(main.name, [...local.groups, ...main.groups].flat(), { inOrder: true })
+    const routes = [...local.groups, ...main.groups].flat()
+    return new RouteTable(main.name, routes, { inOrder: true, ...(main.commonPart === null ? {} : { common: main.commonPart }) })
   }
 
   /** The longest prefix that holds the address, -1 none. */
   findGroup(address: number): number {
+    return this.commonPart === null ? this.findOwn(address) : this.longest(this.findOwn(address), this.findCommon(address))
+  }
+
+  /** Cold. Of these very base and length, own groups alone; -1 none. */
+  groupOf(base: number, length: number): number {
+    let group = this.findOwn(base)
+    while (group >= 0 && (this.groups[group][0].length !== length || this.groups[group][0].base !== base)) group = this.parents[group]
+    return group
+  }
+
+  /** The routes of a prefix. */
+  groupAt(group: number): readonly Route[] {
+    return group < COMMON_GROUPS ? this.groups[group] : (this.commonPart as CommonPart).common.table.groups[group - COMMON_GROUPS]
+  }
+
+  /** The next shorter prefix that holds the address, -1 none. */
+  nextGroup(group: number, address: number): number {
+    const part = this.commonPart
+    if (part === null) return this.parents[group]
+    const { length } = this.groupAt(group)[0]
+    let own = this.findOwn(address)
+    while (own >= 0 && this.groups[own][0].length >= length) own = this.parents[own]
+    let common = this.findCommon(address)
+    while (common >= 0 && this.groupAt(common)[0].length >= length) common = this.shorterCommon(part, common - COMMON_GROUPS)
+    return this.longest(own, common)
+  }
+
+  private findCommon(address: number): number {
+    const part = this.commonPart as CommonPart
+    const group = part.common.table.findOwn(address)
+    if (group < 0) return -1
+    return part.lacks.has(group) ? this.shorterCommon(part, group) : group + COMMON_GROUPS
+  }
+
+  private shorterCommon(part: CommonPart, group: number): number {
+    const { parents } = part.common.table
+    let parent = parents[group]
+    while (parent >= 0 && part.lacks.has(parent)) parent = parents[parent]
+    return parent < 0 ? -1 : parent + COMMON_GROUPS
+  }
+
+  /** Either may be -1. */
+  private longest(own: number, common: number): number {
+    if (own < 0 || common < 0) return own < 0 ? common : own
+    return this.groups[own][0].length > this.groupAt(common)[0].length ? own : common
+  }
+
+  private findOwn(address: number): number {
     const trie = this.trie
     if (trie === null) {
       for (let i = 0; i < this.bases.length; i++) if (((address ^ this.bases[i]) & this.masks[i]) === 0) return i

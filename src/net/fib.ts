@@ -3,9 +3,10 @@
  * The lookup: rules, tables, longest prefix, metric, scope, multipath. What a packet that comes in or goes out is asked beyond it
  * stands in route-input.ts and route-output.ts. Source: net/ipv4/fib_rules.c, fib_trie.c, fib_semantics.c.
  */
+import type { RouteSpec } from '../dataplane/dataplane.js'
 import { isFragment, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
-import { RouteTable, type Route, type RoutingRule } from './fib-table.js'
+import { COMMON_ROUTES, RouteTable, type CommonPart, type Route, type RoutingRule } from './fib-table.js'
 import { flowHash } from './flow-hash.js'
 import type { Netns } from './netns.js'
 
@@ -70,6 +71,12 @@ export class Flow {
   local = 0
 }
 
+type FibParts = Pick<Fib, 'rules' | 'local' | 'main' | 'fallback' | 'customRules' | 'customLocalRoutes'> & {
+  readonly routes: readonly Route[]
+  /** Of the table main. */
+  readonly common?: CommonPart
+}
+
 export class Fib {
   readonly netns: Netns
   /** Sorted by priority. */
@@ -82,12 +89,13 @@ export class Fib {
   /** Rules other than the three built-in ones. */
   readonly customRules: number
   readonly customLocalRoutes: number
-  /** All routes of all tables, for the trace: Route.index points here. */
-  readonly routes: readonly Route[]
+  /** All routes of all tables but those that others have in common, for the trace: Route.index points here, and behind them into the common ones. */
+  private readonly ownRoutes: readonly Route[]
+  private readonly common: CommonPart | null
   /** Path MTUs learned (struct fib_nh_exception): destination → MTU. */
   readonly pathMtus = new Map<number, number>()
 
-  constructor(netns: Netns, parts: Pick<Fib, 'rules' | 'local' | 'main' | 'fallback' | 'customRules' | 'customLocalRoutes' | 'routes'>) {
+  constructor(netns: Netns, parts: FibParts) {
     this.netns = netns
     this.rules = parts.rules
     this.local = parts.local
@@ -96,8 +104,34 @@ export class Fib {
     this.localTrie = parts.customRules === 0 ? RouteTable.merged(parts.local, parts.main) : parts.local
     this.customRules = parts.customRules
     this.customLocalRoutes = parts.customLocalRoutes
-    this.routes = parts.routes
+    this.ownRoutes = parts.routes
+    this.common = parts.common ?? null
   }
+
+  /** Cold. By Route.index; undefined: none. */
+  routeAt(index: number): Route | undefined {
+    const { common, ownRoutes } = this
+    return common === null || index < COMMON_ROUTES ? ownRoutes[index] : ofDevice(common.common.routes[index - COMMON_ROUTES], common)
+  }
+
+  /** Cold. Of all tables. */
+  get routes(): readonly Route[] {
+    const { common, ownRoutes } = this
+    if (common === null) return ownRoutes
+    const kept = common.common.table.groups.filter((_, group) => !common.lacks.has(group))
+    return [...ownRoutes, ...kept.flat().map((route) => ofDevice(route, common))]
+  }
+
+  /** Cold. What the route was compiled from; undefined: the kernel made it of an address. */
+  specOf({ index, spec }: Route): RouteSpec | undefined {
+    if (spec < 0) return undefined
+    return index < COMMON_ROUTES ? this.netns.dataplane.routes[spec] : this.common?.common.specs[spec]
+  }
+}
+
+/** Cold. */
+function ofDevice(route: Route, { device }: CommonPart): Route {
+  return { ...route, device }
 }
 
 /** fib_lookup. @returns 0 or an errno; the result is filled for 0 and for the error route types */
@@ -172,7 +206,7 @@ function ruleMatches(rule: RoutingRule, flow: Flow): boolean {
 function lookupTable(table: RouteTable, flow: Flow, result: RouteResult): number {
   let group = table.findGroup(flow.dst)
   while (group >= 0) {
-    const routes = table.groups[group]
+    const routes = table.groupAt(group)
     for (let i = 0; i < routes.length; i++) {
       const route = routes[i]
       if (route.tos !== 0 && route.tos !== flow.tos) continue
@@ -190,13 +224,13 @@ function lookupTable(table: RouteTable, flow: Flow, result: RouteResult): number
         if (fillMultipath(route, flow, result)) return 0
         continue
       }
-      const device = route.device as Device
+      const device = (route.device === null ? table.commonDevice : route.device) as Device
       // fib_sync_down_dev: the host's own addresses outlive their device's going down
       if ((device.up === 0 || (flow.oif !== null && device !== flow.oif)) && route.type !== RTN_LOCAL) continue
       fill(route, route.gateway, device, result)
       return 0
     }
-    group = table.parents[group]
+    group = table.nextGroup(group, flow.dst)
   }
   return -1
 }
@@ -294,9 +328,9 @@ export function inetAddrType(netns: Netns, address: number, device: Device | nul
   const table = netns.fib.localTrie
   const group = table.findGroup(address)
   if (group < 0) return RTN_UNICAST
-  const routes = table.groups[group]
+  const routes = table.groupAt(group)
   for (let i = 0; i < routes.length; i++) {
-    if (device === null || routes[i].device === device) return routes[i].type >= RTN_BLACKHOLE ? RTN_UNICAST : routes[i].type
+    if (device === null || (routes[i].device ?? table.commonDevice) === device) return routes[i].type >= RTN_BLACKHOLE ? RTN_UNICAST : routes[i].type
   }
   return RTN_UNICAST
 }

@@ -100,7 +100,8 @@ function planUnplaced(cluster: Cluster, bare: readonly BareNode[], options: { re
     const lease = source.ownLease(one, config)
     if (lease !== undefined) own.set(one.node.name, lease)
   }
-  const leases = source.leases(own)
+  // frozen: what backends make of all of them is made once (flannel/common-leases.ts)
+  const leases = Object.freeze([...source.leases(own)])
   reportOverlaps(leases, problems)
   const byName = new Map(bare.map((one) => [one.node.name, one]))
   const view = (name: string, known?: readonly Lease[]): FlannelView | undefined => {

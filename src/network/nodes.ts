@@ -11,6 +11,7 @@ import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
 import { applyChainEdits } from '../dataplane/chain-edit.js'
+import { piecesOf, withPieces, type Pieces } from '../dataplane/common-rows.js'
 import type { Dataplane, DeviceSpec, FdbSpec, NeighbourSpec, RouteSpec, RoutingRuleSpec } from '../dataplane/dataplane.js'
 import { DEFAULT_ROUTING_RULES } from '../dataplane/ip-rule.js'
 import type { IptablesState, TableName } from '../dataplane/iptables.js'
@@ -55,11 +56,11 @@ export function planNode(cluster: Cluster, bare: BareNode & { readonly dataplane
   let dataplane = withAgents(cluster, bare, agents)
   for (const settings of cluster.hosts.filter((host) => host.node === node.name)) {
     const applied = applyHostSettings(dataplane, settings)
-    dataplane = applied.dataplane
+    dataplane = { ...applied.dataplane, iptables: inSaveOrder(applied.dataplane.iptables) }
     problems.push(...applied.problems)
   }
   const pods = calico?.pods ?? podPlans(runtime, podsOn(cluster, node.name))
-  return { node, dataplane: { ...dataplane, iptables: inSaveOrder(dataplane.iptables) }, pods, problems }
+  return { node, dataplane, pods, problems }
 }
 
 /** Pods are plugged in by Calico's CNI plugin: no bridge. */
@@ -74,22 +75,32 @@ function withAgents(
 ): Dataplane {
   const devices = [...bare.devices, ...(flannel?.devices ?? []), ...(runtime?.devices ?? []), ...(calico?.devices ?? [])]
   const inOrder = cluster.runtime.name === 'docker' ? [runtime, kubeProxy, flannel, calico] : [kubeProxy, flannel, runtime, calico]
-  return {
+  const [ofFlannel, ofCalico] = [flannel === undefined ? NO_PIECES : piecesOf(flannel), calico === undefined ? NO_PIECES : piecesOf(calico)]
+  const dataplane = {
     netns: node.name,
     devices,
-    routes: [...bare.routes, ...(flannel?.routes ?? []), ...(runtime?.routes ?? []), ...(calico?.routes ?? []), ...birdRoutes],
+    routes: [],
     rules: routingRules(calico?.rules ?? []),
-    neighbours: [...(flannel?.neighbours ?? []), ...(calico?.neighbours ?? []), ...balanced],
-    fdb: [...(flannel?.fdb ?? []), ...(calico?.fdb ?? []), ...bridgeEntries(devices)],
+    neighbours: [],
+    fdb: [],
     sysctls: { ...bare.sysctls, ...(kubeProxy?.sysctls ?? {}), ...(flannel?.sysctls ?? {}), ...(runtime?.sysctls ?? {}), ...(calico?.sysctls ?? {}) },
-    iptables: applyChainEdits(
-      { tables: [] },
-      inOrder.flatMap((part) => part?.chainEdits ?? []),
+    iptables: inSaveOrder(
+      applyChainEdits(
+        { tables: [] },
+        inOrder.flatMap((part) => part?.chainEdits ?? []),
+      ),
     ),
     ipsets: [...(runtime?.ipsets ?? []), ...(calico?.ipsets ?? [])],
     sockets: [...(flannel?.sockets ?? []), ...(calico?.sockets ?? []), ...hostSockets(cluster, node)],
   }
+  return withPieces<Dataplane>(dataplane, {
+    routes: [bare.routes, ...ofFlannel.routes, runtime?.routes ?? [], ...ofCalico.routes, birdRoutes],
+    neighbours: [...ofFlannel.neighbours, ...ofCalico.neighbours, balanced],
+    fdb: [...ofFlannel.fdb, ...ofCalico.fdb, bridgeEntries(devices)],
+  })
 }
+
+const NO_PIECES: Pieces = { routes: [], neighbours: [], fdb: [] }
 
 /** None but the kernel's own stay unsaid. */
 function routingRules(added: readonly RoutingRuleSpec[]): readonly RoutingRuleSpec[] {
