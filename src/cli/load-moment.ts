@@ -3,15 +3,21 @@
  * network is that of the manifests, in which time changes only what leases have left.
  */
 import { Buffer } from 'node:buffer'
-import { readManifests, type Input } from '../cluster/manifest.js'
+import { momentText } from '../analysis/timeline/duration.js'
+import type { Ip } from '../base/ip.js'
+import type { CalicoCluster } from '../calico/calico-cluster.js'
+import { isObject, valueAt } from '../cluster/located.js'
+import { readManifests, type Input, type KubernetesObject } from '../cluster/manifest.js'
+import type { ClusterPod } from '../cluster/pod.js'
 import { ProblemList } from '../cluster/problem-list.js'
 import { isScenario } from '../cluster/scenario/read-scenario.js'
 import type { HappenedDocument, MomentDocument } from '../analysis/trace-document.js'
+import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import type { Run } from '../network/time/control-plane.js'
 import type { DiaryEntry } from '../network/time/diary.js'
 import { networkAt } from '../network/time/network-at.js'
-import { stateAt } from '../network/time/network-state.js'
+import { stateAt, type NetworkState } from '../network/time/network-state.js'
 import { readInputs } from './input.js'
 import type { Io } from './io.js'
 import { loadNetwork, report, type InputOptions, type Loaded } from './load-network.js'
@@ -29,6 +35,23 @@ export interface LoadedMoment extends Loaded {
   readonly moment?: MomentDocument
   /** Of the run. */
   readonly seed?: number
+  /** The run, ended at the moment: what agents hold then that stands in no kernel. */
+  readonly ended?: () => Run
+  /** It is held against another: what is shown of both has the same columns. */
+  readonly compared?: boolean
+  /** What the API says then; agents may not have come to it. */
+  readonly told?: ToldMoment
+}
+
+export interface ToldMoment {
+  /** Calico's resources, addresses and endpoints. */
+  readonly calico?: CalicoCluster
+  /** What a pod was given, whether or not its node runs. */
+  addressOf(pod: ClusterPod): Ip | undefined
+  /** What is not as it should be with a node. */
+  stateOf(node: string): string | undefined
+  /** Of its card, where an event changed it. */
+  mtuOf(node: string): number | undefined
 }
 
 /** The network of `options.at`; without it that of the manifests. undefined: bad input, all of it told. */
@@ -46,14 +69,53 @@ export async function loadMoments(options: MomentOptions, times: readonly number
   const loaded = await loadScenario(undefined, { ...options, seedGiven: options.seedGiven === true }, io)
   if (loaded === undefined) return undefined
   const { runLoaded } = await import('./scenario-run.js')
-  const run = runLoaded(loaded, { namespace: options.namespace, untilNs: Math.max(...times) }, io)
+  const untilNs = Math.max(...times)
+  const runUntil = (endNs: number): Run => runLoaded(loaded, { namespace: options.namespace, untilNs: endNs }, io)
+  const run = runUntil(untilNs)
   await report(run.problems, io)
   const { inputs, seed, scenario } = loaded
   return times.map((atNs) => {
     const state = stateAt(run.states, atNs)
     const network = networkAt(run.book, state)
-    return { cluster: network.cluster, network, inputs, seed, moment: { scenario: scenario.name, atNs, ...lastOf(run, atNs) } }
+    let ended: Run | undefined
+    return {
+      cluster: network.cluster,
+      network,
+      inputs,
+      seed,
+      moment: { scenario: scenario.name, atNs, ...lastOf(run, atNs) },
+      told: toldAt(run, state, network),
+      ended: () => (ended ??= atNs === untilNs ? run : runUntil(atNs)),
+    }
   })
+}
+
+function toldAt({ book }: Run, state: NetworkState, network: Network): ToldMoment {
+  const calico = book.calico(state.version)?.cluster
+  return {
+    ...(calico === undefined ? {} : { calico }),
+    mtuOf: (name) => state.nodes.get(name)?.mtu,
+    addressOf: (pod) => network.addressOf(pod) ?? book.composition(state.version).addressOf(pod),
+    stateOf: (name) => {
+      const object = book.cluster(state.version).nodeByName.get(name)?.object
+      const { cut = false, loss = 0, delayNs = 0 } = state.nodes.get(name)?.cable ?? {}
+      const absent = network.absenceOf(name)
+      const words = [
+        ...(object === undefined ? ['no Node object, its machine runs'] : isUnknown(object) ? ['NotReady'] : []),
+        ...(absent === undefined ? [] : [absent]),
+        ...(cut ? ['its cable is cut'] : []),
+        ...(loss > 0 ? [`its cable loses ${Math.round(loss * 1e6) / 1e4} %`] : []),
+        ...(delayNs > 0 ? [`its cable delays ${momentText(delayNs)}`] : []),
+      ]
+      return words.length === 0 ? undefined : words.join(', ')
+    },
+  }
+}
+
+/** As the node controller writes it; also of an input that says so. */
+function isUnknown({ value }: KubernetesObject): boolean {
+  const conditions = valueAt(value, ['status', 'conditions'])
+  return Array.isArray(conditions) && conditions.some((one) => isObject(one) && one.type === 'Ready' && one.status !== 'True')
 }
 
 /** What had happened last: of the scenario, and at all. */

@@ -1,19 +1,21 @@
 /**
  * `netsim show bgp`, `bird` and `sessions`: what birdc says of a speaker, the configuration that it runs on, and all sessions with what the run of BGP
- * took: handshakes, messages, bytes.
+ * took: handshakes, messages, bytes. At rest, or at a moment of a Scenario: then with the timers that run, and with who does not speak and why.
  */
+import { momentText } from '../analysis/timeline/duration.js'
 import { formatCidr } from '../base/cidr.js'
 import { formatIp } from '../base/ip.js'
 import { formatAsPath } from '../calico/bgp/attributes.js'
 import { birdText, type BirdDialect } from '../calico/bgp/bird-text.js'
 import type { Bird } from '../calico/bgp/bird.js'
-import { clockText, showProtocols, showRoutes } from '../calico/bgp/birdc.js'
+import type { BgpWorld } from '../calico/bgp/bgp-world.js'
+import { clockText, showProtocols, showRoutes, type ClockWords } from '../calico/bgp/birdc.js'
 import type { BirdRoute, Destination } from '../calico/bgp/route.js'
 import type { BgpSession } from '../calico/bgp/session.js'
-import type { BgpPlan } from '../network/bgp-plan.js'
+import { sessionWaits } from '../calico/bgp/session-waits.js'
 import type { Network } from '../network/network.js'
 import { UsageError } from './exit.js'
-import type { Loaded } from './load-network.js'
+import type { LoadedMoment } from './load-moment.js'
 import type { Shown } from './show-command.js'
 import { withHeadings } from './show-heading.js'
 import { table } from './table.js'
@@ -26,17 +28,33 @@ export interface BgpAsked {
   readonly dialect: BirdDialect
 }
 
+/** Who speaks by now, and what was said so far. */
+interface Speaking {
+  readonly world: BgpWorld
+  readonly birds: readonly Bird[]
+  readonly silent: readonly { readonly name: string; readonly why: string }[]
+  /** Of a Scenario's run: its time 0 on the clock of the daemons, ns. */
+  readonly zeroNs?: number
+}
+
 /** @throws UsageError where nobody speaks BGP, or the one that is named does not */
-export function showBgp(kind: 'bgp' | 'bird' | 'sessions', { place, all, dialect }: BgpAsked, { network }: Loaded): Shown {
-  const plan = planOf(network)
-  const birds = speakersAt(plan, place)
-  if (kind === 'sessions') return sessionsShown(plan, birds)
+export function showBgp(kind: 'bgp' | 'bird' | 'sessions', { place, all, dialect }: BgpAsked, loaded: LoadedMoment): Shown {
+  const speaking = speakersAt(speakingOf(loaded), place)
+  const { birds, silent, zeroNs } = speaking
+  if (kind === 'sessions') return sessionsShown(speaking, loaded.compared === true)
+  const absent = silent.map(({ name, why }) => [name, `# no BIRD runs here: ${why}\n`] as const)
+  const absentItems = silent.map(({ name, why }) => ({ netns: name, absent: why }))
   if (kind === 'bird') {
     const texts = birds.map((bird) => [bird.config.name, birdText(bird.config, dialectOf(bird, dialect))] as const)
-    return { items: texts.map(([netns, text]) => ({ netns, text })), text: withHeadings(texts) }
+    return { items: [...texts.map(([netns, text]) => ({ netns, text })), ...absentItems], text: withHeadings([...texts, ...absent]) }
   }
-  const texts = birds.map((bird) => [bird.config.name, `${showProtocols(bird)}\n${showRoutes(bird, { all })}`] as const)
-  return { items: birds.map(speakerItem), text: withHeadings(texts), more: { run: runItem(plan) } }
+  const clock = zeroNs === undefined ? {} : { clock: (timeNs: number) => momentText(timeNs - zeroNs) }
+  const texts = birds.map((bird) => [bird.config.name, `${showProtocols(bird, clock)}\n${showRoutes(bird, { all, ...clock })}`] as const)
+  return {
+    items: [...birds.map((bird) => speakerItem(bird, speaking)), ...absentItems],
+    text: withHeadings([...texts, ...absent]),
+    more: { run: runItem(speaking) },
+  }
 }
 
 /** confd writes for nodes alone. */
@@ -44,8 +62,20 @@ function dialectOf({ config }: Bird, dialect: BirdDialect): BirdDialect {
   return config.name.startsWith('router/') ? 'bird2' : dialect
 }
 
-function planOf({ bgp, calico, cluster }: Network): BgpPlan {
-  if (bgp !== undefined) return bgp
+function speakingOf({ network, ended }: LoadedMoment): Speaking {
+  if (ended !== undefined) {
+    const { bird, startNs } = ended()
+    if (bird === undefined || bird.speakers().length === 0) throw nobodySpeaks(network)
+    const speakers = bird.speakers()
+    const silent = speakers.flatMap((one) => (one.bird === undefined ? [one] : []))
+    return { world: bird.world, birds: speakers.flatMap((one) => one.bird ?? []), silent, zeroNs: startNs }
+  }
+  if (network.bgp === undefined) throw nobodySpeaks(network)
+  const { world } = network.bgp
+  return { world, birds: [...world.birds.values()], silent: [] }
+}
+
+function nobodySpeaks({ calico, cluster }: Network): UsageError {
   const why =
     cluster.cni === 'canal'
       ? "Canal's pods are reached by flannel, and calico-node runs without BIRD"
@@ -54,22 +84,27 @@ function planOf({ bgp, calico, cluster }: Network): BgpPlan {
         : calico.cluster.manifest.backend === 'bird'
           ? 'no node has an address for BGP'
           : `calico-node runs with the backend ${calico.cluster.manifest.backend}`
-  throw new UsageError(`nobody speaks BGP here: ${why}`)
+  return new UsageError(`nobody speaks BGP here: ${why}`)
 }
 
-function speakersAt({ world }: BgpPlan, place: string | undefined): Bird[] {
-  const birds = [...world.birds.values()]
-  if (place === undefined) return birds
-  const found = world.birds.get(place)
-  if (found !== undefined) return [found]
-  throw new UsageError(`${place} speaks no BGP. There are ${birds.map(({ config }) => config.name).join(', ')}.`)
+function speakersAt(speaking: Speaking, place: string | undefined): Speaking {
+  if (place === undefined) return speaking
+  const birds = speaking.birds.filter(({ config }) => config.name === place)
+  const silent = speaking.silent.filter(({ name }) => name === place)
+  if (birds.length + silent.length > 0) return { ...speaking, birds, silent }
+  const names = [...speaking.birds.map(({ config }) => config.name), ...speaking.silent.map(({ name }) => name)]
+  throw new UsageError(`${place} speaks no BGP. There are ${names.join(', ')}.`)
 }
 
 // ---- sessions and the run
 
-function sessionsShown(plan: BgpPlan, birds: readonly Bird[]): Shown {
+/** @param compared with another moment: the same columns in both, and nothing that only runs on */
+function sessionsShown(speaking: Speaking, compared: boolean): Shown {
+  const timers = speaking.zeroNs !== undefined && !compared
+  const { birds, silent, zeroNs = 0 } = speaking
+  const clock: ClockWords = speaking.zeroNs === undefined ? (ns) => clockText(ns, { milliseconds: true }) : (ns) => momentText(ns - zeroNs)
   const rows = birds.flatMap((bird) => bird.sessions.map((session) => ({ bird, session })))
-  const items = rows.map(({ bird, session }) => ({ netns: bird.config.name, ...sessionItem(bird, session) }))
+  const items = rows.map(({ bird, session }) => ({ netns: bird.config.name, ...sessionItem(bird, session, speaking) }))
   const cells = rows.map(({ bird, session }) => [
     bird.config.name,
     session.config.name,
@@ -77,12 +112,32 @@ function sessionsShown(plan: BgpPlan, birds: readonly Bird[]): Shown {
     `${session.config.remoteAs}`,
     kindOf(session),
     session.stateText,
-    session.phase === 'up' ? clockText(session.sinceNs, { milliseconds: true }) : undefined,
+    session.phase === 'up' || speaking.zeroNs !== undefined ? clock(session.sinceNs) : undefined,
     `${routesFrom(bird, session)}`,
+    ...(timers ? [waitsText(session, bird.timers.nowNs)] : []),
     session.lastError,
   ])
-  const heading = ['SPEAKER', 'PROTOCOL', 'PEER', 'AS', 'KIND', 'STATE', 'SINCE', 'ROUTES', 'ERROR'].slice(0, cells.some((row) => row[8] !== '') ? 9 : 8)
-  return { items, text: `${table(heading, cells)}${runText(plan)}`, more: { run: runItem(plan) } }
+  const heading = ['SPEAKER', 'PROTOCOL', 'PEER', 'AS', 'KIND', 'STATE', 'SINCE', 'ROUTES', ...(timers ? ['TIMERS'] : []), 'ERROR']
+  const shown = heading.slice(0, compared || cells.some((row) => row.at(-1) !== '') ? heading.length : -1)
+  const absent = silent.map(({ name, why }) => `# ${name}: no BIRD runs there: ${why}\n`)
+  return {
+    items: [...items, ...silent.map(({ name, why }) => ({ netns: name, absent: why }))],
+    text: `${table(shown, cells)}${absent.join('')}${runText(speaking)}`,
+    more: { run: runItem(speaking) },
+  }
+}
+
+/** What it waits for, and how long still. */
+function waitsText(session: BgpSession, nowNs: number): string {
+  const { holdNs, holdSeconds, dialNs, errorWaitNs, restartNs } = sessionWaits(session)
+  const left = (ns: number): string => momentText(Math.max(0, Math.round((ns - nowNs) / 1e6) * 1e6))
+  return [
+    ...(holdNs === undefined ? [] : [`hold ${left(holdNs)}${holdSeconds === undefined ? '' : ` of ${momentText(holdSeconds * 1e9)}`}`]),
+    ...(dialNs === undefined ? [] : [`dials in ${left(dialNs)}`]),
+    ...(errorWaitNs === undefined ? [] : [`waits ${left(errorWaitNs)} after the error`]),
+    ...(restartNs === undefined ? [] : [`peer restarts, its routes kept ${left(restartNs)}`]),
+    ...(session.exportWaits ? ['says nothing yet: it recovers'] : []),
+  ].join('; ')
 }
 
 function kindOf({ internal, reflects, config }: BgpSession): string {
@@ -104,7 +159,7 @@ interface RunItem {
 }
 
 /** A session has two ends; one whose far end is nobody's counts too. */
-function runItem({ world }: BgpPlan): RunItem {
+function runItem({ world, zeroNs = 0 }: Speaking): RunItem {
   const ends = [...world.birds].flatMap(([name, { sessions }]) => sessions.map((session) => ({ name, session })))
   const pairs = (of: typeof ends): number =>
     new Set(of.map(({ session }) => [session.sourceAddress, session.config.neighbour].map(formatIp).sort().join(' '))).size
@@ -116,18 +171,20 @@ function runItem({ world }: BgpPlan): RunItem {
     messages: { open, keepalive, update: updates, endOfRib, withdraw: withdrawals, refresh, notification },
     prefixes,
     bytes,
-    kernelsAtRestNs: world.lastKernelChangeNs,
+    kernelsAtRestNs: world.lastKernelChangeNs - zeroNs,
   }
 }
 
-function runText(plan: BgpPlan): string {
-  const { sessions, established, handshakes, messages, prefixes, bytes, kernelsAtRestNs } = runItem(plan)
+function runText(speaking: Speaking): string {
+  const { sessions, established, handshakes, messages, prefixes, bytes, kernelsAtRestNs } = runItem(speaking)
   const { open, keepalive, update, endOfRib, withdraw, refresh, notification } = messages
   return [
     `# ${counted(sessions, 'session')}, ${established} established, after ${counted(handshakes, 'TCP handshake')}`,
     `# ${open} OPEN, ${keepalive} KEEPALIVE, ${update} UPDATE with ${counted(prefixes, 'prefix', 'es')}, ${counted(withdraw, 'withdrawal')}, ` +
       `${endOfRib} End-of-RIB, ${refresh} ROUTE-REFRESH, ${notification} NOTIFICATION: ${bytes} bytes of BGP`,
-    `# the last kernel had its routes after ${(kernelsAtRestNs / 1e9).toFixed(2)} s`,
+    speaking.zeroNs === undefined
+      ? `# the last kernel had its routes after ${(kernelsAtRestNs / 1e9).toFixed(2)} s`
+      : `# all of it since the agents started; BGP last changed a kernel at ${momentText(kernelsAtRestNs)}`,
     '',
   ].join('\n')
 }
@@ -138,19 +195,19 @@ function counted(count: number, word: string, plural = 's'): string {
 
 // ---- -o json
 
-function speakerItem(bird: Bird): object {
+function speakerItem(bird: Bird, speaking: Speaking): object {
   const { name, routerId, localAs, listen } = bird.config
   return {
     netns: name,
     routerId: formatIp(routerId),
     asNumber: localAs,
     port: listen.port,
-    sessions: bird.sessions.map((session) => sessionItem(bird, session)),
+    sessions: bird.sessions.map((session) => sessionItem(bird, session, speaking)),
     routes: bird.table.all().flatMap(({ prefix, routes }) => routes.map((route, i) => ({ prefix: formatCidr(prefix), best: i === 0, ...routeItem(route) }))),
   }
 }
 
-function sessionItem(bird: Bird, session: BgpSession): object {
+function sessionItem(bird: Bird, session: BgpSession, { zeroNs }: Speaking): object {
   const { config } = session
   return {
     protocol: config.name,
@@ -162,11 +219,19 @@ function sessionItem(bird: Bird, session: BgpSession): object {
     reflectionClient: session.reflects,
     passive: config.passive,
     state: session.stateText,
-    sinceNs: session.sinceNs,
+    sinceNs: session.sinceNs - (zeroNs ?? 0),
     routes: routesFrom(bird, session),
     ...(session.lastError === '' ? {} : { lastError: session.lastError }),
+    ...(zeroNs === undefined ? {} : { restarting: session.restartActive, endsNs: endsOf(session, zeroNs) }),
     ...(config.provenance === undefined ? {} : { provenance: config.provenance }),
   }
+}
+
+/** Of what it waits for, on the Scenario's clock. */
+function endsOf(session: BgpSession, zeroNs: number): object {
+  const { holdNs, dialNs, errorWaitNs, restartNs } = sessionWaits(session)
+  const ends = { hold: holdNs, dial: dialNs, errorWait: errorWaitNs, restart: restartNs }
+  return Object.fromEntries(Object.entries(ends).flatMap(([name, ns]) => (ns === undefined ? [] : [[name, ns - zeroNs]])))
 }
 
 function routeItem({ protocol, kind, preference, destination, kernel, bgp }: BirdRoute): object {

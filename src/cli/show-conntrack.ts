@@ -19,6 +19,8 @@ interface Table {
   readonly netns: string
   /** No rule there needs connection tracking: its kernel keeps no table. */
   readonly tracked: boolean
+  /** Why its kernel does not run. */
+  readonly absent?: string
   readonly lines: readonly string[]
   readonly entries: readonly object[]
 }
@@ -49,17 +51,31 @@ function tablesOf(network: Network, place: string | undefined): readonly Table[]
   const tables = names.map((netns): Table => {
     const conntrack = network.netns(netns)?.conntrack ?? null
     const entries = conntrack === null ? [] : conntrackEntries(conntrack)
-    return { netns, tracked: conntrack !== null, lines: entries.map(conntrackLine), entries: entries.map(conntrackObject) }
+    const absent = network.absenceOf(netns)
+    return {
+      netns,
+      tracked: conntrack !== null,
+      ...(absent === undefined ? {} : { absent }),
+      lines: entries.map(conntrackLine),
+      entries: entries.map(conntrackObject),
+    }
   })
   return tables.filter(({ netns, entries }) => netns === place || nodes.has(netns) || entries.length > 0)
 }
 
 function shown(after: { readonly after: string; readonly disposition: string } | undefined, tables: readonly Table[]): ShownConntrack {
-  const items = tables.map(({ netns, tracked, entries }) => ({ ...after, netns, tracked, entries }))
+  const items = tables.map(({ netns, tracked, absent, entries }) => ({ ...after, netns, tracked, ...(absent === undefined ? {} : { absent }), entries }))
   const heading = tables.length > 1 ? (netns: string): string => `# ${netns}\n` : (): string => ''
   const why = after === undefined ? "# no connections before any packet; --after 'SRC DST:PORT' shows those of a trace" : '# no connections'
-  const text = tables.map(({ netns, tracked, lines }) => {
-    const said = tracked ? (lines.length === 0 ? [why] : lines) : [`# no rule of ${netns} needs connection tracking: its kernel keeps no table`]
+  const text = tables.map(({ netns, tracked, absent, lines }) => {
+    const said =
+      absent !== undefined
+        ? [`# ${netns} ${absent}: nothing is in its kernel`]
+        : tracked
+          ? lines.length === 0
+            ? [why]
+            : lines
+          : [`# no rule of ${netns} needs connection tracking: its kernel keeps no table`]
     return `${heading(netns)}${said.join('\n')}\n`
   })
   return { items, text: text.join('') }

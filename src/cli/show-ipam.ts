@@ -8,13 +8,17 @@ import type { CalicoCluster } from '../calico/calico-cluster.js'
 import type { WorkloadEndpoint } from '../cluster/calico/endpoint.js'
 import type { IPAMBlock } from '../cluster/calico/ipam.js'
 import { UsageError } from './exit.js'
-import type { Loaded } from './load-network.js'
+import type { LoadedMoment } from './load-moment.js'
 import type { Shown } from './show-command.js'
 import { table } from './table.js'
 
 /** @param place a node: what is its own @throws UsageError where Calico's IPAM has no part */
-export function showIpam(kind: 'ipam' | 'blocks' | 'ippools' | 'workloadendpoints', place: string | undefined, { network, cluster }: Loaded): Shown {
-  const calico = network.calico?.cluster
+export function showIpam(
+  kind: 'ipam' | 'blocks' | 'ippools' | 'workloadendpoints',
+  place: string | undefined,
+  { network, cluster, told }: LoadedMoment,
+): Shown {
+  const calico = told?.calico ?? network.calico?.cluster
   if (calico === undefined)
     throw new UsageError(`there is no Calico here: the pods' network is ${cluster.cni === 'none' ? 'plain docker' : `${cluster.cni}'s`}`)
   if (place !== undefined && !cluster.nodeByName.has(place)) throw new UsageError(`${kind} is of nodes: ${place} is none`)

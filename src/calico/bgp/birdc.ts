@@ -1,6 +1,6 @@
 /**
  * What `birdc` says of a daemon: `show protocols`, `show route` and `show route all`, in the words of BIRD 1.6 (nest/proto.c proto_cmd_show,
- * nest/rt-table.c rt_show_rte, proto/bgp/attrs.c bgp_get_route_info) and of BIRD 2. Times count from the start of the run.
+ * nest/rt-table.c rt_show_rte, proto/bgp/attrs.c bgp_get_route_info) and of BIRD 2. Times count from the start of the run, unless the caller has its own words.
  */
 import { compareIp, formatIp } from '../../base/ip.js'
 import { formatCidr } from '../../base/cidr.js'
@@ -24,15 +24,22 @@ function isSecond(bird: Bird): boolean {
   return bird.options.flavour.name === 'bird2'
 }
 
+/** Of a time of the run, ns. */
+export type ClockWords = (timeNs: number) => string
+
+function clockOf(bird: Bird): ClockWords {
+  return (timeNs) => clockText(timeNs, { milliseconds: isSecond(bird) })
+}
+
 /** `birdc show protocols`; ends in a newline. */
-export function showProtocols(bird: Bird): string {
+export function showProtocols(bird: Bird, { clock = clockOf(bird) }: { readonly clock?: ClockWords } = {}): string {
   const second = isSecond(bird)
   const row = (cells: readonly [string, string, string, string, string, string]): string => {
     const widths = second ? [10, 10, 10, 6, 12] : [8, 8, 8, 5, 10]
     const [name, proto, table, state, since, info] = cells.map((cell, i) => (i < widths.length ? cell.padEnd(widths[i]) : cell))
     return second ? `${name} ${proto} ${table} ${state} ${since}  ${info}` : `${name} ${proto} ${table} ${state}  ${since}  ${info}`
   }
-  const started = clockText(bird.startedNs, { milliseconds: second })
+  const started = clock(bird.startedNs)
   const table = second ? 'master4' : 'master'
   const none = second ? '---' : 'master'
   return `${[
@@ -45,33 +52,49 @@ export function showProtocols(bird: Bird): string {
     ...bird.sessions.map((session) => {
       const info = session.phase === 'down' ? session.lastError : `${session.stateText.padEnd(14)}${session.lastError}`
       const state = session.phase === 'up' && session.exportWaits ? 'wait' : session.phase
-      return row([session.config.name, 'BGP', none, state, clockText(session.sinceNs, { milliseconds: second }), info])
+      return row([session.config.name, 'BGP', none, state, clock(session.sinceNs), info])
     }),
   ].join('\n')}\n`
 }
 
 /** `birdc show route`, with `all` the attributes too; prefixes in order (BIRD's own order is that of a hash). */
-export function showRoutes(bird: Bird, { all }: { readonly all: boolean }): string {
+export function showRoutes(bird: Bird, { all, clock = clockOf(bird) }: { readonly all: boolean; readonly clock?: ClockWords }): string {
   const second = isSecond(bird)
   const nets = bird.table.all().sort((a, b) => compareIp(a.prefix.base, b.prefix.base) || a.prefix.length - b.prefix.length)
-  const lines = [`BIRD ${bird.options.flavour.version} ready.`, ...(second ? ['Table master4:'] : []), ...nets.flatMap((net) => netLines(bird, net, all))]
+  const lines = [
+    `BIRD ${bird.options.flavour.version} ready.`,
+    ...(second ? ['Table master4:'] : []),
+    ...nets.flatMap((net) => netLines(bird, net, { all, clock })),
+  ]
   return `${lines.join('\n')}\n`
 }
 
-function netLines(bird: Bird, net: Net, all: boolean): string[] {
+interface Wish {
+  readonly all: boolean
+  readonly clock: ClockWords
+}
+
+function netLines(bird: Bird, net: Net, { all, clock }: Wish): string[] {
   return net.routes.flatMap((route, i) => {
     const head = i === 0 ? formatCidr(net.prefix) : ''
     const refused = bird.kernel.installed.get(net.prefix)?.refused === true
     const mark = i > 0 ? '' : refused ? ' !' : ' *'
-    const lines = isSecond(bird) ? secondLines(head, route, mark) : firstLines(head, route, mark)
+    const shown: Shown = { head, mark, since: clock(route.changedNs) }
+    const lines = isSecond(bird) ? secondLines(route, shown) : firstLines(route, shown)
     return all ? [...lines, ...attributeLines(route, isSecond(bird))] : lines
   })
 }
 
+interface Shown {
+  readonly head: string
+  readonly mark: string
+  readonly since: string
+}
+
 /** BIRD 1.6: all on one line. */
-function firstLines(head: string, route: BirdRoute, mark: string): string[] {
+function firstLines(route: BirdRoute, { head, mark, since }: Shown): string[] {
   const { destination } = route
-  const line = `${head.padEnd(18)} ${viaText(destination)} [${route.protocol} ${clockText(route.changedNs, { milliseconds: false })}${fromText(route)}]${mark}`
+  const line = `${head.padEnd(18)} ${viaText(destination)} [${route.protocol} ${since}${fromText(route)}]${mark}`
   const hops =
     destination.kind === 'multipath' ? destination.nexthops.map((hop) => `\tvia ${formatIp(hop.gateway ?? 0)} on ${hop.device} weight ${hop.weight ?? 1}`) : []
   return [`${line}${infoText(route, { showZero: true })}`, ...hops]
@@ -91,10 +114,10 @@ function viaText(destination: Destination): string {
 }
 
 /** BIRD 2: next hops on lines of their own. */
-function secondLines(head: string, route: BirdRoute, mark: string): string[] {
+function secondLines(route: BirdRoute, { head, mark, since }: Shown): string[] {
   const { destination } = route
   const kind = isReachable(destination) ? 'unicast' : destination.kind === 'prohibit' ? 'prohibited' : destination.kind
-  const line = `${head.padEnd(20)} ${kind} [${route.protocol} ${clockText(route.changedNs, { milliseconds: true })}${fromText(route)}]${mark}`
+  const line = `${head.padEnd(20)} ${kind} [${route.protocol} ${since}${fromText(route)}]${mark}`
   const first = `${line}${infoText(route, { showZero: false })}`
   switch (destination.kind) {
     case 'router':

@@ -29,7 +29,7 @@ export class BgpSession {
   readonly incoming = new BgpConnection()
   live: BgpConnection | undefined
   private readonly errorWait = new ErrorWait()
-  private startupTimer: Timer | undefined
+  startupTimer: Timer | undefined
   lastError = ''
   remoteId = 0
   rules: SessionRules = BEFORE_OPEN
@@ -37,7 +37,7 @@ export class BgpSession {
   restartActive = false
   /** What the peer that restarts asked for. */
   restartSeconds = 0
-  private restartTimer: Timer | undefined
+  restartTimer: Timer | undefined
   private inTimer = false
   /** Established, but the own recovery holds the export back. */
   exportWaits = false

@@ -42,6 +42,9 @@ export interface BirdFamilyOptions {
   readonly path: PathFinder
 }
 
+/** Who is to speak BGP: the daemon, or why there is none at the moment. */
+export type BirdSpeaker = { readonly name: string; readonly bird: Bird } | { readonly name: string; readonly bird?: undefined; readonly why: string }
+
 /** What changed in one kernel at the moment that the clock shows. */
 interface Dirty {
   readonly bird: Bird
@@ -175,6 +178,27 @@ export class BirdFamily implements AgentFamily {
   /** Which segments of BGP get through a network. */
   pathsOf(network: Network): PathFinder {
     return bgpPaths(network, [...this.configs.values()]).find
+  }
+
+  /** Of now, in the order of their configurations; a daemon whose Node is gone from the API, last. */
+  speakers(): readonly BirdSpeaker[] {
+    const { context } = this.options
+    const { nowNs } = this.timers
+    const names = new Set([...this.configs.keys(), ...this.world.birds.keys()])
+    return [...names].flatMap((name): BirdSpeaker[] => {
+      const bird = this.world.birds.get(name)
+      if (bird?.isRunning === true) return [{ name, bird }]
+      const startsNs = this.starting.get(name)
+      const why =
+        this.isNode(name) && !context.node(name).power
+          ? 'its node has no power'
+          : startsNs !== undefined && startsNs >= nowNs
+            ? `it starts in ${Math.round((startsNs - nowNs) / 1e6) / 1e3} s`
+            : this.stopped.has(name)
+              ? 'it was stopped'
+              : 'it has not been started'
+      return this.configs.has(name) ? [{ name, why }] : []
+    })
   }
 
   // ---- daemons

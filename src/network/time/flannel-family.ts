@@ -13,6 +13,7 @@ import type { StoreEvent } from '../../etcd/store.js'
 import { leaseObject, parseSubnetKey, type Lease, type LeaseEvent } from '../../flannel/lease.js'
 import { sameSubnet } from '../../flannel/subnet-allocation.js'
 import type { LeaseWrite } from '../../flannel/flanneld-process.js'
+import type { LeaseChange } from '../../flannel/lease-feed.js'
 import type { BareNode, LeaseRow } from '../flannel-plan.js'
 import { bareNodes } from '../network.js'
 import type { AgentFamily, RunContext } from './agents.js'
@@ -52,6 +53,8 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   /** Entry of the diary behind each change of the feed. */
   private readonly changeCauses: (number | undefined)[] = []
   private batch: Batch | undefined
+  /** How many hosts have heard what is not in their kernels yet. */
+  private applying = 0
   private holds: boolean
   private busyUntilNs = 0
   private deleting: number | undefined
@@ -63,6 +66,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
     this.holds = options.start === 'converged'
     this.lastCluster = options.cluster
     this.datastore = flannelDatastore(options.context, options.cluster, (event) => this.leaseEnded(event))
+    this.datastore.feed.passesOver = (change, hosts) => this.passesOver(change, hosts)
     for (const bare of options.bare) this.addHost(bare)
   }
 
@@ -149,6 +153,11 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
     })
   }
 
+  /** false: its server is away, and nobody is told what it holds. */
+  get answers(): boolean {
+    return this.datastore.answers
+  }
+
   get etcdKeys(): readonly { readonly key: string; readonly value: string }[] {
     return this.datastore.keys()
   }
@@ -195,19 +204,23 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   heard(host: FlannelHost, events: readonly LeaseEvent[]): void {
     this.watchEvents += events.length
     const { keepsWatches } = this.context.diary
-    if (this.holds && !keepsWatches) {
-      if (events.length > 0) host.process?.doze()
-      return
-    }
+    if (this.holds && !keepsWatches) return
     const cause = this.causeOfNews(host, events)
     if (keepsWatches) for (const event of events) this.tellWatch(host, event, cause)
     if (this.holds || (events.length > 0 && events.every(isRenewal) && this.context.node(host.name).flannel !== undefined)) return
     host.appliesBecause = cause ?? host.appliesBecause
     if (host.applies) return
     host.applies = true
+    this.applying++
     this.enqueue(host)
-    // What comes until it is applied it hears then.
-    if (!keepsWatches && events.length > 0) host.process?.doze()
+  }
+
+  /** What comes of news for those who would only note that they have heard of it: nothing, until startHere, or of a renewal where all kernels have it. */
+  private passesOver({ events }: LeaseChange, hosts: number): boolean {
+    if (this.context.diary.keepsWatches) return false
+    if (!this.holds && !(this.applying === 0 && events.every(isRenewal))) return false
+    this.watchEvents += hosts * events.length
+    return true
   }
 
   exited(host: FlannelHost, reason: string, heard: number): void {
@@ -322,7 +335,6 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   private applyAll(batch: Batch): void {
     if (this.batch === batch) this.batch = undefined
     for (const host of batch.hosts) {
-      if (host.applies) host.process?.wake()
       const { applies, appliesBecause } = host
       this.forget(host)
       if (applies) this.apply(host, appliesBecause)
@@ -343,6 +355,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
 
   /** What it heard and has not done is lost with the process. */
   private forget(host: FlannelHost): void {
+    if (host.applies) this.applying--
     host.applies = false
     host.appliesBecause = undefined
   }
