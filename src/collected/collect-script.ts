@@ -330,7 +330,7 @@ other_netns() {
       [ ! -e "$path" ] || echo "$(inode_of "$path") $path"
     done
     # shellcheck disable=SC2012
-    ls -l /proc/[0-9]*/ns/net 2>/dev/null | awk '{ gsub(/[^0-9]/, "", $NF); print $NF, $(NF - 2) }'
+    ls -l /proc/[0-9]*/ns/net 2>/dev/null | awk '/ -> net:/ { gsub(/[^0-9]/, "", $NF); print $NF, $(NF - 2) }'
   } | awk -v own="$own" '$1 != own && !seen[$1]++'
 }
 

@@ -17,6 +17,8 @@ export interface Dataplane {
   readonly netns: string
   readonly devices: readonly DeviceSpec[]
   readonly routes: readonly RouteSpec[]
+  /** `routes` is all that the kernel has: those that it makes of addresses are among them, or somebody has taken them away. Absent: they are not, and are made. */
+  readonly routesAreAll?: boolean
   readonly rules: readonly RoutingRuleSpec[]
   readonly neighbours: readonly NeighbourSpec[]
   readonly fdb: readonly FdbSpec[]
@@ -99,6 +101,14 @@ export type DeviceSpec =
     })
   | (DeviceCommon & WireguardSpec)
   | (DeviceCommon & { readonly kind: 'dummy' })
+  /** Of a kind that netsim does not model (macvlan, gre, …), or of which too little is known: a packet that meets it is INCOMPLETE. */
+  | (DeviceCommon & {
+      readonly kind: 'other'
+      /** As `ip -d link` calls it. */
+      readonly type: string
+      /** What is not known, in words; absent: the kind is not modelled. */
+      readonly why?: string
+    })
 
 /** What is wrong with a card's cable. */
 export interface CableSpec {

@@ -55,16 +55,40 @@ function printMember(member: IpSetMember): string {
   return `${member.element}${member.timeout === undefined ? '' : ` timeout ${member.timeout}`}${member.nomatch === true ? ' nomatch' : ''}`
 }
 
-/** Reads `ipset save` text or a restore file. What is wrong is left out and reported, the rest is kept. */
+/** Reads `ipset save` or `ipset list` text, or a restore file. What is wrong is left out and reported, the rest is kept; so is a type that is not known. */
 export function parseIpsets(text: string, place: Place): { readonly sets: readonly IpSet[]; readonly problems: readonly Problem[] } {
-  const report = new Report(place)
+  const report = new Report(place, { printed: true })
   const sets = new SetEditor([], report)
+  let listed: Listed | undefined
   for (const line of linesOf(text, report)) {
+    const field = /^(Name|Type|Header|Members|Revision|Size in memory|References|Number of entries): ?(.*)$/.exec(line)
+    if (field !== null) {
+      listed = readListed(field, listed, sets)
+      continue
+    }
     const words = splitWords(line, { shell: false })
     if (words === undefined) report.error(`a quote stays open in "${line.trim()}"`)
+    else if (listed?.open === true) sets.run(['add', listed.name, ...words])
     else if (words[0] !== 'COMMIT' && words[0] !== 'quit') sets.run(words)
   }
   return { sets: sets.result, problems: report.problems }
+}
+
+/** A set of `ipset list`; open: its members follow. */
+interface Listed {
+  readonly name: string
+  readonly words: readonly string[]
+  readonly open: boolean
+}
+
+/** The fields stand in one order: Name, Type, …, Header, …, Members (ipset lib/session.c list_create). */
+function readListed([, key, value]: RegExpExecArray, before: Listed | undefined, sets: SetEditor): Listed | undefined {
+  if (key === 'Name') return { name: value, words: [], open: false }
+  if (before === undefined) return undefined
+  if (key === 'Type' || key === 'Header') return { ...before, words: [...before.words, ...value.split(/\s+/).filter((word) => word !== '')] }
+  if (key !== 'Members') return before
+  sets.run(['create', before.name, ...before.words])
+  return { ...before, open: true }
 }
 
 /** One `ipset …` command, with or without the leading word. After an error the sets are as they were. */
@@ -108,18 +132,16 @@ const COMMANDS: ReadonlyMap<string, string> = new Map([
 ])
 
 class SetEditor {
-  private readonly sets: Map<string, { type: string; options: string; readonly members: Map<string, IpSetMember> }>
+  private readonly sets: Map<string, Omit<IpSet, 'name' | 'members'> & { readonly members: Map<string, IpSetMember> }>
   private readonly report: Report
 
   constructor(sets: readonly IpSet[], report: Report) {
-    this.sets = new Map(
-      sets.map((set) => [set.name, { type: set.type, options: set.options, members: new Map(set.members.map((member) => [member.element, member])) }]),
-    )
+    this.sets = new Map(sets.map(({ name, members, ...set }) => [name, { ...set, members: new Map(members.map((member) => [member.element, member])) }]))
     this.report = report
   }
 
   get result(): readonly IpSet[] {
-    return [...this.sets].map(([name, { type, options, members }]) => ({ name, type, options, members: [...members.values()] }))
+    return [...this.sets].map(([name, { members, ...set }]) => ({ name, ...set, members: [...members.values()] }))
   }
 
   run(all: readonly string[]): void {
@@ -145,13 +167,13 @@ class SetEditor {
     if (name === undefined || type === undefined) return this.report.error('create needs a name and a type', 'create NAME hash:ip')
     if (name.length > 31) return this.report.error(`Syntax error: setname '${name}' is longer than 31 characters`)
     if (!IPSET_TYPES.includes(type as IpSetType)) {
-      if (!OTHER_TYPES.includes(type))
+      if (!OTHER_TYPES.includes(type) && !this.report.printed)
         return this.report.error(`Syntax error: typename '${type}' is unknown`, `The types are ${[...IPSET_TYPES, ...OTHER_TYPES].join(', ')}.`)
       this.report.warning(`the ipset type "${type}" is not modelled`, 'The set is kept as it is; a match against it makes the answer INCOMPLETE.')
     }
     if (this.sets.has(name))
       return exist ? undefined : this.report.error('Set cannot be created: set with the same name already exists', `There is a set ${name}.`)
-    this.sets.set(name, { type, options: rest.slice(1).join(' '), members: new Map() })
+    this.sets.set(name, { type, options: rest.slice(1).join(' '), members: new Map(), ...this.report.origin })
     return undefined
   }
 
@@ -167,15 +189,17 @@ class SetEditor {
     const timeout = extras.timeout ?? (declared === null ? undefined : Number(declared[1]))
     if (extras.timeout !== undefined && declared === null)
       return this.report.error('Timeout cannot be used: set was created without timeout support', 'create … timeout 0')
+    const { origin } = this.report
     for (const element of elements) {
-      if (set.type === 'list:set' && !this.sets.has(element))
+      if (set.type === 'list:set' && !this.sets.has(element) && !this.report.printed)
         return this.report.error('Set to be added/deleted/tested as element does not exist.', `There is no set ${element}.`)
       const known = set.members.has(element)
       if (command === 'del' && !known && !exist)
         return this.report.error("Element cannot be deleted from the set: it's not added", `${element} is not in ${name}.`)
       if (command === 'add' && known && !exist) return this.report.error("Element cannot be added to the set: it's already added", `${element} is in ${name}.`)
       if (command === 'del') set.members.delete(element)
-      else set.members.set(element, { element, ...(extras.nomatch === true ? { nomatch: true } : {}), ...(timeout === undefined ? {} : { timeout }) })
+      else
+        set.members.set(element, { element, ...(extras.nomatch === true ? { nomatch: true } : {}), ...(timeout === undefined ? {} : { timeout }), ...origin })
     }
     return undefined
   }

@@ -1,4 +1,6 @@
 /** IP sets as data (`ipset save`). */
+import type { Provenance } from './dataplane.js'
+
 export type IpSetType =
   | 'hash:ip'
   | 'hash:net'
@@ -20,6 +22,7 @@ export interface IpSet {
   /** The options of `create` after the type, verbatim (`family inet hashsize 1024 maxelem 65536`). */
   readonly options: string
   readonly members: readonly IpSetMember[]
+  readonly provenance?: Provenance
 }
 
 export interface IpSetMember {
@@ -28,4 +31,5 @@ export interface IpSetMember {
   readonly nomatch?: boolean
   /** seconds */
   readonly timeout?: number
+  readonly provenance?: Provenance
 }

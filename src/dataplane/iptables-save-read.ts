@@ -214,7 +214,7 @@ export class SaveReader {
     if (builtin ? policy !== 'ACCEPT' && policy !== 'DROP' : policy !== '-')
       return this.report.error(`chain ${name} of table ${draft.name} cannot have the policy "${policy}"`, builtin ? 'ACCEPT or DROP.' : 'A user chain has -.')
     const counters = countersOf(packets, bytes)
-    const head = { name, ...(builtin ? { policy: policy as 'ACCEPT' | 'DROP' } : {}), ...counters }
+    const head = { name, ...(builtin ? { policy: policy as 'ACCEPT' | 'DROP' } : {}), ...counters, ...this.report.origin }
     const known = draft.chains.get(name)
     if (known === undefined) draft.chains.set(name, { head, rules: [], declared: true })
     else Object.assign(known, { head, declared: true })

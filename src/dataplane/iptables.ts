@@ -45,6 +45,8 @@ export interface Chain {
   readonly rules: readonly Rule[]
   readonly packets?: number
   readonly bytes?: number
+  /** Whose its policy is. */
+  readonly provenance?: Provenance
 }
 
 export interface Rule {

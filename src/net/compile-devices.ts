@@ -96,6 +96,9 @@ export function connectDevices(netns: Netns, dataplane: Dataplane, { byName, sle
         device.wireguard = compileWireguard(spec, device)
         netns.wireguardDevices.push(device)
         break
+      case 'other':
+        device.notModelled = spec.why ?? `not modelled: ${spec.name} is a device of kind ${spec.type}`
+        break
       case 'loopback':
       case 'dummy':
         break

@@ -71,21 +71,28 @@ export function compileFib(netns: Netns, dataplane: Dataplane): Fib {
   if (dataplane.routesAreAll !== true) addKernelRoutes(netns, tables.get(LOCAL_TABLE) as Route[], tables.get(MAIN_TABLE) as Route[])
   const common = part === undefined || !isApart(part.common, tables) ? undefined : part.common
   if (part !== undefined && common === undefined) return compileFib(netns, { ...dataplane })
-  const withCommon = common === undefined ? {} : { common }
-  const compiled = new Map([...tables].map(([name, routes]) => [name, new RouteTable(name, routes, name === MAIN_TABLE ? withCommon : {})]))
   const routes = [...tables.values()].flat()
   routes.forEach((route, index) => (route.index = index))
-  const rules = compileRules(dataplane.rules, compiled)
-  return new Fib(netns, {
-    rules,
-    local: compiled.get(LOCAL_TABLE) as RouteTable,
-    main: compiled.get(MAIN_TABLE) as RouteTable,
-    fallback: compiled.get(DEFAULT_TABLE) as RouteTable,
-    customRules: isDefaultRules(dataplane.rules) ? 0 : 1,
-    customLocalRoutes,
-    routes,
-    ...withCommon,
-  })
+  return new Fib(netns, { ...compileTables(tables, dataplane.rules, common), customLocalRoutes, routes, ...(common === undefined ? {} : { common }) })
+}
+
+type Tables = Pick<Fib, 'rules' | 'local' | 'localTrie' | 'fallback' | 'customRules'>
+
+const EMPTY_TABLE = new RouteTable(DEFAULT_TABLE, [])
+
+/** While nobody has rules of his own, local and main are one. */
+function compileTables(tables: ReadonlyMap<string, readonly Route[]>, rules: readonly RoutingRuleSpec[], common: CommonPart | undefined): Tables {
+  const routesOf = (name: string): readonly Route[] => tables.get(name) ?? []
+  if (isDefaultRules(rules)) {
+    const localTrie = RouteTable.merged(routesOf(LOCAL_TABLE), routesOf(MAIN_TABLE), common)
+    const local = routesOf(MAIN_TABLE).some(({ type }) => type === RTN_LOCAL) ? new RouteTable(LOCAL_TABLE, routesOf(LOCAL_TABLE)) : localTrie
+    const fallback = routesOf(DEFAULT_TABLE).length === 0 ? EMPTY_TABLE : new RouteTable(DEFAULT_TABLE, routesOf(DEFAULT_TABLE))
+    return { rules: [], local, localTrie, fallback, customRules: 0 }
+  }
+  const withCommon = common === undefined ? {} : { common }
+  const compiled = new Map([...tables].map(([name, routes]) => [name, new RouteTable(name, routes, name === MAIN_TABLE ? withCommon : {})]))
+  const local = compiled.get(LOCAL_TABLE) as RouteTable
+  return { rules: compileRules(rules, compiled), local, localTrie: local, fallback: compiled.get(DEFAULT_TABLE) as RouteTable, customRules: 1 }
 }
 
 interface OwnAndCommon {
@@ -147,7 +154,8 @@ function makeCommonRoutes(specs: readonly RouteSpec[]): CommonRoutes | null {
   const isPlain = (spec: RouteSpec): boolean =>
     spec.type === 'unicast' && spec.device === device && device !== undefined && spec.nexthops === undefined && tableName(spec.table) === MAIN_TABLE
   if (!specs.every(isPlain)) return null
-  const routes = specs.map((spec, index): Route => ({ ...routeOf(spec, index), index: COMMON_ROUTES + index, device: null, nexthops: null }))
+  const routes = specs.map((spec, index) => routeTo(null, null, spec, index))
+  routes.forEach((route, index) => (route.index = COMMON_ROUTES + index))
   const table = new RouteTable(MAIN_TABLE, routes)
   return table.groups.length === 0 || table.groups.length < routes.length ? null : { specs, routes, table }
 }
@@ -163,15 +171,11 @@ function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | nul
   const type = ROUTE_TYPES[spec.type]
   const needsDevice = type < RTN_BLACKHOLE && nexthops.length === 0
   if (needsDevice && device === null && type !== RTN_LOCAL) return null
-  return {
-    ...routeOf(spec, index),
-    device: device ?? (type === RTN_LOCAL ? netns.loopback : null),
-    nexthops: nexthops.length > 0 ? nexthops : null,
-  }
+  return routeTo(device ?? (type === RTN_LOCAL ? netns.loopback : null), nexthops.length > 0 ? nexthops : null, spec, index)
 }
 
-/** All but where it leads. */
-function routeOf(spec: RouteSpec, index: number): Omit<Route, 'device' | 'nexthops'> {
+/** Of one shape, all of them, and made field by field: lookups are as fast as that. */
+function routeTo(device: Device | null, nexthops: readonly Nexthop[] | null, spec: RouteSpec, index: number): Route {
   const type = ROUTE_TYPES[spec.type]
   const scope = spec.scope !== undefined ? SCOPES[spec.scope] : type === RTN_LOCAL ? SCOPE_HOST : type === RTN_BROADCAST ? SCOPE_LINK : SCOPE_GLOBAL
   return {
@@ -180,6 +184,7 @@ function routeOf(spec: RouteSpec, index: number): Omit<Route, 'device' | 'nextho
     length: spec.destination.length,
     type,
     gateway: spec.via ?? 0,
+    device,
     source: spec.source ?? 0,
     scope,
     metric: spec.metric ?? 0,
@@ -187,30 +192,52 @@ function routeOf(spec: RouteSpec, index: number): Omit<Route, 'device' | 'nextho
     mtu: spec.mtu ?? 0,
     mtuLocked: spec.mtuLocked === true ? 1 : 0,
     advmss: spec.advmss ?? 0,
+    nexthops,
     spec: index,
+  }
+}
+
+/** What the kernel makes of an address. */
+function kernelRoute(device: Device, { base, length, type, source, scope }: Pick<Route, 'base' | 'length' | 'type' | 'source' | 'scope'>): Route {
+  return {
+    index: 0,
+    base,
+    length,
+    type,
+    gateway: 0,
+    device,
+    source,
+    scope,
+    metric: 0,
+    tos: 0,
+    mtu: 0,
+    mtuLocked: 0,
+    advmss: 0,
+    nexthops: null,
+    spec: -1,
   }
 }
 
 /** fib_add_ifaddr: what the kernel itself adds for each address of a device that is up. */
 function addKernelRoutes(netns: Netns, local: Route[], main: Route[]): void {
-  const common = { index: 0, gateway: 0, metric: 0, tos: 0, mtu: 0, mtuLocked: 0, advmss: 0, nexthops: null, spec: -1 }
   const has = (routes: readonly Route[], base: number, length: number, device: Device): boolean =>
     routes.some((route) => route.base === base && route.length === length && route.device === device)
   for (const device of netns.devices) {
     for (const { address, length, secondary } of device.addresses) {
       const base = address & maskOf(length)
       if (!has(local, address, 32, device)) {
-        local.push({ ...common, base: address, length: 32, type: RTN_LOCAL, device, source: primaryOf(device, address, length), scope: SCOPE_HOST })
+        const source = primaryOf(device, address, length)
+        local.push(kernelRoute(device, { base: address, length: 32, type: RTN_LOCAL, source, scope: SCOPE_HOST }))
       }
       if (device.up === 0) continue
       if (device.kind === DEVICE_LOOPBACK && length < 32) {
-        if (!has(local, base, length, device)) local.push({ ...common, base, length, type: RTN_LOCAL, device, source: address, scope: SCOPE_HOST })
+        if (!has(local, base, length, device)) local.push(kernelRoute(device, { base, length, type: RTN_LOCAL, source: address, scope: SCOPE_HOST }))
       } else if (length < 32 && secondary === 0 && !has(main, base, length, device)) {
-        main.push({ ...common, base, length, type: RTN_UNICAST, device, source: address, scope: SCOPE_LINK })
+        main.push(kernelRoute(device, { base, length, type: RTN_UNICAST, source: address, scope: SCOPE_LINK }))
       }
       const broadcast = base | ~maskOf(length)
       if (length < 31 && !has(local, broadcast, 32, device)) {
-        local.push({ ...common, base: broadcast, length: 32, type: RTN_BROADCAST, device, source: address, scope: SCOPE_LINK })
+        local.push(kernelRoute(device, { base: broadcast, length: 32, type: RTN_BROADCAST, source: address, scope: SCOPE_LINK }))
       }
     }
   }

@@ -34,6 +34,7 @@ export function deviceTransmit(packet: Packet, device: Device): void {
   device.txPackets++
   // skb_checksum_help: offloads are off, but lo needs no checksum
   if (device.kind !== DEVICE_LOOPBACK) packet.partial = 0
+  if (trace.tally !== null) trace.tally.sent(device.index, frameLength(packet))
   if (trace.on === 1 && device.kind !== DEVICE_LOOPBACK) {
     trace.note(STEP_SEND, 0, device.netns, packet, device.index, frameLength(packet), device.mtu)
     trace.frame(device, DIRECTION_TX, packet)
@@ -65,7 +66,7 @@ export function deviceTransmit(packet: Packet, device: Device): void {
       device.netns.world.enqueue(packet, device)
       return
     default:
-      dropPacket(device.netns, packet, INCOMPLETE, REASON_NONE, 'this kind of device carries no packets in netsim yet')
+      dropPacket(device.netns, packet, INCOMPLETE, REASON_NONE, device.notModelled)
   }
 }
 
@@ -100,6 +101,7 @@ function tunTransmit(packet: Packet, device: Device): void {
 export function deviceReceive(packet: Packet, device: Device): void {
   const netns = device.netns
   const trace = netns.world.trace
+  if (netns.touched === 0) netns.world.touch(netns)
   if (device.up === 0) {
     device.rxDropped++
     dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_DEV_READY, 'device is down')

@@ -20,9 +20,10 @@ export const DEVICE_VXLAN = 5
 export const DEVICE_IPIP = 6
 export const DEVICE_WIREGUARD = 7
 const DEVICE_DUMMY = 8
+const DEVICE_OTHER = 9
 
 /** The words for them, in specs and in documents; the index is DEVICE_*. */
-export const DEVICE_KINDS = ['loopback', 'nic', 'veth', 'bridge', 'tun', 'vxlan', 'ipip', 'wireguard', 'dummy'] as const
+export const DEVICE_KINDS = ['loopback', 'nic', 'veth', 'bridge', 'tun', 'vxlan', 'ipip', 'wireguard', 'dummy', 'other'] as const
 export type DeviceKind = (typeof DEVICE_KINDS)[number]
 
 export const SCOPE_GLOBAL = 0
@@ -54,7 +55,7 @@ export class Device {
   mtu: number
   macHigh = 0
   macLow = 0
-  /** 1: it speaks Ethernet; 0: TUN, IPIP, WireGuard. */
+  /** 1: it speaks Ethernet; 0: TUN, IPIP, WireGuard, and what is not modelled. */
   ethernet: number
   /** 1: no ARP is spoken on it (IFF_NOARP): loopback, TUN, tunnels. */
   noArp: number
@@ -108,6 +109,8 @@ export class Device {
   /** 1: the segment drops packets of it, or for it, with an address that is none of its own. */
   sourceDestinationCheck = 0
   neighbours: NeighTable | null = null
+  /** Why a packet that is to leave by it is INCOMPLETE, in words. */
+  notModelled = 'this kind of device carries no packets in netsim yet'
   /** A card is sending until then (virtual time, ns). */
   busyUntilNs = 0
 
@@ -123,7 +126,7 @@ export class Device {
     this.name = name
     this.kind = kind
     this.mtu = mtu
-    this.ethernet = kind === DEVICE_TUN || kind === DEVICE_IPIP || kind === DEVICE_WIREGUARD ? 0 : 1
+    this.ethernet = kind === DEVICE_TUN || kind === DEVICE_IPIP || kind === DEVICE_WIREGUARD || kind === DEVICE_OTHER ? 0 : 1
     this.noArp = kind === DEVICE_LOOPBACK || this.ethernet === 0 || kind === DEVICE_DUMMY ? 1 : 0
   }
 }

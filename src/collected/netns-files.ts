@@ -1,0 +1,80 @@
+/** The files of one netns → its Dataplane, by the readers of dataplane/; its devices come of all netns together (device-specs.ts). */
+import type { Problem } from '../base/problem.js'
+import { parseFdb } from '../dataplane/bridge-fdb.js'
+import type { Dataplane } from '../dataplane/dataplane.js'
+import { parseNeighbours } from '../dataplane/ip-neigh.js'
+import { parseRoutes } from '../dataplane/ip-route.js'
+import { parseRules } from '../dataplane/ip-rule.js'
+import { parseIpsets } from '../dataplane/ipset-save.js'
+import type { IptablesState } from '../dataplane/iptables.js'
+import { parseIptablesSave } from '../dataplane/iptables-save.js'
+import { parseSysctls } from '../dataplane/sysctl.js'
+import type { Place } from '../dataplane/text.js'
+import { DUMP, type CollectedBackend, type CollectedFile, type NotUnderstood } from './collected-node.js'
+import { withNftTables } from './nft-tables.js'
+import { readProcSockets, readSockets } from './sockets.js'
+
+/** By their names in the folder of the netns: `addr`, `route`, … */
+export type NetnsFiles = ReadonlyMap<string, CollectedFile>
+
+export interface NetnsReading {
+  readonly dataplane: Omit<Dataplane, 'devices' | 'netns'>
+  readonly backends: readonly CollectedBackend[]
+  readonly notUnderstood: readonly NotUnderstood[]
+  readonly problems: readonly Problem[]
+}
+
+/** @param first the backend that the plain `iptables` of the node speaks to */
+export function readNetns(files: NetnsFiles, first: CollectedBackend['backend']): NetnsReading {
+  const problems: Problem[] = []
+  const read = <Result extends { readonly problems: readonly Problem[] }>(name: string, reader: (text: string, place: Place) => Result): Result => {
+    const { file, text } = files.get(name) ?? { file: name, text: '' }
+    const result = reader(text, { file, line: 1, by: DUMP })
+    problems.push(...result.problems)
+    return result
+  }
+  const { routes } = read('route', parseRoutes)
+  const { neighbours } = read('neigh', parseNeighbours)
+  const { neighbours: proxies } = read('neigh-proxy', parseNeighbours)
+  const backends = (first === 'nft' ? (['nft', 'legacy'] as const) : (['legacy', 'nft'] as const)).flatMap((backend): CollectedBackend[] => {
+    const file = files.get(`iptables-${backend}`)
+    if (file === undefined) return []
+    const { state } = read(`iptables-${backend}`, parseIptablesSave)
+    return [{ backend, file: file.file, state, rules: rulesOf(state) }]
+  })
+  const nft = files.get('nft')
+  const iptables = { tables: backends.flatMap(({ state }) => state.tables) }
+  const whole = nft === undefined ? { state: iptables, notUnderstood: [] } : withNftTables(iptables, nft)
+  return {
+    dataplane: {
+      routes,
+      // the local table is there only where all tables were asked for
+      ...(routes.some(({ table }) => table === 'local') ? { routesAreAll: true } : {}),
+      rules: read('rule', parseRules).rules,
+      neighbours: [...neighbours, ...proxies],
+      fdb: read('fdb', parseFdb).fdb,
+      sysctls: sysctlsOf(files.get('sysctl')),
+      iptables: whole.state,
+      ipsets: read('ipset', parseIpsets).sets,
+      sockets: socketsOf(files),
+    },
+    backends,
+    notUnderstood: whole.notUnderstood,
+    problems,
+  }
+}
+
+function rulesOf({ tables }: IptablesState): number {
+  return tables.reduce((sum, { chains }) => sum + chains.reduce((rules, chain) => rules + chain.rules.length, 0), 0)
+}
+
+/** Hundreds of settings have no part in what netsim models, and some are no numbers: nothing is said of them. */
+function sysctlsOf(file: CollectedFile | undefined): Dataplane['sysctls'] {
+  return file === undefined ? {} : parseSysctls(file.text, { file: file.file, line: 1 }).sysctls
+}
+
+function socketsOf(files: NetnsFiles): Dataplane['sockets'] {
+  const [told, tcp, udp] = ['sockets', 'proc-tcp', 'proc-udp'].map((name) => files.get(name))
+  if (told !== undefined) return readSockets(told.text, told.file)
+  return [...(tcp === undefined ? [] : readProcSockets(tcp.text, 'tcp', tcp.file)), ...(udp === undefined ? [] : readProcSockets(udp.text, 'udp', udp.file))]
+}
