@@ -81,6 +81,9 @@ export interface RoutingRule {
   readonly suppressPrefixLength: number
 }
 
+/** fib.ts has it too, with the other types; that module knows this one. */
+const RTN_LOCAL = 2
+
 /** Above this many prefixes the trie is built. */
 const LINEAR_MAX = 24
 
@@ -93,13 +96,9 @@ export class RouteTable {
   readonly commonDevice: Device | null
   /** Routes of equal prefix; longest prefix first. */
   readonly groups: readonly (readonly Route[])[]
-  /** For each group the next shorter prefix that covers it, -1 none. */
-  readonly parents: Int32Array
-  private readonly bases: Int32Array
-  private readonly masks: Int32Array
-  /** 256 entries a node: the child node (≥ 0), no group (-1), or -group - 2. */
-  private readonly trie: Int32Array | null
-  private readonly localAddresses = new Set<number>()
+  /** While the groups are few: base and mask of each. A plain array: of short ones a typed one is mostly header. */
+  private readonly linear: readonly number[]
+  private readonly trie: Trie | null
   private readonly commonPart: CommonPart | null
 
   /**
@@ -110,28 +109,18 @@ export class RouteTable {
     this.name = name
     this.commonPart = options.common ?? null
     this.commonDevice = this.commonPart === null ? null : this.commonPart.device
-    const byPrefix = new Map<string, Route[]>()
-    for (const route of routes) {
-      const key = `${route.base}/${route.length}`
-      const group = byPrefix.get(key)
-      if (group === undefined) byPrefix.set(key, [route])
-      else group.push(route)
-    }
-    this.groups = [...byPrefix.values()].sort((a, b) => b[0].length - a[0].length || (a[0].base >>> 0) - (b[0].base >>> 0))
-    if (options.inOrder !== true) for (const group of this.groups as Route[][]) group.sort((a, b) => b.tos - a.tos || a.metric - b.metric)
-    this.bases = Int32Array.from(this.groups, (group) => group[0].base)
-    this.masks = Int32Array.from(this.groups, (group) => maskOf(group[0].length))
-    this.parents = new Int32Array(this.groups.length).fill(-1)
-    this.trie = this.groups.length > LINEAR_MAX ? this.buildTrie() : null
-    if (this.trie === null) this.linkParents()
-    // hasLocalAddress() is asked per packet and means the addresses themselves, not 127.0.0.0/8
-    for (const route of routes) if (route.type === 2 && route.length === 32) this.localAddresses.add(route.base)
+    this.groups = groupsOf(routes, options.inOrder === true)
+    this.trie = this.groups.length > LINEAR_MAX ? makeTrie(this.groups) : null
+    this.linear = this.trie === null ? this.groups.flatMap(([{ base, length }]) => [base, maskOf(length)]) : []
   }
 
-  /** fib_trie_unmerge undone: while there are no rules of one's own, local and main are one trie, and the longest prefix of both decides. */
-  static merged(local: RouteTable, main: RouteTable): RouteTable {
-    const routes = [...local.groups, ...main.groups].flat()
-    return new RouteTable(main.name, routes, { inOrder: true, ...(main.commonPart === null ? {} : { common: main.commonPart }) })
+  /**
+   * fib_trie_unmerge undone: while there are no rules of one's own, local and main are one trie, and the longest prefix of both decides.
+   * @param common of main
+   */
+  static merged(local: readonly Route[], main: readonly Route[], common?: CommonPart): RouteTable {
+    const routes = [...[...local].sort(byPreference), ...[...main].sort(byPreference)]
+    return new RouteTable('main', routes, { inOrder: true, ...(common === undefined ? {} : { common }) })
   }
 
   /** The longest prefix that holds the address, -1 none. */
@@ -142,7 +131,7 @@ export class RouteTable {
   /** Cold. Of these very base and length, own groups alone; -1 none. */
   groupOf(base: number, length: number): number {
     let group = this.findOwn(base)
-    while (group >= 0 && (this.groups[group][0].length !== length || this.groups[group][0].base !== base)) group = this.parents[group]
+    while (group >= 0 && (this.groups[group][0].length !== length || this.groups[group][0].base !== base)) group = this.parentOf(group)
     return group
   }
 
@@ -154,10 +143,10 @@ export class RouteTable {
   /** The next shorter prefix that holds the address, -1 none. */
   nextGroup(group: number, address: number): number {
     const part = this.commonPart
-    if (part === null) return this.parents[group]
+    if (part === null) return this.parentOf(group)
     const { length } = this.groupAt(group)[0]
     let own = this.findOwn(address)
-    while (own >= 0 && this.groups[own][0].length >= length) own = this.parents[own]
+    while (own >= 0 && this.groups[own][0].length >= length) own = this.parentOf(own)
     let common = this.findCommon(address)
     while (common >= 0 && this.groupAt(common)[0].length >= length) common = this.shorterCommon(part, common - COMMON_GROUPS)
     return this.longest(own, common)
@@ -171,9 +160,9 @@ export class RouteTable {
   }
 
   private shorterCommon(part: CommonPart, group: number): number {
-    const { parents } = part.common.table
-    let parent = parents[group]
-    while (parent >= 0 && part.lacks.has(parent)) parent = parents[parent]
+    const { table } = part.common
+    let parent = table.parentOf(group)
+    while (parent >= 0 && part.lacks.has(parent)) parent = table.parentOf(parent)
     return parent < 0 ? -1 : parent + COMMON_GROUPS
   }
 
@@ -184,63 +173,93 @@ export class RouteTable {
   }
 
   private findOwn(address: number): number {
-    const trie = this.trie
-    if (trie === null) {
-      for (let i = 0; i < this.bases.length; i++) if (((address ^ this.bases[i]) & this.masks[i]) === 0) return i
+    if (this.trie === null) {
+      const linear = this.linear
+      for (let i = 0; i < linear.length; i += 2) if (((address ^ linear[i]) & linear[i + 1]) === 0) return i >>> 1
       return -1
     }
-    let entry = trie[address >>> 24]
-    if (entry >= 0) entry = trie[entry + ((address >>> 16) & 255)]
-    if (entry >= 0) entry = trie[entry + ((address >>> 8) & 255)]
-    if (entry >= 0) entry = trie[entry + (address & 255)]
+    const { nodes } = this.trie
+    let entry = nodes[address >>> 24]
+    if (entry >= 0) entry = nodes[entry + ((address >>> 16) & 255)]
+    if (entry >= 0) entry = nodes[entry + ((address >>> 8) & 255)]
+    if (entry >= 0) entry = nodes[entry + (address & 255)]
     return -entry - 2
   }
 
-  /** The table has the address as one of the host's own (inet_lookup_ifaddr). */
+  /** The next shorter prefix that covers an own group, -1 none. */
+  private parentOf(group: number): number {
+    if (this.trie !== null) return this.trie.parents[group]
+    const { groups, linear } = this
+    const { base, length } = groups[group][0]
+    for (let i = group + 1; i < groups.length; i++) {
+      if (groups[i][0].length < length && ((base ^ linear[2 * i]) & linear[2 * i + 1]) === 0) return i
+    }
+    return -1
+  }
+
+  /** The table has the address as one of the host's own (inet_lookup_ifaddr): the addresses themselves, not 127.0.0.0/8. */
   hasLocalAddress(address: number): boolean {
-    return this.localAddresses.has(address)
-  }
-
-  private linkParents(): void {
-    for (let i = 0; i < this.groups.length; i++) {
-      for (let j = i + 1; j < this.groups.length; j++) {
-        if (this.groups[j][0].length < this.groups[i][0].length && ((this.bases[i] ^ this.bases[j]) & this.masks[j]) === 0) {
-          this.parents[i] = j
-          break
-        }
-      }
+    let group = this.findOwn(address)
+    for (; group >= 0 && this.groups[group][0].length === 32; group = this.parentOf(group)) {
+      const routes = this.groups[group]
+      for (let i = 0; i < routes.length; i++) if (routes[i].type === RTN_LOCAL) return true
     }
+    return false
   }
+}
 
-  /** Shorter prefixes first, each overwriting its range (leaf pushing); what a prefix overwrites is its parent. */
-  private buildTrie(): Int32Array {
-    const nodes: number[] = new Array<number>(256).fill(-1)
-    for (let group = this.groups.length - 1; group >= 0; group--) {
-      const length = this.groups[group][0].length
-      const base = this.bases[group]
-      let node = 0
-      let depth = 0
-      while (length > depth + 8) {
-        const at = node + ((base >>> (24 - depth)) & 255)
-        if (nodes[at] < 0) {
-          const inherited = nodes[at]
-          nodes[at] = nodes.length
-          for (let i = 0; i < 256; i++) nodes.push(inherited)
-        }
-        node = nodes[at]
-        depth += 8
+/** fib_find_alias: of one prefix. */
+function byPreference(a: Route, b: Route): number {
+  return b.tos - a.tos || a.metric - b.metric
+}
+
+/** Routes of equal prefix, longest prefix first. */
+function groupsOf(routes: readonly Route[], inOrder: boolean): Route[][] {
+  const groups: Route[][] = []
+  for (const route of [...routes].sort((a, b) => b.length - a.length || (a.base >>> 0) - (b.base >>> 0))) {
+    const last = groups.at(-1)
+    if (last !== undefined && last[0].base === route.base && last[0].length === route.length) last.push(route)
+    else groups.push([route])
+  }
+  if (!inOrder) for (const group of groups) if (group.length > 1) group.sort(byPreference)
+  return groups
+}
+
+interface Trie {
+  /** 256 entries a node: the child node (≥ 0), no group (-1), or -group - 2. */
+  readonly nodes: Int32Array
+  /** For each group the next shorter prefix that covers it, -1 none. */
+  readonly parents: Int32Array
+}
+
+/** Shorter prefixes first, each overwriting its range (leaf pushing); what a prefix overwrites is its parent. */
+function makeTrie(groups: readonly (readonly Route[])[]): Trie {
+  const nodes: number[] = new Array<number>(256).fill(-1)
+  const parents = new Int32Array(groups.length)
+  for (let group = groups.length - 1; group >= 0; group--) {
+    const { base, length } = groups[group][0]
+    let node = 0
+    let depth = 0
+    while (length > depth + 8) {
+      const at = node + ((base >>> (24 - depth)) & 255)
+      if (nodes[at] < 0) {
+        const inherited = nodes[at]
+        nodes[at] = nodes.length
+        for (let i = 0; i < 256; i++) nodes.push(inherited)
       }
-      const first = (base >>> (24 - depth)) & 255
-      const count = 1 << (depth + 8 - length)
-      this.parents[group] = nodes[node + first] < 0 ? -nodes[node + first] - 2 : -1
-      for (let i = 0; i < count; i++) this.overwrite(nodes, node + first + i, -group - 2)
+      node = nodes[at]
+      depth += 8
     }
-    return Int32Array.from(nodes)
+    const first = (base >>> (24 - depth)) & 255
+    const count = 1 << (depth + 8 - length)
+    parents[group] = nodes[node + first] < 0 ? -nodes[node + first] - 2 : -1
+    for (let i = 0; i < count; i++) overwrite(nodes, node + first + i, -group - 2)
   }
+  return { nodes: Int32Array.from(nodes), parents }
+}
 
-  /** A shorter prefix is never written after a longer one, so a child node under it can only be of prefixes of the same length's siblings. */
-  private overwrite(nodes: number[], at: number, entry: number): void {
-    if (nodes[at] < 0) nodes[at] = entry
-    else for (let i = 0; i < 256; i++) this.overwrite(nodes, nodes[at] + i, entry)
-  }
+/** A shorter prefix is never written after a longer one, so a child node under it can only be of prefixes of the same length's siblings. */
+function overwrite(nodes: number[], at: number, entry: number): void {
+  if (nodes[at] < 0) nodes[at] = entry
+  else for (let i = 0; i < 256; i++) overwrite(nodes, nodes[at] + i, entry)
 }

@@ -6,7 +6,7 @@
 import type { RouteSpec } from '../dataplane/dataplane.js'
 import { isFragment, PROTO_TCP, PROTO_UDP, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
-import { COMMON_ROUTES, RouteTable, type CommonPart, type Route, type RoutingRule } from './fib-table.js'
+import { COMMON_ROUTES, type CommonPart, type RouteTable, type Route, type RoutingRule } from './fib-table.js'
 import { flowHash } from './flow-hash.js'
 import type { Netns } from './netns.js'
 
@@ -71,7 +71,7 @@ export class Flow {
   local = 0
 }
 
-type FibParts = Pick<Fib, 'rules' | 'local' | 'main' | 'fallback' | 'customRules' | 'customLocalRoutes'> & {
+type FibParts = Pick<Fib, 'rules' | 'local' | 'localTrie' | 'fallback' | 'customRules' | 'customLocalRoutes'> & {
   readonly routes: readonly Route[]
   /** Of the table main. */
   readonly common?: CommonPart
@@ -79,13 +79,13 @@ type FibParts = Pick<Fib, 'rules' | 'local' | 'main' | 'fallback' | 'customRules
 
 export class Fib {
   readonly netns: Netns
-  /** Sorted by priority. */
+  /** Sorted by priority; empty while there are only the three built-in ones. */
   readonly rules: readonly RoutingRule[]
+  /** The host's own addresses. */
   readonly local: RouteTable
-  readonly main: RouteTable
-  readonly fallback: RouteTable
   /** What a lookup in the table local sees: main too, while there are no rules of one's own. */
   readonly localTrie: RouteTable
+  readonly fallback: RouteTable
   /** Rules other than the three built-in ones. */
   readonly customRules: number
   readonly customLocalRoutes: number
@@ -99,9 +99,8 @@ export class Fib {
     this.netns = netns
     this.rules = parts.rules
     this.local = parts.local
-    this.main = parts.main
+    this.localTrie = parts.localTrie
     this.fallback = parts.fallback
-    this.localTrie = parts.customRules === 0 ? RouteTable.merged(parts.local, parts.main) : parts.local
     this.customRules = parts.customRules
     this.customLocalRoutes = parts.customLocalRoutes
     this.ownRoutes = parts.routes

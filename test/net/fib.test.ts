@@ -53,7 +53,7 @@ describe('the longest prefix', () => {
           const best = prefixes.filter((one) => contains(one, address)).sort((a, b) => b.length - a.length)
           const lengths = [...new Set(best.map(({ length }) => length))]
           const found: number[] = []
-          for (let group = compiled.findGroup(address); group >= 0; group = compiled.parents[group]) found.push(compiled.groups[group][0].length)
+          for (let group = compiled.findGroup(address); group >= 0; group = compiled.nextGroup(group, address)) found.push(compiled.groupAt(group)[0].length)
           expect(found).toEqual(lengths)
         }
       }),

@@ -127,7 +127,7 @@ function connectedRoutes(netns: Netns): Fib {
   return new Fib(netns, {
     rules: [],
     local: new RouteTable('local', local),
-    main: new RouteTable('main', main),
+    localTrie: RouteTable.merged(local, main),
     fallback: new RouteTable('default', []),
     customRules: 0,
     customLocalRoutes: 0,
