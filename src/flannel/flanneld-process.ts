@@ -15,6 +15,7 @@ import type { ExternalInterface, FlannelView } from './backend.js'
 import type { FlannelConfig } from './config.js'
 import { registrationAttributes } from './flanneld.js'
 import type { Lease, LeaseAttributes, LeaseEvent } from './lease.js'
+import type { KnownLeases } from './lease-feed.js'
 import { RACE_RETRIES, type AcquireResult, type LeaseListing, type LeaseWatch, type SubnetManager } from './subnet-manager.js'
 import type { Underlay } from './underlay.js'
 import { atLeast } from './version.js'
@@ -102,7 +103,7 @@ export class FlanneldProcess {
 
   /** The way to the datastore is cut: the watch hears nothing until `reconnect`. */
   disconnect(): void {
-    this.watching?.disconnect()
+    this.watching?.close()
   }
 
   /** The watch goes on where it was, or begins anew where that is gone. */
@@ -110,41 +111,11 @@ export class FlanneldProcess {
     if (!this.ended()) this.watching?.reconnect()
   }
 
-  /** Nobody looks at what it hears until `wake`, which `view` is too: of thousands that is what takes the time. */
-  doze(): void {
-    this.watching?.doze()
-  }
-
-  wake(): void {
-    this.watching?.wake()
-  }
-
   /** What it knows, made now; undefined: it has no lease yet. */
   view(): FlannelView | undefined {
     const { config, lease, options } = this
     if (config === undefined || lease === undefined) return undefined
-    const { nodeName, version, externalInterface, ipMasq, forwardRules, randomFully, underlay, pinnedMac, existingDevice, seed } = options
-    this.wake()
-    const known = this.watching?.known()
-    let leases: readonly Lease[] | undefined
-    return {
-      nodeName,
-      version,
-      config,
-      ownLease: lease,
-      /** Listed when somebody looks: of most views nobody does. */
-      get leases() {
-        return (leases ??= known?.leases() ?? [])
-      },
-      externalInterface,
-      ipMasq,
-      forwardRules,
-      randomFully,
-      underlay,
-      pinnedMac,
-      existingDevice,
-      seed,
-    }
+    return new KnownView(options, config, lease, this.watching?.known())
   }
 
   /** How many changes of the datastore's feed it has heard. */
@@ -158,7 +129,6 @@ export class FlanneldProcess {
     const { subnet, attributes, revision } = this.lease
     this.lease = { subnet, attributes, revision, ...(expiresNs === undefined ? {} : { expiresNs }) }
     this.planRenewal(this.lease)
-    this.wake()
     this.watching?.rebase()
   }
 
@@ -309,5 +279,44 @@ export class FlanneldProcess {
 
   private tell(problems: readonly Problem[]): void {
     if (problems.length > 0) this.options.onProblems?.(problems)
+  }
+}
+
+/** Made at every change that comes to a kernel. */
+class KnownView implements FlannelView {
+  readonly nodeName: string
+  readonly version: string
+  readonly config: FlannelConfig
+  readonly ownLease: Lease
+  readonly externalInterface: ExternalInterface
+  readonly ipMasq: boolean
+  readonly forwardRules: boolean | undefined
+  readonly randomFully: boolean | undefined
+  readonly underlay: Underlay
+  readonly pinnedMac: Mac | undefined
+  readonly existingDevice: FlannelView['existingDevice']
+  readonly seed: number
+  readonly #known: KnownLeases | undefined
+  #leases: readonly Lease[] | undefined
+
+  constructor(options: FlanneldOptions, config: FlannelConfig, lease: Lease, known: KnownLeases | undefined) {
+    this.nodeName = options.nodeName
+    this.version = options.version
+    this.config = config
+    this.ownLease = lease
+    this.externalInterface = options.externalInterface
+    this.ipMasq = options.ipMasq
+    this.forwardRules = options.forwardRules
+    this.randomFully = options.randomFully
+    this.underlay = options.underlay
+    this.pinnedMac = options.pinnedMac
+    this.existingDevice = options.existingDevice
+    this.seed = options.seed
+    this.#known = known
+  }
+
+  /** Listed when somebody looks: of most views nobody does. */
+  get leases(): readonly Lease[] {
+    return (this.#leases ??= this.#known?.leases() ?? [])
   }
 }

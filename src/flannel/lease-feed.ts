@@ -13,6 +13,8 @@ export interface LeaseChange {
   readonly kind: 'added' | 'removed'
   /** Absent: no lease can be read from it; it is told as a Problem and no more. */
   readonly lease?: Lease
+  /** subnetId of its subnet; -1: no lease can be read from it. */
+  readonly id: number
   readonly problems: readonly Problem[]
   /** 0 where the datastore has none. */
   readonly revision: number
@@ -21,25 +23,40 @@ export interface LeaseChange {
 }
 
 export interface LeaseFollower {
-  /** How many changes it has heard, or need not hear. */
-  position: number
+  /** How many changes it has been told one by one, or need not hear; of a follower the feed's `delivered` counts where it is more. */
+  heardTo: number
+  /** The feed writes it. */
+  follows: boolean
   /** false: it hears nothing. */
   readonly listens: boolean
-  /** Its own lease's: a change of it is told even to one who dozes. */
+  /** subnetId of its own lease. */
   readonly ownId: number
+  /** Of others' leases it hears what all hear; false: it compares each change with what it knows itself. As long as it follows the one or the other. */
+  readonly isPlain: boolean
   hear(change: LeaseChange): void
 }
+
+/**
+ * Asked before a change is told: may it be passed over by followers to whom it would be an event of another's lease like all others? How many they are is
+ * told, since nobody else counts them then.
+ */
+export type PassesOver = (change: LeaseChange, followers: number) => boolean
 
 /** Calls back after the delay of the watch. */
 export type Delivery = (deliver: () => void) => void
 
 export class LeaseFeed {
   readonly changes: LeaseChange[] = []
-  private readonly followers = new Set<LeaseFollower>()
-  /** Who is told only when it asks, by own lease. Thousands that hear of every change one by one is what takes the time. */
-  private readonly dozing = new Map<number, Set<LeaseFollower>>()
+  /** Thousands that hear of every change one by one is what takes the time. */
+  passesOver: PassesOver | undefined
   /** How many changes a follower has been told by now. */
-  private delivered = 0
+  delivered = 0
+  private readonly followers = new Set<LeaseFollower>()
+  private readonly byOwnId = new Map<number, Set<LeaseFollower>>()
+  /** Of the followers, those that are not plain. */
+  private readonly particular = new Set<LeaseFollower>()
+  /** Of the followers, those who know already what is still on its way to the others. */
+  private readonly ahead = new Set<LeaseFollower>()
   /** By subnet, as it was heard of last. */
   private readonly last = new Map<number, Lease>()
   private readonly delivery: Delivery
@@ -53,39 +70,36 @@ export class LeaseFeed {
     for (const lease of leases) this.last.set(subnetId(lease.subnet), lease)
   }
 
-  append(change: Omit<LeaseChange, 'events'>): void {
+  append(read: Omit<LeaseChange, 'events' | 'id'>): void {
+    const change = { ...read, id: read.lease === undefined ? -1 : subnetId(read.lease.subnet) }
     this.changes.push({ ...change, events: this.eventsOf(change) })
     const to = this.changes.length
     this.delivery(() => this.deliver(to))
   }
 
   follow(follower: LeaseFollower): void {
+    const { ownId } = follower
+    if (follower.follows) return
+    follower.follows = true
     this.followers.add(follower)
-    this.tell(follower, this.changes.length)
+    this.byOwnId.set(ownId, (this.byOwnId.get(ownId) ?? new Set()).add(follower))
+    if (!follower.isPlain) this.particular.add(follower)
+    this.catchUp(follower, this.changes.length)
+    if (follower.follows && follower.heardTo > this.delivered) this.ahead.add(follower)
   }
 
   leave(follower: LeaseFollower): void {
+    if (!follower.follows) return
+    follower.heardTo = Math.max(follower.heardTo, this.delivered)
+    follower.follows = false
     this.followers.delete(follower)
-    this.dozing.get(follower.ownId)?.delete(follower)
+    this.byOwnId.get(follower.ownId)?.delete(follower)
+    this.particular.delete(follower)
+    this.ahead.delete(follower)
   }
 
-  /** Until `wake` it is told of its own lease alone. */
-  doze(follower: LeaseFollower): void {
-    if (!this.followers.delete(follower)) return
-    const those = this.dozing.get(follower.ownId) ?? new Set()
-    this.dozing.set(follower.ownId, those.add(follower))
-  }
-
-  /** Tells what it would have been told. */
-  wake(follower: LeaseFollower): void {
-    if (this.dozing.get(follower.ownId)?.delete(follower) !== true) return
-    this.followers.add(follower)
-    this.tell(follower, this.delivered)
-  }
-
-  private eventsOf({ kind, lease }: Omit<LeaseChange, 'events'>): readonly LeaseEvent[] {
+  private eventsOf({ kind, lease, id }: Omit<LeaseChange, 'events'>): readonly LeaseEvent[] {
     if (lease === undefined) return []
-    const id = subnetId(lease.subnet)
     const stored = this.last.get(id)
     if (kind === 'added') this.last.set(id, lease)
     else this.last.delete(id)
@@ -95,18 +109,32 @@ export class LeaseFeed {
   }
 
   private deliver(to: number): void {
-    const from = this.delivered
-    this.delivered = Math.max(from, to)
-    for (let at = from; at < to; at++) {
-      const { lease } = this.changes[at]
-      const owners = lease === undefined ? undefined : this.dozing.get(subnetId(lease.subnet))
-      if (owners !== undefined) for (const owner of [...owners]) this.wake(owner)
+    while (this.delivered < to && this.isPassedOver(this.changes[this.delivered])) this.delivered++
+    if (this.delivered < to) {
+      for (const follower of this.followers) this.tell(follower, to)
+      this.delivered = Math.max(this.delivered, to)
     }
-    for (const follower of this.followers) this.tell(follower, to)
+    for (const follower of this.ahead) if (follower.heardTo <= this.delivered) this.ahead.delete(follower)
+  }
+
+  /** Whose lease it is hears of it in any case, and who is not plain. */
+  private isPassedOver(change: LeaseChange): boolean {
+    if (this.passesOver === undefined || change.problems.length > 0) return false
+    const apart = new Set([...this.particular, ...(this.byOwnId.get(change.id) ?? []), ...this.ahead])
+    if (!this.passesOver(change, this.followers.size - apart.size)) return false
+    const to = this.delivered + 1
+    for (const follower of apart) this.tell(follower, to)
+    return true
   }
 
   private tell(follower: LeaseFollower, to: number): void {
-    while (follower.position < to && follower.listens) follower.hear(this.changes[follower.position++])
+    // What was passed over it knows.
+    if (follower.heardTo < this.delivered) follower.heardTo = this.delivered
+    this.catchUp(follower, to)
+  }
+
+  private catchUp(follower: LeaseFollower, to: number): void {
+    while (follower.heardTo < to && follower.listens) follower.hear(this.changes[follower.heardTo++])
   }
 }
 

@@ -66,8 +66,11 @@ function freeIn(listing: readonly Lease[], config: FlannelConfig): readonly Cidr
   const range = `${config.subnetMin} ${config.subnetMax} ${config.subnetLength}`
   const known = freeByListing.get(listing)
   if (known?.range === range) return known.free
-  const taken = listing.map((lease) => lease.subnet)
-  const free = freeSubnets(taken, config, CANDIDATE_LIMIT)
+  const free = freeSubnets(
+    listing.map((lease) => lease.subnet),
+    config,
+    CANDIDATE_LIMIT,
+  )
   freeByListing.set(listing, { range, free })
   return free
 }
@@ -76,18 +79,23 @@ function freeIn(listing: readonly Lease[], config: FlannelConfig): readonly Cidr
 export function freeSubnets(taken: readonly Cidr[], config: FlannelConfig, limit: number): Cidr[] {
   const length = config.subnetLength
   const size = 2 ** (32 - length)
-  // Leases of the usual length are looked up; only odd ones (left from another SubnetLen) need a comparison each.
-  const usual = new Set<number>()
-  const odd: Cidr[] = []
+  const min = config.subnetMin >>> 0
+  const max = config.subnetMax >>> 0
+  // Before 0.10.0 SubnetMin need not lie on a boundary, and the candidates do not either; they stand for the network around them.
+  const first = cidr(config.subnetMin, length).base >>> 0
+  // Only odd leases (left from another SubnetLen) need a comparison each. Those of the usual length are marked, and no more than can be looked at.
+  const odd = taken.filter((subnet) => subnet.length !== length)
+  const covered = odd.reduce((sum, subnet) => sum + 2 ** Math.max(0, length - subnet.length), taken.length - odd.length)
+  const marks = new Uint8Array(Math.max(0, Math.min(Math.floor((max - min) / size) + 1, covered + limit)))
   for (const subnet of taken) {
-    if (subnet.length === length) usual.add(subnet.base)
-    else odd.push(subnet)
+    const at = ((subnet.base >>> 0) - first) / size
+    if (subnet.length === length && at >= 0 && at < marks.length) marks[at] = 1
   }
   const free: Cidr[] = []
-  for (let base = config.subnetMin >>> 0; base <= config.subnetMax >>> 0 && free.length < limit; base += size) {
-    // Before 0.10.0 SubnetMin need not lie on a boundary, and the candidates do not either; they stand for the network around them.
-    const candidate = cidr(base | 0, length)
-    if (!usual.has(candidate.base) && !odd.some((subnet) => overlaps(subnet, candidate))) free.push(candidate)
+  for (let at = 0; min + at * size <= max && free.length < limit; at++) {
+    if (marks[at] === 1) continue
+    const candidate = cidr((min + at * size) | 0, length)
+    if (!odd.some((subnet) => overlaps(subnet, candidate))) free.push(candidate)
   }
   return free
 }

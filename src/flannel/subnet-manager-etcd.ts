@@ -120,7 +120,8 @@ export class EtcdSubnetManager implements SubnetManager {
 
 /** Listing, then following; own key apart from the others. */
 class LeaseWatching implements LeaseWatch, LeaseFollower {
-  position = 0
+  heardTo = 0
+  follows = false
   listens = true
   readonly ownId: number
   private readonly leases: EtcdLeases
@@ -132,7 +133,8 @@ class LeaseWatching implements LeaseWatch, LeaseFollower {
   private from = 0
   /** Kept apart only once a second listing came: until then it knows what all do who began at that time. */
   private tracker: LeaseTracker | undefined
-  private revision = 0
+  /** Of the listing that it began with. */
+  private listedRevision = 0
 
   constructor(leases: EtcdLeases, own: Cidr, version: string, handlers: LeaseWatchHandlers) {
     this.leases = leases
@@ -149,23 +151,23 @@ class LeaseWatching implements LeaseWatch, LeaseFollower {
     )
   }
 
+  get position(): number {
+    return this.follows ? Math.max(this.heardTo, this.leases.feed.delivered) : this.heardTo
+  }
+
+  get isPlain(): boolean {
+    return this.tracker === undefined
+  }
+
+  /** Of what it has heard last. */
+  private get revision(): number {
+    const { position } = this
+    return position === this.from ? this.listedRevision : this.leases.feed.changes[position - 1].revision
+  }
+
   close(): void {
     this.listens = false
     this.leases.feed.leave(this)
-  }
-
-  /** What had been told by then it has heard. */
-  disconnect(): void {
-    this.wake()
-    this.close()
-  }
-
-  doze(): void {
-    this.leases.feed.doze(this)
-  }
-
-  wake(): void {
-    this.leases.feed.wake(this)
   }
 
   reconnect(): void {
@@ -185,10 +187,9 @@ class LeaseWatching implements LeaseWatch, LeaseFollower {
   }
 
   hear(change: LeaseChange): void {
-    this.revision = change.revision
     if (change.problems.length > 0) this.tell(change.problems)
     if (change.lease === undefined) return
-    if (sameSubnet(change.lease.subnet, this.own)) {
+    if (change.id === this.ownId) {
       if (change.kind === 'removed') this.handlers.onRevoked?.()
       else this.handlers.onOwnLease?.(change.lease)
       return
@@ -199,9 +200,9 @@ class LeaseWatching implements LeaseWatch, LeaseFollower {
 
   private startAt(listing: LeaseListing, base: readonly Lease[]): void {
     this.base = base
-    this.revision = listing.revision
+    this.listedRevision = listing.revision
     this.from = this.leases.feed.changes.length
-    this.position = this.from
+    this.heardTo = this.from
   }
 
   private listed(listing: LeaseListing, events: readonly LeaseEvent[]): void {

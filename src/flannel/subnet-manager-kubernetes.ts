@@ -154,9 +154,11 @@ export class KubernetesSubnetManager implements SubnetManager {
 
 /** An informer: all Nodes one by one, then every change. One that was cut lists anew and tells the difference, which is what the changes come to. */
 class NodeInforming implements LeaseWatch, LeaseFollower {
-  position = 0
+  heardTo = 0
+  follows = false
   listens: boolean
   readonly ownId: number
+  readonly isPlain = true
   private readonly enabled: boolean
   private readonly registry: NodeRegistry
   private readonly own: Cidr
@@ -174,7 +176,7 @@ class NodeInforming implements LeaseWatch, LeaseFollower {
     if (!enabled) return
     const { feed } = registry
     this.from = feed.changes.length
-    this.position = this.from
+    this.heardTo = this.from
     const told: Lease[] = []
     this.base = told
     for (const { lease, problems } of registry.leases()) {
@@ -186,23 +188,13 @@ class NodeInforming implements LeaseWatch, LeaseFollower {
     feed.follow(this)
   }
 
+  get position(): number {
+    return this.follows ? Math.max(this.heardTo, this.registry.feed.delivered) : this.heardTo
+  }
+
   close(): void {
     this.listens = false
     this.registry.feed.leave(this)
-  }
-
-  /** What had been told by then it has heard. */
-  disconnect(): void {
-    this.wake()
-    this.close()
-  }
-
-  doze(): void {
-    this.registry.feed.doze(this)
-  }
-
-  wake(): void {
-    this.registry.feed.wake(this)
   }
 
   reconnect(): void {
@@ -224,7 +216,7 @@ class NodeInforming implements LeaseWatch, LeaseFollower {
 
   hear(change: LeaseChange): void {
     if (change.problems.length > 0) this.handlers.onProblems?.(change.problems)
-    if (change.lease !== undefined && !sameSubnet(change.lease.subnet, this.own)) this.handlers.onEvents(change.events, this)
+    if (change.lease !== undefined && change.id !== this.ownId) this.handlers.onEvents(change.events, this)
   }
 }
 

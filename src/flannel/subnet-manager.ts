@@ -48,13 +48,10 @@ export interface LeaseWatchHandlers {
 export interface LeaseWatch {
   /** How many changes of its feed it has heard, or need not hear. */
   readonly position: number
+  /** It hears nothing until `reconnect`. */
   close(): void
-  disconnect(): void
   reconnect(): void
-  /** Until `wake` nothing is told but of the own lease; `wake` tells the rest at once. */
-  doze(): void
-  wake(): void
-  /** What onEvents has told by now. */
+  /** What onEvents has told by now, or would have told where LeaseFeed.passesOver did not care. */
   known(): KnownLeases
   /** From now on in the order of a listing of now, as of one who began to watch after all others. */
   rebase(): void

@@ -117,7 +117,7 @@ describe.each([V2, V3])('EtcdSubnetManager, flannel %s', (version) => {
     const gone = acquired(acquire(self, config, request('192.168.0.3', 'ee:00:00:00:00:03')))
     const seen: string[] = []
     const watch = self.watch(own, { onEvents: (events) => seen.push(...events.map(text)) })
-    watch.disconnect()
+    watch.close()
     seen.length = 0
     acquire(manager(version, 5), config, request('192.168.0.2', 'ee:00:00:00:00:99'))
     store.commit([{ kind: 'delete', key: `${KEY}/${formatCidr(gone.subnet).replace('/', '-')}` }])
@@ -133,7 +133,7 @@ describe.each([V2, V3])('EtcdSubnetManager, flannel %s', (version) => {
     const own = acquired(acquire(self, config, request('192.168.0.1')))
     const seen: string[] = []
     const watch = self.watch(own, { onEvents: (events) => seen.push(...events.map((event) => event.kind)) })
-    watch.disconnect()
+    watch.close()
     acquire(self, config, request('192.168.0.2'))
     expect(seen).toEqual([])
     watch.reconnect()
@@ -193,7 +193,7 @@ describe('by API', () => {
     const problems: string[] = []
     const events: LeaseEvent[] = []
     const watch = self.watch(own, { onEvents: (batch) => events.push(...batch), onProblems: (batch) => problems.push(...batch.map((problem) => problem.what)) })
-    watch.disconnect()
+    watch.close()
     acquire(self, config, request('192.168.0.2'))
     acquire(self, config, request('192.168.0.3'))
     store.compact(store.revision)
