@@ -56,7 +56,7 @@ export type NodeReading = Omit<ClusterNode, 'prefixLength' | 'segment' | 'mtu' |
 
 export const ADDRESS_ANNOTATION = 'netsim/address'
 const TAINTS_ANNOTATION = 'scheduler.alpha.kubernetes.io/taints'
-const MTU_ANNOTATION = 'netsim/mtu'
+export const MTU_ANNOTATION = 'netsim/mtu'
 const CALICO_ADDRESS_ANNOTATION = 'projectcalico.org/IPv4Address'
 const FLANNEL_PREFIX = 'flannel.alpha.coreos.com/'
 

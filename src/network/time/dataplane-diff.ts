@@ -3,6 +3,7 @@
  * iptables and ss. Where the order in the kernel means nothing another order is no change; in a chain of iptables it is one.
  */
 import { formatCidr } from '../../base/cidr.js'
+import { commonRun } from '../../base/common-run.js'
 import { formatIp } from '../../base/ip.js'
 import { printFdb } from '../../dataplane/bridge-fdb.js'
 import type { Dataplane, DeviceSpec, Provenance } from '../../dataplane/dataplane.js'
@@ -199,47 +200,12 @@ function rulesOf(table: TableName, { name, rules }: Chain): KernelLine[] {
   return rules.map((rule, at) => ({ kind: 'iptables', text: `-t ${table} ${printSavedRule(name, rule)}`, place: at + 1, ...from(rule.provenance) }))
 }
 
-/**
- * Two lists whose order counts: what is left out of the longest run of lines that both have in one order, where of lines that are there several times the
- * first is held against the first.
- */
+/** Two lists whose order counts: what is left out of the longest run of lines that both have in one order. */
 function inOrder(was: readonly KernelLine[], is: readonly KernelLine[]): Difference {
-  const places = new Map(numbered(is).map((key, at) => [key, at]))
-  const common = numbered(was).flatMap((key, from) => {
-    const to = places.get(key)
-    return to === undefined ? [] : [{ from, to }]
-  })
-  const kept = risingRun(common.map(({ to }) => to)).map((at) => common[at])
-  const [keptWas, keptIs] = [new Set(kept.map((one) => one.from)), new Set(kept.map(({ to }) => to))]
+  const kept = commonRun(
+    was.map(({ text }) => text),
+    is.map(({ text }) => text),
+  )
+  const [keptWas, keptIs] = [new Set(kept.map(([from]) => from)), new Set(kept.map(([, to]) => to))]
   return { gone: was.filter((_, at) => !keptWas.has(at)), fresh: is.filter((_, at) => !keptIs.has(at)) }
-}
-
-/** Each line with how many of its like stand before it. */
-function numbered(lines: readonly KernelLine[]): string[] {
-  const seen = new Map<string, number>()
-  return lines.map(({ text }) => {
-    const count = seen.get(text) ?? 0
-    seen.set(text, count + 1)
-    return `${count} ${text}`
-  })
-}
-
-/** Places of a longest rising run of values, none of them twice (patience sorting). */
-function risingRun(values: readonly number[]): number[] {
-  const tails: number[] = []
-  const before: number[] = []
-  values.forEach((value, at) => {
-    let low = 0
-    let high = tails.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (values[tails[middle]] < value) low = middle + 1
-      else high = middle
-    }
-    before[at] = low === 0 ? -1 : tails[low - 1]
-    tails[low] = at
-  })
-  const run: number[] = []
-  for (let at = tails.at(-1) ?? -1; at >= 0; at = before[at]) run.push(at)
-  return run.reverse()
 }

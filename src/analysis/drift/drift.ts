@@ -1,0 +1,231 @@
+/**
+ * `netsim drift`: what the agents of a node should have programmed, against what a dump of the node holds. From a network, rendered from the cluster's
+ * objects, and the dumps of some of its nodes to a DriftReport.
+ *
+ *   Dataplane that is rendered ─┐
+ *                               ├─▶ names aligned ─▶ differences ─▶ by cause ─▶ each asked of the network with and without ─▶ findings
+ *   Dataplane of the dump ──────┘
+ */
+import { findingsInOrder, isWanted, reportFindings, type Evidence, type Severity, type Wanted } from '../../base/finding.js'
+import type { CollectedNode } from '../../collected/collected-node.js'
+import type { Dataplane } from '../../dataplane/dataplane.js'
+import type { Network } from '../../network/network.js'
+import { align, type AlignInput } from './align.js'
+import { driftCodeInfo } from './catalogue.js'
+import type { DriftCode } from './codes.js'
+import { differencesOf } from './compare.js'
+import type { Difference, DriftView, Focus } from './difference.js'
+import { effectText, Prover, shortened } from './effect.js'
+import type { DriftFinding, DriftNodeDocument, DriftReport, ShownDocument, TrafficDocument } from './finding.js'
+import { flowsOf } from './flows.js'
+import { gatheredOf, notGathered } from './gathered.js'
+import { agentsBackend } from './iptables-backends.js'
+import { NodeFacts } from './node-facts.js'
+import { translate } from './translate.js'
+
+/** A node as it is. */
+export interface DriftInput {
+  /** As the cluster calls it. */
+  readonly name: string
+  readonly dataplane: Dataplane
+  /** Where the Dataplane came from, with what else was found there. */
+  readonly collected?: CollectedNode
+}
+
+export interface DriftOptions extends Wanted {
+  readonly seed: number
+  readonly only: readonly DriftCode[]
+  readonly skip: readonly DriftCode[]
+  readonly tool: string
+  readonly inputs: readonly string[]
+}
+
+/** Everything is told, an effect of each is asked for: what tests and libraries want mostly. */
+export const DRIFT_DEFAULTS: DriftOptions = { seed: 1, severity: 'info', only: [], skip: [], tool: 'netsim', inputs: [] }
+
+/** More causes than these on one node are not traced one by one. */
+const MOST_PROVEN = 60
+const MOST_NOT_JUDGED = 12
+
+/** @param network as all agents would have it (host-facts.ts says what the dumps add to its cluster) @param inputs of nodes that it has */
+export function driftOf(network: Network, inputs: readonly DriftInput[], options: DriftOptions = DRIFT_DEFAULTS): DriftReport {
+  const facts = new NodeFacts(network, inputs)
+  const prover = new Prover(network)
+  const judged = inputs.map((input) => driftOfNode({ network, facts, prover, options }, input))
+  const found = findingsInOrder(judged.flatMap(({ findings }) => findings)) as readonly DriftFinding[]
+  const { cni } = network.cluster
+  return {
+    apiVersion: 'netsim/v1',
+    kind: 'Drift',
+    metadata: {
+      tool: options.tool,
+      seed: options.seed,
+      inputs: options.inputs,
+      cni,
+      backend: network.flannel?.config?.backendType ?? '',
+      nodes: judged.map(({ document }) => document),
+    },
+    ...(reportFindings(found, options) as Pick<DriftReport, 'summary' | 'findings'>),
+    notJudged: judged.flatMap(({ notJudged }) => notJudged),
+  }
+}
+
+interface Judging {
+  readonly network: Network
+  readonly facts: NodeFacts
+  readonly prover: Prover
+  readonly options: DriftOptions
+}
+
+interface Judged {
+  readonly findings: readonly DriftFinding[]
+  readonly document: DriftNodeDocument
+  readonly notJudged: readonly string[]
+}
+
+function driftOfNode(judging: Judging, input: DriftInput): Judged {
+  const { network, facts } = judging
+  const { name, collected } = input
+  const expected = network.dataplane(name)
+  const document = { name, source: collected?.source ?? '', compared: 0, aligned: [] }
+  if (expected === undefined) return { findings: [], document, notJudged: [`${name}: the cluster has no such node`] }
+  const unknown = drawnLease(judging, input, expected)
+  if (unknown !== undefined) return { findings: [], document, notJudged: [unknown] }
+  const view = viewOf({ network, facts }, input, expected)
+  const gathered = gatheredOf(collected)
+  const causes = byCause(differencesOf(view, gathered))
+  const notJudged = [...notGathered(gathered, expected).map((part) => `${name}: ${part}: the dump does not tell`), ...notUnderstood(input)]
+  const findings: DriftFinding[] = []
+  let proven = 0
+  for (const cause of causes) {
+    const wanted = isWanted(codeOf(cause), judging.options)
+    if (wanted && proven >= MOST_PROVEN) notJudged.push(`${name}: the effect of ${codeOf(cause)} ${whatOf(cause)}: there are more than ${MOST_PROVEN} findings`)
+    const traffic = wanted && proven < MOST_PROVEN ? trafficOf(judging, view, cause) : NOT_ASKED
+    if (wanted && traffic.asked > 0) proven++
+    if (cause.some(({ bystander }) => bystander === true) && (traffic.verdict === 'none' || traffic.verdict === 'not asked')) continue
+    if (traffic.changes.some(({ after }) => after.includes('INCOMPLETE'))) notJudged.push(`${name}: ${whatOf(cause)}: a packet meets what is not modelled`)
+    findings.push(findingOfCause(name, cause, traffic))
+  }
+  return { findings, document: { ...document, compared: countOf(expected), aligned: view.alignment.told }, notJudged }
+}
+
+const NOT_ASKED: TrafficDocument = { verdict: 'not asked', asked: 0, changes: [] }
+
+/** A lease that netsim drew itself says nothing of the node's. */
+function drawnLease({ facts, network }: Judging, { name, dataplane }: DriftInput, expected: Dataplane): string | undefined {
+  if (network.flannel === undefined || facts.isLeaseKnown(name)) return undefined
+  const tunnel = expected.devices.find(({ provenance }) => provenance?.by.startsWith('flannel') === true)
+  const own = dataplane.devices.find((device) => device.name === tunnel?.name)
+  const same = tunnel === undefined || own === undefined || tunnel.addresses.every(({ address }) => own.addresses.some((one) => one.address === address))
+  if (same) return undefined
+  return `${name}: no input says which lease the node has, and the one that netsim drew is another: give flannel's keys (--etcd, a snapshot) or Nodes with their podCIDR`
+}
+
+export function viewOf({ network, facts }: Pick<Judging, 'network' | 'facts'>, { name, dataplane, collected }: DriftInput, expected: Dataplane): DriftView {
+  const { used } = agentsBackend(collected?.iptablesBackends ?? [])
+  const dump = used === undefined ? dataplane : { ...dataplane, iptables: used.state }
+  const address = network.cluster.nodeByName.get(name)?.address ?? 0
+  const input: AlignInput = { node: name, address, expected, dump, facts, ...(collected === undefined ? {} : { collected }) }
+  const alignment = align(input)
+  const there = translate(dump, alignment.toExpected)
+  return { node: name, network, expected, there, alignment, facts, ...(collected === undefined ? {} : { collected }) }
+}
+
+function countOf({ devices, routes, rules, neighbours, fdb, sysctls, iptables, ipsets }: Dataplane): number {
+  const inTables = iptables.tables.reduce((sum, { chains }) => sum + chains.reduce((all, chain) => all + 1 + chain.rules.length, 0), 0)
+  const inSets = ipsets.reduce((sum, { members }) => sum + 1 + members.length, 0)
+  return devices.length + routes.length + rules.length + neighbours.length + fdb.length + Object.keys(sysctls).length + inTables + inSets
+}
+
+/** In the order in which each cause was met first. */
+function byCause(differences: readonly Difference[]): readonly (readonly Difference[])[] {
+  const causes = new Map<string, Difference[]>()
+  for (const one of differences) {
+    const known = causes.get(one.cause)
+    if (known === undefined) causes.set(one.cause, [one])
+    else known.push(one)
+  }
+  return [...causes.values()]
+}
+
+/** What stands for all of them, where they are enough. */
+function wholeOf(cause: readonly Difference[]): Difference['whole'] {
+  const whole = cause.find((one) => one.whole !== undefined)?.whole
+  return whole !== undefined && cause.length >= whole.least ? whole : undefined
+}
+
+function codeOf(cause: readonly Difference[]): DriftCode {
+  return wholeOf(cause)?.code ?? cause[0].code
+}
+
+function whatOf(cause: readonly Difference[]): string {
+  const [first, ...more] = cause
+  const whole = wholeOf(cause)
+  if (whole !== undefined) return whole.what
+  return more.length === 0 ? first.what : `${first.what}; and ${more.length} more of the same`
+}
+
+function trafficOf({ network, prover, options }: Judging, { node, expected }: DriftView, cause: readonly Difference[]): TrafficDocument {
+  const changes = cause.flatMap(({ apply }) => apply ?? [])
+  if (changes.length === 0) return NOT_ASKED
+  const flows = flowsOf({ network, node, seed: options.seed }, joinedFocus(cause))
+  return prover.prove(expected, (dataplane) => changes.reduce((now, change) => change(now), dataplane), flows)
+}
+
+function joinedFocus(cause: readonly Difference[]): Focus {
+  const all = <Key extends keyof Focus>(key: Key): Focus[Key] =>
+    [...new Set(cause.flatMap(({ focus }) => (focus[key] ?? []) as unknown[]))] as unknown as Focus[Key]
+  return { nodes: all('nodes'), pods: all('pods'), services: all('services'), ports: all('ports'), addresses: all('addresses'), sizes: all('sizes') }
+}
+
+function severityOf(code: DriftCode, { verdict }: TrafficDocument): Severity {
+  if (verdict === 'lost' || verdict === 'opened') return 'error'
+  const { withoutEffect } = driftCodeInfo(code)
+  return verdict === 'changed' && withoutEffect === 'info' ? 'warning' : withoutEffect
+}
+
+const MOST_SHOWN = 12
+
+function findingOfCause(node: string, cause: readonly Difference[], traffic: TrafficDocument): DriftFinding {
+  const code = codeOf(cause)
+  const whole = wholeOf(cause)
+  const { title, fix } = driftCodeInfo(code)
+  const expected = cause.flatMap((one) => one.expected)
+  const there = cause.flatMap((one) => one.there)
+  const commands = [...new Set(cause.flatMap((one) => one.commands).filter((command) => command !== ''))]
+  return {
+    code,
+    severity: severityOf(code, traffic),
+    title,
+    node,
+    what: `${node}: ${whatOf(cause)}`,
+    effect: effectText(traffic),
+    evidence: evidenceOf(node, expected, there),
+    expected: expected.slice(0, MOST_SHOWN),
+    there: there.slice(0, MOST_SHOWN),
+    traffic: shortened(traffic),
+    fix,
+    commands: commands.slice(0, MOST_SHOWN),
+    repair: whole?.repair ?? cause[0].repair,
+  }
+}
+
+/** The line of the dump first: there somebody will look; what is missing is shown by the manifest that asks for it. */
+function evidenceOf(node: string, expected: readonly ShownDocument[], there: readonly ShownDocument[]): readonly Evidence[] {
+  const evidence = ({ text, by, object, file, line }: ShownDocument, word: string): Evidence => ({
+    what: `${word} ${text}`,
+    object: object ?? `Node/${node}`,
+    ...(by === undefined || by === 'dump' ? {} : { by }),
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line }),
+  })
+  return [...there.slice(0, MOST_SHOWN).map((one) => evidence(one, 'there:')), ...expected.slice(0, MOST_SHOWN).map((one) => evidence(one, 'expected:'))]
+}
+
+/** What the dump has and netsim cannot read. */
+function notUnderstood({ name, collected }: DriftInput): readonly string[] {
+  const lines = (collected?.notUnderstood ?? []).map(({ file, line, what }) => `${name}: ${file}${line > 0 ? `:${line}` : ''}: ${what}`)
+  return lines.length <= MOST_NOT_JUDGED
+    ? lines
+    : [...lines.slice(0, MOST_NOT_JUDGED), `${name}: … and ${lines.length - MOST_NOT_JUDGED} more lines that were not understood`]
+}
