@@ -39,6 +39,7 @@ interface FdbWords {
   via?: string
   self?: boolean
   state?: FdbSpec['state']
+  ofVlan?: boolean
 }
 
 const STATES: ReadonlyMap<string, FdbSpec['state']> = new Map([
@@ -66,7 +67,14 @@ function readWords(words: Words, report: Report, options: { readonly named: bool
     else if (word === 'self') said.self = true
     else if (word === 'master') said.master = options.named ? (words.next() ?? '') : ''
     else if (STATES.has(word)) said.state = STATES.get(word)
+    else if (word === 'offload' && report.printed) continue
     else if (FLAGS.includes(word)) report.warning(`the flag "${word}" of an FDB entry is not modelled and left out`)
+    else if (word === 'vlan' && report.printed) {
+      if (words.next() === undefined) return report.error('"vlan" requires an argument')
+      said.ofVlan = true
+    }
+    // which netns its device is in; -s adds when it was used
+    else if ((word === 'link-netnsid' || word === 'link-netns' || word === 'used') && report.printed) words.next()
     else if (word === 'vlan' || word === 'src_vni' || word === 'nhid')
       return report.error(`"${word} ${words.next() ?? ''}" of an FDB entry is not modelled`, 'The entry is left out.')
     else if (word === 'port') {
@@ -103,14 +111,17 @@ function entryOf(said: FdbWords, mac: Mac, device: string): FdbSpec {
 
 /** Reads `bridge fdb show` text. */
 export function parseFdb(text: string, place: Place): { readonly fdb: readonly FdbSpec[]; readonly problems: readonly Problem[] } {
-  const report = new Report(place)
+  const report = new Report(place, { printed: true })
   const fdb: FdbSpec[] = []
+  let ofVlans = 0
   for (const line of linesOf(text, report)) {
     const said = readWords(Words.of(line), report, { named: true })
     if (said === undefined) continue
-    if (said.mac === undefined || said.device === undefined) report.error('Device and address are required.')
+    if (said.ofVlan === true) ofVlans++
+    else if (said.mac === undefined || said.device === undefined) report.error('Device and address are required.')
     else fdb.push({ ...entryOf(said, said.mac, said.device), ...report.origin })
   }
+  if (ofVlans > 0) report.warning(`${ofVlans} FDB entries of VLANs are left out`, 'A bridge looks at them when it filters VLANs, which is not modelled.')
   return { fdb, problems: report.problems }
 }
 

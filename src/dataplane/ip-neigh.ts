@@ -3,7 +3,8 @@ import { formatIp, isIpv6Text, parseIp } from '../base/ip.js'
 import { formatMac, parseMac } from '../base/mac.js'
 import type { Problem } from '../base/problem.js'
 import type { DeviceSpec, NeighbourSpec, NeighbourState } from './dataplane.js'
-import { parseRouteProtocol } from './ip-route.js'
+import { isArpHeading, isArpSentence, readArpRow, readArpSentence } from './neigh-table.js'
+import { parseRouteProtocol } from './route-words.js'
 import { abbreviated, linesOf, parseInteger, Report, Words, type CommandOptions, type Place } from './text.js'
 
 const STATES: readonly NeighbourState[] = ['permanent', 'noarp', 'reachable', 'stale', 'delay', 'probe', 'incomplete', 'failed']
@@ -42,9 +43,17 @@ function printNeighbour(entry: NeighbourSpec): string {
 
 /** Reads `ip neigh show` text, proxies among them or not. */
 export function parseNeighbours(text: string, place: Place): { readonly neighbours: readonly NeighbourSpec[]; readonly problems: readonly Problem[] } {
-  const report = new Report(place)
+  const report = new Report(place, { printed: true })
   const neighbours: NeighbourSpec[] = []
+  let table = false
   for (const line of linesOf(text, report)) {
+    const heading = isArpHeading(line)
+    table ||= heading
+    if (table || isArpSentence(line)) {
+      const row = heading ? undefined : table ? readArpRow(line, report) : readArpSentence(line, report)
+      if (row !== undefined) neighbours.push({ ...row, ...report.origin })
+      continue
+    }
     const words = Words.of(line)
     if (isIpv6Text(words.peek() ?? '')) continue
     const said = readWords(words, report)
@@ -76,6 +85,9 @@ function readWords(words: Words, report: Report): NeighbourWords | undefined {
     else if (word === 'lladdr') {
       const text = words.next() ?? ''
       said.mac = parseMac(text)
+      // a tunnel's is an address, InfiniBand's has 20 bytes
+      if (said.mac === undefined && report.printed)
+        return void report.warning(`the neighbour with the link layer address "${text}" is left out: that is no MAC`)
       if (said.mac === undefined) return report.error(`"${text}" is invalid lladdr.`, 'Six hexadecimal bytes with colons.')
     } else if (word === 'nud') {
       said.state = parseState(words.next() ?? '')
@@ -85,7 +97,7 @@ function readWords(words: Words, report: Report): NeighbourWords | undefined {
     else if (['router', 'extern_learn', 'managed', 'use', 'offload', 'noarp'].includes(word))
       report.warning(`the flag "${word}" of a neighbour is not modelled and left out`)
     else if (word === 'proto' || word === 'protocol') {
-      if (parseRouteProtocol(words.next()) === undefined) return report.error('"protocol" value is invalid')
+      if (parseRouteProtocol(words.next(), report) === undefined) return report.error('"protocol" value is invalid')
     } else if (word === 'used' || word === 'ref' || word === 'probes') words.next()
     else if (word === 'to' || said.address === undefined) {
       const text = word === 'to' ? (words.next() ?? '') : word

@@ -6,51 +6,18 @@ import { formatCidr, parseCidr, type Cidr } from '../base/cidr.js'
 import { compareIp, formatIp, isIpv6Text, parseIp } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
 import type { NexthopSpec, RouteSpec, RouteType } from './dataplane.js'
-import { hex, parseInteger, Report, Words, type Place } from './text.js'
+import { readRouteRow, routeHeading, type RouteColumns } from './route-table.js'
+import { OTHER_ATTRIBUTES, OTHER_FLAGS, parseRouteProtocol, SCOPES, STATE_FLAGS } from './route-words.js'
+import { hex, numberedLines, parseInteger, Report, Words, type Place } from './text.js'
 
 const ROUTE_TYPES: readonly RouteType[] = ['unicast', 'local', 'broadcast', 'multicast', 'blackhole', 'unreachable', 'prohibit', 'throw']
 
 /** IPV4_MIN_MTU. */
 const LEAST_MTU = 68
 
-/** /etc/iproute2/rt_protos. */
-const PROTOCOLS: ReadonlyMap<number, string> = new Map([
-  [0, 'unspec'],
-  [1, 'redirect'],
-  [2, 'kernel'],
-  [3, 'boot'],
-  [4, 'static'],
-  [8, 'gated'],
-  [9, 'ra'],
-  [10, 'mrt'],
-  [11, 'zebra'],
-  [12, 'bird'],
-  [13, 'dnrouted'],
-  [14, 'xorp'],
-  [15, 'ntk'],
-  [16, 'dhcp'],
-  [18, 'keepalived'],
-  [42, 'babel'],
-  [99, 'openr'],
-  [186, 'bgp'],
-  [187, 'isis'],
-  [188, 'ospf'],
-  [189, 'rip'],
-  [192, 'eigrp'],
-])
-const SCOPES: ReadonlyMap<string, NonNullable<RouteSpec['scope']>> = new Map([
-  ['global', 'global'],
-  ['universe', 'global'],
-  ['0', 'global'],
-  ['site', 'site'],
-  ['200', 'site'],
-  ['link', 'link'],
-  ['253', 'link'],
-  ['host', 'host'],
-  ['254', 'host'],
-  ['nowhere', 'nowhere'],
-  ['255', 'nowhere'],
-])
+/** Characters of one route with its next hops: a kernel has at most a few hundred of them. */
+const NEXTHOPS_MAX = 1 << 16
+
 const TABLE_IDS: ReadonlyMap<string, number> = new Map([
   ['main', 254],
   ['local', 255],
@@ -62,68 +29,16 @@ const TABLE_WORDS: ReadonlyMap<number, string> = new Map([
   [253, 'default'],
 ])
 
-/** Attributes that netsim does not model; each takes one argument, and is left out with a warning. */
-const OTHER_ATTRIBUTES: ReadonlySet<string> = new Set([
-  'realm',
-  'realms',
-  'window',
-  'rtt',
-  'rttvar',
-  'hoplimit',
-  'initcwnd',
-  'initrwnd',
-  'quickack',
-  'cwnd',
-  'ssthresh',
-  'reordering',
-  'rto_min',
-  'features',
-  'congctl',
-  'pref',
-  'expires',
-  'nhid',
-  'encap',
-  'ttl-propagate',
-  'fastopen_no_cookie',
-  'error',
-  'mark',
-  'iif',
-  'uid',
-  'age',
-  'users',
-])
-const OTHER_FLAGS: ReadonlySet<string> = new Set([
-  'pervasive',
-  'offload',
-  'rt_offload',
-  'offload_failed',
-  'rt_offload_failed',
-  'trap',
-  'rt_trap',
-  'notify',
-  'cache',
-  'cloned',
-  'redirected',
-])
-
-/** `main` for 254, a number for the rest; undefined when the text is neither a known name nor a number. */
-export function parseTable(text: string | undefined): string | undefined {
+/** `main` for 254, a number for the rest; undefined when the text is neither a known name nor a number. Where it was printed a node's own name is taken as well. */
+export function parseTable(text: string | undefined, { printed = false }: { readonly printed?: boolean } = {}): string | undefined {
   if (text === undefined) return undefined
-  if (TABLE_IDS.has(text)) return text
+  if (TABLE_IDS.has(text) || (printed && /^[a-z_][\w.-]*$/i.test(text) && text !== 'unspec')) return text
   const id = parseInteger(text)
   return id === undefined || id === 0 ? undefined : (TABLE_WORDS.get(id) ?? String(id))
 }
 
 export function tableOf(route: Pick<RouteSpec, 'table'>): string {
   return route.table ?? 'main'
-}
-
-/** `kernel`, or the number as text where it has no name; undefined when the text is neither. */
-export function parseRouteProtocol(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined
-  if ([...PROTOCOLS.values()].includes(text)) return text
-  const id = parseInteger(text, 255)
-  return id === undefined ? undefined : (PROTOCOLS.get(id) ?? String(id))
 }
 
 /** What was said of a route, before defaults: a delete command matches only what was said. */
@@ -194,7 +109,8 @@ function readNexthop(words: Words, report: Report): NexthopDraft | undefined {
       if (weight < 1 || weight > 256) return report.error(`"weight" is invalid: ${weight}`, 'A weight is 1 to 256.')
       hop.weight = weight
     } else if (words.takeIf('onlink')) hop.onlink = true
-    else if (words.takeIf('dead', 'linkdown', 'pervasive', 'offload')) report.warning('a next hop is shown dead, linkdown or offloaded: taken as alive')
+    else if (STATE_FLAGS.has(words.peek() ?? '')) words.next()
+    else if (words.takeIf('pervasive')) report.warning('the flag "pervasive" of a next hop is not modelled and left out')
     else return hop
   }
 }
@@ -219,7 +135,13 @@ function readAttribute(words: Words, route: RouteWords, report: Report): boolean
       return (route.onlink = true)
     case 'proto':
     case 'protocol':
-      return readWord(words, 'protocol', parseRouteProtocol, (value) => (route.protocol = value), report)
+      return readWord(
+        words,
+        'protocol',
+        (text) => parseRouteProtocol(text, report),
+        (value) => (route.protocol = value),
+        report,
+      )
     case 'scope':
       return readWord(
         words,
@@ -229,7 +151,13 @@ function readAttribute(words: Words, route: RouteWords, report: Report): boolean
         report,
       )
     case 'table':
-      return readWord(words, 'table ID', parseTable, (value) => (route.table = value), report)
+      return readWord(
+        words,
+        'table ID',
+        (text) => parseTable(text, report),
+        (value) => (route.table = value),
+        report,
+      )
     case 'metric':
     case 'priority':
     case 'preference':
@@ -281,7 +209,8 @@ function parseTos(text: string | undefined): number | undefined {
 }
 
 function readForeign(word: string, words: Words, report: Report): boolean | undefined {
-  if (word === 'dead' || word === 'linkdown' || OTHER_FLAGS.has(word)) {
+  if (STATE_FLAGS.has(word)) return true
+  if (OTHER_FLAGS.has(word)) {
     report.warning(`the flag "${word}" of a route is not modelled and left out`)
     return true
   }
@@ -335,17 +264,23 @@ export function routeOf(words: RouteWords & { readonly destination: Cidr }, next
 
 /** Reads `ip route show` text, of one table or of all. IPv6 lines are counted and named once. */
 export function parseRoutes(text: string, place: Place): { readonly routes: readonly RouteSpec[]; readonly problems: readonly Problem[] } {
-  const report = new Report(place)
+  const report = new Report(place, { printed: true })
   const routes: RouteSpec[] = []
   let ipv6 = 0
+  let table: RouteColumns | undefined
   for (const line of joinNexthops(text, report)) {
-    const words = Words.of(line)
-    const first = words.peek() ?? ''
-    const prefix = ROUTE_TYPES.includes(first as RouteType) || first === 'anycast' ? line.trim().split(/\s+/)[1] : first
-    if (isIpv6Text((prefix ?? '').split('/')[0])) {
+    if (line.startsWith('Kernel IP routing table')) continue
+    table = routeHeading(line) ?? table
+    if (table !== undefined) {
+      const row = readRouteRow(line, table, report)
+      if (row !== undefined) routes.push({ ...row, ...report.origin })
+      continue
+    }
+    if (isIpv6Route(line)) {
       ipv6++
       continue
     }
+    const words = Words.of(line)
     const route = readRoute(words, report)
     if (route === undefined) continue
     const { destination } = route
@@ -367,17 +302,41 @@ export function nexthopOf(hop: NexthopDraft): NexthopSpec {
   }
 }
 
-/** Lines that begin with a blank and `nexthop` belong to the line before; the report stands at the first of them. */
+/**
+ * The prefix says it, or the gateway; `default` alone leaves only what IPv4 never has: the attribute pref, the table unspec, the metric of ip6_null_entry
+ * (`ip route show table all` of iproute2 prints both families).
+ */
+function isIpv6Route(line: string): boolean {
+  const words = line.trim().split(/\s+/)
+  const first = words[0]
+  const prefix = ROUTE_TYPES.includes(first as RouteType) || first === 'anycast' ? words[1] : first
+  const behind = (key: string): string => words[words.indexOf(key) + 1] ?? ''
+  return (
+    isIpv6Text((prefix ?? '').split('/')[0]) ||
+    (words.includes('via') && isIpv6Text(behind('via'))) ||
+    (words.includes('pref') && /^(low|medium|high)$/.test(behind('pref'))) ||
+    (words.includes('table') && behind('table') === 'unspec')
+  )
+}
+
+/** Lines that begin with a blank and `nexthop` (with -o: a backslash) belong to the line before; the report stands at the first of them. */
 function* joinNexthops(text: string, report: Report): Generator<string> {
-  const lines = text.split('\n').map((line) => line.replace(/\r$/, ''))
-  for (let i = 0; i < lines.length; i++) {
-    if (lines[i].trim() === '' || lines[i].startsWith('#')) continue
-    let joined = lines[i]
-    const start = i
-    while (/^\s+nexthop\b/.test(lines[i + 1] ?? '')) joined += ` ${lines[++i].trim()}`
-    report.at(start)
-    yield joined
+  let open: { readonly index: number; joined: string } | undefined
+  for (const [index, line] of numberedLines(text, report)) {
+    if (line.trim() === '' || line.startsWith('#')) continue
+    if (open !== undefined && /^\s+nexthop\b/.test(line) && open.joined.length < NEXTHOPS_MAX) {
+      open.joined += ` ${line.trim()}`
+      continue
+    }
+    if (open !== undefined) {
+      report.at(open.index)
+      yield open.joined
+    }
+    open = { index, joined: line }
   }
+  if (open === undefined) return
+  report.at(open.index)
+  yield open.joined
 }
 
 interface PrintRoutesOptions {

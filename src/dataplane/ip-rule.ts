@@ -3,8 +3,9 @@ import { formatCidr, parseCidr, type Cidr } from '../base/cidr.js'
 import { formatIp, isIpv6Text } from '../base/ip.js'
 import type { Problem } from '../base/problem.js'
 import type { RoutingRuleSpec } from './dataplane.js'
-import { parseRouteProtocol, parseTable } from './ip-route.js'
+import { parseTable } from './ip-route.js'
 import { formatPortRange, formatProtocol, parsePortRange, parseProtocol } from './protocols.js'
+import { parseRouteProtocol } from './route-words.js'
 import { abbreviated, hex, linesOf, parseInteger, Report, Words, type CommandOptions, type Place } from './text.js'
 
 /** What every netns is born with. An empty list of rules stands for these. */
@@ -61,12 +62,17 @@ type RuleWords = { -readonly [Key in keyof RoutingRuleSpec]?: RoutingRuleSpec[Ke
 
 /** Reads `ip rule show` text. The three rules of birth get `protocol: 'kernel'` back, which is not shown. */
 export function parseRules(text: string, place: Place): { readonly rules: readonly RoutingRuleSpec[]; readonly problems: readonly Problem[] } {
-  const report = new Report(place)
+  const report = new Report(place, { printed: true })
   const rules: RoutingRuleSpec[] = []
   for (const line of linesOf(text, report)) {
     const match = /^\s*(\d+):\s*(.*)$/.exec(line)
     if (match === null) {
       report.error(`"${line.trim()}" is no line of ip rule`, 'It begins with the priority and a colon.')
+      continue
+    }
+    if (/\blookup \[l3mdev-table\]|\bl3mdev\b/.test(match[2])) {
+      // of packets on a device of a VRF alone (net/l3mdev); such a device is not modelled, and says so itself
+      report.warning('the rule of VRFs (l3mdev) is left out')
       continue
     }
     const said = readRule(Words.of(match[2]), report)
@@ -134,7 +140,7 @@ function readSelector(word: string, words: Words, rule: RuleWords, report: Repor
       return set(word, parsePortRange(text, '-'), 'port range')
     case 'lookup':
     case 'table':
-      return set('table', parseTable(text), 'table ID')
+      return set('table', parseTable(text, report), 'table ID')
     case 'goto':
       rule.action = 'goto'
       return set('goto', parseInteger(text), 'target')
@@ -148,7 +154,7 @@ function readSelector(word: string, words: Words, rule: RuleWords, report: Repor
       return set('priority', parseInteger(text), 'preference value')
     case 'proto':
     case 'protocol':
-      return set('protocol', parseRouteProtocol(text), 'protocol value')
+      return set('protocol', parseRouteProtocol(text, report), 'protocol value')
     case 'type':
       return set(
         'action',

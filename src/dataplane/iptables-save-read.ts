@@ -225,8 +225,9 @@ export class SaveReader {
     if (draft === undefined) return
     this.draft = undefined
     if (unfinished !== undefined && !draft.listed) this.report.warning(`table ${draft.name} ${unfinished}`, 'It is taken as committed. Is the file whole?')
-    this.put(draft.program, this.finish(draft))
+    const table = this.finish(draft)
     this.report.at(this.index)
+    this.put(draft.program, table)
   }
 
   private put(program: string, table: Table): void {

@@ -57,12 +57,18 @@ export function printSysctls(sysctls: Sysctls): string {
     .join('')
 }
 
-/** Reads `key = value`, `key=value` and `sysctl -w key=value` lines. Keys unknown here are kept, and named in a warning. */
+/** What `sysctl -a` says of keys that it may not read, or that the kernel will not give (procps sysctl.c, BusyBox procps/sysctl.c). */
+const COMPLAINT = /^(sysctl|error): /
+
+/**
+ * Reads `key = value`, `key=value` and `sysctl -w key=value` lines. Keys unknown here are kept, and named in a warning; not so where the place names an
+ * author: a real node has hundreds of settings that say nothing of how it forwards.
+ */
 export function parseSysctls(text: string, place: Place): { readonly sysctls: Sysctls; readonly problems: readonly Problem[] } {
-  const report = new Report(place)
+  const report = new Report(place, { printed: place.by !== undefined })
   const sysctls: Record<string, number> = {}
   for (const line of linesOf(text, report)) {
-    if (line.trimStart().startsWith(';')) continue
+    if (line.trimStart().startsWith(';') || COMPLAINT.test(line)) continue
     for (const assignment of assignments(line)) readAssignment(assignment, sysctls, report)
   }
   return { sysctls, problems: report.problems }
@@ -80,9 +86,11 @@ function readAssignment(text: string, sysctls: Record<string, number>, report: R
   const key = normaliseSysctl(match[1])
   if (!/^[\w/-]+(\.[\w/@:+-]+)+$/.test(key)) return report.error(`"${match[1].trim()}" is no sysctl key`, 'Such as net.ipv4.ip_forward.')
   const words = match[2].trim().split(/\s+/)
+  if (report.printed && !words.every((word) => /^-?\d+$/.test(word))) return undefined
   if (!words.every((word) => /^-?\d+$/.test(word))) return report.warning(`the sysctl ${key} has the value "${match[2].trim()}", which is no number: left out`)
   const keys = words.length === 1 ? [key] : words.map((_, i) => `${key}[${i}]`)
-  if (sysctlDefault(keys[0]) === undefined) report.warning(`the sysctl ${key} is not known here: it is kept and has no effect`, 'Check its spelling.')
+  if (!report.printed && sysctlDefault(keys[0]) === undefined)
+    report.warning(`the sysctl ${key} is not known here: it is kept and has no effect`, 'Check its spelling.')
   keys.forEach((name, i) => {
     sysctls[name] = Number(words[i])
   })

@@ -36,9 +36,13 @@ export class Report {
   private readonly alike = new Map<string, { count: number; last: number; readonly severity: Problem['severity'] }>()
   private left = 0
 
-  constructor(place: Place) {
+  /** The text is what a tool printed, of whatever age and with whatever names in /etc/iproute2: not a command that it would refuse. */
+  readonly printed: boolean
+
+  constructor(place: Place, { printed = false }: { readonly printed?: boolean } = {}) {
     this.start = place
     this.line = place.line
+    this.printed = printed
   }
 
   /** All that is wrong. What was said too often, or too much, is told by its number behind the rest. */
