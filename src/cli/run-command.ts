@@ -1,5 +1,6 @@
 /** `netsim run`: reads the Scenario and its cluster, runs it, asks its probes, prints the report. Loaded when it is called. */
 import type { ScenarioReport } from '../analysis/timeline/document.js'
+import { foundationsOf } from '../analysis/timeline/foundations.js'
 import { scenarioReport } from '../analysis/timeline/report.js'
 import { reportText } from '../analysis/timeline/report-text.js'
 import { metadataOf } from '../analysis/trace-report.js'
@@ -62,10 +63,9 @@ function reportOf(
     run,
     diary,
     histories,
-    convergence: convergenceOf(run, diary, run.eventEntries, histories),
+    convergence: convergenceOf(diary, run.eventEntries, histories),
     metadata: { ...facts, tool: `netsim ${VERSION}`, inputs, runtime: cluster.runtime.name, nodes: cluster.nodes.length },
-    assumptions: [],
-    notModelled: [],
+    foundations: foundationsOf({ scenario, cluster, diary: diary.entries, histories, untilNs, seed }),
   })
 }
 

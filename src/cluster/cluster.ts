@@ -66,6 +66,8 @@ export interface Cluster extends Settings, ClusterIngresses {
   readonly pods: readonly ClusterPod[]
   /** Running pods on a node, on the pod network and without an address: for IPAM, in the order of their creation. */
   readonly addressRequests: readonly ClusterPod[]
+  /** Where time has passed: the address that IPAM gave last on a node, whoever has it now (host-local's last_reserved_ip.0). */
+  readonly lastAddresses?: ReadonlyMap<string, Ip>
   readonly networkPolicies: readonly ClusterNetworkPolicy[]
   /** In the order of `ns/name`. */
   readonly services: readonly ClusterService[]

@@ -6,7 +6,8 @@
  *   host-local   the next free one after the last that was given, round the end              Source: containernetworking plugins/ipam/host-local
  *
  * Pods never go away within one render, so that the two differ only where fixed addresses lie: docker fills the gaps below them, host-local
- * has moved on, since a pod with a fixed address was given it in its turn.
+ * has moved on, since a pod with a fixed address was given it in its turn. Between the moments of a run pods do go, and host-local goes on from the
+ * address that it gave last (last_reserved_ip.0), so that one that was given back is the last to be given again.
  */
 import { broadcastOf, contains } from '../base/cidr.js'
 import { formatIp, type Ip } from '../base/ip.js'
@@ -20,7 +21,7 @@ export interface Allocation {
   readonly problems: readonly Problem[]
 }
 
-type AllocationView = Pick<BridgeView, 'node' | 'subnet' | 'pods'>
+type AllocationView = Pick<BridgeView, 'node' | 'subnet' | 'pods' | 'lastGiven'>
 
 export function allocateLowestFree(view: AllocationView): Allocation {
   return allocate(view, (range, used) => range.firstFreeFrom(range.first, used))
@@ -76,7 +77,10 @@ function allocate(view: AllocationView, choose: Choice): Allocation {
   const fixed = reserveFixed(view, range, problems)
   const used = new Set(fixed.values())
   const given: GivenAddress[] = []
-  let last: number | undefined
+  const { lastGiven } = view
+  const known = lastGiven === undefined ? undefined : range.offset(lastGiven)
+  // of another subnet: begins anew (allocator.go GetIter)
+  let last = known !== undefined && known >= range.first && known <= range.last ? known : undefined
   for (const pod of view.pods) {
     const offset = pod.address === undefined ? choose(range, used, last) : fixed.get(pod)
     if (offset === undefined) {
@@ -84,7 +88,7 @@ function allocate(view: AllocationView, choose: Choice): Allocation {
       continue
     }
     used.add(offset)
-    last = offset
+    if (pod.address === undefined || lastGiven === undefined) last = offset
     given.push({ pod, address: range.address(offset) })
   }
   return { given, problems }

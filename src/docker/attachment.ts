@@ -54,6 +54,8 @@ export interface BridgeView {
   readonly pods: readonly PodAttachment[]
   readonly bridgeMac?: Mac
   readonly seed: number
+  /** The address that was given last, whoever has it now; absent: that of the last of the pods. Of host-local. */
+  readonly lastGiven?: Ip
 }
 
 export interface DockerView extends BridgeView {

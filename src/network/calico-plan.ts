@@ -96,7 +96,8 @@ function hostLocalAddresses(cluster: Cluster, problems: Problem[]): ReadonlyMap<
       continue
     }
     const subnet = { address: (node.podCIDR.base + 1) | 0, length: node.podCIDR.length }
-    const allocation = allocateRoundRobin({ node: node.name, subnet, pods })
+    const lastGiven = cluster.lastAddresses?.get(node.name)
+    const allocation = allocateRoundRobin({ node: node.name, subnet, pods, ...(lastGiven === undefined ? {} : { lastGiven }) })
     problems.push(...allocation.problems)
     for (const { pod, address } of allocation.given) addresses.set(`${pod.namespace}/${pod.name}`, address)
   }

@@ -34,6 +34,8 @@ export interface NodePlan {
   readonly node: ClusterNode
   readonly dataplane: Dataplane
   readonly pods: readonly PodPlan[]
+  /** Network namespaces of the node that are no pods of the cluster: of a dump. */
+  readonly others?: readonly Dataplane[]
   readonly problems: readonly Problem[]
 }
 
@@ -145,6 +147,7 @@ export function renderRuntime(cluster: Cluster, node: ClusterNode, { flannel, se
   const env = flannel?.subnetEnv
   if (usesCalico(cluster) || (cluster.cni === 'flannel' && env === undefined)) return undefined
   const docker = cluster.runtime.name === 'docker'
+  const lastGiven = cluster.lastAddresses?.get(node.name)
   const bridgeMac = cluster.pins.macs.get(`${node.name}/${BRIDGES[cluster.runtime.name]}`)
   const view = {
     node: node.name,
@@ -155,6 +158,7 @@ export function renderRuntime(cluster: Cluster, node: ClusterNode, { flannel, se
     pods: podsOn(cluster, node.name).map((pod) => attachment(cluster, node, pod)),
     seed: seed ^ hashText(node.name),
     ...(bridgeMac === undefined ? {} : { bridgeMac }),
+    ...(lastGiven === undefined ? {} : { lastGiven }),
   }
   if (docker) {
     const { dockerVersion, iptables, icc, userlandProxy } = cluster.runtime

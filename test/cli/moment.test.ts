@@ -40,8 +40,9 @@ function one({ items }: Sessions, netns: string, peer: string): Session {
 
 /** Of the diary, ns. */
 async function downNs(node: string, file: string): Promise<number> {
-  const rows = (JSON.parse(await shown(['timeline', node, '--kind', 'bgp-session', '-o', 'json'], file)) as { items: readonly { atNs: number; what: string }[] })
-    .items
+  const rows = (
+    JSON.parse(await shown(['timeline', node, '--kind', 'bgp-session', '-o', 'json'], file)) as { items: readonly { atNs: number; what: string }[] }
+  ).items
   return rows.find(({ atNs, what }) => atNs > 0 && what.includes('is down'))?.atNs as number
 }
 
@@ -167,6 +168,11 @@ function withoutColumns(text: string): string {
   return text
     .replace(/ {3}hold \S+ of 4m/g, '')
     .split('\n')
-    .map((line) => line.replace(/ +/g, ' ').replace(/ STATE$/, '').trim())
+    .map((line) =>
+      line
+        .replace(/ +/g, ' ')
+        .replace(/ STATE$/, '')
+        .trim(),
+    )
     .join('\n')
 }

@@ -102,6 +102,18 @@ it('docker gives the lowest free address, host-local the next after the last', (
   expect(texts(allocateRoundRobin(view))).toEqual(['a 10.1.15.2', 'b 10.1.15.4', 'c 10.1.15.5', 'd 10.1.15.6', 'e 10.1.15.3'])
 })
 
+it('host-local goes on after the address that it gave last, whoever has it now, and round the end', () => {
+  const after = (lastGiven: string): readonly string[] => {
+    const view = viewOf('10.1.15.1/29', [pod('a', { address: ip('10.1.15.2') }), pod('new'), pod('newer')])
+    return texts(allocateRoundRobin({ ...view, lastGiven: ip(lastGiven) }))
+  }
+  expect(after('10.1.15.2')).toEqual(['a 10.1.15.2', 'new 10.1.15.3', 'newer 10.1.15.4'])
+  expect(after('10.1.15.4')).toEqual(['a 10.1.15.2', 'new 10.1.15.5', 'newer 10.1.15.6'])
+  expect(after('10.1.15.6')).toEqual(['a 10.1.15.2', 'new 10.1.15.3', 'newer 10.1.15.4'])
+  // the node has another subnet now
+  expect(after('10.1.99.4')).toEqual(['a 10.1.15.2', 'new 10.1.15.3', 'newer 10.1.15.4'])
+})
+
 it('an address that a later pod holds already is given to no earlier one', () => {
   const view = viewOf('10.1.15.1/24', [pod('a'), pod('b', { address: ip('10.1.15.2') })])
   for (const [, allocate] of ALLOCATORS) expect(texts(allocate(view))).toEqual(['a 10.1.15.3', 'b 10.1.15.2'])

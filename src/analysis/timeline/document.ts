@@ -18,7 +18,7 @@ export interface ScenarioReport {
   readonly totals: TotalsDocument
   /** The delays that the run rests on. */
   readonly delays: readonly DelayDocument[]
-  /** What is taken for granted beside them, and what is left out; a sentence each. */
+  /** What this run took for granted beside them, and what it left out; a sentence each. */
   readonly assumptions: readonly string[]
   readonly notModelled: readonly string[]
   /** What is wrong with versions of the objects that events made. */
@@ -133,6 +133,8 @@ export interface DelayDocument {
   readonly set: boolean
   /** No measurement or source of a project stands behind it. */
   readonly assumed: boolean
+  /** Its agent stands among what turned a probe's answer. */
+  readonly decides: boolean
 }
 
 export interface ProblemDocument {

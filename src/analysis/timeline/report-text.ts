@@ -91,7 +91,7 @@ function footLines(report: ScenarioReport, page: Page): string[] {
     ),
     ...delayParagraph(
       'assumed',
-      delays.filter(({ set, assumed }) => assumed && !set),
+      delays.filter(({ set, assumed, decides }) => assumed && decides && !set),
     ),
     ...report.assumptions.map((text) => ['assumed', text] as const),
     ...report.notModelled.map((text) => ['left out', text] as const),
@@ -105,7 +105,7 @@ function footLines(report: ScenarioReport, page: Page): string[] {
   })
 }
 
-/** What no source stands behind, or what was set; the others are in the JSON and on the page of timers. */
+/** What was set, or what no source stands behind where a probe's answer turned on it; the others are in the JSON. */
 function delayParagraph(label: string, delays: readonly DelayDocument[]): (readonly [label: string, text: string])[] {
   return delays.length === 0 ? [] : [[label, `${delays.map(({ name, ns }) => `${name} ${durationText(ns)}`).join(', ')} (spec.delays sets each)`]]
 }

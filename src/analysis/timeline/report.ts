@@ -1,10 +1,11 @@
 /** A run, its diary and what its probes saw → the ScenarioReport. Pure; it adds words and sums, and finds out nothing of its own. */
 import { DELAYS, type DelayName } from '../../cluster/scenario/delays.js'
 import type { Scenario } from '../../cluster/scenario/scenario.js'
-import type { DiaryAgent } from '../../network/time/diary.js'
+import type { DiaryAgent, DiaryEntry } from '../../network/time/diary.js'
 import type { Run } from '../../network/time/control-plane.js'
 import type { EventConvergence, ProbeCause, ProbeClass, ProbeHistory } from '../../network/time/probe-history.js'
 import type { CauseDocument, DelayDocument, ProbeDocument, ReportMetadata, ScenarioReport, SpanDocument } from './document.js'
+import type { Foundations } from './foundations.js'
 import { eventDocuments, totalsOf, type Spoken } from './event-effects.js'
 
 export interface ReportInput {
@@ -14,11 +15,10 @@ export interface ReportInput {
   readonly histories: readonly ProbeHistory[]
   readonly convergence: readonly EventConvergence[]
   readonly metadata: ReportMetadata
-  readonly assumptions: readonly string[]
-  readonly notModelled: readonly string[]
+  readonly foundations: Foundations
 }
 
-export function scenarioReport({ scenario, run, diary, histories, convergence, metadata, assumptions, notModelled }: ReportInput): ScenarioReport {
+export function scenarioReport({ scenario, run, diary, histories, convergence, metadata, foundations }: ReportInput): ScenarioReport {
   const probes = histories.map((history) => probeDocument(history, run.untilNs))
   const { name, file, line, start } = scenario
   return {
@@ -29,9 +29,8 @@ export function scenarioReport({ scenario, run, diary, histories, convergence, m
     probes,
     events: eventDocuments(scenario.events, diary, { eventEntries: run.eventEntries, convergence }),
     totals: totalsOf(diary, run),
-    delays: delayDocuments(scenario, new Set(diary.entries.map(({ agent }) => agent))),
-    assumptions,
-    notModelled,
+    delays: delayDocuments(scenario, diary.entries, turnedOn(histories)),
+    ...foundations,
     problems: run.problems.map(({ severity, file: where, line: at, what, fix }) => ({ severity, file: where, line: at, what, fix })),
   }
 }
@@ -87,13 +86,28 @@ const DELAY_AGENTS: Readonly<Record<string, readonly DiaryAgent[]>> = {
   flannel: ['flanneld'],
 }
 
+/** Entries that what a probe met goes back to. */
+function turnedOn(histories: readonly ProbeHistory[]): readonly DiaryEntry[] {
+  return histories.flatMap(({ spans }) => spans.flatMap(({ cause }) => (cause?.kind === 'network' ? cause.chain : [])))
+}
+
+function isOf(name: string, agents: ReadonlySet<DiaryAgent>): boolean | undefined {
+  return DELAY_AGENTS[name.split('.')[0]]?.some((agent) => agents.has(agent))
+}
+
+/** Of a process, or a host, that starts. */
+function starts({ kind, what }: DiaryEntry): boolean {
+  return kind === 'agent' || (kind === 'event' && / comes up$/.test(what))
+}
+
 /** Of the agents that did something, and those that the scenario sets. */
-function delayDocuments({ delays }: Scenario, agents: ReadonlySet<DiaryAgent>): readonly DelayDocument[] {
+function delayDocuments({ delays }: Scenario, all: readonly DiaryEntry[], turned: readonly DiaryEntry[]): readonly DelayDocument[] {
+  const [agents, deciding] = [all, turned].map((entries) => new Set(entries.map(({ agent }) => agent)))
   return (Object.keys(DELAYS) as DelayName[]).flatMap((name) => {
     const { defaultNs, what, source } = DELAYS[name]
     const set = delays[name] !== undefined
-    const owners = DELAY_AGENTS[name.split('.')[0]]
-    if (!set && owners !== undefined && !owners.some((agent) => agents.has(agent))) return []
-    return { name, ns: delays[name] ?? defaultNs, what, source, set, assumed: source.startsWith('assumed') }
+    if (!set && isOf(name, agents) === false) return []
+    const decides = (isOf(name, deciding) ?? true) && (!/(start|boot)$/i.test(name) || name.startsWith('kubelet.') || turned.some(starts))
+    return { name, ns: delays[name] ?? defaultNs, what, source, set, assumed: source.startsWith('assumed'), decides }
   })
 }

@@ -77,7 +77,7 @@ function nodesOf(results: readonly ProbeResult[]): ReadonlySet<string> {
 }
 
 /** Entries that a state goes back to. */
-export function entriesOf(run: Pick<ControlRun, 'states'>, state: number, diary: Diary): readonly DiaryEntry[] {
+function entriesOf(run: Pick<ControlRun, 'states'>, state: number, diary: Diary): readonly DiaryEntry[] {
   return diary.entries.slice(state === 0 ? 0 : run.states[state - 1].diaryLength, run.states[state].diaryLength)
 }
 

@@ -1,34 +1,22 @@
-/** How long the network and the probes' answers went on changing because of each event of a scenario. */
+/** How long the probes' answers went on changing because of each event of a scenario. */
 import type { Diary } from './diary.js'
-import { entriesOf } from './probe-cause.js'
-import type { ControlRun } from './network-state.js'
 import type { EventConvergence, ProbeHistory } from './probe-history.js'
 
 /** @param eventEntries of the events, by their place in the scenario: entries of the diary; undefined: the run ended before it */
 export function convergenceOf(
-  run: Pick<ControlRun, 'states'>,
   diary: Diary,
   eventEntries: readonly (number | undefined)[],
   histories: readonly ProbeHistory[],
 ): EventConvergence[] {
-  const roots: number[] = []
-  // a cause is written before what it brings about
-  for (const { id, cause } of diary.entries) roots[id] = cause === undefined ? id : roots[cause]
-  const lastState = new Map<number, number>()
-  run.states.forEach(({ atNs }, at) => {
-    if (at > 0) for (const { id } of entriesOf(run, at, diary)) lastState.set(roots[id], atNs)
-  })
   const lastAnswer = lastAnswers(histories)
   return eventEntries.flatMap((entry, event): EventConvergence[] => {
     if (entry === undefined) return []
-    const lastStateNs = lastState.get(entry)
     const lastAnswerNs = lastAnswer.get(entry)
     return [
       {
         event,
         entry,
         atNs: diary.get(entry).atNs,
-        ...(lastStateNs === undefined ? {} : { lastStateNs }),
         ...(lastAnswerNs === undefined ? {} : { lastAnswerNs }),
       },
     ]

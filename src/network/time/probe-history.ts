@@ -106,8 +106,6 @@ export interface EventConvergence {
   readonly atNs: number
   /** Its entry in the diary; absent: it never came. */
   readonly entry?: number
-  /** Last state of the run that goes back to it, ns; absent: it changed no kernel. */
-  readonly lastStateNs?: number
   /** Last time that a probe's answer changed because of it, ns: of the first packet of the span. */
   readonly lastAnswerNs?: number
 }

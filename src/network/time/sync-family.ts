@@ -21,7 +21,7 @@ import { SyncAgents, type SyncKind } from './sync-agents.js'
 /** felix/dataplane/linux/int_dataplane.go monitorHostMTU. */
 const MTU_LOOK_NS = 30e9
 /** In larger clusters a version that changes anything that Felixes know of is taken to change something for each. */
-const COMPARED_NODES_MAX = 300
+export const COMPARED_NODES_MAX = 300
 
 export interface SyncFamilyOptions {
   readonly context: RunContext

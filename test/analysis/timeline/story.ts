@@ -105,8 +105,7 @@ export const INPUT: ReportInput = {
   run: { startNs: 2 * SECOND, versions: [], states: [], untilNs: UNTIL, problems: [], eventEntries: [2] },
   diary: DIARY,
   histories: [HISTORY],
-  convergence: [{ event: 0, entry: 2, atNs: 10 * SECOND, lastStateNs: 24 * HOUR + 2e6, lastAnswerNs: 24 * HOUR + SECOND }],
+  convergence: [{ event: 0, entry: 2, atNs: 10 * SECOND, lastAnswerNs: 24 * HOUR + SECOND }],
   metadata: { tool: 'netsim 0', inputs: ['dies.yaml'], seed: 1, cni: 'flannel', backend: 'vxlan', nodes: 2 },
-  assumptions: [],
-  notModelled: [],
+  foundations: { assumptions: [], notModelled: [] },
 }

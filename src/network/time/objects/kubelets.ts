@@ -9,6 +9,7 @@
 import { formatIp, type Ip } from '../../../base/ip.js'
 import type { Cluster } from '../../../cluster/cluster.js'
 import type { ClusterPod } from '../../../cluster/pod.js'
+import { podsOn } from '../../pods.js'
 import { NONE_SINCE_BOOT, type ClusterVersion } from '../network-state.js'
 import type { Cell } from './cell.js'
 import type { LivePod } from './live-pods.js'
@@ -45,6 +46,8 @@ export class Kubelets {
   private starting: Start[] = []
   /** Nodes on which pods were plugged in or out since the last version, with the cause. */
   private readonly touched = new Map<string, number>()
+  /** By node: what the CNI plugin's IPAM gave last, where it goes round (host-local). */
+  private readonly lastGiven = new Map<string, Ip | undefined>()
 
   constructor(options: KubeletsOptions) {
     this.options = options
@@ -115,8 +118,11 @@ export class Kubelets {
     if (starting.length === 0) return
     const { cluster } = api.read(api.objects)
     const asking = new Map(starting.map(({ pod }) => [pod.key, onNode(cluster.podByName.get(pod.key) ?? pod.reading, pod.node as string)]))
-    const asked = withRequests(cluster, asking)
-    for (const start of starting) {
+    const nodes = new Set(starting.map(({ pod }) => pod.node as string))
+    const asked = { ...withRequests(cluster, asking), lastAddresses: new Map([...nodes].flatMap((node) => this.lastGivenOn(node))) }
+    // as IPAM is asked: what was given last stands last
+    const turns = new Map(asked.pods.map(({ namespace, name }, turn) => [`${namespace}/${name}`, turn]))
+    for (const start of starting.sort((a, b) => (turns.get(a.pod.key) ?? 0) - (turns.get(b.pod.key) ?? 0))) {
       const reading = asking.get(start.pod.key) as ClusterPod
       const address = reading.hostNetwork ? cluster.nodeByName.get(start.pod.node as string)?.address : this.options.addressOf(asked, reading)
       if (address === undefined) this.refuse(start)
@@ -184,8 +190,20 @@ export class Kubelets {
     this.cell.api.changed(cause)
   }
 
+  /** Of the input's pods the last one's: they are taken to have been made in their order. */
+  private lastGivenOn(node: string): readonly (readonly [string, Ip])[] {
+    if (!this.lastGiven.has(node)) {
+      const { cluster } = this.cell.api.versions[0]
+      const given = podsOn(cluster, node).flatMap((pod) => this.options.addressOf(cluster, pod) ?? [])
+      this.lastGiven.set(node, given.at(-1))
+    }
+    const last = this.lastGiven.get(node)
+    return last === undefined ? [] : [[node, last]]
+  }
+
   private plug({ pod, cause }: Start, address: Ip): void {
     const node = pod.node as string
+    if (!pod.reading.hostNetwork) this.lastGiven.set(node, address)
     const waitNs = readinessNs(pod.object)
     pod.plugged = true
     pod.refused = false
