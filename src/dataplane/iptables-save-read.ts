@@ -115,7 +115,8 @@ export class SaveReader {
     this.open = undefined
     this.report.at(index)
     // as if it had been closed where the line ends: everything before the quote is read as it is
-    this.readLine(index, `${line.split('\n')[0]}"`)
+    const [first] = line.split('\n')
+    this.readWhole(index, `${first.replace(/\\+$/, '')}"`)
     this.report.at(index)
     this.report.error(`a quote stays open in "${line.split('\n')[0]}"`, 'Is the file whole?')
   }
@@ -134,7 +135,12 @@ export class SaveReader {
     if (this.passing) return
     if (this.ipv6 && this.draft === undefined) return
     if (!line.startsWith(':') && quoteOpen(raw)) this.open = { index, line: raw }
-    else if (/^-(P|-policy)\s/.test(line)) this.readPolicy(line)
+    else this.readWhole(index, line)
+  }
+
+  /** A line with all its quotes. */
+  private readWhole(index: number, line: string): void {
+    if (/^-(P|-policy)\s/.test(line)) this.readPolicy(line)
     else if (this.draft === undefined && !this.openListed(line))
       this.report.error(`"${line}" stands outside a table`, 'A table begins with *NAME, such as *filter.')
     else if (line.startsWith(':')) this.readChain(line)
