@@ -42,12 +42,16 @@ export function inputsWords(inputs: readonly string[]): string {
 }
 
 export function findingText(page: Page, found: Finding): string[] {
-  const { style, ascii } = page
+  const keyed = findingLines(found, page.verbosity).flatMap(({ key, text, whole }) => keyLine(page, key, { text, whole }))
+  return [findingHead(page, found), ...keyed, '']
+}
+
+/** Its severity, its code, and where to look. */
+export function findingHead({ style, ascii }: Page, found: Finding): string {
   const head = `${style[COLORS[found.severity]](found.severity.toUpperCase())}  ${style.bold(found.code)}  ${printable(found.title, ascii)}`
   const place = placeOf(found)
   const where = place === undefined ? '' : `  ${style.dim(printable(`${place.file}${place.line === undefined ? '' : `:${place.line}`}`, ascii))}`
-  const keyed = findingLines(found, page.verbosity).flatMap(({ key, text, whole }) => keyLine(page, key, { text, whole }))
-  return [`${head}${where}`, ...keyed, '']
+  return `${head}${where}`
 }
 
 export interface FindingLine {

@@ -7,7 +7,8 @@
  *   Dataplane of the dump ──────┘
  */
 import { findingsInOrder, isWanted, reportFindings, type Evidence, type Severity, type Wanted } from '../../base/finding.js'
-import type { CollectedNode } from '../../collected/collected-node.js'
+import { formatCidr, parseCidr } from '../../base/cidr.js'
+import { DUMP, type CollectedNode } from '../../collected/collected-node.js'
 import type { Dataplane } from '../../dataplane/dataplane.js'
 import type { Network } from '../../network/network.js'
 import { align, type AlignInput } from './align.js'
@@ -45,6 +46,8 @@ export const DRIFT_DEFAULTS: DriftOptions = { seed: 1, severity: 'info', only: [
 
 /** More causes than these on one node are not traced one by one. */
 const MOST_PROVEN = 60
+/** More that change nothing by themselves are not tried together. */
+const MOST_TOGETHER = 20
 const MOST_NOT_JUDGED = 12
 
 /** @param network as all agents would have it (host-facts.ts says what the dumps add to its cluster) @param inputs of nodes that it has */
@@ -95,21 +98,46 @@ function driftOfNode(judging: Judging, input: DriftInput): Judged {
   const gathered = gatheredOf(collected)
   const causes = byCause(differencesOf(view, gathered))
   const notJudged = [...notGathered(gathered, expected).map((part) => `${name}: ${part}: the dump does not tell`), ...notUnderstood(input)]
-  const findings: DriftFinding[] = []
+  const proofs: Proof[] = []
   let proven = 0
   for (const cause of causes) {
     const wanted = isWanted(codeOf(cause), judging.options)
     if (wanted && proven >= MOST_PROVEN) notJudged.push(`${name}: the effect of ${codeOf(cause)} ${whatOf(cause)}: there are more than ${MOST_PROVEN} findings`)
     const traffic = wanted && proven < MOST_PROVEN ? trafficOf(judging, view, cause) : NOT_ASKED
     if (wanted && traffic.asked > 0) proven++
+    proofs.push({ cause, traffic })
+  }
+  const findings: DriftFinding[] = []
+  for (const { cause, traffic } of withTogether(judging, view, proofs)) {
     if (cause.some(({ bystander }) => bystander === true) && (traffic.verdict === 'none' || traffic.verdict === 'not asked')) continue
     if (traffic.changes.some(({ after }) => after.includes('INCOMPLETE'))) notJudged.push(`${name}: ${whatOf(cause)}: a packet meets what is not modelled`)
-    findings.push(findingOfCause(name, cause, traffic))
+    findings.push(findingOfCause(view, cause, traffic))
   }
   return { findings, document: { ...document, compared: countOf(expected), aligned: view.alignment.told }, notJudged }
 }
 
-const NOT_ASKED: TrafficDocument = { verdict: 'not asked', asked: 0, changes: [] }
+/** A cause, and what it does by itself. */
+interface Proof {
+  readonly cause: readonly Difference[]
+  readonly traffic: TrafficDocument
+}
+
+/** Those that change nothing by themselves may do so together: a policy that drops, and a chain without its accepts. Each is taken from the whole in turn. */
+function withTogether({ network, prover, options }: Judging, { node, expected }: DriftView, proofs: readonly Proof[]): readonly Proof[] {
+  const quiet = proofs.filter(({ traffic }) => traffic.verdict === 'none')
+  if (proofs.length < 2 || quiet.length === 0 || quiet.length > MOST_TOGETHER) return proofs
+  const applied = (causes: readonly (readonly Difference[])[]): Dataplane => causes.flat().reduce((now, { apply }) => apply?.(now) ?? now, expected)
+  const causes = proofs.map(({ cause }) => cause)
+  const all = network.withKernels(new Map([[node, applied(causes)]]))
+  const flows = flowsOf({ network, node, seed: options.seed }, joinedFocus(quiet.flatMap(({ cause }) => cause)))
+  return proofs.map((proof) => {
+    if (!quiet.includes(proof)) return proof
+    const traffic = prover.proveTogether(applied(causes.filter((cause) => cause !== proof.cause)), all, flows)
+    return traffic.changes.length === 0 ? proof : { ...proof, traffic }
+  })
+}
+
+const NOT_ASKED: TrafficDocument = { verdict: 'not asked', together: false, asked: 0, changes: [] }
 
 /** A lease that netsim drew itself says nothing of the node's. */
 function drawnLease({ facts, network }: Judging, { name, dataplane }: DriftInput, expected: Dataplane): string | undefined {
@@ -186,11 +214,12 @@ function severityOf(code: DriftCode, { verdict }: TrafficDocument): Severity {
 
 const MOST_SHOWN = 12
 
-function findingOfCause(node: string, cause: readonly Difference[], traffic: TrafficDocument): DriftFinding {
+function findingOfCause(view: DriftView, cause: readonly Difference[], traffic: TrafficDocument): DriftFinding {
+  const { node } = view
   const code = codeOf(cause)
   const whole = wholeOf(cause)
   const { title, fix } = driftCodeInfo(code)
-  const expected = cause.flatMap((one) => one.expected)
+  const expected = cause.flatMap((one) => one.expected).map((one) => placed(view, one))
   const there = cause.flatMap((one) => one.there)
   const commands = [...new Set(cause.flatMap((one) => one.commands).filter((command) => command !== ''))]
   return {
@@ -200,7 +229,7 @@ function findingOfCause(node: string, cause: readonly Difference[], traffic: Tra
     node,
     what: `${node}: ${whatOf(cause)}`,
     effect: effectText(traffic),
-    evidence: evidenceOf(node, expected, there),
+    evidence: evidenceOf(view, { code: cause[0].code, expected, there }),
     expected: expected.slice(0, MOST_SHOWN),
     there: there.slice(0, MOST_SHOWN),
     traffic: shortened(traffic),
@@ -210,16 +239,59 @@ function findingOfCause(node: string, cause: readonly Difference[], traffic: Tra
   }
 }
 
-/** The line of the dump first: there somebody will look; what is missing is shown by the manifest that asks for it. */
-function evidenceOf(node: string, expected: readonly ShownDocument[], there: readonly ShownDocument[]): readonly Evidence[] {
-  const evidence = ({ text, by, object, file, line }: ShownDocument, word: string): Evidence => ({
+/** What a lease says stands with the Node whose lease it is, or in etcd. */
+function placed({ facts, network }: DriftView, one: ShownDocument): ShownDocument {
+  const lease = /\blease (\S+)/.exec(one.object ?? '')?.[1]
+  const subnet = lease === undefined || one.file !== undefined ? 'syntax' : parseCidr(lease)
+  if (typeof subnet === 'string') return one
+  const entry = network.cluster.etcd.find(({ key }) => key.endsWith(`/${formatCidr(subnet).replace('/', '-')}`))
+  const owner = facts.nodeOfSubnet(subnet)
+  const place = entry ?? (owner === undefined ? undefined : facts.placeOf(owner))
+  return place === undefined ? one : { ...one, file: place.file, line: place.line }
+}
+
+/** Where in a dump things of a code are. */
+const FILES: readonly (readonly [RegExp, string])[] = [
+  [/^ND(10|803)/, 'addr'],
+  [/^ND20[56]/, 'rule'],
+  [/^ND2/, 'route'],
+  [/^ND30[1-3]/, 'neigh'],
+  [/^ND3/, 'fdb'],
+  [/^ND4/, 'sysctl'],
+  [/^ND6/, 'ipset'],
+]
+
+/** The file of the dump in which something is not. */
+function fileOf({ collected }: DriftView, code: DriftCode): string | undefined {
+  if (code.startsWith('ND5')) return agentsBackend(collected?.iptablesBackends ?? []).used?.file
+  const known = collected?.dataplane.devices.find(({ provenance }) => provenance?.file?.endsWith('/addr') === true)?.provenance?.file
+  const name = FILES.find(([codes]) => codes.test(code))?.[1]
+  return known === undefined || name === undefined ? undefined : known.replace(/addr$/, name)
+}
+
+interface Shown {
+  readonly code: DriftCode
+  readonly expected: readonly ShownDocument[]
+  readonly there: readonly ShownDocument[]
+}
+
+/** The line of the dump first: there somebody will look; of what is missing the file in which it is not. */
+function evidenceOf(view: DriftView, { code, expected, there }: Shown): readonly Evidence[] {
+  const object = `Node/${view.node}`
+  const evidence = ({ text, by, object: of, file, line }: ShownDocument, word: string): Evidence => ({
     what: `${word} ${text}`,
-    object: object ?? `Node/${node}`,
-    ...(by === undefined || by === 'dump' ? {} : { by }),
+    object: of ?? object,
+    ...(by === undefined || by === DUMP ? {} : { by }),
     ...(file === undefined ? {} : { file }),
     ...(line === undefined ? {} : { line }),
   })
-  return [...there.slice(0, MOST_SHOWN).map((one) => evidence(one, 'there:')), ...expected.slice(0, MOST_SHOWN).map((one) => evidence(one, 'expected:'))]
+  const file = there.some((one) => one.file !== undefined) ? undefined : fileOf(view, code)
+  const nothing: Evidence[] = file === undefined ? [] : [{ what: there.length > 0 ? 'it is in this file' : 'it is not in this file', object, file }]
+  return [
+    ...nothing,
+    ...there.slice(0, MOST_SHOWN).map((one) => evidence(one, 'there:')),
+    ...expected.slice(0, MOST_SHOWN).map((one) => evidence(one, 'expected:')),
+  ]
 }
 
 /** What the dump has and netsim cannot read. */

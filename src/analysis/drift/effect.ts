@@ -27,21 +27,14 @@ export class Prover {
 
   /** @param expected of the node */
   prove(expected: Dataplane, change: Change, flows: readonly Flow[]): TrafficDocument {
-    const dataplane = change(expected)
-    const variant = this.network.withKernels(new Map([[expected.netns, dataplane]]))
-    const changes: FlowChangeDocument[] = []
-    let asked = 0
-    for (const flow of flows) {
-      const before = this.baseline(flow)
-      const after = before === undefined ? undefined : outcomesOf(variant, flow)
-      if (before === undefined || after === undefined) continue
-      asked++
-      const changed = compared(flow, before, after)
-      if (changed !== undefined) changes.push(changed)
-    }
-    const has = (kind: FlowChangeDocument['change']): boolean => changes.some((one) => one.change === kind)
-    const verdict = asked === 0 ? 'not asked' : has('lost') ? 'lost' : has('opened') ? 'opened' : changes.length > 0 ? 'changed' : 'none'
-    return { verdict, asked, changes: [...changes].sort((a, b) => RANK[a.change] - RANK[b.change]) }
+    const variant = this.network.withKernels(new Map([[expected.netns, change(expected)]]))
+    return { ...judged(flows, (flow) => this.baseline(flow), variant), together: false }
+  }
+
+  /** Of two kernels of a node, which differ in one thing beside much else. */
+  proveTogether(without: Dataplane, all: Network, flows: readonly Flow[]): TrafficDocument {
+    const mended = this.network.withKernels(new Map([[without.netns, without]]))
+    return { ...judged(flows, (flow) => outcomesOf(mended, flow), all), together: true }
   }
 
   private baseline(flow: Flow): readonly Outcome[] | undefined {
@@ -49,6 +42,22 @@ export class Prover {
     if (!this.known.has(command)) this.known.set(command, outcomesOf(this.network, flow))
     return this.known.get(command)
   }
+}
+
+function judged(flows: readonly Flow[], beforeOf: (flow: Flow) => readonly Outcome[] | undefined, variant: Network): Omit<TrafficDocument, 'together'> {
+  const changes: FlowChangeDocument[] = []
+  let asked = 0
+  for (const flow of flows) {
+    const before = beforeOf(flow)
+    const after = before === undefined ? undefined : outcomesOf(variant, flow)
+    if (before === undefined || after === undefined) continue
+    asked++
+    const changed = compared(flow, before, after)
+    if (changed !== undefined) changes.push(changed)
+  }
+  const has = (kind: FlowChangeDocument['change']): boolean => changes.some((one) => one.change === kind)
+  const verdict = asked === 0 ? 'not asked' : has('lost') ? 'lost' : has('opened') ? 'opened' : changes.length > 0 ? 'changed' : 'none'
+  return { verdict, asked, changes: [...changes].sort((a, b) => RANK[a.change] - RANK[b.change]) }
 }
 
 /** undefined: the question names what is not there. */
@@ -111,14 +120,14 @@ function outcomeWords({ disposition, server, path, kernelReason }: Outcome, kind
 }
 
 /** What somebody will notice. */
-export function effectText({ verdict, asked, changes }: TrafficDocument): string {
+export function effectText({ verdict, asked, changes, together }: TrafficDocument): string {
   if (verdict === 'not asked') return 'Not traced: no packet of the model can tell.'
   if (verdict === 'none') return `No effect on the traffic tried (${asked} questions).`
   const parts = (['lost', 'opened', 'source', 'outcome', 'path'] as const).flatMap((kind) => {
     const some = changes.filter((one) => one.change === kind)
     return some.length === 0 ? [] : [`${some.length} ${KIND_WORDS[kind]}: ${relations(some)}`]
   })
-  return `Of ${asked} questions ${parts.join('; ')}.`
+  return `${together ? 'No effect by itself; with what else differs on the node, ' : ''}${together ? 'of' : 'Of'} ${asked} questions ${parts.join('; ')}.`
 }
 
 const KIND_WORDS: Readonly<Record<FlowChangeDocument['change'], string>> = {

@@ -59,6 +59,8 @@ export interface ShownDocument {
 export interface TrafficDocument {
   /** lost: something that arrived does not; opened: something that did not arrive does. */
   readonly verdict: 'lost' | 'opened' | 'changed' | 'none' | 'not asked'
+  /** By itself it changes nothing; with everything else that differs on the node it does: the questions were asked of that, with and without it. */
+  readonly together: boolean
   readonly asked: number
   /** Of these those that ended otherwise. */
   readonly changes: readonly FlowChangeDocument[]

@@ -138,18 +138,14 @@ function comparedChain(comparing: Comparing, chain: Chain, other: Chain): Differ
         .slice(0, 3)
         .map(([from]) => printer.ruleText(chain.name, wanted[from]))
         .join('; ')}`,
-      expected: moved
-        .slice(0, SHOWN)
-        .map(([from]) => ({
-          ...printer.rule(table, chain.name, wanted[from]),
-          text: `#${chain.rules.indexOf(wanted[from]) + 1} ${printer.ruleText(chain.name, wanted[from])}`,
-        })),
-      there: moved
-        .slice(0, SHOWN)
-        .map(([, to]) => ({
-          ...printer.rule(table, other.name, has[to]),
-          text: `#${other.rules.indexOf(has[to]) + 1} ${printer.ruleText(other.name, has[to])}`,
-        })),
+      expected: moved.slice(0, SHOWN).map(([from]) => ({
+        ...printer.rule(table, chain.name, wanted[from]),
+        text: `#${chain.rules.indexOf(wanted[from]) + 1} ${printer.ruleText(chain.name, wanted[from])}`,
+      })),
+      there: moved.slice(0, SHOWN).map(([, to]) => ({
+        ...printer.rule(table, other.name, has[to]),
+        text: `#${other.rules.indexOf(has[to]) + 1} ${printer.ruleText(other.name, has[to])}`,
+      })),
       apply: editor.edit(chain.name, inOrderOf(order)),
       focus: focusOfRules(
         view,

@@ -12,16 +12,19 @@ interface Cni {
   readonly of: readonly string[]
 }
 
+/** It has none. */
+const NEVER = /(?!)/
+
 const CNIS: readonly Cni[] = [
   { name: 'flannel', devices: /^flannel(\.\d+|0|-wg|-v6\.\d+)$/, chains: /^FLANNEL-/, of: ['flannel', 'canal'] },
-  { name: 'the bridge plugin', devices: /^(cni0|cbr0|kube-bridge0)$/, chains: /^$/, of: ['flannel', 'none'] },
+  { name: 'the bridge plugin', devices: /^(cni0|cbr0|kube-bridge0)$/, chains: NEVER, of: ['flannel', 'none'] },
   { name: 'Calico', devices: /^(cali[0-9a-f]{11}|vxlan\.calico|wireguard\.cali|bpf(in|out)\.cali)$/, chains: /^cali-/, of: ['calico', 'canal'] },
   { name: 'Weave', devices: /^(weave|datapath|vethwe-.*|vxlan-6784)$/, chains: /^WEAVE(-|$)/, of: [] },
   { name: 'Cilium', devices: /^(cilium_(host|net|vxlan|geneve|wg0)|lxc[0-9a-f]+|lxc_health)$/, chains: /^(OLD_)?CILIUM_/, of: [] },
   { name: 'kube-router', devices: /^(kube-bridge|kube-dummy-if|tun-[0-9a-f]{9,12})$/, chains: /^KUBE-(ROUTER|POD-FW|NWPLCY)-/, of: [] },
   { name: 'Antrea', devices: /^antrea-/, chains: /^ANTREA-/, of: [] },
   { name: 'OVN-Kubernetes', devices: /^(ovn-k8s-mp\d+|genev_sys_6081)$/, chains: /^OVN-KUBE-/, of: [] },
-  { name: 'kube-proxy in IPVS mode', devices: /^kube-ipvs0$/, chains: /^$/, of: [] },
+  { name: 'kube-proxy in IPVS mode', devices: /^kube-ipvs0$/, chains: NEVER, of: [] },
 ]
 
 /** Whose the device is, where it is not this cluster's. */
