@@ -2,6 +2,7 @@
 import { match } from 'ts-pattern'
 import { formatIp } from '../base/ip.js'
 import { formatMac, macOf } from '../base/mac.js'
+import { DUMP } from '../collected/collected-node.js'
 import type { Provenance } from '../dataplane/dataplane.js'
 import { printRoute } from '../dataplane/ip-route.js'
 import { printRule } from '../dataplane/iptables-print.js'
@@ -18,6 +19,7 @@ import { ROW_A, ROW_ACTION, ROW_KIND, ROW_LENGTH, ROW_NETNS, ROW_TTL, STEP_KINDS
 import { overheadOf } from '../wire/overhead.js'
 import { PROXY_SENT } from '../network/flannel-udp.js'
 import type { Network } from '../network/network.js'
+import { lossText } from '../network/unplugged.js'
 import type { PacketFacts } from './packet-facts.js'
 import { policyVerdicts } from './policy-verdict.js'
 import type { TriedRule } from './rule-walk.js'
@@ -130,6 +132,12 @@ function originate(row: Row): Words {
   return { action: 'CREATED', text: `${ORIGINS[row.action] ?? ORIGINS[0]}: ${source}→ ${formatIp(row.b)}` }
 }
 
+/** Of a device that was found so: agents' own are told by what leads to them. */
+function foundDevice(row: Row, name: string): Pick<StepDocument, 'provenance'> {
+  const spec = row.netns.dataplane.devices.find((device) => device.name === name)
+  return spec?.provenance?.by === DUMP ? { provenance: spec.provenance } : {}
+}
+
 const ROUTE_ACTIONS: Readonly<Record<number, string>> = {
   [RTN_LOCAL]: 'LOCAL',
   [RTN_BROADCAST]: 'LOCAL',
@@ -225,7 +233,8 @@ function table(row: Row): Words {
   if (decided === undefined) {
     const how = row.f === 0 ? `${tried} tried, none matched` : `${tried} tried, ${row.f} matched`
     const dropped = row.d < 0 && action !== 'ACCEPT' ? `, policy ${action}` : ''
-    return { action, text: `${hook}: ${words === '' ? `${how}${dropped}` : words}`, at: where, rules, tried: row.e, ...said }
+    const policyOf = dropped === '' ? undefined : netfilter?.policyProvenance(row.c)
+    return { action, text: `${hook}: ${words === '' ? `${how}${dropped}` : words}`, at: where, rules, tried: row.e, ...said, ...provenanceOf(policyOf) }
   }
   const chain = where.chain === hook ? '' : `${where.chain} `
   return {
@@ -315,7 +324,8 @@ function defragment(row: Row): Words {
 }
 
 function send(row: Row): Words {
-  return { action: 'SENT', text: `${deviceName(row, row.a)} mtu ${row.c}`, at: { device: deviceName(row, row.a) }, frameLength: row.b }
+  const device = deviceName(row, row.a)
+  return { action: 'SENT', text: `${device} mtu ${row.c}`, at: { device }, frameLength: row.b, ...foundDevice(row, device) }
 }
 
 function receive(row: Row): Words {
@@ -400,6 +410,6 @@ function handshake(row: Row): Words {
 
 function drop(row: Row): Words {
   const reason = REASONS[row.b]
-  const detail = row.network.world.words[row.c]
+  const detail = lossText(row.network, row.network.world.words[row.c], row.d)
   return { action: DISPOSITIONS[row.a], text: detail, ...(reason === '' ? {} : { kernelReason: reason }) }
 }

@@ -189,7 +189,7 @@ export function segmentTransmit(packet: Packet, device: Device): void {
     return
   }
   if (target === device || target.carrier === 0) {
-    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, UNPLUGGED)
+    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, UNPLUGGED, target.netns.index)
     return
   }
   if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, netns)) return
@@ -199,7 +199,8 @@ export function segmentTransmit(packet: Packet, device: Device): void {
 
 /** The words of such a loss. */
 export const LOSSY_CABLE = 'lost on a cable that loses frames'
-const UNPLUGGED = 'the card with the MAC of the frame has no carrier'
+/** Number: the Netns.index of whose card it is. */
+export const UNPLUGGED = 'the card that the frame is for has no carrier'
 
 function losesFrame(packet: Packet, card: Device, netns: Netns): boolean {
   if (netns.world.chance.matches(card.cableLoss, netns.world.prng) === 0) return false
@@ -216,7 +217,7 @@ function sendUnheard(packet: Packet, device: Device, segment: Segment, delayNs: 
   }
   const { netns } = device
   if (target.carrier === 0) {
-    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, UNPLUGGED)
+    dropPacket(netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, UNPLUGGED, target.netns.index)
     return
   }
   if (target.sourceDestinationCheck === 1 && refusesTarget(packet, target, netns)) return

@@ -100,9 +100,11 @@ function becauseText({ chain, what, atNs }: CauseDocument): string {
 export function probeLines(probe: ProbeDocument, page: Page): string[] {
   const { clean, style, width } = page
   const kind = probe.connection ? `one ${probe.proto} connection` : probe.proto
+  const isNamed = probe.name !== `${probe.from} → ${probe.to}`
+  const asked = `${kind}, every ${durationText(probe.everyNs)}`
   const title: Span[] = [
-    { text: clean(probe.name), style: 'bold' },
-    { text: clean(` ${probe.from} → ${probe.to}, ${kind}, every ${durationText(probe.everyNs)}`) },
+    { text: clean(isNamed ? probe.name : `${probe.name},`), style: 'bold' },
+    { text: clean(isNamed ? ` ${probe.from} → ${probe.to}, ${asked}` : ` ${asked}`) },
     { text: clean(` ${placeText(probe)}`), style: 'dim' },
   ]
   const rows = probe.spans.map((span) => [durationText(span.fromNs), lengthText(span), span.class, `${span.lost}/${span.packets}`])

@@ -25,8 +25,33 @@ function hostChanges(name: string, was: Network, is: Network): readonly KernelCh
   const [offBefore, offNow] = [isOff(was, name), isOff(is, name)]
   if (offBefore && offNow) return []
   if (offNow) return [{ netns: name, kind: 'power', sign: '-', text: 'power, and with it all that was in the kernel' }]
-  const changes = dataplaneChanges(was.dataplane(name), is.dataplane(name))
+  const changes = devicesInBrief(dataplaneChanges(was.dataplane(name), is.dataplane(name)))
   return offBefore ? [{ netns: name, kind: 'power', sign: '+', text: 'power: the kernel starts with nothing' }, ...changes] : changes
+}
+
+/** Of a device that was there and still is, only what is another: `- eth0 LOWER_UP state UP`, `+ eth0 NO-CARRIER state DOWN`. */
+function devicesInBrief(changes: readonly KernelChange[]): readonly KernelChange[] {
+  const nameOf = ({ text }: KernelChange): string => text.slice(0, text.indexOf(': '))
+  const other = (change: KernelChange): KernelChange | undefined =>
+    change.kind === 'device' ? changes.find((one) => one.kind === 'device' && one.sign !== change.sign && nameOf(one) === nameOf(change)) : undefined
+  return changes.map((change) => {
+    const pair = other(change)
+    const own = pair === undefined ? undefined : withoutCommon(change.text, pair.text)
+    return own === undefined ? change : { ...change, text: `${nameOf(change).replace(/@.*/, '')} ${own}` }
+  })
+}
+
+/** undefined: there is nothing shorter to say. */
+function withoutCommon(text: string, other: string): string | undefined {
+  const [one, two] = [text, other].map((line) => {
+    const [, flags = '', rest = ''] = /^[^:]+: <([^>]*)> ?(.*)$/.exec(line) ?? []
+    return { flags: flags.split(','), words: rest.split(' ') }
+  })
+  if (one.words.length !== two.words.length) return undefined
+  const flags = one.flags.filter((flag) => !two.flags.includes(flag))
+  // words come as a name and its value
+  const words = one.words.flatMap((word, at) => (word === two.words[at] ? [] : [`${at % 2 === 1 ? `${one.words[at - 1]} ` : ''}${word}`]))
+  return flags.length + words.length === 0 ? undefined : [...flags, ...words].join(' ')
 }
 
 function isOff(network: Network, name: string): boolean {

@@ -7,6 +7,7 @@ import type { KernelMemory } from '../../net/kernel-memory.js'
 import type { Diary, DiaryEntry, DiaryKind } from './diary.js'
 import type { MemoryEvents, NetworkAt } from './memory-events.js'
 import { memoryChanges } from './memory-words.js'
+import { decisiveOf, type Decisive } from './probe-decisive.js'
 import type { ControlRun, NetworkState } from './network-state.js'
 import type { ProbeCause, ProbeChange, ProbeResult } from './probe-history.js'
 import { askProbe, spanKey, type ProbePacket } from './probe-question.js'
@@ -54,9 +55,10 @@ export function causeOf(turn: Turn, context: CauseContext): ProbeCause {
   return networkCause(turn, high, context)
 }
 
-function keyIn({ packet, memory, memoryState }: Turn, state: number, { run, networkAt, events, namespace }: CauseContext): string {
+/** @param as the network to ask, where it is not quite that of the state */
+function keyIn({ packet, memory, memoryState }: Turn, state: number, { run, networkAt, events, namespace }: CauseContext, as = run.states[state]): string {
   const carried = state > memoryState ? events.carry(memory, memoryState, state) : memory
-  return spanKey(askProbe(packet, { seed: run.seed, namespace, network: networkAt(run.states[state]), memory: carried, nextNs: packet.atNs }))
+  return spanKey(askProbe(packet, { seed: run.seed, namespace, network: networkAt(as), memory: carried, nextNs: packet.atNs }))
 }
 
 function memoryCause({ packet, memoryBefore, memoryAfter, results }: Turn): ProbeCause {
@@ -65,15 +67,30 @@ function memoryCause({ packet, memoryBefore, memoryAfter, results }: Turn): Prob
   return { kind: 'memory', atNs: packet.atNs, what: memoryChanges(memoryBefore, memoryAfter, { names, ...(port === undefined ? {} : { port }) }) }
 }
 
-function networkCause({ results, packet }: Turn, state: number, { run, diary, changesAt }: CauseContext): ProbeCause {
+function networkCause(turn: Turn, state: number, context: CauseContext): ProbeCause {
+  const { results, packet, key } = turn
+  const { run, diary, changesAt } = context
   const nodes = nodesOf(results)
   const { atNs } = run.states[state]
-  const entry = entryOf(run, state, { diary, nodes, packet })
-  return { kind: 'network', atNs, state, changes: changesAt?.(state, [...nodes]) ?? [], chain: entry === undefined ? [] : diary.chain(entry.id) }
+  const decisive = decisiveOf({ before: run.states[state - 1], now: run.states[state], nodes, turns: (as) => keyIn(turn, state, context, as) === key })
+  const entry = decisiveEntry(run.states[state], diary, decisive) ?? entryOf(run, state, { diary, nodes, packet })
+  const shown = decisive === undefined ? [...nodes] : [decisive.node]
+  return { kind: 'network', atNs, state, changes: changesAt?.(state, shown) ?? [], chain: entry === undefined ? [] : diary.chain(entry.id) }
 }
 
 function nodesOf(results: readonly ProbeResult[]): ReadonlySet<string> {
   return new Set(results.flatMap(({ via, where }) => (where?.node === undefined ? via : [...via, where.node])))
+}
+
+/** What the node's agent went by when it wrote. */
+function decisiveEntry({ causes, atNs }: NetworkState, diary: Diary, decisive: Decisive | undefined): DiaryEntry | undefined {
+  if (decisive === undefined) return undefined
+  const { node, agents } = decisive
+  const own = causes.flatMap(({ entry, netns }) => (netns === node ? [diary.get(entry)] : []))
+  const wrote = own.filter(({ agent }) => agents.includes(agent))
+  // an agent may have told of it without being named as the cause
+  const told = diary.entries.filter((entry) => entry.atNs === atNs && entry.node === node && agents.includes(entry.agent) && !HABITS.has(entry.kind))
+  return [...wrote, ...told].at(-1) ?? own.at(-1)
 }
 
 /** Entries that a state goes back to. */

@@ -19,6 +19,7 @@ import { droppingTable } from '../dropping-table.js'
 import type { LegOutcome } from '../leg-outcome.js'
 import type { Network } from '../network.js'
 import type { TraceOutcome } from '../probe.js'
+import { lossText } from '../unplugged.js'
 import { NOT_MODELLED } from '../request-problem.js'
 import type { ProbeClass, ProbePlace, ProbeResult, Told } from './probe-history.js'
 
@@ -105,8 +106,14 @@ function placeOf(network: Network, leg: LegOutcome): ProbePlace | undefined {
   const node = netns.role === NETNS_NODE ? netns.name : network.cluster.podByName.get(netns.name)?.node
   const rule = leg.disposition === 'DENIED' || leg.disposition === 'REJECTED' || leg.disposition === 'NO_ENDPOINT' ? ruleOf(network, leg) : undefined
   const at = leg.step * STEP_STRIDE
-  const detail = leg.step >= 0 && world.trace.steps[at + ROW_KIND] === STEP_DROP ? world.words[world.trace.steps[at + ROW_A + 2]] : ''
+  const detail = leg.step >= 0 && world.trace.steps[at + ROW_KIND] === STEP_DROP ? dropText(network, at) : ''
   return { netns: netns.name, ...(node === undefined ? {} : { node }), ...(rule === undefined ? {} : { rule }), ...(detail === '' ? {} : { detail }) }
+}
+
+/** @param at of the row */
+function dropText(network: Network, at: number): string {
+  const { steps } = network.world.trace
+  return lossText(network, network.world.words[steps[at + ROW_A + 2]], steps[at + ROW_A + 3])
 }
 
 function ruleOf({ world }: Network, { step }: LegOutcome): string | undefined {
