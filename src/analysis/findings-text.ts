@@ -15,7 +15,7 @@ export interface Page extends FindingsTextOptions {
 }
 
 const COLORS: Readonly<Record<Severity, StyleName>> = { error: 'red', warning: 'yellow', info: 'cyan' }
-const KEY_WIDTH = 12
+export const KEY_WIDTH = 12
 const LEAST_WIDTH = 72
 
 export function pageOf(options: FindingsTextOptions): Page {

@@ -1,10 +1,24 @@
 /**
- * What two lists whose order counts have in common: the longest run of words that both have in one order, where of words that are there several times
- * the first is held against the first. By patience sorting: n log n.
+ * What two lists whose order counts have in common: how they begin, how they end, and between the longest run of words that both have in one order, where
+ * of words that are there several times the first is held against the first. By patience sorting: n log n.
  */
 
 /** Places in both, rising in both. */
 export function commonRun(was: readonly string[], is: readonly string[]): readonly (readonly [was: number, is: number])[] {
+  const shorter = Math.min(was.length, is.length)
+  let head = 0
+  while (head < shorter && was[head] === is[head]) head++
+  let tail = 0
+  while (tail < shorter - head && was[was.length - 1 - tail] === is[is.length - 1 - tail]) tail++
+  const between = middleRun(was.slice(head, was.length - tail), is.slice(head, is.length - tail))
+  return [
+    ...Array.from({ length: head }, (_, at): [number, number] => [at, at]),
+    ...between.map(([from, to]): [number, number] => [from + head, to + head]),
+    ...Array.from({ length: tail }, (_, at): [number, number] => [was.length - tail + at, is.length - tail + at]),
+  ]
+}
+
+function middleRun(was: readonly string[], is: readonly string[]): readonly (readonly [was: number, is: number])[] {
   const places = new Map(numbered(is).map((key, at) => [key, at]))
   const common = numbered(was).flatMap((key, from): [number, number][] => {
     const to = places.get(key)

@@ -36,6 +36,11 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
     load: () => import('../../docs/findings.schema.json', { with: { type: 'json' } }),
   },
   {
+    kind: 'Drift',
+    about: 'what netsim drift -o json prints',
+    load: () => import('../../docs/drift.schema.json', { with: { type: 'json' } }),
+  },
+  {
     kind: 'PolicyFindings',
     about: 'what netsim policy lint -o json prints',
     load: () => import('../../docs/policy-findings.schema.json', { with: { type: 'json' } }),

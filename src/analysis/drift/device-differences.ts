@@ -353,6 +353,8 @@ function portDifferences(view: DriftView, device: DeviceSpec & { readonly kind: 
   const name = printer.device(device.name)
   const flags = portFlags(view, device, there)
   if (device.master === there.master && flags.length === 0) return []
+  // the bridge itself is not there: that is told
+  if (there.master === undefined && !view.there.devices.some(({ name: other }) => other === device.master)) return []
   const bridge = device.master === undefined ? '' : printer.device(device.master)
   const inBridge = device.master === there.master
   const flagText = (one: DeviceSpec): string =>

@@ -1,5 +1,6 @@
 /** A DriftReport as people read it in the night: what is wrong, what should be there and what is, what it does to whom, and what to type. */
-import { counted, factsLines, findingHead, inputsWords, keyLine, pageOf, pageText, sumLines, type FindingsTextOptions, type Page } from '../findings-text.js'
+import { factsLines, findingHead, inputsWords, KEY_WIDTH, keyLine, pageOf, pageText, sumLines, type FindingsTextOptions, type Page } from '../findings-text.js'
+import { printable } from '../text-style.js'
 import type { DriftFinding, DriftReport, FlowChangeDocument, ShownDocument } from './finding.js'
 
 /** Ends with a newline. */
@@ -8,7 +9,7 @@ export function driftText(report: DriftReport, options: FindingsTextOptions): st
   const { metadata, findings } = report
   const { cni, backend, nodes, inputs, seed } = metadata
   const dumps = nodes.map(({ name, source }) => (source === '' ? name : `${name} (${source})`)).join(', ')
-  const facts = `${[cni, backend].filter((word) => word !== '').join(' ')} · ${dumps} against ${counted(nodes.length, 'node')}${inputsWords(inputs)} · seed ${seed}`
+  const facts = `${[cni, backend].filter((word) => word !== '').join(' ')} · ${dumps} against its agents${inputsWords(inputs)} · seed ${seed}`
   return pageText([
     ...factsLines(page, facts),
     '',
@@ -29,9 +30,11 @@ export function driftText(report: DriftReport, options: FindingsTextOptions): st
 const FEW = 3
 
 function findingLines(page: Page, found: DriftFinding): string[] {
-  const line = (key: string, text: string, whole = false): string[] => keyLine(page, key, { text, whole })
+  const line = (key: string, text: string): string[] => keyLine(page, key, { text, whole: false })
   const some = <Item>(items: readonly Item[]): readonly Item[] => (page.verbosity > 0 ? items : items.slice(0, FEW))
   const rest = (items: readonly unknown[]): string[] => (page.verbosity > 0 || items.length <= FEW ? [] : line('', `… ${items.length - FEW} more (-v)`))
+  // whole, however wide the page is: somebody will copy it
+  const command = (key: string, text: string): string[] => [`  ${page.style.dim(key.padEnd(KEY_WIDTH))}${printable(text, page.ascii)}`]
   const { expected, there, traffic, commands } = found
   return [
     findingHead(page, found),
@@ -43,8 +46,8 @@ function findingLines(page: Page, found: DriftFinding): string[] {
     ...line('effect', found.effect),
     ...some(traffic.changes).flatMap((one) => line(one.change, changeText(one))),
     ...rest(traffic.changes),
-    ...(traffic.changes.length === 0 ? [] : line('ask', traffic.changes[0].command, true)),
-    ...commands.flatMap((command) => line('mend', command, true)),
+    ...(traffic.changes.length === 0 ? [] : command('ask', traffic.changes[0].command)),
+    ...commands.map((one) => command('mend', one)[0]),
     ...(commands.length === 0 ? line('mend', found.fix) : []),
     ...line('by itself', found.repair),
     '',

@@ -74,6 +74,6 @@ export interface FlowChangeDocument {
   readonly change: 'lost' | 'opened' | 'source' | 'path' | 'outcome'
   readonly before: string
   readonly after: string
-  /** Shows the expected network's packet step by step; with --node the dump's. */
+  /** Shows the packet step by step; the command line adds its own -f and --node. */
   readonly command: string
 }

@@ -4,7 +4,7 @@ import { ChainEditor } from './chain-editor.js'
 import type { Difference } from './difference.js'
 import type { Comparing, ExtraRun } from './iptables-differences.js'
 import { cniOfChain, leftoverCause } from './leftovers.js'
-import { repairOf } from './repair.js'
+import { LEFT_ALONE, repairOf } from './repair.js'
 import { focusOfRules, ownerOfChain } from './rule-focus.js'
 import { isIdle, jumpOf } from './rule-meaning.js'
 import { Printer } from './shown.js'
@@ -97,7 +97,7 @@ function difference(comparing: Comparing, { chain, other, runs }: Extra, bystand
     }),
     focus: focusOfRules(view, [...rules, ...led.flatMap((one) => one.rules)], chain.name),
     commands: rules.slice(0, SHOWN).map((rule) => `iptables -t ${table} -D ${other.name}${printer.ruleText(other.name, rule).replace(/^-A \S+/, '')}`),
-    repair: builtIn ? repairOf(undefined, 'iptables') : repairOf(ownerOfChain(chain.name), 'iptables'),
+    repair: builtIn ? LEFT_ALONE : repairOf(ownerOfChain(chain.name), 'iptables'),
     ...(bystander ? { bystander } : {}),
   }
 }

@@ -3,7 +3,7 @@ import type { CollectedBackend } from '../../collected/collected-node.js'
 import { emptyTable } from '../../dataplane/iptables-command.js'
 import type { Chain, Rule, Table } from '../../dataplane/iptables.js'
 import type { Difference, DriftView } from './difference.js'
-import { repairOf } from './repair.js'
+import { LEFT_ALONE } from './repair.js'
 import { ownerOfChain } from './rule-focus.js'
 import { jumpOf, tableNamed } from './rule-meaning.js'
 import { Printer } from './shown.js'
@@ -39,7 +39,7 @@ export function backendDifferences(view: DriftView): Difference[] {
       }),
       focus: {},
       commands: [`iptables-${other.backend}-save   # look at them first`, ...other.state.tables.map(({ name }) => `iptables-${other.backend} -t ${name} -F`)],
-      repair: repairOf(undefined, 'iptables'),
+      repair: LEFT_ALONE,
     }
   })
 }

@@ -5,7 +5,7 @@ import { formatMac, ZERO_MAC } from '../../base/mac.js'
 import type { Dataplane, FdbSpec, NeighbourSpec } from '../../dataplane/dataplane.js'
 import type { Difference, DriftView, Focus } from './difference.js'
 import type { Gathered } from './gathered.js'
-import { repairOf } from './repair.js'
+import { LEFT_ALONE, repairOf } from './repair.js'
 import { goneWhole, notProgrammed } from './route-differences.js'
 import { Printer } from './shown.js'
 
@@ -74,7 +74,7 @@ function neighbours(view: DriftView): Difference[] {
         : { apply: (dataplane: Dataplane) => ({ ...dataplane, neighbours: [...dataplane.neighbours.filter((one) => !same(one, entry)), entry] }) }),
       focus: focusOfAddress(view, entry.address),
       commands: [`ip neigh del ${formatIp(entry.address)} dev ${name}`],
-      repair: repairOf(undefined, 'neighbour'),
+      repair: LEFT_ALONE,
       ...(tunnel ? { whole: goneWhole(view) } : isUnknown(view, entry) ? {} : { bystander: true }),
     })
   }
@@ -175,7 +175,7 @@ function fdb(view: DriftView): Difference[] {
       apply: (dataplane) => ({ ...dataplane, fdb: [...dataplane.fdb, entry] }),
       focus: owner === undefined ? {} : { nodes: [owner] },
       commands: [`bridge fdb del ${mac} dev ${name} dst ${formatIp(entry.destination ?? 0)} self`],
-      repair: repairOf(undefined, 'neighbour'),
+      repair: LEFT_ALONE,
       ...(unknown ? { whole: goneWhole(view) } : owner === undefined ? {} : { whole: notProgrammed(view, owner) }),
     })
   }

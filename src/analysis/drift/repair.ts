@@ -13,6 +13,9 @@ const seconds = (name: keyof typeof DELAYS): string => `${DELAYS[name].defaultNs
 
 const NOBODY = 'nobody puts it back by itself'
 
+/** Of what no agent made. */
+export const LEFT_ALONE = 'nobody takes it away by itself'
+
 /** @param by of the provenance @param backend of flannel */
 export function repairOf(by: string | undefined, part: Part, backend = ''): string {
   const agent = (by ?? '').toLowerCase()

@@ -6,7 +6,7 @@ import { tableOf } from '../../dataplane/ip-route.js'
 import { DEFAULT_ROUTING_RULES } from '../../dataplane/ip-rule.js'
 import type { Change, Difference, DriftView, Focus } from './difference.js'
 import { goesWithAddress } from './device-differences.js'
-import { repairOf } from './repair.js'
+import { LEFT_ALONE, repairOf } from './repair.js'
 import { Printer } from './shown.js'
 
 const OWNER = 'owner of the host'
@@ -235,7 +235,7 @@ function extraRoute(view: DriftView, route: RouteSpec): Difference {
     apply: add([route]),
     focus: focusOf(view, route.destination),
     commands: [`ip route del ${printer.routeText(route)}`],
-    repair: repairOf(undefined, 'route'),
+    repair: route.protocol === 'bird' ? repairOf('BIRD', 'route') : LEFT_ALONE,
     ...(block || (!ours && !facts.concernsCluster(route.destination)) ? { bystander: true } : {}),
     ...(gone ? { whole: goneWhole(view) } : {}),
   }
@@ -295,7 +295,7 @@ function routingRuleDifferences(view: DriftView): Difference[] {
         apply: add(unknown, [rule]),
         focus: { addresses: unknown.slice(0, 3).map(({ destination }) => destination.base + (destination.length < 31 ? 1 : 0)) },
         commands: [ruleCommand('del', printer.routingRuleText(rule))],
-        repair: repairOf(undefined, 'route'),
+        repair: LEFT_ALONE,
         bystander: true,
       }
     }),

@@ -25,7 +25,15 @@ export interface DumpOptions {
   readonly pods?: boolean
 }
 
-export function dumpOf(node: Dataplane, pods: readonly DumpedPod[], { files = {}, pods: looked = true }: DumpOptions = {}): CollectedNode {
+export function dumpOf(node: Dataplane, pods: readonly DumpedPod[], options: DumpOptions = {}): CollectedNode {
+  const written = [...dumpFiles(node, pods, options)].map(([path, text]): CollectedFile => ({ file: `${node.netns}.dump/${path}`, path, text }))
+  const { node: read, problems } = readCollected(`${node.netns}.dump`, written)
+  if (read === undefined || problems.length + read.problems.length > 0) throw new Error(JSON.stringify([problems, read?.problems]))
+  return read
+}
+
+/** By path. */
+export function dumpFiles(node: Dataplane, pods: readonly DumpedPod[], { files = {}, pods: looked = true }: DumpOptions): ReadonlyMap<string, string> {
   const numbers = new Map<string, number>()
   node.devices.forEach(({ name }, at) => numbers.set(`${node.netns} ${name}`, at + 1))
   pods.forEach(({ dataplane }, at) => dataplane.devices.forEach(({ name }, i) => numbers.set(`${dataplane.netns} ${name}`, 1000 + at * 10 + i)))
@@ -39,12 +47,7 @@ export function dumpOf(node: Dataplane, pods: readonly DumpedPod[], { files = {}
       all[`pods/${4026532000 + at}/about`] = `pod ${dataplane.netns}\n`
     })
   }
-  const written = Object.entries({ ...all, ...files }).flatMap(([path, text]): CollectedFile[] =>
-    text === null || text === '' ? [] : [{ file: `${node.netns}.dump/${path}`, path, text }],
-  )
-  const { node: read, problems } = readCollected(`${node.netns}.dump`, written)
-  if (read === undefined || problems.length + read.problems.length > 0) throw new Error(JSON.stringify([problems, read?.problems]))
-  return read
+  return new Map(Object.entries({ ...all, ...files }).flatMap(([path, text]): [string, string][] => (text === null || text === '' ? [] : [[path, text]])))
 }
 
 function under(folder: string, dataplane: Dataplane, numbers: ReadonlyMap<string, number>): Record<string, string> {
