@@ -1,4 +1,5 @@
 /** The body of a trace text: one group per stay in a netns, one line per step; under it what `-v` (rules), `-vv` (headers) and `-vvv` (bytes) add. */
+import { DUMP } from '../collected/collected-node.js'
 import { frameFacts, frameLines, hexDump } from './frame-text.js'
 import { formatTime, leftRight, wrap, type Span, type Style } from './text-style.js'
 import type { FrameDocument, HopDocument, LegDocument, RuleDocument, StepDocument, TraceDocument } from './trace-document.js'
@@ -155,7 +156,14 @@ function spansOf(page: Page, step: StepDocument): Span[] {
   const rest = clean(withoutComments(page, restOf(step)))
   if (spans.length === 0) spans.push({ text: rest })
   else if (step.tried !== 1) spans.push({ text: `(${rest})`, style: 'dim' })
-  return changesOf(step).reduce((sofar, change) => emphasised(sofar, clean(change)), spans)
+  const changed = changesOf(step).reduce((sofar, change) => emphasised(sofar, clean(change)), spans)
+  const found = page.verbosity >= 1 ? '' : foundAt(rule?.provenance ?? step.provenance)
+  return found === '' ? changed : [...changed, { text: clean(found), style: 'dim', whole: true }]
+}
+
+/** Where it stands in a dump; what agents wrote is told with -v. */
+function foundAt(provenance: StepDocument['provenance']): string {
+  return provenance?.by === DUMP && provenance.file !== undefined ? `${provenance.file}:${provenance.line ?? 0}` : ''
 }
 
 /** Policy decided, and the text is what it said. */

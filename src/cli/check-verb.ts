@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander'
 import { CODES, type Code } from '../analysis/check/codes.js'
 import { addFindingOptions, type FindingFlags } from './finding-flags.js'
 import type { InputOptions } from './load-network.js'
+import { addNodeOption } from './node-flags.js'
 import { addInputOptions, type Running } from './verb.js'
 
 /** As commander hands them over. */
@@ -21,7 +22,7 @@ export function addCheck(program: Command, name: string, { io, status }: Running
     .addHelpText('before', checkExamples(name))
     .addHelpText('after', CHECK_EXITS)
     .showHelpAfterError(`See '${name} check --help'.`)
-  addFindingOptions(addInputOptions(command), CODES, 'docs/check.md')
+  addFindingOptions(addNodeOption(addInputOptions(command)), CODES, 'docs/check.md')
     .addOption(new Option('-v, --verbose', "with each packet's way").argParser((_, before: number) => before + 1).default(0, 'without'))
     .action(async (flags: CheckFlags) => {
       const { check } = await import('./check-command.js')

@@ -18,6 +18,7 @@ import type { Run } from '../network/time/control-plane.js'
 import type { DiaryEntry } from '../network/time/diary.js'
 import { networkAt } from '../network/time/network-at.js'
 import { stateAt, type NetworkState } from '../network/time/network-state.js'
+import { UsageError } from './exit.js'
 import { readInputs } from './input.js'
 import type { Io } from './io.js'
 import { loadNetwork, report, type InputOptions, type Loaded } from './load-network.js'
@@ -60,6 +61,7 @@ export async function loadMoment(options: MomentOptions, io: Io): Promise<Loaded
   if (at === undefined) return loadNetwork(options, io)
   const again = rereadable(io)
   if (!(await namesScenario(options, again))) return loadNetwork(options, again)
+  if ((options.node ?? []).length > 0) throw new UsageError('--node is of a network as it is, and no moment of a Scenario has what was found on a node')
   return (await loadMoments(options, [at], again))?.[0]
 }
 

@@ -1,13 +1,17 @@
 /** `-f`, `-R` and `--seed` → a network, or the list of what is wrong with the input on standard error. */
 import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
-import { buildCluster, type Cluster } from '../cluster/cluster.js'
+import { buildCluster, type Cluster, type ClusterResult, type Given } from '../cluster/cluster.js'
+import type { Input } from '../cluster/manifest.js'
+import type { CollectedNode } from '../collected/collected-node.js'
+import { checkCollected, inputsOf, podInputs } from '../network/collected-cluster.js'
 import { agentProblems, composeNetwork, type CalicoAgents, type Network } from '../network/network.js'
 import { usesCalico } from '../network/nodes.js'
 import { checkEtcdFlags, type EtcdFlags } from './etcd-flags.js'
 import { readInputs } from './input.js'
 import type { Io } from './io.js'
+import type { NodeFlags } from './node-flags.js'
 
-export interface InputOptions extends EtcdFlags {
+export interface InputOptions extends EtcdFlags, NodeFlags {
   readonly filename: readonly string[]
   readonly recursive: boolean
   readonly seed: number
@@ -36,23 +40,36 @@ export interface ReadNetwork extends Omit<Loaded, 'network'> {
 }
 
 /** The same, of which nothing has been said yet. */
-export async function readNetwork({ filename, recursive, seed, at, ...etcdFlags }: InputOptions, io: Io): Promise<ReadNetwork> {
+export async function readNetwork({ filename, recursive, seed, at, node = [], ...etcdFlags }: InputOptions, io: Io): Promise<ReadNetwork> {
   const { etcd: urls = [], etcdPrefix } = etcdFlags
   checkEtcdFlags(etcdFlags)
   const etcd = urls.length === 0 ? undefined : await (await import('./etcd-input.js')).readEtcdInput(etcdFlags, io)
-  const read = await readInputs(filename, recursive, io)
+  const found = node.length === 0 ? undefined : await (await import('./node-input.js')).readNodes(node, io)
+  const alone = filename.length === 0 && etcd === undefined ? found : undefined
+  const read = alone === undefined ? await readInputs(filename, recursive, io) : inputsOf(alone.nodes)
   const given = { ...(etcd === undefined ? {} : { etcd: { name: etcd.endpoint, trees: etcd.trees } }), ...(etcdPrefix === undefined ? {} : { etcdPrefix }) }
-  const { cluster, problems } = buildCluster(read.inputs, given)
-  const inputs = [...read.inputs.map((input) => input.file), ...(etcd === undefined ? [] : [etcd.endpoint])]
+  const { cluster, problems } = withPodsOf(found?.nodes ?? [], read.inputs, given)
+  const files = alone === undefined ? read.inputs.map((input) => input.file) : []
+  const inputs = [...files, ...(etcd === undefined ? [] : [etcd.endpoint]), ...(found?.nodes.map(({ source }) => source) ?? [])]
   if (etcd !== undefined && hasErrors(etcd.problems)) {
     // What is not known is not built from: of the rest the errors that stand by themselves.
     return { cluster, inputs, problems: [...etcd.problems, ...read.problems, ...problems.filter((problem) => problem.severity === 'error')] }
   }
-  const found = [...(etcd?.problems ?? []), ...read.problems, ...problems]
-  const options = { seed, ...(at === undefined ? {} : { atNs: at }), ...(await calicoOf(cluster)) }
-  if (hasErrors(found)) return { cluster, inputs, problems: [...found, ...agentProblems(cluster, options)] }
+  const dumped = found === undefined ? [] : [...found.problems, ...checkCollected(found.nodes, alone === undefined ? cluster : undefined)]
+  const wrong = [...(etcd?.problems ?? []), ...read.problems, ...problems, ...dumped]
+  const collected = found === undefined ? {} : { collected: found.nodes }
+  const options = { seed, ...(at === undefined ? {} : { atNs: at }), ...collected, ...(await calicoOf(cluster)) }
+  if (hasErrors(dumped)) return { cluster, inputs, problems: wrong }
+  if (hasErrors(wrong)) return { cluster, inputs, problems: [...wrong, ...agentProblems(cluster, options)] }
   const built = composeNetwork(cluster, options)
-  return { cluster, network: built.network, inputs, problems: [...found, ...built.problems] }
+  return { cluster: built.network.cluster, network: built.network, inputs, problems: [...wrong, ...built.problems] }
+}
+
+/** Pods that run on the dumped nodes and that no file has are of the cluster too. */
+function withPodsOf(nodes: readonly CollectedNode[], inputs: readonly Input[], given: Given): ClusterResult {
+  const result = buildCluster(inputs, given)
+  const pods = nodes.length === 0 ? [] : podInputs(nodes, result.cluster)
+  return pods.length === 0 ? result : buildCluster([...inputs, ...pods], given)
 }
 
 /** A fifth of the command's code: loaded for the networks that have it. */

@@ -4,6 +4,7 @@ import type { TraceDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
 import { NOT_MODELLED } from '../network/request-problem.js'
 import { etcdWords, type EtcdFlags } from './etcd-flags.js'
+import type { NodeFlags } from './node-flags.js'
 import { EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'
 import type { LoadedMoment } from './load-moment.js'
@@ -23,10 +24,10 @@ export async function tell(problems: readonly Problem[], io: Io): Promise<void> 
 }
 
 /** So that a command of `next` asks the same network. */
-export function inputFlags({ filename, recursive, at, ...etcd }: Pick<TraceFlags, 'filename' | 'recursive' | 'at'> & EtcdFlags): string {
+export function inputFlags({ filename, recursive, at, node = [], ...etcd }: Pick<TraceFlags, 'filename' | 'recursive' | 'at'> & EtcdFlags & NodeFlags): string {
   const quoted = (name: string): string => (/^[\w./:@%+=,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`)
   const files = filename.map((name) => ` -f ${quoted(name)}`).join('') + (recursive ? ' -R' : '')
-  const words = [...etcdWords(etcd), ...(at === undefined ? [] : ['--at', momentText(at)])]
+  const words = [...node.flatMap((value) => ['--node', value]), ...etcdWords(etcd), ...(at === undefined ? [] : ['--at', momentText(at)])]
   return files + words.map((word) => ` ${quoted(word)}`).join('')
 }
 

@@ -6,6 +6,7 @@ import { choosingSeveral } from './choices.js'
 import { UsageError } from './exit.js'
 import { afterOf } from './show-after.js'
 import type { ShowFlags } from './show-command.js'
+import { addNodeOption } from './node-flags.js'
 import { KINDS, kindOf, type Kind } from './show-names.js'
 import { moment, outputFormat, STATE_FORMATS } from './trace-options.js'
 import { addInputOptions, collect, type Running } from './verb.js'
@@ -23,7 +24,7 @@ export function addShow(program: Command, name: string, running: Running): void 
     )
     .addHelpText('before', showExamples(name))
     .showHelpAfterError(`See '${name} show --help'.`)
-  addInputOptions(command)
+  addNodeOption(addInputOptions(command))
     .addOption(new Option('-o, --output <FORMAT>', 'text or json').argParser(outputFormat(STATE_FORMATS)).default('text'))
     .option('--all', 'sysctls: with the kernel’s defaults; bgp: every attribute of the routes; timeline: watch events, BGP messages and every line too', false)
     .addOption(new Option('--dialect <DIALECT>', 'bird: the language of Calico’s BIRD 1.6, or that of BIRD 2').choices(['calico', 'bird2']).default('calico'))

@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander'
 import { addQuestionOptions, type QuestionHelp } from './question-flags.js'
 import { colorWhen, dispositions, moment, outputFormat, requestOf, TRACE_FORMATS, type TraceFlags } from './trace-options.js'
+import { addNodeOption } from './node-flags.js'
 import { addInputOptions, type Running } from './verb.js'
 
 const QUESTION_HELP: QuestionHelp = {
@@ -24,7 +25,7 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .argument('<DST[:PORT]>', 'the same, svc/NAME, a DNS name or a URL; without a port an ICMP echo is sent, with one a TCP connection is begun')
     .addHelpText('before', traceExamples(name))
     .showHelpAfterError(`See '${name} trace --help'.`)
-  addInputOptions(command).addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
+  addNodeOption(addInputOptions(command)).addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
   addQuestionOptions(command, QUESTION_HELP)
     .addOption(
       new Option('--at <TIME>', 'ask at this time of the Scenario among the files, or after the start: 12.5s, 24h1s, 2d')

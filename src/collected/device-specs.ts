@@ -45,7 +45,7 @@ export function deviceSpecs(all: readonly NetnsLinks[]): SpecReading {
     const specs = one.links.map((link) => {
       const spec = specOf(link, one, ends.get(link))
       const note = noteOn(spec, link)
-      if (note !== undefined) notUnderstood.push({ what: note, file: one.file, line: link.line })
+      if (note !== undefined && spec.up) notUnderstood.push({ what: note, file: one.file, line: link.line })
       return spec
     })
     return [one.netns, specs]

@@ -30,7 +30,7 @@ export function readNetns(files: NetnsFiles, first: CollectedBackend['backend'])
   const read = <Result extends { readonly problems: readonly Problem[] }>(name: string, reader: (text: string, place: Place) => Result): Result => {
     const { file, text } = files.get(name) ?? { file: name, text: '' }
     const result = reader(text, { file, line: 1, by: DUMP })
-    problems.push(...result.problems)
+    problems.push(...toldOf(result))
     return result
   }
   const { routes } = read('route', parseRoutes)
@@ -62,6 +62,16 @@ export function readNetns(files: NetnsFiles, first: CollectedBackend['backend'])
     notUnderstood: whole.notUnderstood,
     problems,
   }
+}
+
+/** A line that cannot be read is told, and the rest stands; a file of which nothing could be read is no answer. */
+export function toldOf({ problems, ...read }: { readonly problems: readonly Problem[] }): readonly Problem[] {
+  const isEmpty = Object.values(read).every((value: unknown) => (Array.isArray(value) ? value.length === 0 : isWithoutTables(value)))
+  return isEmpty ? problems : problems.map((problem) => ({ ...problem, severity: 'warning' }))
+}
+
+function isWithoutTables(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'tables' in value && Array.isArray(value.tables) && value.tables.length === 0
 }
 
 function rulesOf({ tables }: IptablesState): number {

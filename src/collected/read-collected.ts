@@ -14,7 +14,7 @@ import type { CollectedFile, CollectedNode, CollectedPod, CollectedReading, NotU
 import { deviceSpecs, type NetnsLinks } from './device-specs.js'
 import { MANIFEST_WORD, readCni, readConnections, readListId, readManifest, readMissing, readSubnetEnv, type Manifest } from './files-of-node.js'
 import { readLinks } from './links.js'
-import { readNetns, type NetnsFiles, type NetnsReading } from './netns-files.js'
+import { readNetns, toldOf, type NetnsFiles, type NetnsReading } from './netns-files.js'
 import { readSysDevices } from './sys-devices.js'
 import { readWireguard } from './wireguard-text.js'
 
@@ -29,8 +29,9 @@ interface Draft {
 /**
  * @param source the folder or the archive, as the user named it
  * @param files paths are within the folder that has the manifest
+ * @param called the Node's name, where it is not the one that the script found
  */
-export function readCollected(source: string, files: readonly CollectedFile[]): CollectedReading {
+export function readCollected(source: string, files: readonly CollectedFile[], called?: string): CollectedReading {
   const byPath = new Map(files.map((file) => [file.path, file]))
   const manifest = byPath.get('manifest')
   const said = manifest === undefined ? undefined : readManifest(manifest.text)
@@ -42,7 +43,7 @@ export function readCollected(source: string, files: readonly CollectedFile[]): 
   if (said === undefined) return refuse(`no dump of a node: its manifest does not begin with "${MANIFEST_WORD}"`, gather)
   if (said.format !== COLLECT_FORMAT)
     return refuse(`the dump has the format ${said.format}; this netsim reads ${COLLECT_FORMAT}`, 'Gather it with the script of this netsim.')
-  const name = said.values.get('node') ?? said.values.get('hostname')
+  const name = called ?? said.values.get('node') ?? said.values.get('hostname')
   if (name === undefined || name === '') return refuse('the manifest names no node', 'A line of it reads: node NAME.')
   if (!byPath.has('node/addr')) return refuse(`the dump of ${name} has no node/addr: nothing is known of its devices`, missingWords(byPath))
   return { node: readNode(name, { source, said, byPath }), problems: [] }
@@ -126,10 +127,11 @@ function linksOf(one: { readonly netns: string; readonly files: NetnsFiles; read
   const { files } = one
   const text = (name: string): string => files.get(name)?.text ?? ''
   const addr = files.get('addr')
-  const { links, problems: wrong } = readLinks(text('addr'), { file: addr?.file ?? 'addr', line: 1 })
+  const read = readLinks(text('addr'), { file: addr?.file ?? 'addr', line: 1 })
+  const { links } = read
   const keys = files.get('wireguard')
   const wireguard = readWireguard(text('wireguard'), { file: keys?.file ?? 'wireguard', line: 1 })
-  problems.push(...wrong, ...wireguard.problems)
+  problems.push(...toldOf(read), ...wireguard.problems)
   return {
     netns: one.netns,
     ...(one.registered === undefined ? {} : { registered: one.registered }),

@@ -7,7 +7,7 @@ import type { Ip } from '../base/ip.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { CalicoPlan } from './calico-part.js'
-import type { FlannelPlan } from './flannel-plan.js'
+import type { Agents } from './composition.js'
 import { DOCKER_DEFAULT_ADDRESS } from './nodes.js'
 import { podsOn } from './pods.js'
 
@@ -23,11 +23,11 @@ export class AddressHomes {
   /** @param podsOf the cluster whose pods run on a node */
   constructor(
     cluster: Cluster,
-    { flannel, calico }: { readonly flannel: FlannelPlan | undefined; readonly calico: CalicoPlan | undefined },
+    { flannel, calico, collected }: Pick<Agents, 'flannel' | 'calico' | 'collected'>,
     podsOf: (node: string) => Cluster,
   ) {
     const docker = cidr(DOCKER_DEFAULT_ADDRESS.address, DOCKER_DEFAULT_ADDRESS.length)
-    this.handSet = new Set(cluster.hosts.map(({ node }) => node))
+    this.handSet = new Set([...cluster.hosts.map(({ node }) => node), ...(collected?.keys() ?? [])])
     this.homes = new Map(
       cluster.nodes.map((node) => {
         const prefixes = [flannel?.ownLeases.get(node.name)?.subnet, node.podCIDR, flannel === undefined && calico === undefined ? docker : undefined]
@@ -36,7 +36,7 @@ export class AddressHomes {
     )
   }
 
-  /** By hand: its owner ran commands on it. */
+  /** By hand: its owner ran commands on it, or it is as a dump has it. */
   isHandSet(node: string): boolean {
     return this.handSet.has(node)
   }

@@ -9,6 +9,7 @@ import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterPod } from '../cluster/pod.js'
+import type { CollectedNode } from '../collected/collected-node.js'
 import type { Router, Segment } from '../cluster/underlay.js'
 import type { CableSpec, Dataplane, NeighbourSpec, RouteSpec } from '../dataplane/dataplane.js'
 import type { RuntimePart } from '../docker/attachment.js'
@@ -17,6 +18,7 @@ import { NETNS_ROUTER } from '../net/netns.js'
 import { AddressHomes } from './address-homes.js'
 import type { CalicoPlan } from './calico-part.js'
 import { planCloud, withCheck, type CloudPlan } from './cloud.js'
+import { planCollected } from './collected-plan.js'
 import type { BareNode, FlannelPlan } from './flannel-plan.js'
 import { BIRD_SOCKET, routerDataplane } from './hosts.js'
 import { planNode, renderRuntime, type NodePlan } from './nodes.js'
@@ -30,6 +32,8 @@ export type Bare = BareNode & { readonly dataplane: Dataplane }
 export interface Agents {
   readonly flannel: FlannelPlan | undefined
   readonly calico: CalicoPlan | undefined
+  /** Nodes that are as dumps have them, whatever the agents would make. */
+  readonly collected?: ReadonlyMap<string, CollectedNode>
   /** Absent: every agent of every node has come to rest on the cluster as it is. */
   readonly moment?: Moment
 }
@@ -112,7 +116,7 @@ export class Composition {
   /** BIRD's routes come before what the owner does by hand; where he did nothing they are added to what is rendered already. */
   planOf(node: string, birdRoutes: readonly RouteSpec[]): NodePlan {
     const plan = this.plans.get(node) as NodePlan
-    if (birdRoutes.length === 0 || this.absenceOf(node) !== undefined) return plan
+    if (birdRoutes.length === 0 || this.absenceOf(node) !== undefined || this.agents.collected?.has(node) === true) return plan
     if (this.homes.isHandSet(node)) return this.render(node, birdRoutes)
     return { ...plan, dataplane: { ...plan.dataplane, routes: [...plan.dataplane.routes, ...birdRoutes] } }
   }
@@ -120,8 +124,11 @@ export class Composition {
   /** What BIRD finds there at its start: Felix's chains and sets need not be rendered for it. */
   birdHost(node: string): Pick<Dataplane, 'devices' | 'routes'> | undefined {
     const bare = this.bare.get(node)
-    if (bare === undefined || this.homes.isHandSet(node)) return this.plans.get(node)?.dataplane
-    const { flannel, calico } = this.agents
+    const { flannel, calico, collected } = this.agents
+    const found = bare === undefined || this.homes.isHandSet(node) ? this.plans.get(node)?.dataplane : undefined
+    // in a dump what BIRD wrote stands already
+    if (found !== undefined && collected?.has(node) === true) return { ...found, routes: found.routes.filter(({ protocol }) => protocol !== 'bird') }
+    if (bare === undefined || found !== undefined) return found
     const parts = [bare.dataplane, flannel?.parts.get(node), this.runtimes.get(node), calico?.parts.get(node)]
     return { devices: parts.flatMap((part) => part?.devices ?? []), routes: parts.flatMap((part) => part?.routes ?? []) }
   }
@@ -173,7 +180,9 @@ export class Composition {
   /** What the pod has, or is given once its node runs; undefined: nothing. Renders of its node only what gives addresses. */
   addressOf(pod: ClusterPod): Ip | undefined {
     if (pod.address !== undefined || pod.node === undefined || pod.hostNetwork) return pod.address
-    const { calico } = this.agents
+    const { calico, collected } = this.agents
+    const found = collected?.has(pod.node) === true ? this.plans.get(pod.node)?.pods.find((plan) => plan.pod === pod) : undefined
+    if (found !== undefined) return found.address
     const is = (namespace: string, name: string): boolean => namespace === pod.namespace && name === pod.name
     if (calico !== undefined) {
       const endpoint = calico.cluster.endpoints.get(pod.node)?.find((one) => is(one.namespace, one.pod))
@@ -194,6 +203,15 @@ export class Composition {
   private render(name: string, birdRoutes: readonly RouteSpec[]): NodePlan {
     const { flannel, calico } = this.agents
     const bare = this.bare.get(name) as Bare
+    const collected = this.agents.collected?.get(name)
+    if (collected !== undefined) {
+      const proxied = flannel?.parts.get(name)?.proxy
+      return planCollected(this.cluster, collected, {
+        node: bare.node,
+        ...(proxied === undefined ? {} : { proxied }),
+        checked: bare.dataplane.devices.some((device) => device.kind === 'nic' && device.sourceDestinationCheck === true),
+      })
+    }
     if (this.absenceOf(name) !== undefined) return { node: bare.node, dataplane: bare.dataplane, pods: [], problems: [] }
     const runtime = this.runtimes.get(name)
     const { moment } = this.agents

@@ -7,6 +7,7 @@ import { LazyMap } from '../base/lazy-map.js'
 import type { Problem } from '../base/problem.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterPod } from '../cluster/pod.js'
+import type { CollectedNode } from '../collected/collected-node.js'
 import { readDnsSettings } from '../cluster/dns/dns-settings.js'
 import { resolve, type Resolution } from '../cluster/dns/resolve.js'
 import { buildDnsWorld, type DnsWorld } from '../cluster/dns/dns-world.js'
@@ -17,6 +18,7 @@ import { NETNS_OUTSIDE, type Netns, type Sleeper, type World } from '../net/netn
 import { Trace } from '../net/trace.js'
 import type { BgpPlan, planBgp } from './bgp-plan.js'
 import type { CalicoHost, CalicoPlan } from './calico-part.js'
+import { withCollected } from './collected-cluster.js'
 import { Composition, type Agents, type Bare } from './composition.js'
 import type { Endpoint } from './endpoint.js'
 import { planFlannel, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
@@ -44,6 +46,8 @@ export interface BuildOptions {
   readonly calico?: CalicoAgents
   /** Calico's plan of the cluster as it was before. */
   readonly before?: CalicoPlan
+  /** Dumps of nodes of the cluster, one each: those nodes are as they were found. */
+  readonly collected?: readonly CollectedNode[]
 }
 
 /** A network that is built and can be asked; nothing in it changes from one question to the next, but that what a question touches is there from then on. */
@@ -189,6 +193,11 @@ export class Network {
     const isWhole = ({ node, devices }: Bare): boolean =>
       devices.every((device) => device.kind !== 'nic' || (device.cable === undefined && device.mtu === node.mtu))
     return [...this.composition.bare.values()].flatMap((bare) => (isWhole(bare) ? [] : [bare.node.name]))
+  }
+
+  /** Of nodes that are as they were found. */
+  get collected(): readonly CollectedNode[] {
+    return [...(this.composition.agents.collected?.values() ?? [])]
   }
 
   /** Why nothing of a node runs (it is off), in words; undefined: it runs. */
@@ -341,8 +350,12 @@ export function agentProblems(cluster: Cluster, options: BuildOptions): readonly
 
 /** With every agent at rest. */
 export function compositionOf(cluster: Cluster, options: BuildOptions): Composition {
-  const bare = bareNodes(cluster, options.seed)
-  return new Composition(cluster, bare, planAgents(cluster, bare, options), options.seed)
+  const { seed, collected = [] } = options
+  const told = collected.length === 0 ? cluster : withCollected(cluster, collected)
+  const bare = bareNodes(told, seed)
+  const agents = planAgents(told, bare, options)
+  const dumps = collected.length === 0 ? {} : { collected: new Map(collected.map((node) => [node.name, node])) }
+  return new Composition(told, bare, { ...agents, ...dumps }, seed)
 }
 
 /** Synchronous, of agents that are at hand; build-network.ts has them all. */

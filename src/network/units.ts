@@ -9,8 +9,8 @@ import { UdpProcess } from './flannel-udp.js'
 import type { NodePlan } from './nodes.js'
 import { podsOn } from './pods.js'
 
-export function specsOf({ dataplane, pods }: NodePlan): readonly NetnsSpec[] {
-  return [{ dataplane, role: NETNS_NODE }, ...pods.map((pod) => ({ dataplane: pod.dataplane, role: NETNS_POD }))]
+export function specsOf({ dataplane, pods, others = [] }: NodePlan): readonly NetnsSpec[] {
+  return [{ dataplane, role: NETNS_NODE }, ...[...pods.map((pod) => pod.dataplane), ...others].map((one) => ({ dataplane: one, role: NETNS_POD }))]
 }
 
 export interface UnitPlan {

@@ -1,0 +1,95 @@
+/** `--node [NAME=]DIR|TAR` → the nodes that dumps are of, or the list of what is wrong with the dumps. */
+import { Buffer } from 'node:buffer'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Problem } from '../base/problem.js'
+import type { CollectedFile, CollectedNode } from '../collected/collected-node.js'
+import { readCollected } from '../collected/read-collected.js'
+import type { Io } from './io.js'
+import { isArchive, readTar } from './tar.js'
+
+/** Of one dump. */
+const LARGEST = 1024 * 1024 * 1024
+
+interface NodesRead {
+  readonly nodes: readonly CollectedNode[]
+  readonly problems: readonly Problem[]
+}
+
+/** Each dump is one node's; what cannot be read is a Problem, and the rest is read all the same. */
+export async function readNodes(values: readonly string[], io: Io): Promise<NodesRead> {
+  const nodes: CollectedNode[] = []
+  const problems: Problem[] = []
+  for (const value of values) {
+    const { name, source } = split(value)
+    const files = await filesOf(source, io)
+    if ('what' in files) {
+      problems.push({ severity: 'error', file: source, line: 0, object: '', ...files })
+      continue
+    }
+    const read = readCollected(source, files.files, name)
+    problems.push(...read.problems)
+    if (read.node !== undefined) nodes.push(read.node)
+  }
+  return { nodes, problems }
+}
+
+/** `n1=DIR`; a path may hold an equals sign, a node's name no slash. */
+function split(value: string): { readonly name?: string; readonly source: string } {
+  const match = /^([^=/]+)=(.+)$/s.exec(value)
+  return match === null ? { source: value } : { name: match[1], source: match[2] }
+}
+
+type Files = { readonly files: readonly CollectedFile[] } | { readonly what: string; readonly fix: string }
+
+async function filesOf(source: string, io: Io): Promise<Files> {
+  const path = resolve(io.cwd, source)
+  try {
+    const found = await stat(path)
+    if (found.isDirectory()) return await folderFiles(path, source)
+    if (found.size > LARGEST) return { what: `holds more than ${LARGEST / 1024 ** 3} GiB`, fix: 'Is it the dump of one node?' }
+    if (!isArchive(source))
+      return { what: 'is no folder and no archive', fix: 'Give the folder, or a .tar, .tar.gz or .tgz, that the script of netsim collect wrote.' }
+    return {
+      files: based(
+        readTar(await readFile(path)).map((file) => ({ path: file.path, text: textOf(file.bytes) })),
+        source,
+      ),
+    }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT') return { what: 'there is no such file or folder', fix: 'Gather it: netsim collect --help' }
+    if (code === 'EACCES' || code === 'EPERM') return { what: 'may not be read', fix: 'The script writes for root alone: change the owner of the folder.' }
+    return { what: error instanceof Error ? error.message : String(error), fix: 'Gather it anew.' }
+  }
+}
+
+/** Of a folder of folders, the one that has a manifest, where it is the only one: as an archive unpacks. */
+async function folderFiles(path: string, source: string): Promise<Files> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const files: { path: string; text: string }[] = []
+  let total = 0
+  for (const entry of entries.filter((one) => one.isFile())) {
+    const whole = join(entry.parentPath, entry.name)
+    total += (await stat(whole)).size
+    if (total > LARGEST) return { what: `holds more than ${LARGEST / 1024 ** 3} GiB`, fix: 'Is it the dump of one node?' }
+    files.push({ path: whole.slice(path.length + 1).replaceAll('\\', '/'), text: textOf(await readFile(whole)) })
+  }
+  return { files: based(files, source) }
+}
+
+/** What no text is becomes letters that no reader knows: it is said where it stands. */
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('utf8')
+}
+
+/** Paths from the folder of the manifest on, in the order of their names. */
+function based(files: readonly { readonly path: string; readonly text: string }[], source: string): readonly CollectedFile[] {
+  const manifests = files.map((file) => file.path.replace(/^\.\//, '')).filter((path) => /(^|\/)manifest$/.test(path))
+  const base = manifests.length === 1 ? manifests[0].slice(0, -'manifest'.length) : ''
+  return files
+    .map((file) => ({ ...file, path: file.path.replace(/^\.\//, '') }))
+    .filter(({ path }) => path.startsWith(base))
+    .map(({ path, text }) => ({ file: `${source.replace(/\/+$/, '')}/${path}`, path: path.slice(base.length), text }))
+    .sort((a, b) => (a.path < b.path ? -1 : 1))
+}
