@@ -21,6 +21,7 @@ export interface VerifyFlags extends InputOptions, QuestionFlags {
   readonly iptables?: (typeof FLAVOURS)[number]
   readonly rules: boolean
   readonly keep: boolean
+  readonly calibrate: boolean
   readonly with: readonly Companion[]
   readonly verbose: number
   readonly color: ColorWhen | false
@@ -52,6 +53,7 @@ export function addVerify(program: Command, name: string, { io, status }: Runnin
     .addOption(new Option('--iptables <FLAVOUR>', "nft or legacy (the machine's own choice)").argParser(oneOf(FLAVOURS)))
     .option('--no-rules', 'do not ask the kernel which rules it took: faster')
     .option('--keep', 'leave it all standing for a look around, until Ctrl-C', false)
+    .option('--calibrate', 'measure what packets cost this kernel, for --cost of bench encap; builds networks of its own', false)
     .addOption(
       new Option('--with <NAME,…>', 'run real control planes in it too, etcd or bird, and hold what they say against the predictions')
         .argParser(companions)
@@ -67,6 +69,12 @@ export function addVerify(program: Command, name: string, { io, status }: Runnin
     .option('--ascii', 'plain letters only', false)
     .action(async (ends: readonly string[], flags: VerifyFlags) => {
       const asked = questionsOf(ends, flags)
+      if (flags.calibrate) {
+        if (asked.length > 0 || flags.filename.length > 0) throw new UsageError('--calibrate builds networks of its own: name no ends and no files')
+        const { calibration } = await import('./calibrate-command.js')
+        status.code = await calibration(flags, io)
+        return
+      }
       const { verify } = await import('./verify-command.js')
       status.code = await verify(asked, flags, io)
     })
@@ -108,5 +116,6 @@ function verifyExamples(name: string): string {
   ${name} verify -f cluster/ --probes quick          a network of yours, a few questions
   ${name} verify -f cluster/ web-0 api-0:8080 -v     one question, with the rules that the kernel took
   ${name} verify -f cluster/ -o junit > verify.xml   for CI
+  ${name} verify --calibrate                         what a packet costs this kernel, as constants for bench encap
 `
 }

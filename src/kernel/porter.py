@@ -687,6 +687,9 @@ class Lab:
         cpus = sorted(os.sched_getaffinity(0))
         cpu = cpus[os.getpid() % len(cpus)]
         os.sched_setaffinity(0, {cpu})
+        if not self.captured:
+            self.drops_why = 'nothing is watched'
+            return
         try:
             self.drops = Drops(cpu)
         except (OSError, ValueError) as error:

@@ -11,6 +11,8 @@ describe('verify refuses', () => {
       ['--df'],
       '--proto, --size, --df, --ttl, --cold and --listen belong to a question: name SRC and DST[:PORT]',
     ],
+    ['a calibration of somebody’s network', ['pod-a', 'pod-b', '--calibrate'], '--calibrate builds networks of its own: name no ends and no files'],
+    ['a calibration as tests', ['--calibrate', '-o', 'junit'], '--calibrate prints text or json'],
     ['a pod that is not there', ['pod-a', 'pod-x'], 'there is no pod "pod-x" in namespace "default"\n    Did you mean pod-a?'],
     ['a port of icmp', ['pod-a', 'pod-b:80', '--proto', 'icmp'], 'icmp has no ports\n    Leave the port out, or ask with --proto tcp.'],
   ])('%s', async (_what, words, message) => {

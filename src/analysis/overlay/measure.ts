@@ -83,6 +83,11 @@ function requestOf({ from, to, seed }: Measuring): TraceRequest {
   return { ...DEFAULT_REQUEST, source: from, destination: `${to}:${PORT}`, proto: 'udp', listen: true, seed }
 }
 
+/** Of the forward leg of the question that was asked last. */
+export function lastCounts(network: Network): Counts {
+  return countsOf(network, kindsOf(network))
+}
+
 /** A text: why it could not be asked. */
 function sizeOf({ network, way, costs }: Measuring, request: TraceRequest, size: number): SizeDocument | string {
   const outcome = network.trace({ ...request, size })
