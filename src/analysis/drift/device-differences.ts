@@ -52,13 +52,16 @@ function missing(view: DriftView, device: DeviceSpec): Difference {
 function withoutDevice(name: string): Change {
   return (dataplane) => ({
     ...dataplane,
-    devices: dataplane.devices
-      .filter((device) => device.name !== name)
-      .map((device) => (device.master === name ? { ...device, master: undefined } : device)) as DeviceSpec[],
+    devices: dataplane.devices.filter((device) => device.name !== name).map((device) => (device.master === name ? withoutMaster(device) : device)),
     routes: dataplane.routes.filter(({ device, nexthops }) => device !== name && nexthops?.some((hop) => hop.device === name) !== true),
     neighbours: dataplane.neighbours.filter(({ device }) => device !== name),
     fdb: dataplane.fdb.filter(({ device, master }) => device !== name && master !== name),
   })
+}
+
+function withoutMaster(device: DeviceSpec): DeviceSpec {
+  const { master: _, bridgePort: __, ...rest } = device
+  return rest
 }
 
 /** The device as `change` makes it. */
@@ -370,12 +373,8 @@ function portDifferences(view: DriftView, device: DeviceSpec & { readonly kind: 
       expected: [shown(flagText(device), device.provenance)],
       there: [shown(flagText(there), there.provenance)],
       apply: changing(device.name, (one) => {
-        const { master: _, bridgePort: __, ...rest } = one
-        return {
-          ...rest,
-          ...(there.master === undefined ? {} : { master: there.master }),
-          ...(there.bridgePort === undefined ? {} : { bridgePort: there.bridgePort }),
-        } as DeviceSpec
+        const { master, bridgePort } = there
+        return { ...withoutMaster(one), ...(master === undefined ? {} : { master }), ...(bridgePort === undefined ? {} : { bridgePort }) }
       }),
       focus: { pods: [device.peer.netns] },
       commands: [

@@ -38,7 +38,7 @@ export function dumpFiles(node: Dataplane, pods: readonly DumpedPod[], { files =
   node.devices.forEach(({ name }, at) => numbers.set(`${node.netns} ${name}`, at + 1))
   pods.forEach(({ dataplane }, at) => dataplane.devices.forEach(({ name }, i) => numbers.set(`${dataplane.netns} ${name}`, 1000 + at * 10 + i)))
   const all: Record<string, string | null> = {
-    manifest: `netsim-collect ${COLLECT_FORMAT}\nnode ${node.netns}\nkernel 6.1.0\ntool iptables iptables v1.8.9 (nf_tables)\n`,
+    manifest: `netsim-collect ${COLLECT_FORMAT}\nnode ${node.netns}\nkernel Linux 6.1.0\ntool iptables iptables v1.8.9 (nf_tables)\n`,
     ...under('node', node, numbers),
   }
   if (looked) {
