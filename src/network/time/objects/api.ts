@@ -91,9 +91,12 @@ export class Api {
     this.options.onChange(was, undefined, cause)
   }
 
-  /** At the end of this moment there is a version. */
+  /** At the end of this moment there is a version; of causes that follow from one another the last is told. */
   changed(cause: number): void {
-    if (this.cause !== undefined) return
+    if (this.cause !== undefined) {
+      if (this.options.context.diary.chain(cause).some(({ id }) => id === this.cause)) this.cause = cause
+      return
+    }
     this.cause = cause
     this.options.context.timers.after(0, () => this.makeVersion())
   }
@@ -104,8 +107,8 @@ export class Api {
   }
 
   private makeVersion(): void {
-    const { cause } = this
     this.options.beforeVersion()
+    const { cause } = this
     this.cause = undefined
     const { cluster, problems } = this.read(this.objects)
     const atNs = this.options.context.simulation.nowNs - this.zeroNs
