@@ -1,92 +1,100 @@
 /**
- * What a session still has to say: prefixes in buckets of equal attributes, withdrawals first, a later word on a prefix replacing
- * an earlier one that was not sent yet (proto/bgp/attrs.c bgp_rt_notify, packets.c bgp_create_update). So one UPDATE carries all blocks
- * of a node, and never those of two nodes.
+ * What a session still has to say. Most of it is what all peers of its kind are told: of that it keeps from where on it has not been said, and makes buckets
+ * of its own (buckets.ts) only where what it is told differs by more than what is left out.
  */
 import type { PathAttributes } from './attributes.js'
-import { prefixesPerUpdate, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
-import { attributesLength } from './on-the-wire.js'
-import { pathKey, SharedPath } from './shared-path.js'
-
-/** Most hold one prefix. */
-type Bucket = PathPrefix | Map<string, PathPrefix>
-
-function keyOf(path: PathPrefix): string {
-  return path instanceof SharedPath ? path.key : pathKey(path)
-}
+import { Buckets } from './buckets.js'
+import type { PeerConfig } from './config.js'
+import type { SessionRules, UpdateMessage } from './message.js'
+import { FeedRun, replay, type OfferLog, type SharedFeed } from './shared-feed.js'
+import type { SharedPath } from './shared-path.js'
 
 export class Announcements {
-  /** Equal attributes are one object: exporter.ts sees to it. */
-  private readonly buckets = new Map<PathAttributes, Bucket>()
-  private readonly withdrawn = new Map<string, PathPrefix>()
-  /** The attributes under which a prefix stands; null: it is withdrawn. */
-  private readonly places = new Map<string, PathAttributes | null>()
+  private readonly peer: PeerConfig
+  private own: Buckets | undefined
+  /** All of the table, and how far it is with that. */
+  private feed: SharedFeed | undefined
+  private fed = 0
+  private log: OfferLog | undefined
+  /** What it has not said begins there in the log. */
+  private from = 0
 
-  announce(path: PathPrefix, attributes: PathAttributes): void {
-    const key = keyOf(path)
-    this.takeBack(key)
-    this.places.set(key, attributes)
-    const bucket = this.buckets.get(attributes)
-    if (bucket === undefined) this.buckets.set(attributes, path)
-    else if (bucket instanceof Map) bucket.set(key, path)
-    else this.buckets.set(attributes, new Map([...(keyOf(bucket) === key ? [] : ([[keyOf(bucket), bucket]] as const)), [key, path]]))
+  constructor(peer: PeerConfig) {
+    this.peer = peer
   }
 
-  withdraw(path: PathPrefix): void {
-    const key = keyOf(path)
-    this.takeBack(key)
-    this.places.set(key, null)
-    this.withdrawn.set(key, path)
+  /** Nothing waits. @param feed all that there is to say @returns false: it must be told apart */
+  begin(feed: SharedFeed): boolean {
+    if (!feed.suits(this.peer)) return false
+    this.feed = feed
+    this.fed = 0
+    return true
   }
 
-  private takeBack(key: string): void {
-    const place = this.places.get(key)
-    if (place === undefined) return
-    if (place === null) {
-      this.withdrawn.delete(key)
-      return
-    }
-    const bucket = this.buckets.get(place)
-    if (bucket instanceof Map) bucket.delete(key)
-    else this.buckets.delete(place)
+  /** The last of a log is for this peer too. */
+  follow(log: OfferLog): void {
+    if (this.log === log) return
+    if (this.log !== undefined) this.unfold()
+    this.log = log
+    this.from = log.end - 1
+  }
+
+  /** From where on it needs the log; undefined: it does not. */
+  needs(log: OfferLog): number | undefined {
+    return this.log === log ? this.from : undefined
+  }
+
+  announce(path: SharedPath, attributes: PathAttributes): void {
+    this.unfold().announce(path, attributes)
+  }
+
+  withdraw(path: SharedPath): void {
+    this.unfold().withdraw(path)
   }
 
   clear(): void {
-    this.buckets.clear()
-    this.withdrawn.clear()
-    this.places.clear()
+    this.own = this.feed = this.log = undefined
   }
 
-  /** The next UPDATE, or undefined when nothing is left. */
+  /** The next stretch of what others are told too; undefined: no more of that. */
+  nextRun(rules: SessionRules): FeedRun | undefined {
+    if (this.log !== undefined) this.fold(this.log, rules)
+    const { feed } = this
+    if (feed === undefined) return undefined
+    const { length } = feed.updates
+    let from = this.fed
+    while (from < length && feed.isKeptFrom(from, this.peer)) from++
+    let to = from
+    while (to < length && !feed.isKeptFrom(to, this.peer)) to++
+    this.fed = to
+    if (to === length) this.feed = undefined
+    return from === to ? undefined : new FeedRun(feed, from, to)
+  }
+
+  /** The next UPDATE of its own, once nothing else is left. */
   next(rules: SessionRules): UpdateMessage | undefined {
-    if (this.withdrawn.size > 0) {
-      const withdrawn = this.take(this.withdrawn, prefixesPerUpdate(0, 32, rules))
-      return { type: 'update', withdrawn, reachable: [] }
-    }
-    for (const [attributes, bucket] of this.buckets) {
-      if (!(bucket instanceof Map)) {
-        this.buckets.delete(attributes)
-        this.places.delete(keyOf(bucket))
-        return bucket instanceof SharedPath ? bucket.updateWith(attributes) : { type: 'update', withdrawn: [], attributes, reachable: [bucket] }
-      }
-      if (bucket.size === 0) {
-        this.buckets.delete(attributes)
-        continue
-      }
-      const reachable = this.take(bucket, prefixesPerUpdate(attributesLength(attributes, rules), 32, rules))
-      return { type: 'update', withdrawn: [], attributes, reachable }
-    }
-    return undefined
+    return this.own?.next(rules)
   }
 
-  private take(from: Map<string, PathPrefix>, count: number): PathPrefix[] {
-    const taken: PathPrefix[] = []
-    for (const [key, path] of from) {
-      if (taken.length === count) break
-      taken.push(path)
-      from.delete(key)
-      this.places.delete(key)
+  /** What waits in the log becomes what is said next: as others say it if nothing else waits. */
+  private fold(log: OfferLog, rules: SessionRules): void {
+    const isFirst = this.feed === undefined && this.own?.isEmpty !== false
+    const shared = isFirst ? log.since(this.from, rules) : undefined
+    if (shared?.suits(this.peer) !== true) this.unfold()
+    else {
+      this.log = undefined
+      this.feed = shared
+      this.fed = 0
     }
-    return taken
+  }
+
+  /** A word on a prefix may replace an earlier one: all that waits stands for itself from here on. */
+  private unfold(): Buckets {
+    const own = (this.own ??= new Buckets())
+    const { feed, log, fed, from, peer } = this
+    this.feed = this.log = undefined
+    feed?.unfold(fed, peer, own)
+    if (log !== undefined) for (const offer of log.offers(from)) replay(offer, peer, own)
+    return own
   }
 }

@@ -2,6 +2,7 @@
 import { Simulation } from '../../sim/simulation.js'
 import { Bird, type BirdOptions } from './bird.js'
 import type { BirdHost } from './bird-host.js'
+import { Commons } from './commons.js'
 import type { BirdConfig, BirdTimers } from './config.js'
 import type { BirdFlavour } from './flavour.js'
 import type { BgpMessage } from './message.js'
@@ -59,6 +60,7 @@ export class BgpWorld {
   lastKernelChangeNs = 0
   private readonly timers: Timers
   private readonly options: BgpWorldOptions
+  private readonly commons = new Commons()
   private lastChangeNs = 0
   /** Of a session that was tried, refused or closed. */
   private lastAttemptNs = 0
@@ -76,6 +78,7 @@ export class BgpWorld {
     const bird = new Bird(config, host, this.tcp, {
       flavour,
       seed,
+      commons: this.commons,
       birdTimers,
       recover: options.recover ?? this.options.recover ?? false,
       left: options.left,

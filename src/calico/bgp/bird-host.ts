@@ -2,7 +2,7 @@
  * What a BIRD daemon finds in its kernel: devices with addresses, and the main table's routes of others (sysdep/linux/netlink.c
  * nl_parse_route, sysdep/unix/krt.c krt_got_route).
  */
-import type { Cidr } from '../../base/cidr.js'
+import { contains, type Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import type { Dataplane, RouteSpec } from '../../dataplane/dataplane.js'
 import type { BirdConfig } from './config.js'
@@ -31,6 +31,8 @@ export interface BirdHost {
   readonly aliens: readonly AlienRoute[]
 }
 
+const NONE: readonly number[] = []
+
 export class AliensByPrefix {
   private readonly routes = new Map<string, AlienRoute[]>()
 
@@ -56,7 +58,7 @@ export class AliensByPrefix {
   }
 
   metrics(prefix: Cidr): readonly number[] {
-    return this.routes.size === 0 ? [] : (this.routes.get(prefixKey(prefix))?.map(({ facts }) => facts.metric) ?? [])
+    return this.routes.size === 0 ? NONE : (this.routes.get(prefixKey(prefix))?.map(({ facts }) => facts.metric) ?? NONE)
   }
 
   /** Prefixes of which the other has other routes. */
@@ -108,6 +110,11 @@ function destinationOf(route: RouteSpec): Destination | undefined {
 
 export function addressesOf({ devices }: BirdHost): ReadonlySet<Ip> {
   return new Set(devices.flatMap(({ addresses }) => addresses.map(({ address }) => address)))
+}
+
+/** The name of the device behind which an address lies. */
+export function deviceTo({ devices }: BirdHost, address: Ip): string | undefined {
+  return devices.find(({ addresses }) => addresses.some((own) => contains({ base: own.address, length: own.length }, address)))?.name
 }
 
 export function networkOf({ address, length }: HostDevice['addresses'][number]): Cidr {

@@ -2,21 +2,25 @@
  * One BIRD daemon in virtual time: direct, static, kernel and BGP protocols over one table, feeding of sessions, reflection, the kernel, and its own graceful
  * recovery (-R). After nest/{proto,rt-table}.c and proto/bgp/attrs.c of projectcalico/bird feature-ipinip.
  */
-import { contains, type Cidr } from '../../base/cidr.js'
+import type { Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import { hashText, Prng } from '../../base/prng.js'
 import type { RouteSpec } from '../../dataplane/dataplane.js'
 import { samePeer, TIMERS, type BirdConfig, type BirdTimers } from './config.js'
 import { importRoute } from './exchange.js'
 import { Exporter } from './exporter.js'
-import { addressesOf, AliensByPrefix, isExcluded, networkOf, type AlienRoute, type BirdHost, type HostDevice } from './bird-host.js'
+import { addressesOf, AliensByPrefix, deviceTo, isExcluded, networkOf, type AlienRoute, type BirdHost, type HostDevice } from './bird-host.js'
 import type { BirdFlavour } from './flavour.js'
 import { KernelSync } from './kernel-sync.js'
 import type { BgpMessage, UpdateMessage } from './message.js'
+import type { Commons } from './commons.js'
+import type { Change, Place } from './net.js'
 import { PREFERENCE, prefixKey, type BirdRoute } from './route.js'
-import { RouteTable, type Change } from './route-table.js'
+import { RouteTable } from './route-table.js'
 import { BgpSession } from './session.js'
 import type { SessionEvent, SessionHost } from './session-host.js'
+import type { FeedRun } from './shared-feed.js'
+import { placeOf } from './shared-path.js'
 import type { TcpNetwork } from './tcp.js'
 import type { Timer, Timers } from '../../sim/timers.js'
 
@@ -28,6 +32,8 @@ const REFEED_DELAY_NS = 200_000
 export interface BirdOptions {
   readonly flavour: BirdFlavour
   readonly seed: number
+  /** What it shares with all whom it speaks to. */
+  readonly commons: Commons
   /** Absent: Calico's. */
   readonly birdTimers?: Partial<BirdTimers>
   /** -R: wait for the peers' End-of-RIB before saying anything. */
@@ -68,6 +74,7 @@ export class Bird implements SessionHost {
   host: BirdHost
   readonly options: BirdOptions
   readonly flavour: BirdFlavour
+  readonly commons: Commons
 
   constructor(config: BirdConfig, host: BirdHost, tcp: TcpNetwork, options: BirdOptions) {
     this.config = config
@@ -79,12 +86,13 @@ export class Bird implements SessionHost {
     this.aliens = new AliensByPrefix(host.aliens)
     this.ownAddresses = addressesOf(host)
     this.address = config.listen.address ?? config.routerId
-    const { flavour } = options
+    const { flavour, commons } = options
     this.flavour = flavour
+    this.commons = commons
     this.prng = new Prng(flavour.wholeSeconds ? options.seed : options.seed ^ hashText(config.name))
-    this.table = new RouteTable((address) => this.ownAddresses.has(address))
+    this.table = new RouteTable(commons, (address) => this.ownAddresses.has(address))
     const view = { policy: () => this.config.kernel, flavour, hasDevice: (name: string) => this.host.devices.some((device) => device.name === name) }
-    this.kernel = new KernelSync(view, options.left)
+    this.kernel = new KernelSync(view, commons, options.left)
     this.sessions = config.peers.map((peer) => new BgpSession(peer, this))
     this.exporter = new Exporter(this)
     this.exporter.reset()
@@ -154,13 +162,7 @@ export class Bird implements SessionHost {
   private addDirect(device: HostDevice): void {
     if (isExcluded(device, this.config.directExcept)) return
     device.addresses.forEach((address, i) => {
-      this.put({
-        prefix: networkOf(address),
-        protocol: 'direct1',
-        kind: 'direct',
-        source: i,
-        destination: { kind: 'device', device: device.name },
-      })
+      this.put({ prefix: networkOf(address), protocol: 'direct1', kind: 'direct', source: i, destination: { kind: 'device', device: device.name } })
     })
   }
 
@@ -170,17 +172,17 @@ export class Bird implements SessionHost {
   }
 
   removeStatic(prefix: Cidr): void {
-    this.apply(prefix, 'static1', 0, undefined)
+    this.withdraw(prefix, 'static1', 0)
   }
 
   private removeDirect(device: HostDevice): void {
-    if (!isExcluded(device, this.config.directExcept)) device.addresses.forEach((address, i) => this.apply(networkOf(address), 'direct1', i, undefined))
+    if (!isExcluded(device, this.config.directExcept)) device.addresses.forEach((address, i) => this.withdraw(networkOf(address), 'direct1', i))
   }
 
   /** The best of what others have for a prefix, by metric, is the one that BIRD learns. */
   private learn(prefix: Cidr): void {
     const best = this.aliens.best(prefix)
-    if (best === undefined) this.apply(prefix, 'kernel1', 0, undefined)
+    if (best === undefined) this.withdraw(prefix, 'kernel1', 0)
     else this.put({ prefix, protocol: 'kernel1', kind: 'kernel', source: 0, destination: best.destination, kernel: best.facts })
   }
 
@@ -203,8 +205,8 @@ export class Bird implements SessionHost {
     this.host = host
     this.ownAddresses = addressesOf(host)
     this.aliens = aliens
-    this.table.forget()
     this.exporter.reset()
+    this.kernel.reset()
     if (!this.isRunning) return
     const isIn = (device: HostDevice, all: readonly HostDevice[]): boolean => all.some((other) => JSON.stringify(other) === JSON.stringify(device))
     const gone = devices.filter((device) => !isIn(device, host.devices))
@@ -213,39 +215,44 @@ export class Bird implements SessionHost {
     come.forEach((device) => this.addDirect(device))
     for (const prefix of changed) {
       this.learn(prefix)
-      this.program(prefix)
+      this.program(this.commons.place(prefix))
     }
     // a tunnel counts while its device is there
-    if (gone.length + come.length > 0) for (const net of this.table.all()) this.program(net.prefix)
+    if (gone.length + come.length > 0) for (const { place } of this.table.all()) this.program(place)
   }
 
   private put(route: Omit<BirdRoute, 'preference' | 'changedNs'>): void {
-    this.apply(route.prefix, route.protocol, route.source, { ...route, preference: PREFERENCE[route.kind], changedNs: this.timers.nowNs })
+    const { prefix, protocol, source, kind } = route
+    this.apply(this.commons.place(prefix), protocol, source, { ...route, preference: PREFERENCE[kind], changedNs: this.timers.nowNs })
   }
 
-  private apply(prefix: Cidr, protocol: string, source: number, after: BirdRoute | undefined): void {
-    const change = this.table.update(prefix, protocol, source, after)
+  private withdraw(prefix: Cidr, protocol: string, source: number): void {
+    this.apply(this.commons.place(prefix), protocol, source, undefined)
+  }
+
+  private apply(place: Place, protocol: string, source: number, after: BirdRoute | undefined): void {
+    const change = this.table.update(place, protocol, source, after)
     if (change === undefined) return
     this.exporter.announce(change)
-    this.program(change.net.prefix, change)
-    if (after?.bgp === undefined && change.before?.bgp === undefined) this.resettle(prefix)
+    this.program(place, change)
+    if (after?.bgp === undefined && change.before?.bgp === undefined) this.resettle(place.prefix)
   }
 
   private resettle(prefix: Cidr): void {
     for (const { route, resolution } of this.table.unsettledBy(prefix)) {
       if (route.bgp === undefined) continue
       const settled: BirdRoute = { ...route, destination: resolution.destination, bgp: { ...route.bgp, igpMetric: resolution.igpMetric } }
-      this.apply(route.prefix, route.protocol, route.source, settled)
+      this.apply(this.commons.place(route.prefix), route.protocol, route.source, settled)
     }
   }
 
   // ---- what it writes and tells
 
-  private program(prefix: Cidr, change?: Change): void {
+  private program(place: Place, change?: Change): void {
     if (!this.isRunning || this.recovery !== undefined) return
-    const net = this.table.net(prefix) ?? { prefix, routes: [] }
-    if (change !== undefined && net.routes.length === 0 && this.kernel.installed.get(prefix) === undefined) return
-    if (this.kernel.sync(net, this.aliens.metrics(prefix))) this.options.onKernel?.(this, prefix)
+    const net = this.table.netAt(place.id) ?? place.empty
+    if (change !== undefined && net.routes.length === 0 && this.kernel.installed.at(place.id) === undefined) return
+    if (this.kernel.sync(net, this.aliens.metrics(place.prefix))) this.options.onKernel?.(this, place.prefix)
     if (this.kernel.hasRefused && this.scanTimer === undefined) this.scanTimer = this.timers.after(this.toNextScan(), () => this.scan())
   }
 
@@ -264,7 +271,7 @@ export class Bird implements SessionHost {
   private scan(): void {
     this.scanTimer = undefined
     if (this.isRunning && this.recovery === undefined) for (const prefix of this.kernel.prune()) this.options.onKernel?.(this, prefix)
-    for (const net of this.table.all()) this.program(net.prefix)
+    for (const { place } of this.table.all()) this.program(place)
   }
 
   /** After a change of filters: marked by BoRR at once, the table follows when what the change itself brought has been written. */
@@ -282,7 +289,7 @@ export class Bird implements SessionHost {
   }
 
   private feedTable(session: BgpSession, { initial }: { readonly initial: boolean }): void {
-    this.exporter.feed(session, this.table.all(), { initial })
+    this.exporter.feed(session, { initial })
     const send = (): void => {
       session.kick()
       session.feedEnds()
@@ -295,6 +302,8 @@ export class Bird implements SessionHost {
   reconfigure(config: BirdConfig): void {
     const before = this.config
     this.config = config
+    this.kernel.reset()
+    for (const session of this.sessions) session.importKind = -1
     const changed = JSON.stringify({ ...before.exports, f: before.bgpFilters }) !== JSON.stringify({ ...config.exports, f: config.bgpFilters })
     const gone = this.sessions.filter((session) => !config.peers.some((peer) => samePeer(peer, session.config)))
     for (const session of gone) {
@@ -305,7 +314,7 @@ export class Bird implements SessionHost {
       else this.byNeighbour.set(session.config.neighbour, namesake)
       this.recovered(session)
     }
-    if (JSON.stringify(before.kernel) !== JSON.stringify(config.kernel)) for (const net of this.table.all()) this.program(net.prefix)
+    if (JSON.stringify(before.kernel) !== JSON.stringify(config.kernel)) for (const { place } of this.table.all()) this.program(place)
     for (const route of before.statics)
       if (!config.statics.some((other) => prefixKey(other.prefix) === prefixKey(route.prefix))) this.removeStatic(route.prefix)
     for (const route of config.statics)
@@ -329,6 +338,7 @@ export class Bird implements SessionHost {
   }
 
   turn(): void {
+    if (this.postponed.length === 0) return
     for (const run of this.postponed.splice(0)) if (this.isRunning) run()
   }
 
@@ -338,20 +348,19 @@ export class Bird implements SessionHost {
 
   /** The device behind which a neighbour's network lies. */
   deviceTo(address: Ip): string | undefined {
-    return this.host.devices.find(({ addresses }) => addresses.some((own) => contains({ base: own.address, length: own.length }, address)))?.name
+    return deviceTo(this.host, address)
   }
 
   established(session: BgpSession): void {
     if (!session.exportWaits) this.feed(session, { initial: true })
   }
 
-  update(session: BgpSession, message: UpdateMessage): void {
-    for (const { prefix, pathId } of message.withdrawn) this.apply(prefix, session.config.name, pathId, undefined)
-    for (const path of message.reachable) {
-      const { prefix, pathId } = path
-      const route = message.attributes === undefined ? undefined : importRoute(this, session, path, message.attributes)
-      if (route === undefined) this.apply(prefix, session.config.name, pathId, undefined)
-      else this.apply(prefix, session.config.name, pathId, route)
+  update(session: BgpSession, { withdrawn, reachable, attributes }: UpdateMessage): void {
+    const { protocol } = session.origin
+    for (const path of withdrawn) this.apply(placeOf(path, this.commons), protocol, path.pathId, undefined)
+    for (const path of reachable) {
+      const route = attributes === undefined ? undefined : importRoute(this, session, path, attributes)
+      this.apply(placeOf(path, this.commons), protocol, path.pathId, route)
     }
   }
 
@@ -360,12 +369,12 @@ export class Bird implements SessionHost {
   }
 
   refreshMark(session: BgpSession, subtype: 'begin' | 'end'): void {
-    if (subtype === 'begin') this.markStale(session)
+    if (subtype === 'begin') this.table.markStale(session.config.name)
     else this.dropStale(session)
   }
 
   peerRestarts(session: BgpSession): void {
-    this.markStale(session)
+    this.table.markStale(session.config.name)
   }
 
   restartOver(session: BgpSession): void {
@@ -373,7 +382,7 @@ export class Bird implements SessionHost {
   }
 
   lost(session: BgpSession): void {
-    for (const route of this.routesOf(session)) this.apply(route.prefix, route.protocol, route.source, undefined)
+    for (const { prefix, protocol, source } of this.table.from(session.config.name)) this.withdraw(prefix, protocol, source)
     // until then peers had to be told of the end of what it said
     if (this.sessionNamed(session.config.name) === session && !this.sessions.includes(session)) this.named.delete(session.config.name)
   }
@@ -386,20 +395,12 @@ export class Bird implements SessionHost {
     this.options.onMessage?.(this, session, message, bytes)
   }
 
-  private routesOf(session: BgpSession): BirdRoute[] {
-    return this.table.all().flatMap(({ routes }) => routes.filter(({ protocol }) => protocol === session.config.name))
-  }
-
-  private markStale(session: BgpSession): void {
-    for (const net of this.table.all()) {
-      net.routes = net.routes.map((route) =>
-        route.protocol === session.config.name && route.bgp !== undefined ? { ...route, bgp: { ...route.bgp, stale: true } } : route,
-      )
-    }
+  sentRun(session: BgpSession, { feed, from, to }: FeedRun): void {
+    for (let at = from; at < to; at++) this.options.onMessage?.(this, session, feed.updates[at], feed.lengths[at])
   }
 
   private dropStale(session: BgpSession): void {
-    for (const route of this.routesOf(session)) if (route.bgp?.stale === true) this.apply(route.prefix, route.protocol, route.source, undefined)
+    for (const route of this.table.from(session.config.name)) if (route.bgp?.stale === true) this.withdraw(route.prefix, route.protocol, route.source)
   }
 
   // ---- its own graceful recovery
@@ -431,7 +432,7 @@ export class Bird implements SessionHost {
       session.exportWaits = false
       this.feed(session, { initial: true })
     }
-    for (const net of this.table.all()) this.program(net.prefix)
+    for (const { place } of this.table.all()) this.program(place)
     this.scanTimer ??= this.timers.after(this.toNextScan(), () => this.scan())
   }
 

@@ -7,7 +7,7 @@ import { formatCidr } from '../../base/cidr.js'
 import { formatAsPath, type PathAttributes } from './attributes.js'
 import type { Bird } from './bird.js'
 import { isReachable, UNKNOWN_METRIC, type BirdRoute, type Destination } from './route.js'
-import type { Net } from './route-table.js'
+import type { Net } from './net.js'
 
 const KIND_NAMES = { direct: 'device', static: 'static', kernel: 'inherit', bgp: 'BGP' } as const
 const ORIGINS = ['IGP', 'EGP', 'Incomplete'] as const

@@ -1,8 +1,12 @@
 /** One TCP connection of a BGP session with its timers and what waits to be sent (proto/bgp/bgp.h struct bgp_conn). */
 import { BEFORE_OPEN, type BgpMessage, type NotificationMessage, type OpenMessage, type SessionRules } from './message.js'
-import { messageLength, segmentOf } from './on-the-wire.js'
-import type { TcpSocket } from './tcp.js'
+import { messageLength, segmentOf, type Segment } from './on-the-wire.js'
+import type { FeedRun } from './shared-feed.js'
+import type { TcpHandlers, TcpSocket } from './tcp.js'
 import type { Timer, Timers } from '../../sim/timers.js'
+
+/** From an event to the write that follows it: what makes changes of one moment share an UPDATE. */
+const TRANSMIT_DELAY_NS = 80_000
 
 const CONNECTION_STATES = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established', 'Close'] as const
 type ConnectionState = (typeof CONNECTION_STATES)[number]
@@ -12,13 +16,24 @@ export function stateOrder(state: ConnectionState): number {
 }
 
 /**
- * Sent in this order of rank when several wait (bgp_fire_tx). OPEN goes first of all that is said to a peer who is well: BIRD writes it in the loop in
- * which it took the connection, before it reads the peer's own, which here may be of the same moment.
+ * What waits to be sent, a bit each, of several the lowest first (bgp_fire_tx). OPEN goes first of all that is said to a peer who is well: BIRD writes it in
+ * the loop in which it took the connection, before it reads the peer's own, which here may be of the same moment.
  */
-export const PENDING = ['notification', 'open', 'keepalive', 'request', 'begin', 'update'] as const
-type Pending = (typeof PENDING)[number]
+export const PENDING = { notification: 1, open: 2, keepalive: 4, request: 8, begin: 16, update: 32 } as const
 
-export class BgpConnection {
+export type Pending = (typeof PENDING)[keyof typeof PENDING]
+
+/** The session, told of what befalls either of its connections. */
+interface ConnectionOwner {
+  connected(connection: BgpConnection): void
+  receive(connection: BgpConnection, segment: Segment): void
+  connectionLost(connection: BgpConnection, reason: 'closed' | 'refused'): void
+  transmit(connection: BgpConnection): void
+  /** The peer has been silent for too long. */
+  holdTimeOver(connection: BgpConnection): void
+}
+
+export class BgpConnection implements TcpHandlers {
   state: ConnectionState = 'Idle'
   socket: TcpSocket | undefined
   retryTimer: Timer | undefined
@@ -31,23 +46,59 @@ export class BgpConnection {
   keepaliveTime = 0
   peerOpen: OpenMessage | undefined
   notification: NotificationMessage | undefined
-  readonly pending = new Set<Pending>()
+  /** Bits of PENDING. */
+  pending = 0
   /** An event that will send is on its way. */
   kicked = false
 
-  /** Heard from again and again, a peer moves the time, not the timer. @param expired called once the time is over */
-  startHold(timers: Timers, delayNs: number, expired: () => void): void {
+  private readonly owner: ConnectionOwner
+
+  constructor(owner: ConnectionOwner) {
+    this.owner = owner
+  }
+
+  connected(): void {
+    this.owner.connected(this)
+  }
+
+  received(segment: Segment): void {
+    this.owner.receive(this, segment)
+  }
+
+  closed(reason: 'closed' | 'refused'): void {
+    this.owner.connectionLost(this, reason)
+  }
+
+  schedule(timers: Timers, what: Pending): void {
+    this.pending |= what
+    if (this.kicked) return
+    this.kicked = true
+    const { socket } = this
+    timers.after(TRANSMIT_DELAY_NS, () => {
+      this.kicked = false
+      if (this.socket === socket) this.owner.transmit(this)
+      else if (this.pending !== 0) this.schedule(timers, this.firstPending)
+    })
+  }
+
+  /** Something must be pending. */
+  get firstPending(): Pending {
+    return (this.pending & -this.pending) as Pending
+  }
+
+  /** Heard from again and again, a peer moves the time, not the timer. */
+  startHold(timers: Timers, delayNs: number): void {
     this.holdDueNs = timers.nowNs + delayNs
     if (this.holdTimer !== undefined && this.holdTimer.dueNs <= this.holdDueNs) return
     this.holdTimer?.cancel()
-    this.armHold(timers, expired)
+    this.armHold(timers)
   }
 
-  private armHold(timers: Timers, expired: () => void): void {
+  private armHold(timers: Timers): void {
     this.holdTimer = timers.after(this.holdDueNs - timers.nowNs, () => {
       this.holdTimer = undefined
-      if (this.holdDueNs > timers.nowNs) this.armHold(timers, expired)
-      else expired()
+      if (this.holdDueNs > timers.nowNs) this.armHold(timers)
+      else this.owner.holdTimeOver(this)
     })
   }
 
@@ -62,7 +113,7 @@ export class BgpConnection {
     this.holdTimer?.cancel()
     this.keepaliveTimer?.cancel()
     this.retryTimer = this.holdTimer = this.keepaliveTimer = undefined
-    this.pending.clear()
+    this.pending = 0
     this.notification = undefined
     this.peerOpen = undefined
     this.socket?.close()
@@ -76,6 +127,10 @@ export class BgpConnection {
     this.shut()
     this.state = 'Idle'
     socket?.abandon({ tell })
+  }
+
+  writeRun(run: FeedRun): void {
+    this.socket?.send(run)
   }
 
   /** @returns its length in bytes, for those who count */

@@ -7,8 +7,10 @@ import { countAs, prependAs, type PathAttributes } from './attributes.js'
 import type { BirdConfig, PeerConfig } from './config.js'
 import { originated, runExport, runImport } from './filter.js'
 import type { PathPrefix } from './message.js'
-import { PREFERENCE, type BirdRoute } from './route.js'
-import { sameDestination, type Resolution, type RouteTable } from './route-table.js'
+import type { Commons } from './commons.js'
+import type { Resolution } from './resolution.js'
+import { PREFERENCE, sameDestination, type BirdRoute } from './route.js'
+import type { RouteTable } from './route-table.js'
 import type { BgpSession } from './session.js'
 import { SharedPath } from './shared-path.js'
 
@@ -21,6 +23,7 @@ export interface Exchange {
   readonly config: BirdConfig
   readonly routerId: Ip
   readonly table: RouteTable
+  readonly commons: Commons
   /** By the protocol's name. */
   sessionNamed(protocol: string): BgpSession | undefined
   readonly timers: { readonly nowNs: number }
@@ -29,78 +32,69 @@ export interface Exchange {
 
 /** What the peer said, as a route, shared with other daemons that take the same of the same message; undefined: not taken, and what stood in its place goes. */
 export function importRoute(bird: Exchange, session: BgpSession, path: PathPrefix, attributes: PathAttributes): BirdRoute | undefined {
+  if (attributes.originatorId === bird.routerId) return undefined
+  return (path instanceof SharedPath ? alreadyTaken(bird, session, path, attributes) : undefined) ?? imported(bird, session, path, attributes)
+}
+
+/** As another daemon took it, where this one would make the same of it. */
+function alreadyTaken(bird: Exchange, session: BgpSession, { taken }: SharedPath, received: PathAttributes): BirdRoute | undefined {
+  if (taken?.received !== received || taken.kind !== importKindOf(bird, session) || taken.origin !== session.origin) return undefined
+  const { route, hop } = taken
+  if (route.changedNs !== bird.timers.nowNs) return undefined
+  const { destination, igpMetric } = bird.table.resolve(hop)
+  return route.bgp?.igpMetric === igpMetric && sameDestination(route.destination, destination) ? route : undefined
+}
+
+/** Sessions of one number take the same of the same, but for loops to the daemon itself. */
+function importKindOf({ config, commons }: Exchange, session: BgpSession): number {
+  if (session.importKind >= 0) return session.importKind
+  const { localAs, remoteAs, allowLocalAs, clusterId, filters } = session.config
+  const rules = filters.map((name) => config.bgpFilters.find((candidate) => candidate.name === name)?.importV4)
+  const kind = commons.kind(JSON.stringify(['import', localAs, remoteAs, allowLocalAs, clusterId, rules, config.exports?.normalPriority]))
+  session.importKind = kind
+  return kind
+}
+
+function imported(bird: Exchange, session: BgpSession, path: PathPrefix, attributes: PathAttributes): BirdRoute | undefined {
   const peer = session.config
-  if (isLoop(bird, peer, attributes)) return undefined
+  if (isLoop(peer, attributes)) return undefined
   const localPreference = (session.internal ? attributes.localPreference : undefined) ?? DEFAULT_LOCAL_PREFERENCE
   const given = localPreference === attributes.localPreference ? attributes : { ...attributes, localPreference }
   const taken = runImport(bird.config, peer, { prefix: path.prefix, fromBgp: true, attributes: given, preference: PREFERENCE.bgp })
   if (taken === undefined) return undefined
-  const { destination, igpMetric } = bird.table.resolve(taken.attributes.nextHop)
-  const shared = path instanceof SharedPath ? path.taken : undefined
-  const facts: Taken = { attributes: taken.attributes, preference: taken.preference, destination, igpMetric, nowNs: bird.timers.nowNs }
-  if (shared !== undefined && isTakenBy(shared, session, facts)) return shared
-  const route = routeOf(session, path, facts)
-  if (path instanceof SharedPath) path.taken = route
+  const hop = bird.commons.nextHop(taken.attributes.nextHop)
+  const route = routeOf(session, path, { ...taken, ...bird.table.resolve(hop), nowNs: bird.timers.nowNs })
+  if (path instanceof SharedPath) path.taken = { route, received: attributes, origin: session.origin, kind: importKindOf(bird, session), hop }
   return route
 }
 
-interface Taken extends Resolution {
+interface Facts extends Resolution {
   readonly attributes: PathAttributes
   readonly preference: number
   readonly nowNs: number
 }
 
-function isTakenBy(route: BirdRoute, session: BgpSession, { attributes, preference, destination, igpMetric, nowNs }: Taken): boolean {
-  const { config, remoteId, internal } = session
-  const { bgp } = route
-  return (
-    bgp?.attributes === attributes &&
-    route.protocol === config.name &&
-    bgp.from === config.neighbour &&
-    bgp.peerId === remoteId &&
-    bgp.internal === internal &&
-    bgp.remoteAs === config.remoteAs &&
-    bgp.igpMetric === igpMetric &&
-    route.preference === preference &&
-    route.changedNs === nowNs &&
-    sameDestination(route.destination, destination)
-  )
-}
-
-function routeOf(session: BgpSession, path: PathPrefix, { attributes, preference, destination, igpMetric, nowNs }: Taken): BirdRoute {
-  const peer = session.config
-  return {
-    prefix: path.prefix,
-    protocol: peer.name,
-    kind: 'bgp',
-    source: path.pathId,
-    preference,
-    destination,
-    bgp: {
-      attributes,
-      from: peer.neighbour,
-      peerId: session.remoteId,
-      internal: session.internal,
-      remoteAs: peer.remoteAs,
-      igpMetric,
-      stale: false,
-    },
-    changedNs: nowNs,
-  }
+function routeOf({ origin }: BgpSession, { prefix, pathId }: PathPrefix, { attributes, preference, destination, igpMetric, nowNs }: Facts): BirdRoute {
+  const { protocol, from, peerId, internal, remoteAs } = origin
+  const bgp = { attributes, from, peerId, internal, remoteAs, igpMetric, stale: false }
+  return { prefix, protocol, kind: 'bgp', source: pathId, preference, destination, bgp, changedNs: nowNs }
 }
 
 /** The cluster list counts on sessions to clients only: two reflectors of one cluster keep each other's copies. */
-function isLoop(bird: Exchange, peer: PeerConfig, attributes: PathAttributes): boolean {
+function isLoop(peer: PeerConfig, attributes: PathAttributes): boolean {
   return (
     countAs(attributes.asPath, peer.localAs) > peer.allowLocalAs ||
-    attributes.originatorId === bird.routerId ||
     (peer.clusterId !== undefined && (attributes.clusterList?.includes(peer.clusterId) ?? false))
   )
 }
 
 /** Not back to where it came from, and from one peer of the own AS to another by a reflector only. */
 export function mayPass(bird: Exchange, session: BgpSession, route: BirdRoute): boolean {
-  if (route.protocol === session.config.name) return false
+  return route.protocol !== session.config.name && passesToKind(bird, session, route)
+}
+
+/** To whoever of the session's kind did not bring it. */
+export function passesToKind(bird: Exchange, session: BgpSession, route: BirdRoute): boolean {
   if (route.bgp === undefined) return true
   const source = bird.sessionNamed(route.protocol)
   if (source === undefined) return false

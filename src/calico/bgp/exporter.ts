@@ -4,11 +4,13 @@
  */
 import { compareIp } from '../../base/ip.js'
 import { attributesKey, type PathAttributes } from './attributes.js'
-import { exportAttributes, mayPass, type Exchange } from './exchange.js'
+import { ExportGroup, LOG_MIN } from './export-group.js'
+import { exportAttributes, mayPass, passesToKind, type Exchange } from './exchange.js'
 import type { BirdFlavour } from './flavour.js'
+import type { Change } from './net.js'
 import type { BirdRoute } from './route.js'
-import type { Change, Net } from './route-table.js'
 import type { BgpSession } from './session.js'
+import { SharedFeed, type Offer } from './shared-feed.js'
 import { SharedPath } from './shared-path.js'
 
 interface Speaker extends Exchange {
@@ -38,6 +40,9 @@ export class Exporter {
   private nextId = 1
   /** Some peer hears of what others of the own AS said. */
   private passesOn = false
+  private readonly groups = new Map<number, ExportGroup>()
+  /** Number of the change that is told. */
+  private turn = 0
   private readonly speaker: Speaker
 
   constructor(speaker: Speaker) {
@@ -47,30 +52,81 @@ export class Exporter {
   /** Filters or sessions are others. */
   reset(): void {
     this.told = new WeakMap()
+    for (const group of this.groups.values()) group.fedVersion = -1
     this.passesOn = this.speaker.sessions.some((session) => session.reflects || !session.internal)
   }
 
   announce(change: Change): void {
     const { net, before, after, bestBefore } = change
-    if (!this.passesOn && isOfOwnAs(before) && isOfOwnAs(after) && isOfOwnAs(bestBefore) && isOfOwnAs(net.routes.at(0))) return
+    const best = net.routes.at(0)
+    if (!this.passesOn && isOfOwnAs(before) && isOfOwnAs(after) && isOfOwnAs(bestBefore) && isOfOwnAs(best)) return
+    const turn = ++this.turn
     for (const session of this.speaker.sessions) {
       if (session.phase !== 'up' || session.exportWaits) continue
-      if (session.rules.addPathSend) this.tell(session, before, after)
-      else if (net.routes.at(0) !== bestBefore) this.tell(session, bestBefore, net.routes.at(0))
+      const { addPathSend } = session.rules
+      if (!addPathSend && best === bestBefore) continue
+      const group = session.exportGroup ?? this.groupOf(session)
+      if (group.turn !== turn) group.begin(turn, addPathSend ? before : bestBefore, addPathSend ? after : best)
+      if (!this.concerns(session, group)) continue
+      session.announcements.follow(group.log)
+      session.kick()
     }
   }
 
-  private tell(session: BgpSession, before: BirdRoute | undefined, after: BirdRoute | undefined): void {
-    const attributes = after === undefined ? undefined : this.offered(session, after)
-    if (after !== undefined && attributes !== undefined) this.say(session, after, attributes)
-    else if (before !== undefined && this.offered(session, before) !== undefined) session.announcements.withdraw(this.pathOf(session, before))
-    else return
-    session.kick()
+  /** The group's log has what the session is told of the change, unless that is nothing. */
+  private concerns(session: BgpSession, group: ExportGroup): boolean {
+    const { before, after } = group
+    const { name } = session.config
+    if (after !== undefined && after.protocol !== name) {
+      if (group.offerAfter === undefined) {
+        group.offerAfter = this.passed(session, after) ?? null
+        if (group.offerAfter !== null)
+          this.offerOf(group).announced = { path: this.pathOf(session, after), attributes: group.offerAfter, protocol: after.protocol }
+      }
+      if (group.offerAfter !== null) return true
+    }
+    if (before === undefined || before.protocol === name) return false
+    if (group.offerBefore === undefined) {
+      group.offerBefore = this.passed(session, before) ?? null
+      if (group.offerBefore !== null) this.offerOf(group).withdrawn = { path: this.pathOf(session, before), protocol: before.protocol }
+    }
+    return group.offerBefore !== null
+  }
+
+  /** Of the change that is told, in the log. */
+  private offerOf(group: ExportGroup): Offer {
+    if (group.offer === undefined) {
+      if (group.log.length >= group.logMax) this.trim(group)
+      group.offer = { withdrawsPeersOwn: this.speaker.flavour.withdrawsPeersOwn }
+      group.log.add(group.offer)
+    }
+    return group.offer
+  }
+
+  /** Forgets what nobody needs any more. */
+  private trim(group: ExportGroup): void {
+    const { log } = group
+    log.forget(this.speaker.sessions.reduce((least, { announcements }) => Math.min(least, announcements.needs(log) ?? least), log.end))
+    group.logMax = Math.max(LOG_MIN, 2 * log.length)
+  }
+
+  private groupOf(session: BgpSession): ExportGroup {
+    const { rules } = session
+    const key = 4 * this.kindOf(session) + (rules.addPathSend ? 2 : 0) + (rules.as4 ? 1 : 0)
+    let group = this.groups.get(key)
+    if (group === undefined) {
+      group = new ExportGroup()
+      this.groups.set(key, group)
+    }
+    session.exportGroup = group
+    return group
   }
 
   /** All of the table, or what a changed filter makes of it. */
-  feed(session: BgpSession, nets: readonly Net[], { initial }: { readonly initial: boolean }): void {
-    for (const net of nets) {
+  feed(session: BgpSession, { initial }: { readonly initial: boolean }): void {
+    const shared = initial ? this.sharedFeed(session, session.exportGroup ?? this.groupOf(session)) : undefined
+    if (shared !== undefined && session.announcements.begin(shared)) return
+    for (const net of this.speaker.table.all()) {
       for (const route of session.rules.addPathSend ? net.routes : net.routes.slice(0, 1)) {
         const attributes = this.offered(session, route)
         if (attributes !== undefined) this.say(session, route, attributes)
@@ -78,6 +134,28 @@ export class Exporter {
         else if (!initial) session.announcements.withdraw(this.pathOf(session, route))
       }
     }
+  }
+
+  /** From the second session on to which the same table is told; the first numbers the paths as it goes. */
+  private sharedFeed(session: BgpSession, group: ExportGroup): SharedFeed | undefined {
+    const { table } = this.speaker
+    if (group.fedVersion === table.version) return (group.feed ??= new SharedFeed(this.offersOf(session), session.rules))
+    group.fedVersion = table.version
+    group.feed = undefined
+    return undefined
+  }
+
+  private offersOf(session: BgpSession): Offer[] {
+    const { withdrawsPeersOwn } = this.speaker.flavour
+    const offers: Offer[] = []
+    for (const net of this.speaker.table.all()) {
+      for (const route of session.rules.addPathSend ? net.routes : net.routes.slice(0, 1)) {
+        const attributes = this.passed(session, route)
+        if (attributes === undefined) continue
+        offers.push({ announced: { path: this.pathOf(session, route), attributes, protocol: route.protocol }, withdrawsPeersOwn })
+      }
+    }
+    return offers
   }
 
   /** A peer is never sent to itself: BIRD 1 keeps such a route back, BIRD 2 withdraws it. */
@@ -92,7 +170,15 @@ export class Exporter {
   }
 
   private offered(session: BgpSession, route: BirdRoute): PathAttributes | undefined {
-    if (!mayPass(this.speaker, session, route)) return undefined
+    return mayPass(this.speaker, session, route) ? this.offer(session, route) : undefined
+  }
+
+  /** To whoever of the session's kind did not bring it. */
+  private passed(session: BgpSession, route: BirdRoute): PathAttributes | undefined {
+    return passesToKind(this.speaker, session, route) ? this.offer(session, route) : undefined
+  }
+
+  private offer(session: BgpSession, route: BirdRoute): PathAttributes | undefined {
     const { offers } = this.toldOf(route)
     const kind = this.kindOf(session)
     const known = offers[kind]
@@ -106,7 +192,12 @@ export class Exporter {
     const attributes = exportAttributes(this.speaker, session, route)
     if (attributes === undefined) return undefined
     const sorts = this.speaker.flavour.sortsClusterList && attributes.clusterList !== undefined
-    const sorted = sorts ? { ...attributes, clusterList: attributes.clusterList.toSorted(compareIp) } : attributes
+    const sorted = sorts
+      ? {
+          ...attributes,
+          clusterList: attributes.clusterList.toSorted(compareIp),
+        }
+      : attributes
     const key = attributesKey(sorted)
     const equal = this.equal.get(key)
     if (equal === undefined) this.equal.set(key, sorted)
@@ -129,7 +220,8 @@ export class Exporter {
   private toldOf(route: BirdRoute): Told {
     const known = this.told.get(route)
     if (known !== undefined) return known
-    const told: Told = { path: new SharedPath(route.prefix, this.pathIdOf(route)), plain: new SharedPath(route.prefix, 0), offers: [] }
+    const place = this.speaker.commons.place(route.prefix)
+    const told: Told = { path: new SharedPath(place, this.pathIdOf(route)), plain: new SharedPath(place, 0), offers: [] }
     this.told.set(route, told)
     return told
   }

@@ -80,6 +80,9 @@ function withCommunities(policy: ExportPolicy, route: Filtered): Filtered {
   return attributes === route.attributes ? route : { ...route, attributes }
 }
 
+/** The device of IP in IP. */
+export const TUNNEL = 'tunl0'
+
 export interface KernelVerdict {
   readonly metric?: number
   readonly preference: number
@@ -97,7 +100,7 @@ export function runKernelExport(policy: KernelPolicy, route: BirdRoute): KernelV
     if (pool.action === 'plain') return priority
     const nextHop = route.bgp?.attributes.nextHop
     const near = pool.unless !== undefined && nextHop !== undefined && contains(pool.unless, nextHop)
-    return near ? priority : { ...priority, tunnel: 'tunl0' }
+    return near ? priority : { ...priority, tunnel: TUNNEL }
   }
   return priority
 }

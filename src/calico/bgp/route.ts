@@ -65,3 +65,20 @@ export function prefixKey(prefix: Cidr): string {
 export function isReachable(destination: Destination): boolean {
   return destination.kind === 'router' || destination.kind === 'device' || destination.kind === 'multipath'
 }
+
+/** When it changed aside, and whether it is stale. */
+export function sameRoute(a: BirdRoute, b: BirdRoute): boolean {
+  return (
+    a.preference === b.preference &&
+    sameDestination(a.destination, b.destination) &&
+    JSON.stringify(a.kernel) === JSON.stringify(b.kernel) &&
+    (a.bgp === undefined) === (b.bgp === undefined) &&
+    (a.bgp === undefined || JSON.stringify({ ...a.bgp, stale: false }) === JSON.stringify({ ...b.bgp, stale: false }))
+  )
+}
+
+export function sameDestination(a: Destination, b: Destination): boolean {
+  if (a === b) return true
+  if (a.kind === 'router' && b.kind === 'router') return a.gateway === b.gateway && a.device === b.device
+  return a.kind === b.kind && (!isReachable(a) || JSON.stringify(a) === JSON.stringify(b))
+}

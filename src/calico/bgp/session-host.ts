@@ -1,7 +1,9 @@
 /** What a session needs of its daemon: time, the wire, the table. */
 import type { BirdTimers } from './config.js'
+import type { Commons } from './commons.js'
 import type { BgpMessage, UpdateMessage } from './message.js'
 import type { BgpSession } from './session.js'
+import type { FeedRun } from './shared-feed.js'
 import type { TcpNetwork } from './tcp.js'
 import type { Timers } from '../../sim/timers.js'
 
@@ -13,6 +15,7 @@ export type SessionEvent = 'up' | 'down' | 'peer restarts' | 'restart over'
 export interface SessionHost {
   readonly timers: Timers
   readonly tcp: TcpNetwork
+  readonly commons: Commons
   readonly birdTimers: BirdTimers
   readonly routerId: number
   readonly address: number
@@ -42,4 +45,5 @@ export interface SessionHost {
   refreshRequested(session: BgpSession): void
   refreshMark(session: BgpSession, subtype: 'begin' | 'end'): void
   sent(session: BgpSession, message: BgpMessage, bytes: number): void
+  sentRun(session: BgpSession, run: FeedRun): void
 }

@@ -5,10 +5,12 @@
  *   down → start (Idle, Active, Connect, OpenSent, OpenConfirm) → up (Established) → stop → down → start …
  */
 import { Announcements } from './announcements.js'
+import { originOf, type Origin } from './commons.js'
 import type { PeerConfig } from './config.js'
-import { BgpConnection, furtherState, PENDING, stateOrder } from './connection.js'
+import { BgpConnection, furtherState, PENDING, stateOrder, type Pending } from './connection.js'
 import { BEFORE_OPEN, decodeMessage, type BgpMessage, type OpenMessage, type SessionRules } from './message.js'
 import { ErrorWait } from './error-wait.js'
+import type { ExportGroup } from './export-group.js'
 import { Feed } from './feed.js'
 import { notificationText } from './notification.js'
 import type { Segment } from './on-the-wire.js'
@@ -17,16 +19,14 @@ import { agreedRules, givesWay, openMessage, refusalOf } from './session-open.js
 import type { TcpHandlers, TcpOptions, TcpSocket } from './tcp.js'
 import type { Timer } from '../../sim/timers.js'
 
-/** From an event to the write that follows it: what makes changes of one moment share an UPDATE. */
-const TRANSMIT_DELAY_NS = 80_000
 const CLOSE_WAIT = 10
 const SECOND = 1e9
 
 export class BgpSession {
   phase: 'down' | 'start' | 'up' | 'stop' = 'down'
   startState: 'prepare' | 'delay' | 'connect' = 'prepare'
-  readonly outgoing = new BgpConnection()
-  readonly incoming = new BgpConnection()
+  readonly outgoing = new BgpConnection(this)
+  readonly incoming = new BgpConnection(this)
   live: BgpConnection | undefined
   private readonly errorWait = new ErrorWait()
   startupTimer: Timer | undefined
@@ -46,9 +46,14 @@ export class BgpSession {
   /** Virtual time of the last change of phase, ns. */
   sinceNs = 0
   enabled = true
-  readonly announcements = new Announcements()
+  readonly announcements: Announcements
   /** Sessions of one number are offered the same (exporter.ts); below 0: not known yet. */
   exportKind = -1
+  exportGroup: ExportGroup | undefined
+  /** Sessions of one number take the same (exchange.ts); below 0: not known yet. */
+  importKind = -1
+  /** The peer, as routes from him know him. */
+  origin: Origin
   readonly config: PeerConfig
   private readonly host: SessionHost
 
@@ -60,6 +65,8 @@ export class BgpSession {
   constructor(config: PeerConfig, host: SessionHost) {
     this.config = config
     this.host = host
+    this.announcements = new Announcements(config)
+    this.origin = originOf(config, this.remoteId, host.commons)
     this.internal = config.remoteAs === config.localAs
     this.multihop = config.multihop || this.internal
     this.sourceAddress = config.sourceAddress ?? host.address
@@ -101,22 +108,10 @@ export class BgpSession {
       return
     }
     outgoing.state = 'Connect'
-    const options: TcpOptions = {
-      local: this.sourceAddress,
-      remote: config.neighbour,
-      port: config.port,
-      password: config.password,
-      ttlSecurity: config.ttlSecurity,
-    }
-    outgoing.socket = this.host.tcp.connect(options, { ...this.handlers(outgoing), connected: () => this.sendOpen(outgoing) })
+    const { neighbour, port, password, ttlSecurity } = config
+    const options: TcpOptions = { local: this.sourceAddress, remote: neighbour, port, password, ttlSecurity }
+    outgoing.socket = this.host.tcp.connect(options, outgoing)
     outgoing.retryTimer = this.host.timers.after(this.host.jitter(this.host.birdTimers.connectRetry), () => this.dial())
-  }
-
-  private handlers(connection: BgpConnection): TcpHandlers {
-    return {
-      received: (segment) => this.receive(connection, segment),
-      closed: (reason) => this.connectionLost(connection, reason),
-    }
   }
 
   /** A connection that the peer dialled. @returns undefined: closed at once */
@@ -133,21 +128,24 @@ export class BgpSession {
     }
     if (!accepted) return undefined
     this.incoming.socket = socket
-    this.sendOpen(this.incoming)
-    return this.handlers(this.incoming)
+    this.connected(this.incoming)
+    return this.incoming
   }
 
-  private sendOpen(connection: BgpConnection): void {
+  connected(connection: BgpConnection): void {
     connection.retryTimer?.cancel()
     connection.state = 'OpenSent'
-    this.schedule(connection, 'open')
+    this.schedule(connection, PENDING.open)
     this.startHold(connection, this.host.birdTimers.hold)
   }
 
   private startHold(connection: BgpConnection, seconds: number): void {
     if (seconds === 0) return connection.stopHold()
-    const { host } = this
-    connection.startHold(host.timers, host.jitter(seconds), () => host.atNextTurn(() => this.holdExpired(connection)))
+    connection.startHold(this.host.timers, this.host.jitter(seconds))
+  }
+
+  holdTimeOver(connection: BgpConnection): void {
+    this.host.atNextTurn(() => this.holdExpired(connection))
   }
 
   private holdExpired(connection: BgpConnection): void {
@@ -157,68 +155,65 @@ export class BgpSession {
     else this.error(connection, 4, 0)
   }
 
-  private schedule(connection: BgpConnection, what: (typeof PENDING)[number]): void {
-    connection.pending.add(what)
-    if (connection.kicked) return
-    connection.kicked = true
-    const { socket } = connection
-    this.host.timers.after(TRANSMIT_DELAY_NS, () => {
-      connection.kicked = false
-      if (connection.socket === socket) this.transmit(connection)
-      else if (connection.pending.size > 0) this.schedule(connection, [...connection.pending][0])
-    })
+  private schedule(connection: BgpConnection, what: Pending): void {
+    connection.schedule(this.host.timers, what)
   }
 
-  private transmit(connection: BgpConnection): void {
-    while (connection.socket !== undefined) {
-      const what = PENDING.find((candidate) => connection.pending.has(candidate))
-      if (what === undefined) return
+  transmit(connection: BgpConnection): void {
+    while (connection.socket !== undefined && connection.pending !== 0) {
+      const what = connection.firstPending
+      const run = what === PENDING.update ? this.announcements.nextRun(this.rules) : undefined
+      if (run !== undefined) {
+        connection.writeRun(run)
+        this.host.sentRun(this, run)
+        continue
+      }
       const message = this.messageFor(connection, what)
       if (message === undefined) return
       this.host.sent(this, message, connection.write(message, this.rules))
-      if (what === 'notification') this.toIdle(connection)
+      if (what === PENDING.notification) this.toIdle(connection)
     }
   }
 
-  private messageFor(connection: BgpConnection, what: (typeof PENDING)[number]): BgpMessage | undefined {
-    if (what === 'update') {
+  private messageFor(connection: BgpConnection, what: Pending): BgpMessage | undefined {
+    if (what === PENDING.update) {
       const update = this.announcements.next(this.rules)
       if (update !== undefined) return update
-      connection.pending.delete('update')
+      connection.pending &= ~PENDING.update
       return this.feed.close()
     }
-    connection.pending.delete(what)
+    connection.pending &= ~what
     switch (what) {
-      case 'notification':
+      case PENDING.notification:
         return connection.notification
-      case 'keepalive':
+      case PENDING.keepalive:
         connection.keepaliveTimer?.cancel()
-        connection.keepaliveTimer = this.host.timers.after(this.host.jitter(connection.keepaliveTime), () => this.schedule(connection, 'keepalive'))
+        connection.keepaliveTimer = this.host.timers.after(this.host.jitter(connection.keepaliveTime), () => this.schedule(connection, PENDING.keepalive))
         return { type: 'keepalive' }
-      case 'open':
+      case PENDING.open:
         return openMessage(this.config, this.host, this.host.recovering(this))
-      case 'request':
+      case PENDING.request:
         return { type: 'refresh', subtype: 'request' }
-      case 'begin':
+      case PENDING.begin:
         return { type: 'refresh', subtype: 'begin' }
     }
   }
 
   kick(): void {
-    if (this.live?.state === 'Established') this.schedule(this.live, 'update')
+    if (this.live?.state === 'Established') this.schedule(this.live, PENDING.update)
   }
 
   feedBegins({ initial }: { readonly initial: boolean }): void {
     if (this.live === undefined) return
     if (initial) this.feed.beginFirst()
-    else if (this.live.peerOpen?.capabilities.enhancedRefresh === true && this.feed.beginAgain()) this.schedule(this.live, 'begin')
+    else if (this.live.peerOpen?.capabilities.enhancedRefresh === true && this.feed.beginAgain()) this.schedule(this.live, PENDING.begin)
   }
 
   feedEnds(): void {
     if (this.feed.end()) this.kick()
   }
 
-  private receive(connection: BgpConnection, segment: Segment): void {
+  receive(connection: BgpConnection, segment: Segment): void {
     this.host.turn()
     if (connection.state === 'Close' || connection.state === 'Idle') return
     const message = segment instanceof Uint8Array ? decodeMessage(segment, this.rules) : segment
@@ -256,9 +251,11 @@ export class BgpSession {
     connection.holdTime = Math.min(open.holdTime, host.birdTimers.hold)
     connection.keepaliveTime = config.keepaliveTime ?? Math.min(host.birdTimers.keepalive, Math.floor(connection.holdTime / 3))
     this.remoteId = open.routerId
+    this.origin = originOf(config, open.routerId, host.commons)
     this.rules = agreedRules(config, open)
+    this.exportGroup = undefined
     this.restartReady = open.capabilities.gracefulRestart?.ipv4 !== undefined
-    this.schedule(connection, 'keepalive')
+    this.schedule(connection, PENDING.keepalive)
     this.startHold(connection, connection.holdTime)
     connection.state = 'OpenConfirm'
   }
@@ -318,8 +315,8 @@ export class BgpSession {
     this.lastError = `Error: ${notificationText(code, subcode)}`
     this.toClose(connection)
     connection.notification = { type: 'notification', code, subcode, data }
-    connection.pending.clear()
-    this.schedule(connection, 'notification')
+    connection.pending = 0
+    this.schedule(connection, PENDING.notification)
     this.failed(code)
   }
 
@@ -329,7 +326,7 @@ export class BgpSession {
     this.stop()
   }
 
-  private connectionLost(connection: BgpConnection, reason: 'closed' | 'refused'): void {
+  connectionLost(connection: BgpConnection, reason: 'closed' | 'refused'): void {
     this.host.turn()
     this.lastError = reason === 'closed' ? 'Socket: Connection closed' : 'Socket: Connection refused'
     if (connection.state === 'Established' && this.restartReady) this.peerRestarts()

@@ -5,11 +5,15 @@
  */
 import type { Ip } from '../../base/ip.js'
 import type { Segment } from './on-the-wire.js'
+import { FeedRun } from './shared-feed.js'
 import type { Timers } from '../../sim/timers.js'
 
 export type PathVerdict =
-  /** One way; `hops` is by how much TTL shrinks. */
-  | { readonly kind: 'open'; readonly delayNs: number; readonly hops?: number }
+  /**
+   * One way; `hops` is by how much TTL shrinks. `chancy`: the next segment of the same moment may fare otherwise.
+   * `loss`: how many of 1 get lost all the same; whoever asks draws.
+   */
+  | { readonly kind: 'open'; readonly delayNs: number; readonly hops?: number; readonly chancy?: boolean; readonly loss?: number }
   /** Something on the way answers that it will not: REJECT, no route, no such host. */
   | { readonly kind: 'refused'; readonly delayNs: number }
   | { readonly kind: 'lost' }
@@ -55,17 +59,20 @@ const RETRANSMITS_MAX = 15
 const ORPHAN_RETRANSMITS_MAX = 8
 const FIRST_EPHEMERAL_PORT = 32768
 
+/** A run stands for its segments, one after the other. */
+type Sent = Segment | FeedRun | 'fin'
+
 interface Flight {
   readonly sentNs: number
   readonly arrivalNs: number
-  readonly segments: (Segment | 'fin')[]
+  readonly segments: Sent[]
 }
 
 export class TcpSocket {
   peer: TcpSocket | undefined
   handlers: TcpHandlers | undefined
   open = true
-  private readonly unsent: (Segment | 'fin')[] = []
+  private readonly unsent: Sent[] = []
   private retransmitNs = RETRANSMIT_MIN_NS
   private retransmits = 0
   /** Its host fell silent: what comes for it once that is back is answered with RST. */
@@ -86,7 +93,7 @@ export class TcpSocket {
     this.remotePort = ports.remote
   }
 
-  send(segment: Segment): void {
+  send(segment: Segment | FeedRun): void {
     this.unsent.push(segment)
     this.push()
   }
@@ -117,14 +124,23 @@ export class TcpSocket {
       }
       this.retransmitNs = RETRANSMIT_MIN_NS
       this.retransmits = 0
-      const segment = this.unsent.shift() as Segment | 'fin'
+      const segment = this.shift(verdict.chancy === true)
       this.lastArrivalNs = Math.max(timers.nowNs + verdict.delayNs, this.lastArrivalNs)
       this.deliver(segment, verdict.delayNs)
     }
   }
 
+  /** @param one a run goes segment by segment, as the way is asked about for each */
+  private shift(one: boolean): Sent {
+    const first = this.unsent.shift() as Sent
+    if (!one || !(first instanceof FeedRun)) return first
+    const { feed, from, to } = first
+    if (from + 1 < to) this.unsent.unshift(new FeedRun(feed, from + 1, to))
+    return feed.segments[from]
+  }
+
   /** Segments that follow one another without a break and arrive together are one event. */
-  private deliver(segment: Segment | 'fin', backNs: number): void {
+  private deliver(segment: Sent, backNs: number): void {
     const { timers } = this.network
     const { underway } = this
     if (underway?.sentNs === timers.nowNs && underway.arrivalNs === this.lastArrivalNs && underway.arrivalNs > timers.nowNs) {
@@ -142,9 +158,10 @@ export class TcpSocket {
     })
   }
 
-  private take(segment: Segment | 'fin'): void {
+  private take(segment: Sent): void {
     if (segment === 'fin') this.finished()
-    else this.handlers?.received(segment)
+    else if (!(segment instanceof FeedRun)) this.handlers?.received(segment)
+    else for (let at = segment.from; at < segment.to; at++) this.handlers?.received(segment.feed.segments[at])
   }
 
   private finished(): void {
