@@ -27,7 +27,8 @@ const WAYS = {
 
 type Way = keyof typeof WAYS
 
-function clusterOf(count: number): Cluster {
+/** Nodes n0 … in one segment, and what else there is. */
+export function vxlanCluster(count: number, more: readonly string[] = []): Cluster {
   const config = { Network: '10.0.0.0/8', Backend: { Type: 'vxlan' } }
   const network = `apiVersion: netsim/v1
 kind: Network
@@ -42,7 +43,7 @@ spec:
     const address = `172.16.${(at + 1) >> 8}.${(at + 1) & 255}`
     return `apiVersion: v1\nkind: Node\nmetadata: {name: n${at}}\nstatus: {addresses: [{type: InternalIP, address: ${address}}]}`
   })
-  const { cluster, problems } = buildCluster([{ file: 'bench.yaml', text: [network, ...nodes].join('\n---\n') }])
+  const { cluster, problems } = buildCluster([{ file: 'bench.yaml', text: [network, ...nodes, ...more].join('\n---\n') }])
   const error = problems.find(({ severity }) => severity === 'error')
   if (error !== undefined) throw new Error(error.what)
   return cluster
@@ -103,7 +104,7 @@ function check({ nodes }: Converged, count: number): void {
 }
 
 function measure(count: number, way: Way): TimeCounts {
-  const cluster = clusterOf(count)
+  const cluster = vxlanCluster(count)
   const { result, cpuSeconds } = timed(() => converge(cluster, way))
   check(result, count)
   const { events, seconds, family } = result

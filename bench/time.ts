@@ -5,7 +5,11 @@
  */
 import { keep, keptRows, measuredApart, printMeasured, selected, timeTable, type TimeCase, type TimeRow } from './time-table.js'
 
-const CASES: readonly (() => Promise<{ readonly timeCases: readonly TimeCase[] }>)[] = [() => import('./time-flannel.js'), () => import('./time-bgp.js')]
+const CASES: readonly (() => Promise<{ readonly timeCases: readonly TimeCase[] }>)[] = [
+  () => import('./time-flannel.js'),
+  () => import('./time-moment.js'),
+  () => import('./time-bgp.js'),
+]
 
 /** Before the words of the one row that this process is to measure. */
 const ROW = '--row'

@@ -53,8 +53,8 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
   /** Entry of the diary behind each change of the feed. */
   private readonly changeCauses: (number | undefined)[] = []
   private batch: Batch | undefined
-  /** How many hosts have heard what is not in their kernels yet. */
-  private applying = 0
+  /** Their kernels get something of flanneld's for the first time since the boot, and have not yet. */
+  private readonly first = new Set<FlannelHost>()
   private holds: boolean
   private busyUntilNs = 0
   private deleting: number | undefined
@@ -211,14 +211,14 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
     host.appliesBecause = cause ?? host.appliesBecause
     if (host.applies) return
     host.applies = true
-    this.applying++
+    if (this.context.node(host.name).flannel === undefined) this.first.add(host)
     this.enqueue(host)
   }
 
-  /** What comes of news for those who would only note that they have heard of it: nothing, until startHere, or of a renewal where all kernels have it. */
+  /** What comes of news for those who would only note that they have heard of it: nothing, until startHere, or of a renewal where each kernel has the lease. */
   private passesOver({ events }: LeaseChange, hosts: number): boolean {
     if (this.context.diary.keepsWatches) return false
-    if (!this.holds && !(this.applying === 0 && events.every(isRenewal))) return false
+    if (!this.holds && !(this.first.size === 0 && events.every(isRenewal))) return false
     this.watchEvents += hosts * events.length
     return true
   }
@@ -355,7 +355,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
 
   /** What it heard and has not done is lost with the process. */
   private forget(host: FlannelHost): void {
-    if (host.applies) this.applying--
+    this.first.delete(host)
     host.applies = false
     host.appliesBecause = undefined
   }
