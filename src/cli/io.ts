@@ -13,6 +13,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
   readonly outIsTerminal: boolean
+  /** Standard error; absent: it is none. */
+  readonly errIsTerminal?: boolean
   /** Of the terminal; undefined where there is none. */
   readonly columns: number | undefined
 }
@@ -33,6 +35,7 @@ export function processIo(): Io {
     env: process.env,
     cwd: process.cwd(),
     outIsTerminal: process.stdout.isTTY === true,
+    errIsTerminal: process.stderr.isTTY === true,
     columns: process.stdout.columns,
   }
 }

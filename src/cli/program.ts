@@ -8,7 +8,10 @@ import { EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, UsageError } from './exit.js'
 import type { Io } from './io.js'
 import { addBench } from './bench-verb.js'
 import { addCheck } from './check-verb.js'
+import { addCollect } from './collect-verb.js'
 import { addCompletion } from './completion-verb.js'
+import { addDrift } from './drift-verb.js'
+import { addFlows } from './flows-verb.js'
 import { addPolicy } from './policy-verb.js'
 import { addRun } from './run-verb.js'
 import { addSchema } from './schema-verb.js'
@@ -91,9 +94,12 @@ function buildProgram(name: string, running: Running): Command {
   addShow(program, name, running)
   addRun(program, name, running)
   addCheck(program, name, running)
+  addCollect(program, name, running)
+  addDrift(program, name, running)
   addPolicy(program, name, running)
   addVerify(program, name, running)
   addBench(program, name, running)
+  addFlows(program, name, running)
   addSchema(program, name, running)
   addCompletion(program, name, running)
   return program

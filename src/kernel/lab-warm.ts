@@ -74,7 +74,7 @@ function neighboursOf(netns: Netns, dataplane: Dataplane, known: readonly number
   for (const [device, addresses] of nextHopsOf(netns, known)) {
     for (const address of addresses) {
       if (own.has(address) || said.has(`${device.name} ${address}`)) continue
-      const neighbour = new Neighbour(device, address, -1)
+      const neighbour = new Neighbour(device, address)
       if (answerTo(neighbour)) entries.push([netns.name, device.name, formatIp(address), formatMac(macOf(neighbour.macHigh, neighbour.macLow)), 'reachable'])
     }
   }

@@ -126,7 +126,7 @@ export function arpVerdict(device: Device, sender: number, target: number): numb
   const elsewhere = ARP_ROUTE.device !== device
   if (elsewhere && device.proxyArp === 1) return ARP_PROXIED
   if (!elsewhere && device.proxyArpPvlan === 1 && sender !== target) return ARP_PROXIED
-  return elsewhere && (device.neighbours as NeighTable).proxied.has(target) ? ARP_PROXIED : ARP_IGNORED
+  return elsewhere && (device.neighbours as NeighTable).isProxied(target) ? ARP_PROXIED : ARP_IGNORED
 }
 
 /** net.ipv4.conf.*.arp_ignore: 1 when the request is not to be answered. */

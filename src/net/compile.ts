@@ -9,26 +9,17 @@ import { macHigh, macLow } from '../base/mac.js'
 import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
 import { compileDevices, connectDevices, type Roommates } from './compile-devices.js'
 import { compileFib } from './compile-fib.js'
+import { loadFdb, loadNeighbours } from './compile-neighbours.js'
+import { compileSysctls } from './compile-sysctls.js'
 import { connectBacklog } from './device-io.js'
-import { DEVICE_WIREGUARD, type Device } from './device.js'
 import { proxyTimerFired } from './arp.js'
 import { FragmentQueues, fragmentTimerFired } from './ip-fragment.js'
 import { IcmpLimits } from './icmp.js'
 import { frameArrived, InFlight, Segment } from './link.js'
-import {
-  neighbourTimerFired,
-  NeighTable,
-  NUD_DELAY,
-  NUD_FAILED,
-  NUD_INCOMPLETE,
-  NUD_NOARP,
-  NUD_PERMANENT,
-  NUD_PROBE,
-  NUD_REACHABLE,
-  NUD_STALE,
-} from './neigh.js'
+import { neighbourTimerFired, NeighTable } from './neigh.js'
+import { Conntrack } from './netfilter/conntrack.js'
 import { compileNetfilter } from './netfilter/netfilter.js'
-import { deviceNamed, Netns, World, type Sleeper, type UserSpace } from './netns.js'
+import { deviceNamed, Netns, NETNS_POD, World, type Sleeper, type UserSpace } from './netns.js'
 import { SocketTable } from './socket.js'
 import { wireguardTimerFired } from './wireguard.js'
 
@@ -47,17 +38,6 @@ export interface NetnsSpec {
   /** A cloud's fabric (ip-forward.ts). */
   readonly fabric?: boolean
 }
-
-const NEIGHBOUR_STATES = {
-  permanent: NUD_PERMANENT,
-  noarp: NUD_NOARP,
-  reachable: NUD_REACHABLE,
-  stale: NUD_STALE,
-  delay: NUD_DELAY,
-  probe: NUD_PROBE,
-  incomplete: NUD_INCOMPLETE,
-  failed: NUD_FAILED,
-} as const
 
 /** What wakes together: no cable but an underlay's leads out of it. */
 export interface Unit {
@@ -91,6 +71,7 @@ export function composeWorld(units: readonly Unit[], segments: readonly SegmentS
   const world = new World(seed)
   connectBacklog(world)
   world.inFlight = new InFlight()
+  world.compileFib = (netns) => compileFib(netns, netns.dataplane)
   world.arrivalHandler = world.sim.register((slot) => frameArrived(world, slot))
   world.neighbourTimer = world.sim.register((argument) => neighbourTimerFired(world, argument))
   world.fragmentTimer = world.sim.register((index) => fragmentTimerFired(world, index))
@@ -156,7 +137,7 @@ function compileNetns(netns: Netns, roommates: Roommates): void {
   const { dataplane } = netns
   connectDevices(netns, dataplane, roommates)
   compileSysctls(netns, dataplane)
-  netns.fib = compileFib(netns, dataplane)
+  if (netns.role !== NETNS_POD) netns.fib = compileFib(netns, dataplane)
   netns.fragments = new FragmentQueues(netns)
   netns.icmpLimits = compileIcmpLimits(netns)
   netns.socketSpecs = dataplane.sockets
@@ -166,40 +147,66 @@ function compileNetns(netns: Netns, roommates: Roommates): void {
   netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets)
 }
 
-/** The state a question starts from: nothing dynamic known, nothing under way; the warm state is filled in as it is asked for. */
-export function resetWorld(world: World, options: { readonly seed: number; readonly warm: boolean }): void {
+export interface ResetOptions {
+  readonly seed: number
+  readonly warm: boolean
+  /** Rules go on counting over several questions. */
+  readonly keepCounters?: boolean
+}
+
+/**
+ * The state a question starts from: nothing dynamic known, nothing under way; the warm state is filled in as it is asked for. It costs what the question
+ * before has touched, whatever the size of the world.
+ */
+export function resetWorld(world: World, { seed, warm, keepCounters = false }: ResetOptions): void {
   world.sim.reset()
   world.inFlight.reset()
   world.trace.clear()
-  world.reseed(options.seed)
-  world.warm = options.warm ? 1 : 0
+  world.reseed(seed)
+  const warmed = warm ? 1 : 0
+  const turned = world.warm !== warmed
+  world.warm = warmed
   world.live = 0
   world.icmpSocketHeld = 0
   world.fragmentQueues.length = 0
   world.neighbours.length = 0
   world.wireguard.reset()
   for (const process of world.userSpaces) process.reset()
-  for (const netns of world.awake) {
-    const { dataplane } = netns
-    netns.fragments.clear()
-    netns.icmpLimits.reset()
-    netns.fib.pathMtus.clear()
-    netns.sockets.forget()
-    if (netns.netfilterUsed === 1) {
-      netns.netfilterUsed = 0
-      netns.conntrack = null
-      netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets, netns.netfilter)
-    }
-    for (const device of netns.devices) {
-      device.busyUntilNs = 0
-      if (device.neighbours !== null) device.neighbours = new NeighTable(device)
-      device.bridge?.forgetLearned()
-      device.vxlan?.forgetLearned()
-      device.ipip?.reset()
-      device.wireguard?.reset()
-    }
-    loadNeighbours(netns, dataplane)
+  for (const netns of world.touched) resetNetns(netns, keepCounters)
+  world.touched.length = 0
+  if (turned) for (const netns of world.awake) reloadNeighbours(netns)
+}
+
+function resetNetns(netns: Netns, keepCounters: boolean): void {
+  netns.touched = 0
+  netns.fragments.clear()
+  netns.icmpLimits.reset()
+  netns.fib.pathMtus.clear()
+  netns.sockets.forget()
+  if (netns.netfilterUsed === 1) resetNetfilter(netns, keepCounters)
+  for (const device of netns.devices) {
+    device.busyUntilNs = 0
+    device.neighbours?.forget()
+    device.bridge?.forgetLearned()
+    device.vxlan?.forgetLearned()
+    device.ipip?.reset()
+    device.wireguard?.reset()
   }
+}
+
+function resetNetfilter(netns: Netns, keepCounters: boolean): void {
+  const { netfilter, dataplane } = netns
+  netns.netfilterUsed = 0
+  if (netns.conntrack !== null) netns.conntrack = new Conntrack(netns)
+  if (netfilter === null || netfilter.forget(keepCounters)) return
+  netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets)
+  if (keepCounters) netns.netfilter?.countOn(netfilter)
+}
+
+/** A network turns cold or warm: what neighbours there are for it hangs on that. */
+function reloadNeighbours(netns: Netns): void {
+  for (const device of netns.devices) if (device.neighbours !== null) device.neighbours = new NeighTable(device)
+  loadNeighbours(netns, netns.dataplane)
 }
 
 /** A process takes the sockets and TUN devices that name it as their handler. */
@@ -216,75 +223,6 @@ export function attachProcess(netns: Netns, handler: string, process: UserSpace)
   }
 }
 
-/** USER_HZ: what settings in jiffies are counted in. */
-const TICK_NS = 10e6
-
-/** arp_tbl.parms (net/ipv4/arp.c), by the names and in the units of sysctl (net/core/neighbour.c neigh_sysctl_template). */
-const NEIGHBOUR_SETTINGS = {
-  base_reachable_time_ms: 30_000,
-  retrans_time_ms: 1000,
-  delay_first_probe_time: 5,
-  ucast_solicit: 3,
-  mcast_solicit: 3,
-  locktime: 100,
-  proxy_delay: 80,
-} as const
-
-/** The kernel lets no two probes follow within 10 ms (neigh_timer_handler, max(RETRANS_TIME, HZ/100)). */
-const RETRANSMIT_MIN_NS = 10e6
-
-/** net.ipv4.neigh.DEV.*, or of `default` in its place (neigh_parms_alloc copies it). */
-function compileNeighbourTimes(device: Device, sysctls: Readonly<Record<string, number>>): void {
-  const setting = (key: keyof typeof NEIGHBOUR_SETTINGS): number => {
-    const own = sysctls[`net.ipv4.neigh.${device.name}.${key}`] ?? sysctls[`net.ipv4.neigh.${device.name.replaceAll('.', '/')}.${key}`]
-    return own ?? sysctls[`net.ipv4.neigh.default.${key}`] ?? NEIGHBOUR_SETTINGS[key]
-  }
-  device.reachableNs = setting('base_reachable_time_ms') * 1e6
-  device.retransmitNs = Math.max(setting('retrans_time_ms') * 1e6, RETRANSMIT_MIN_NS)
-  device.firstProbeNs = setting('delay_first_probe_time') * 1e9
-  device.ucastSolicit = setting('ucast_solicit')
-  device.mcastSolicit = setting('mcast_solicit')
-  device.locktimeNs = setting('locktime') * TICK_NS
-  device.proxyDelayNs = (setting('proxy_delay') * TICK_NS) / 2
-}
-
-/** Folds `all` and `default` into each device as the IN_DEV_* macros of include/linux/inetdevice.h do. */
-function compileSysctls(netns: Netns, dataplane: Dataplane): void {
-  const sysctls = dataplane.sysctls
-  netns.sysctls = sysctls
-  const value = (key: string, fallback: number): number => sysctls[key] ?? fallback
-  netns.ipForward = value('net.ipv4.ip_forward', value('net.ipv4.conf.all.forwarding', 0))
-  netns.defaultTtl = value('net.ipv4.ip_default_ttl', 64)
-  netns.bridgeNfCallIptables = value('net.bridge.bridge-nf-call-iptables', 1)
-  netns.icmpEchoIgnoreAll = value('net.ipv4.icmp_echo_ignore_all', 0)
-  netns.icmpEchoIgnoreBroadcasts = value('net.ipv4.icmp_echo_ignore_broadcasts', 1)
-  netns.icmpErrorsUseInboundIfaddr = value('net.ipv4.icmp_errors_use_inbound_ifaddr', 0)
-  netns.multipathHashPolicy = value('net.ipv4.fib_multipath_hash_policy', 0)
-  netns.ipNoPmtuDisc = value('net.ipv4.ip_no_pmtu_disc', 0)
-  for (const device of netns.devices) {
-    const own = (key: string, fallback: number): number =>
-      sysctls[`net.ipv4.conf.${device.name}.${key}`] ??
-      sysctls[`net.ipv4.conf.${device.name.replaceAll('.', '/')}.${key}`] ??
-      value(`net.ipv4.conf.default.${key}`, fallback)
-    const all = (key: string, fallback: number): number => value(`net.ipv4.conf.all.${key}`, fallback)
-    const or = (key: string, fallback: number): number => (own(key, fallback) !== 0 || all(key, fallback) !== 0 ? 1 : 0)
-    const max = (key: string): number => Math.max(own(key, 0), all(key, 0))
-    device.forwarding = own('forwarding', netns.ipForward)
-    device.rpFilter = max('rp_filter')
-    device.acceptLocal = or('accept_local', 0)
-    device.proxyArp = or('proxy_arp', 0)
-    device.proxyArpPvlan = or('proxy_arp_pvlan', 0)
-    compileNeighbourTimes(device, sysctls)
-    device.arpIgnore = max('arp_ignore')
-    device.arpAnnounce = max('arp_announce')
-    device.arpFilter = or('arp_filter', 0)
-    // wg_open: the device sends none, and `all` is turned off with it
-    device.sendRedirects = device.kind === DEVICE_WIREGUARD ? (sysctls[`net.ipv4.conf.${device.name}.send_redirects`] ?? 0) : or('send_redirects', 1)
-    device.routeLocalnet = or('route_localnet', 0)
-    device.srcValidMark = or('src_valid_mark', 0)
-  }
-}
-
 function compileIcmpLimits(netns: Netns): IcmpLimits {
   const limits = new IcmpLimits()
   limits.rateNs = (netns.sysctls['net.ipv4.icmp_ratelimit'] ?? 1000) * 1e6
@@ -293,34 +231,4 @@ function compileIcmpLimits(netns: Netns): IcmpLimits {
   limits.burst = netns.sysctls['net.ipv4.icmp_msgs_burst'] ?? limits.burst
   limits.reset()
   return limits
-}
-
-function loadNeighbours(netns: Netns, dataplane: Dataplane): void {
-  for (const spec of dataplane.neighbours) {
-    const table = deviceNamed(netns, spec.device)?.neighbours
-    if (table === null || table === undefined) continue
-    if (spec.proxy === true) {
-      table.proxied.add(spec.address)
-      continue
-    }
-    const permanent = spec.state === 'permanent' || spec.state === 'noarp'
-    if (!permanent && netns.world.warm === 0) continue
-    const neighbour = table.find(spec.address) ?? table.create(spec.address)
-    neighbour.state = NEIGHBOUR_STATES[spec.state]
-    neighbour.macHigh = macHigh(spec.mac ?? 0)
-    neighbour.macLow = macLow(spec.mac ?? 0)
-  }
-}
-
-function loadFdb(netns: Netns, dataplane: Dataplane): void {
-  for (const spec of dataplane.fdb) {
-    const device = deviceNamed(netns, spec.device)
-    if (device === null) continue
-    if (device.vxlan !== null && spec.destination !== undefined) {
-      device.vxlan.add(macHigh(spec.mac), macLow(spec.mac), spec.destination, spec.port ?? device.vxlan.port, spec.vni ?? device.vxlan.vni)
-    } else if (device.port !== null && spec.master !== undefined && spec.mac !== undefined) {
-      // permanent is local, for the host itself; static leads to the port (br_fdb.c fdb_add_entry)
-      device.port.bridge.addPermanent(macHigh(spec.mac), macLow(spec.mac), device.port, spec.state === 'permanent' ? 1 : 0)
-    }
-  }
 }

@@ -12,7 +12,8 @@ export function dropPacket(netns: Netns, packet: Packet, disposition: number, re
   if (world.trace.on === 1 && packet.etherType !== ETHERTYPE_ARP) {
     world.trace.note(STEP_DROP, disposition, netns, packet, disposition, reason, world.word(detail), number1, number2, packet.flooded)
     if (packet.flooded === 0) world.trace.end(disposition, reason, netns, packet)
-  }
+  } else if (world.trace.endsAlone === 1 && packet.etherType !== ETHERTYPE_ARP && packet.flooded === 0) world.trace.end(disposition, reason, netns, packet)
+  world.trace.droppingRule = -1
   consumePacket(netns, packet)
 }
 

@@ -72,6 +72,7 @@ export function ipLocalOut(packet: Packet, netns: Netns, oif: Device | null, any
 
 /** __ip_local_out of a packet with its route: OUTPUT, and another route when it changed what the route was chosen by. */
 export function localOut(packet: Packet, netns: Netns, device: Device, gateway: number, mtu: number): void {
+  if (netns.touched === 0) netns.world.touch(netns)
   if (netns.netfilter === null) {
     ipOutput(packet, netns, device, gateway, mtu)
     return

@@ -116,6 +116,7 @@ export function ipipTransmit(inner: Packet, device: Device): void {
   outer.payloadLength = frameLength(inner)
   outer.ipLength = IPV4_HEADER + outer.payloadLength
   const { trace } = netns.world
+  if (trace.tally !== null) trace.tally.encapsulated(device.index, IPV4_HEADER)
   if (trace.on === 1) trace.note(STEP_ENCAP, 0, netns, outer, device.index, outer.src, outer.dst, 0, 0, IPV4_HEADER)
   noteRoute(netns, outer, result, ROUTE_OUT)
   localOut(outer, netns, result.device, result.gateway, mtu)

@@ -233,6 +233,7 @@ export function putMemory(world: World, memory: KernelMemory, zeroNs: number, ne
 }
 
 function putNetns(netns: Netns, known: NetnsMemory, zeroNs: number): void {
+  netns.world.touch(netns)
   for (const neighbour of known.neighbours) putNeighbour(netns, neighbour, zeroNs)
   for (const { device: name, deviceIdentity: identity, mac, port: portName, heardNs } of known.stations) {
     const device = deviceNamed(netns, name)
@@ -316,7 +317,7 @@ function areSettled(device: Device, nowNs: number): boolean {
   return [...device.neighbours.all()].every(({ address, state, macHigh: high, macLow: low, confirmedNs, updatedNs }) => {
     if (state === NUD_NONE || (state & (NUD_PERMANENT | NUD_NOARP)) !== 0) return true
     if ((state & NUD_IN_TIMER) === 0 && nowNs - Math.max(confirmedNs, updatedNs) > FORSAKEN_NS) return true
-    const fresh = new Neighbour(device, address, -1)
+    const fresh = new Neighbour(device, address)
     const answers = answerTo(fresh)
     if (state === NUD_FAILED || state === NUD_INCOMPLETE) return !answers
     return answers && fresh.macHigh === high && fresh.macLow === low

@@ -34,8 +34,10 @@ const QUEUE_MAX = 101
 export class Neighbour {
   readonly device: Device
   readonly address: number
-  /** In the world's table, for timers. */
-  readonly index: number
+  /** In the world's table, once it waits for a timer; -1. */
+  index = -1
+  /** 1: the last question has found or made it. */
+  asked = 0
   macHigh = 0
   macLow = 0
   state = NUD_NONE
@@ -51,17 +53,44 @@ export class Neighbour {
   timerNs = -1
   queue: Packet[] | null = null
 
-  constructor(device: Device, address: number, index: number) {
+  constructor(device: Device, address: number) {
     this.device = device
     this.address = address
-    this.index = index
   }
 }
 
+/** Of an entry that no question has touched. */
+function copyOf(neighbour: Neighbour): Neighbour {
+  const copy = new Neighbour(neighbour.device, neighbour.address)
+  copy.state = neighbour.state
+  copy.macHigh = neighbour.macHigh
+  copy.macLow = neighbour.macLow
+  return copy
+}
+
+/** Permanent entries that the tables of many netns have in common (dataplane/common-rows.ts). */
+export interface CommonNeighbours {
+  readonly slots: ReadonlyMap<number, number>
+  readonly macHighs: Int32Array
+  readonly macLows: Int32Array
+}
+
+// What a table has while it has nothing: most tables of a large world do.
+const NO_ENTRIES = new Map<number, Neighbour>()
+const NOBODY: Neighbour[] = []
+const NOTHING: (Neighbour | null)[] = []
+const NO_ADDRESSES = new Set<number>()
+
 export class NeighTable {
-  private readonly entries = new Map<number, Neighbour>()
+  private entries: Map<number, Neighbour> = NO_ENTRIES
+  /** Those that the last question has found or made; and as it found them, null what it made. */
+  private asked = NOBODY
+  private found = NOTHING
   /** `ip neigh add proxy`. */
-  readonly proxied = new Set<number>()
+  private proxies = NO_ADDRESSES
+  private common: CommonNeighbours | null = null
+  /** Addresses of the common entries that this table lacks. */
+  private lacks: ReadonlySet<number> = NO_ADDRESSES
   private readonly device: Device
 
   constructor(device: Device) {
@@ -69,24 +98,100 @@ export class NeighTable {
   }
 
   find(address: number): Neighbour | undefined {
-    return this.entries.get(address)
-  }
-
-  create(address: number): Neighbour {
-    const all = this.device.netns.world.neighbours
-    const neighbour = new Neighbour(this.device, address, all.length)
-    all.push(neighbour)
-    this.entries.set(address, neighbour)
+    const neighbour = this.entries.get(address)
+    if (neighbour === undefined) return this.takeCommon(address)
+    if (neighbour.asked === 0) this.ask(neighbour, copyOf(neighbour))
     return neighbour
   }
 
+  create(address: number): Neighbour {
+    const neighbour = new Neighbour(this.device, address)
+    this.put(neighbour)
+    this.ask(neighbour, null)
+    return neighbour
+  }
+
+  /** Place of a common entry that nobody has asked for by itself yet, -1 none. */
+  commonSlot(address: number): number {
+    if (this.common === null || this.entries.has(address) || this.lacks.has(address)) return -1
+    const slot = this.common.slots.get(address)
+    return slot === undefined ? -1 : slot
+  }
+
+  commonMacHigh(slot: number): number {
+    return (this.common as CommonNeighbours).macHighs[slot]
+  }
+
+  commonMacLow(slot: number): number {
+    return (this.common as CommonNeighbours).macLows[slot]
+  }
+
+  /** Cold. None of them has an address that is kept too. */
+  keepCommon(common: CommonNeighbours, lacks: ReadonlySet<number>): void {
+    this.common = common
+    this.lacks = lacks
+  }
+
+  /** An entry of the table's own from now on, as long as the question lasts. */
+  private takeCommon(address: number): Neighbour | undefined {
+    const slot = this.commonSlot(address)
+    if (slot < 0) return undefined
+    const neighbour = this.create(address)
+    neighbour.state = NUD_PERMANENT
+    neighbour.macHigh = this.commonMacHigh(slot)
+    neighbour.macLow = this.commonMacLow(slot)
+    return neighbour
+  }
+
+  private put(neighbour: Neighbour): void {
+    if (this.entries === NO_ENTRIES) this.entries = new Map()
+    this.entries.set(neighbour.address, neighbour)
+  }
+
+  /** Cold. */
+  proxy(address: number): void {
+    if (this.proxies === NO_ADDRESSES) this.proxies = new Set()
+    this.proxies.add(address)
+  }
+
+  isProxied(address: number): boolean {
+    return this.proxies.has(address)
+  }
+
+  /** Cold. An entry that each question finds anew. */
+  keep(address: number, state: number, mac: { readonly high: number; readonly low: number }): void {
+    const neighbour = new Neighbour(this.device, address)
+    neighbour.state = state
+    neighbour.macHigh = mac.high
+    neighbour.macLow = mac.low
+    this.put(neighbour)
+  }
+
+  /** Without the common ones that are as they were. */
   all(): IterableIterator<Neighbour> {
     return this.entries.values()
   }
 
-  /** Forgets what was learned; permanent entries stay. */
-  forgetDynamic(): void {
-    for (const [address, neighbour] of this.entries) if ((neighbour.state & (NUD_PERMANENT | NUD_NOARP)) === 0) this.entries.delete(address)
+  /** As before the last question. */
+  forget(): void {
+    for (let i = 0; i < this.asked.length; i++) {
+      const { address } = this.asked[i]
+      const before = this.found[i]
+      if (before === null) this.entries.delete(address)
+      else this.entries.set(address, before)
+    }
+    this.asked.length = 0
+    this.found.length = 0
+  }
+
+  private ask(neighbour: Neighbour, before: Neighbour | null): void {
+    neighbour.asked = 1
+    if (this.asked === NOBODY) {
+      this.asked = []
+      this.found = []
+    }
+    this.asked.push(neighbour)
+    this.found.push(before)
   }
 }
 
@@ -102,6 +207,12 @@ function currentState(neighbour: Neighbour): number {
  */
 export function neighbourOutput(packet: Packet, device: Device, address: number): void {
   const table = device.neighbours as NeighTable
+  // a bridge's DNAT asks who was sent to (connectedNeighbour)
+  const slot = device.bridge === null ? table.commonSlot(address) : -1
+  if (slot >= 0) {
+    outputCommon(packet, device, address, slot)
+    return
+  }
   let neighbour = table.find(address)
   if (neighbour === undefined) neighbour = table.create(address)
   let state = currentState(neighbour)
@@ -121,6 +232,15 @@ export function neighbourOutput(packet: Packet, device: Device, address: number)
     return
   }
   queueOn(neighbour, packet)
+}
+
+function outputCommon(packet: Packet, device: Device, address: number, slot: number): void {
+  const table = device.neighbours as NeighTable
+  const macHigh = table.commonMacHigh(slot)
+  const macLow = table.commonMacLow(slot)
+  const trace = device.netns.world.trace
+  if (trace.on === 1) trace.note(STEP_NEIGH, 0, device.netns, packet, address, NUD_PERMANENT, macHigh, macLow, device.index, 1)
+  sendToNeighbour(packet, device, macHigh, macLow)
 }
 
 /** Who a next hop is, where a packet was sent to it before and nothing has called its MAC in question since; the bridge's DNAT asks that, and sends nothing. */
@@ -158,6 +278,7 @@ function startDelay(neighbour: Neighbour): void {
 
 function armTimer(neighbour: Neighbour, delayNs: number): void {
   const world = neighbour.device.netns.world
+  if (neighbour.index < 0) neighbour.index = world.neighbours.push(neighbour) - 1
   neighbour.timer++
   neighbour.timerNs = world.sim.nowNs + delayNs
   world.sim.schedule(delayNs, world.neighbourTimer, neighbour.index * TIMER_WRAP + (neighbour.timer & (TIMER_WRAP - 1)))

@@ -35,8 +35,11 @@ export function runHook(netns: Netns, hook: number, packet: Packet, inDevice: De
 
 function refuse(netns: Netns, hook: number, packet: Packet, inDevice: Device | null): void {
   const how = packet.rejectWith
+  const { trace } = netns.world
+  const rule = (netns.netfilter as Netfilter).lastRule
   packet.rejectWith = 0
   if (how === 0) {
+    trace.droppingRule = rule
     dropPacket(netns, packet, DENIED, REASON_NETFILTER_DROP, 'a netfilter rule dropped it', hook)
     return
   }
@@ -44,6 +47,7 @@ function refuse(netns: Netns, hook: number, packet: Packet, inDevice: Device | n
     if (how !== REJECT_TCP_RESET) icmpSend(netns, packet, ICMP_DEST_UNREACH, REJECT_ICMP_CODES[how], 0)
     else if (packet.proto === PROTO_TCP && (packet.tcpFlags & TCP_RST) === 0) sendRejectReset(netns, packet)
   }
+  trace.droppingRule = rule
   dropPacket(netns, packet, REJECTED, REASON_NETFILTER_DROP, 'a netfilter rule rejected it', hook)
 }
 

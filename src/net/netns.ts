@@ -59,9 +59,11 @@ export class Netns {
   dataplane!: Dataplane
   devices: Device[] = []
   loopback!: Device
-  fib!: Fib
+  private madeFib: Fib | null = null
   /** null while the netns has no iptables table at all: then no hook runs. */
   netfilter: Netfilter | null = null
+  /** 1 once a packet was in it since the last question: it is among World.touched. */
+  touched = 0
   /** 1 once a packet met a hook: counters, limits and connections are no longer as at the start. */
   netfilterUsed = 0
   /** null while no rule needs conntrack (no nat table, no ctstate match). */
@@ -95,6 +97,20 @@ export class Netns {
     this.name = name
     this.role = role
   }
+
+  get fib(): Fib {
+    return this.madeFib === null ? this.makeFib() : this.madeFib
+  }
+
+  set fib(fib: Fib) {
+    this.madeFib = fib
+  }
+
+  /** Cold. Of a pod, when the first lookup asks: in a large world most of them are never asked. */
+  private makeFib(): Fib {
+    this.madeFib = this.world.compileFib(this)
+    return this.madeFib
+  }
 }
 
 /** Cold. */
@@ -126,6 +142,8 @@ export class World {
   readonly netns: Netns[] = []
   /** In the order of waking. */
   readonly awake: Netns[] = []
+  /** Those that hold something of the last question: what the next one has to make them forget. */
+  readonly touched: Netns[] = []
   readonly devices: Device[] = []
   readonly sleepers: Sleeper[] = []
   prng!: Prng
@@ -154,6 +172,8 @@ export class World {
   private backlogHead = 0
   private backlogCount = 0
   private draining = 0
+  /** Set by the compiler. */
+  compileFib!: (netns: Netns) => Fib
   /** Set by net/device-receive: what a frame that leaves the backlog is given to. */
   receive!: (packet: Packet, device: Device) => void
 
@@ -177,6 +197,13 @@ export class World {
     this.hashSeed = this.prng.nextInt32()
     this.chance.rewind()
     this.nextPacketId = 1
+  }
+
+  /** A packet is in it, or something of a question is put there. */
+  touch(netns: Netns): void {
+    if (netns.touched === 1) return
+    netns.touched = 1
+    this.touched.push(netns)
   }
 
   newPacketId(): number {

@@ -36,7 +36,7 @@ interface Client {
 }
 
 export class SocketTable {
-  private readonly listeners: Listener[] = []
+  private readonly listeners: Listener[]
   /** TCP connections that a listener accepted: peer address and port, own port. */
   readonly accepted: number[] = []
   client: Client | null = null
@@ -44,16 +44,14 @@ export class SocketTable {
   answerLength = 0
 
   constructor(specs: readonly SocketSpec[]) {
-    specs.forEach((spec, index) => {
-      this.listeners.push({
-        proto: spec.proto === 'tcp' ? PROTO_TCP : spec.proto === 'udp' ? PROTO_UDP : 132,
-        address: spec.address,
-        first: spec.port,
-        last: spec.portEnd ?? spec.port,
-        spec: index,
-        process: null,
-      })
-    })
+    this.listeners = specs.map((spec, index) => ({
+      proto: spec.proto === 'tcp' ? PROTO_TCP : spec.proto === 'udp' ? PROTO_UDP : 132,
+      address: spec.address,
+      first: spec.port,
+      last: spec.portEnd ?? spec.port,
+      spec: index,
+      process: null,
+    }))
   }
 
   /** A process takes the socket. */
@@ -135,7 +133,10 @@ export function isForClient(netns: Netns, packet: Packet): boolean {
 /** spec: index of the socket, -1 the kernel's own, -2 the client's. */
 function noteDelivery(netns: Netns, packet: Packet, spec: number): void {
   const trace = netns.world.trace
-  if (trace.on === 0) return
+  if (trace.on === 0) {
+    if (trace.endsAlone === 1 && packet.flooded === 0) trace.end(DELIVERED, REASON_NONE, netns, packet)
+    return
+  }
   trace.note(STEP_SOCKET, DELIVERED, netns, packet, packet.proto, packet.dport, spec, packet.sport, packet.src, packet.dst)
   if (packet.flooded === 0) trace.end(DELIVERED, REASON_NONE, netns, packet)
 }

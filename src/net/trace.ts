@@ -7,6 +7,7 @@
 import { PacketPool, type Packet } from '../wire/packet.js'
 import type { Device } from './device.js'
 import type { Netns } from './netns.js'
+import type { Tally } from './tally.js'
 
 /** Step kinds; each says what its arguments a to f are. */
 export const STEP_KINDS = [
@@ -120,8 +121,8 @@ export const ROW_MARK = 13
 
 /** Integers of a frame row: netns, device, direction, leg, packet id, step. */
 export const FRAME_STRIDE = 6
-/** Integers of an end row: leg, disposition, reason, netns, packet id, step. */
-export const END_STRIDE = 6
+/** Integers of an end row: leg, disposition, reason, netns, packet id, step, row of the rule that dropped it in its netns's netfilter (-1). */
+export const END_STRIDE = 7
 
 export class Trace {
   /** 1 while a walk is recorded. */
@@ -130,6 +131,12 @@ export class Trace {
   level = 0
   /** 1: keep a copy of the packet per tap, so that bytes can be made of it. */
   taps = 1
+  /** 1: ends are written although the walk is not recorded. */
+  endsAlone = 0
+  /** What is added up besides; null: nothing. */
+  tally: Tally | null = null
+  /** The rule of the drop that comes next; -1: no rule's. */
+  droppingRule = -1
   private readonly clock: { readonly nowNs: number }
 
   steps: Int32Array = new Int32Array(STEP_STRIDE * 256)
@@ -220,6 +227,7 @@ export class Trace {
     this.ends[at + 3] = netns.index
     this.ends[at + 4] = packet.id
     this.ends[at + 5] = this.stepCount - 1
+    this.ends[at + 6] = this.droppingRule
   }
 
   private growSteps(): void {

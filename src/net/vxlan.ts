@@ -17,7 +17,7 @@ import {
   REASON_RECURSION_LIMIT,
   REASON_IP_OUTNOROUTES,
   REASON_VXLAN_INVALID_HDR,
-  REASON_VXLAN_NO_REMOTE,
+  REASON_NO_TX_TARGET,
   REASON_VXLAN_VNI_NOT_FOUND,
 } from './disposition.js'
 import { dropPacket } from './drop.js'
@@ -35,6 +35,16 @@ import { ecnDecapsulate, ecnEncapsulate, TUNNEL_DEPTH_MAX } from './tunnel.js'
 const UDP_AND_VXLAN = 16
 
 const OUTER_ROUTE = new RouteResult()
+
+/** FDB entries that the devices of many netns have in common (dataplane/common-rows.ts). */
+export interface CommonVteps {
+  readonly table: MacTable
+  readonly remotes: Int32Array
+}
+
+/** From here on the slots of the common entries. */
+const COMMON_SLOTS = 0x40000000
+const NO_SLOTS: ReadonlySet<number> = new Set()
 
 export class Vxlan {
   readonly vni: number
@@ -57,6 +67,9 @@ export class Vxlan {
   private readonly vnis: number[] = []
   /** Where the entries begin that were learned. */
   private learnedFrom = Infinity
+  private common: CommonVteps | null = null
+  /** Slots of the common entries that this device lacks. */
+  private lacks = NO_SLOTS
   /** VTEPs for frames to everybody (the all-zero MAC); more than one: a copy each. */
   readonly everybody: number[] = []
 
@@ -77,13 +90,29 @@ export class Vxlan {
     this.table.set(macHigh, macLow, slot)
   }
 
+  /** Cold. None of them has a MAC of an entry that was added. */
+  addCommon(common: CommonVteps, lacks: ReadonlySet<number>): void {
+    this.common = common
+    this.lacks = lacks
+  }
+
   find(macHigh: number, macLow: number): number {
+    const shared = this.findCommon(macHigh, macLow)
+    if (shared >= 0) return shared + COMMON_SLOTS
     const slot = this.table.find(macHigh, macLow)
     return slot < 0 || this.remotes[slot] === 0 ? -1 : slot
   }
 
+  private findCommon(macHigh: number, macLow: number): number {
+    if (this.common === null) return -1
+    const slot = this.common.table.find(macHigh, macLow)
+    return slot < 0 || this.lacks.has(slot) ? -1 : slot
+  }
+
   /** vxlan_snoop: the MAC is behind the VTEP that it was heard from. @returns false when an entry made by hand says otherwise */
   learn(macHigh: number, macLow: number, remote: number): boolean {
+    const shared = this.findCommon(macHigh, macLow)
+    if (shared >= 0) return this.remote(shared + COMMON_SLOTS) === remote
     const slot = this.table.find(macHigh, macLow)
     if (slot < 0) {
       if (this.learnedFrom > this.remotes.length) this.learnedFrom = this.remotes.length
@@ -102,15 +131,15 @@ export class Vxlan {
   }
 
   remote(slot: number): number {
-    return this.remotes[slot]
+    return slot < COMMON_SLOTS ? this.remotes[slot] : (this.common as CommonVteps).remotes[slot - COMMON_SLOTS]
   }
 
   remotePort(slot: number): number {
-    return this.ports[slot]
+    return slot < COMMON_SLOTS ? this.ports[slot] : this.port
   }
 
   remoteVni(slot: number): number {
-    return this.vnis[slot]
+    return slot < COMMON_SLOTS ? this.vnis[slot] : this.vni
   }
 }
 
@@ -132,7 +161,7 @@ export function vxlanTransmit(packet: Packet, device: Device): void {
   const everybody = vxlan.everybody
   if (everybody.length === 0) {
     device.txDropped++
-    dropPacket(device.netns, packet, NO_VTEP, REASON_VXLAN_NO_REMOTE, 'no FDB entry of the device leads to the MAC of the frame')
+    dropPacket(device.netns, packet, NO_VTEP, REASON_NO_TX_TARGET, 'no FDB entry of the device leads to the MAC of the frame')
     return
   }
   for (let i = 1; i < everybody.length; i++) {
@@ -192,6 +221,7 @@ function encapsulate(inner: Packet, device: Device, remote: number, port: number
   outer.depth = inner.depth + 1
   outer.ipLength = IPV4_HEADER + UDP_AND_VXLAN + innerFrame
   outer.ipId = outer.dontFragment === 1 ? 0 : world.prng.nextInt32() & 0xffff
+  if (world.trace.tally !== null) world.trace.tally.encapsulated(device.index, outer.ipLength - (innerFrame - 14))
   if (world.trace.on === 1) {
     world.trace.note(STEP_ENCAP, 0, netns, outer, device.index, outer.src, outer.dst, outer.sport, outer.dport, outer.ipLength - (innerFrame - 14))
   }

@@ -64,6 +64,8 @@ export class WireguardPeer {
 
   /** wg_noise_handshake_begin_session, wg_timers_handshake_complete. */
   beginSession(sendIndex: number): void {
+    const { netns } = this.device
+    netns.world.touch(netns)
     this.valid = 1
     this.sendIndex = sendIndex
     this.sendCounter = 0

@@ -125,6 +125,7 @@ function send(peer: WireguardPeer, outer: Packet): void {
   }
   if (outer.src === 0) outer.src = result.source
   const mtu = outputMtu(netns, outer.dst, result)
+  if (world.trace.tally !== null && outer.inner !== null) world.trace.tally.encapsulated(device.index, outer.ipLength - outer.inner.ipLength)
   if (world.trace.on === 1 && outer.inner !== null) {
     const added = outer.ipLength - outer.inner.ipLength
     world.trace.note(STEP_ENCAP, peer.index, netns, outer, device.index, outer.src, outer.dst, outer.sport, outer.dport, added)

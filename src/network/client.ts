@@ -86,6 +86,8 @@ export class Client {
   private readonly netns: Netns
   /** The connection that the packet belongs to; absent: it opens one. */
   private readonly open: OpenConnection | undefined
+  /** 1: a packet of the flow has been sent. */
+  private goesOn = 0
   private handshakeDone = false
   private source = 0
   private sequence = 0
@@ -113,13 +115,21 @@ export class Client {
     const packet = this.newPacket()
     if (proto === 'icmp') {
       packet.sport = ICMP_ECHO
-      packet.icmpId = this.open === undefined ? this.netns.world.prng.nextInt32() & 0xffff : this.port
+      packet.icmpId = this.open === undefined && this.goesOn === 0 ? this.netns.world.prng.nextInt32() & 0xffff : this.port
       packet.icmpSequence = (this.sequence + 1) & 0xffff
       this.sequence = packet.icmpSequence
       this.port = packet.icmpId
     } else if (proto === 'tcp') this.fillSyn(packet)
     packet.payloadLength = proto === 'tcp' ? 0 : size - IPV4_HEADER - l4HeaderLength(packet)
     this.send(packet)
+  }
+
+  /** The next packet of the flow, in the same world: what the socket knows stays. */
+  next(): void {
+    this.answer = null
+    this.toldTooBig = false
+    this.goesOn = 1
+    this.start()
   }
 
   /** What was given, as it stands. */
@@ -145,7 +155,8 @@ export class Client {
   receive(packet: Packet): void {
     const { world } = this.netns
     if (packet.proto === PROTO_ICMP && packet.sport === ICMP_DEST_UNREACH && packet.dport === ICMP_FRAG_NEEDED) this.toldTooBig = true
-    if (this.answer === null || packet.proto === PROTO_TCP) {
+    // in words, for whoever reads what was recorded
+    if (world.trace.on === 1 && (this.answer === null || packet.proto === PROTO_TCP)) {
       this.answer = {
         proto: packet.proto,
         type: packet.sport,

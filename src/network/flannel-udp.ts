@@ -101,6 +101,7 @@ export class UdpProcess implements UserSpace {
     outer.inner = packet
     outer.ipLength = IPV4_HEADER + UDP_HEADER + result.bytes.length
     outer.ipId = world.prng.nextInt32() & 0xffff
+    if (world.trace.tally !== null) world.trace.tally.encapsulated(this.tun.index, outer.ipLength - result.bytes.length)
     sendDatagram(this.netns, outer)
   }
 

@@ -8,7 +8,7 @@ import { IPV4_HEADER, Packet } from '../wire/packet.js'
 import { decodeFrame } from '../wire/frame-decode.js'
 import { resetWorld } from '../net/compile.js'
 import { AMBIGUOUS, BLACKHOLE, DISPOSITIONS, INCOMPLETE, NO_ENDPOINT, REPLY_LOST, TOO_BIG, type Disposition } from '../net/disposition.js'
-import type { World } from '../net/netns.js'
+import type { Netns, World } from '../net/netns.js'
 import { SPEC_ASSUMED, SPEC_UNDECLARED } from '../net/socket.js'
 import { FRAME_STRIDE } from '../net/trace.js'
 import { Client, PROTOCOL_NUMBERS, type Answer, type OpenConnection, type Question } from './client.js'
@@ -28,7 +28,7 @@ const DATAGRAM_LENGTH = 60
 const SYN_LENGTH = 60
 const IP_LENGTH_MAX = 65535
 /** More events than any sound question makes: a storm. */
-const EVENT_LIMIT = 200_000
+export const EVENT_LIMIT = 200_000
 
 /** What came of a question. The rows stay in `network.world.trace` until the next one. */
 export interface TraceOutcome {
@@ -90,7 +90,7 @@ function readRaw(network: Network, request: TraceRequest, bytes: Uint8Array): Qu
   return { request, source, destination, netns, proto, dport: packet.dport, size: packet.ipLength, packet }
 }
 
-function readQuestion(network: Network, request: TraceRequest): Question | Problem[] {
+export function readQuestion(network: Network, request: TraceRequest): Question | Problem[] {
   if (request.packet !== undefined) return readRaw(network, request, request.packet)
   const [source, destination] = resolveEnds(network, request)
   // the kubelet and whom it probes may be one Problem
@@ -141,16 +141,7 @@ function ask(network: Network, question: Question, { remember, watch, connection
   remember?.(world)
   world.trace.on = 1
   world.trace.level = request.level
-  world.datagramAnswer = request.answer ?? null
-  if ((request.listen || question.destination.listens === true) && question.destination.netns !== undefined) {
-    const spec = request.listen ? SPEC_ASSUMED : SPEC_UNDECLARED
-    network.netns(question.destination.netns)?.sockets.open(PROTOCOL_NUMBERS[question.proto], question.dport, spec)
-  }
-  for (const learned of request.pathMtus ?? []) network.netns(learned.netns)?.fib.pathMtus.set(learned.destination, learned.mtu)
-  if (request.answerSize !== undefined && question.destination.netns !== undefined) {
-    const destination = network.netns(question.destination.netns)
-    if (destination !== undefined) destination.sockets.answerLength = Math.max(0, request.answerSize - IPV4_HEADER - 32)
-  }
+  setScene(network, question)
   const client = new Client(question, connection)
   if (question.packet === undefined) {
     netns.sockets.client = client
@@ -163,8 +154,30 @@ function ask(network: Network, question: Question, { remember, watch, connection
   return connection === undefined ? outcome : { ...outcome, connection: client.connection() }
 }
 
+/** What the question takes for granted, in a world that is fresh. */
+export function setScene(network: Network, { request, netns, destination, proto, dport }: Question): void {
+  const { world } = network
+  world.touch(netns)
+  world.datagramAnswer = request.answer ?? null
+  for (const learned of request.pathMtus ?? []) touched(network, learned.netns)?.fib.pathMtus.set(learned.destination, learned.mtu)
+  const { netns: end } = destination
+  if (end === undefined) return
+  if (request.listen || destination.listens === true) {
+    touched(network, end)?.sockets.open(PROTOCOL_NUMBERS[proto], dport, request.listen ? SPEC_ASSUMED : SPEC_UNDECLARED)
+  }
+  if (request.answerSize === undefined) return
+  const listening = touched(network, end)
+  if (listening !== undefined) listening.sockets.answerLength = Math.max(0, request.answerSize - IPV4_HEADER - 32)
+}
+
+function touched(network: Network, name: string): Netns | undefined {
+  const netns = network.netns(name)
+  if (netns !== undefined) network.world.touch(netns)
+  return netns
+}
+
 /** Until everything has ended. @returns the number of events, more than EVENT_LIMIT for a storm */
-function runOut(world: World, watch: AskOptions['watch']): number {
+export function runOut(world: World, watch?: AskOptions['watch']): number {
   let events = 0
   let watched = watch === undefined
   // what is on a cable when the last packet ends still arrives: an ARP request that nobody waits for any more
@@ -184,7 +197,7 @@ interface Run {
   readonly storm: boolean
 }
 
-function weigh(network: Network, question: Question, { client, storm }: Run): TraceOutcome {
+export function weigh(network: Network, question: Question, { client, storm }: Run): TraceOutcome {
   const answerDue = question.packet === undefined && (question.proto === 'icmp' || question.proto === 'tcp' || question.request.answer !== undefined)
   let forward = storm ? { ...NO_END, disposition: 'LOOP' as const } : forwardOutcome(network, client.packetId)
   const came = replyOutcome(network, question.netns)

@@ -2,7 +2,8 @@
  * Iptables rules as objects → the bytecode that evaluate.ts runs: chains laid out one after the other, jumps resolved to rows.
  * Cold: once for each change of a netns's rules.
  */
-import { BUILTIN_CHAINS, TABLE_NAMES, type Chain, type HookName, type IptablesState, type Rule } from '../../dataplane/iptables.js'
+import type { Provenance } from '../../dataplane/dataplane.js'
+import { BUILTIN_CHAINS, TABLE_NAMES, type HookName, type IptablesState, type Rule } from '../../dataplane/iptables.js'
 import type { IpSet } from '../../dataplane/ipset.js'
 import { NF_ACCEPT, NF_DROP, R_ARG, R_TARGET, RULE_STRIDE, T_END, T_POLICY } from './bytecode.js'
 import type { ClassifierRun } from './classify.js'
@@ -43,9 +44,13 @@ class DevicePattern {
 
 export interface CompiledChain {
   readonly table: number
+  /** Which of the tables of that name, from 0: each backend may have its own. */
+  readonly layer: number
   readonly name: string
   readonly rules: readonly Rule[]
   readonly policy: 'ACCEPT' | 'DROP' | undefined
+  /** Whose the policy is. */
+  readonly provenance: Provenance | undefined
   /** Row of its first rule; its end's row follows its last. */
   readonly firstRow: number
 }
@@ -67,7 +72,7 @@ export interface CompiledRules {
   readonly bytes: Float64Array
   /** Jumps on top of one another, at most. */
   readonly depth: number
-  /** By table * 5 + hook: offset of the built-in chain's first row and of its policy's, -1 without; whether a trace shows it. */
+  /** By layer * 25 + table * 5 + hook: offset of the built-in chain's first row and of its policy's, -1 without; whether a trace shows it. */
   readonly entries: Int32Array
   readonly policies: Int32Array
   readonly shown: Uint8Array
@@ -78,6 +83,8 @@ export interface CompiledRules {
   readonly interfaces: ReadonlyMap<string, number>
   readonly chains: readonly CompiledChain[]
   readonly faults: readonly RulesetFault[]
+  /** Packets change what is compiled here: sets gain and lose members. */
+  readonly changing: boolean
 }
 
 /** What the matches and targets of one ruleset share while it is compiled. */
@@ -142,9 +149,9 @@ export function compileRules(state: IptablesState, sets: readonly IpSet[], word:
   const packets = new Float64Array(rowCount)
   const bytes = new Float64Array(rowCount)
   const graph = new JumpGraph(chains)
-  const source = new Map(state.tables.flatMap((table) => table.chains.map((chain) => [`${TABLE_NUMBERS[table.name]} ${chain.name}`, chain])))
+  const source = state.tables.flatMap((table) => table.chains)
   for (const [index, chain] of chains.entries()) {
-    const from = source.get(`${chain.table} ${chain.name}`) as Chain
+    const from = source[index]
     for (const [number, rule] of chain.rules.entries()) {
       const at = chain.firstRow + number
       const row = rules.subarray(at * RULE_STRIDE, (at + 1) * RULE_STRIDE)
@@ -186,6 +193,7 @@ export function compileRules(state: IptablesState, sets: readonly IpSet[], word:
     interfaces: compiler.interfaces,
     tables: TABLE_NAMES.map((name) => state.tables.some((table) => table.name === name)),
     faults: graph.faults,
+    changing: compiler.setChanges.length > 0 || compiler.sets.some((set) => set.hasTimeouts),
     ...hookEntries(chains),
   }
 }
@@ -193,11 +201,13 @@ export function compileRules(state: IptablesState, sets: readonly IpSet[], word:
 function layOut(state: IptablesState): CompiledChain[] {
   const chains: CompiledChain[] = []
   let row = 0
-  for (const table of state.tables) {
+  for (const [index, table] of state.tables.entries()) {
+    const layer = state.tables.slice(0, index).filter(({ name }) => name === table.name).length
     for (const chain of table.chains) {
       const builtin = (BUILTIN_CHAINS[table.name] as readonly string[]).includes(chain.name)
       const policy = builtin ? (chain.policy ?? 'ACCEPT') : undefined
-      chains.push({ table: TABLE_NUMBERS[table.name], name: chain.name, rules: chain.rules, policy, firstRow: row })
+      const { name, rules, provenance } = chain
+      chains.push({ table: TABLE_NUMBERS[table.name], layer, name, rules, policy, provenance, firstRow: row })
       row += chain.rules.length + 1
     }
   }
@@ -205,12 +215,13 @@ function layOut(state: IptablesState): CompiledChain[] {
 }
 
 function hookEntries(chains: readonly CompiledChain[]): { entries: Int32Array; policies: Int32Array; shown: Uint8Array } {
-  const entries = new Int32Array(25).fill(-1)
-  const policies = new Int32Array(25).fill(-1)
-  const shown = new Uint8Array(25)
+  const size = 25 * (1 + chains.reduce((most, { layer }) => Math.max(most, layer), 0))
+  const entries = new Int32Array(size).fill(-1)
+  const policies = new Int32Array(size).fill(-1)
+  const shown = new Uint8Array(size)
   for (const chain of chains) {
     if (chain.policy === undefined) continue
-    const at = chain.table * 5 + HOOK_NAMES.indexOf(chain.name as HookName)
+    const at = chain.layer * 25 + chain.table * 5 + HOOK_NAMES.indexOf(chain.name as HookName)
     entries[at] = chain.firstRow * RULE_STRIDE
     policies[at] = (chain.firstRow + chain.rules.length) * RULE_STRIDE
     shown[at] = chain.rules.length > 0 || chain.policy === 'DROP' ? 1 : 0
@@ -229,17 +240,19 @@ class JumpGraph {
 
   constructor(chains: readonly CompiledChain[]) {
     this.chains = chains
-    this.ids = new Map(chains.map((chain, index) => [`${chain.table} ${chain.name}`, index]))
+    this.ids = new Map(chains.map((chain, index) => [`${chain.layer} ${chain.table} ${chain.name}`, index]))
     for (let index = 0; index < chains.length; index++) this.visit(index)
   }
 
   depth(): number {
-    return Math.max(0, ...this.depths.values())
+    let most = 0
+    for (const depth of this.depths.values()) most = Math.max(most, depth)
+    return most
   }
 
   /** The chain that the rule jumps to; undefined when there is none or the jump closes a loop. */
   resolve(chain: number, rule: number, name: string): CompiledChain | undefined {
-    const target = this.ids.get(`${this.chains[chain].table} ${name}`)
+    const target = this.ids.get(`${this.chains[chain].layer} ${this.chains[chain].table} ${name}`)
     return target === undefined || this.chains[target].policy !== undefined || this.loops.has(`${chain} ${rule}`) ? undefined : this.chains[target]
   }
 
@@ -267,11 +280,11 @@ class JumpGraph {
 
   /** A chain below that must be visited first, -1 when none is left. */
   private nextChild(chain: number, state: { next: number; depth: number }, open: ReadonlyMap<number, unknown>): number {
-    const { rules, table } = this.chains[chain]
+    const { rules, table, layer } = this.chains[chain]
     for (; state.next < rules.length; state.next++) {
       const target = rules[state.next].target
       if (target === undefined || (target.kind !== 'jump' && target.kind !== 'goto')) continue
-      const id = this.ids.get(`${table} ${target.chain}`)
+      const id = this.ids.get(`${layer} ${table} ${target.chain}`)
       const known = id === undefined ? undefined : this.depths.get(id)
       if (id === undefined || this.chains[id].policy !== undefined) this.fault(chain, state.next, `there is no chain ${target.chain} to jump to`)
       else if (known !== undefined) state.depth = Math.max(state.depth, known + 1)

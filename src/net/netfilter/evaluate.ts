@@ -169,6 +169,7 @@ function takeRule(nf: Netfilter, at: number, policy: number, packet: Packet): nu
   const target = code[at + R_TARGET]
   if (target === T_END) return nf.depth === 0 ? policy : nf.stack[--nf.depth]
   const rule = (at / RULE_STRIDE) | 0
+  nf.lastRule = rule
   nf.packets[rule]++
   nf.bytes[rule] += packet.ipLength
   switch (target) {

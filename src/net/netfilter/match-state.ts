@@ -9,16 +9,20 @@ export class Limits {
   private readonly credits: number[] = []
   private readonly filledAt: number[] = []
 
-  get count(): number {
-    return this.costs.length
-  }
-
   /** A new bucket, full. Cold. */
   add(costNs: number, burst: number): number {
     this.caps.push(costNs * burst)
     this.credits.push(costNs * burst)
     this.filledAt.push(0)
     return this.costs.push(costNs) - 1
+  }
+
+  /** All full. */
+  forget(): void {
+    for (let bucket = 0; bucket < this.costs.length; bucket++) {
+      this.credits[bucket] = this.caps[bucket]
+      this.filledAt[bucket] = 0
+    }
   }
 
   take(bucket: number, nowNs: number): boolean {
@@ -106,6 +110,11 @@ export class Recents {
     const made = new RecentList()
     this.lists.set(name, made)
     return made
+  }
+
+  /** Nobody has been seen. Cold. */
+  forget(): void {
+    for (const { entries } of this.lists.values()) entries.clear()
   }
 
   /** Whether the match holds before inversion; `inverted` decides whether an update touches the list. */

@@ -11,6 +11,7 @@
  *
  * Defragmentation and conntrack are there only while a rule of the netns needs them (see needsConntrack in compile.ts).
  */
+import type { Provenance } from '../../dataplane/dataplane.js'
 import type { IptablesState, Rule } from '../../dataplane/iptables.js'
 import type { IpSet } from '../../dataplane/ipset.js'
 import { isFragment, PROTO_ICMP, type Packet } from '../../wire/packet.js'
@@ -111,6 +112,8 @@ export class Netfilter {
   hook = HOOK_PREROUTING
   inDevice: Device | null = null
   outDevice: Device | null = null
+  /** Row of the rule, or policy, that counted a packet last. */
+  lastRule = -1
   /** Which match of the rule's text failed or could not be told. */
   failedMatch = -1
   /** 1: OUTPUT has given the packet another route (routeMeHarder has it). */
@@ -164,7 +167,7 @@ export class Netfilter {
     this.deviceBits = new Int32Array(this.words)
     this.makeDeviceRow(null)
     let hooks = netns.conntrack === null ? 0 : (1 << HOOK_PREROUTING) | (1 << HOOK_INPUT) | (1 << HOOK_OUTPUT) | (1 << HOOK_POSTROUTING)
-    for (let hook = 0; hook < HOOKS; hook++) for (let table = 0; table < TABLES; table++) if (this.entries[table * HOOKS + hook] >= 0) hooks |= 1 << hook
+    for (let at = 0; at < this.entries.length; at++) if (this.entries[at] >= 0) hooks |= 1 << at % HOOKS
     this.hooks = hooks
   }
 
@@ -196,6 +199,28 @@ export class Netfilter {
     return verdict
   }
 
+  /**
+   * Cold. As for the first question, where packets left nothing in what was compiled that cannot be taken back.
+   * @param keepCounters rules go on counting
+   * @returns false: it must be compiled anew
+   */
+  forget(keepCounters: boolean): boolean {
+    if (this.compiled.changing) return false
+    this.limits.forget()
+    this.recents.forget()
+    this.nthCounters.set(this.compiled.nthCounters)
+    if (keepCounters) return true
+    this.packets.set(this.compiled.packets)
+    this.bytes.set(this.compiled.bytes)
+    return true
+  }
+
+  /** Cold. Goes on counting where an earlier one of the same rules stood. */
+  countOn({ packets, bytes }: Pick<Netfilter, 'packets' | 'bytes'>): void {
+    this.packets.set(packets)
+    this.bytes.set(bytes)
+  }
+
   /** Name of a chain, by the index that trace rows hold. */
   chainName(chain: number): string {
     return this.compiled.chains[chain]?.name ?? ''
@@ -211,6 +236,11 @@ export class Netfilter {
   /** The rule that a trace row names; undefined for the policy (rule -1). `table` says nothing that the chain does not. */
   ruleAt(_table: number, chain: number, rule: number): Rule | undefined {
     return this.compiled.chains[chain]?.rules[rule]
+  }
+
+  /** Whose the policy of a chain is, by the index that trace rows hold. */
+  policyProvenance(chain: number): Provenance | undefined {
+    return this.compiled.chains[chain]?.provenance
   }
 
   /** What iptables would refuse to load. */
@@ -315,11 +345,26 @@ export class Netfilter {
     return packet.physIn >= 0 ? DEFRAG_CONNTRACK_BRIDGE_IN : DEFRAG_CONNTRACK_IN
   }
 
+  /** Both backends' tables of the kind, one after the other: a packet has to pass each; of nat the first that binds it counts (nf_nat_inet_fn). */
   private runTable(table: number, hook: number, packet: Packet): number {
-    const entry = this.entries[table * HOOKS + hook]
+    let verdict = this.runLayer(table * HOOKS + hook, table, packet)
+    for (let at = (TABLES + table) * HOOKS + hook; at < this.entries.length && verdict === NF_ACCEPT; at += TABLES * HOOKS) {
+      if (table === TABLE_NAT && this.bound(hook, packet)) return verdict
+      verdict = this.runLayer(at, table, packet)
+    }
+    return verdict
+  }
+
+  private bound(hook: number, packet: Packet): boolean {
+    const conntrack = this.netns.conntrack
+    return conntrack !== null && packet.conntrack >= 0 && natInitialized(conntrack, packet.conntrack, manipOf(hook))
+  }
+
+  private runLayer(at: number, table: number, packet: Packet): number {
+    const entry = this.entries[at]
     if (entry === NO_CHAIN) return NF_ACCEPT
-    const policy = this.policies[table * HOOKS + hook]
-    if (this.netns.world.trace.on !== 0 && this.shown[table * HOOKS + hook] !== 0) return runChainTraced(this, entry, policy, packet, table)
+    const policy = this.policies[at]
+    if (this.netns.world.trace.on !== 0 && this.shown[at] !== 0) return runChainTraced(this, entry, policy, packet, table)
     return this.classified !== 0 && this.runs.length !== 0 ? runChainClassified(this, entry, policy, packet) : runChain(this, entry, policy, packet)
   }
 
@@ -370,17 +415,14 @@ export class Netfilter {
 /**
  * Compiles a netns's rules; null when it has no table at all. Turns conntrack on in the netns when they need it. What iptables
  * would refuse (a loop, a jump to nowhere) is in `faults`; a packet that comes to such a rule meets NF_INCOMPLETE.
- * @param earlier of the same rules and sets, for the question before: what it compiled serves again where packets leave nothing in it
  */
-export function compileNetfilter(netns: Netns, state: IptablesState, sets: readonly IpSet[], earlier?: Netfilter | null): Netfilter | null {
+export function compileNetfilter(netns: Netns, state: IptablesState, sets: readonly IpSet[]): Netfilter | null {
   if (state.tables.length === 0) return null
   if (!needsConntrack(state)) netns.conntrack = null
   else netns.conntrack ??= new Conntrack(netns)
-  const known = earlier?.compiled
-  return new Netfilter(netns, known !== undefined && !remembers(known) ? known : compileRules(state, sets, (text) => netns.world.word(text)))
+  return new Netfilter(
+    netns,
+    compileRules(state, sets, (text) => netns.world.word(text)),
+  )
 }
 
-/** Cold. Beside the counters that each Netfilter has for itself. */
-function remembers({ limits, recents, sets, setChanges }: CompiledRules): boolean {
-  return limits.count > 0 || recents.lists.size > 0 || setChanges.length > 0 || sets.some((set) => set.hasTimeouts)
-}

@@ -1,0 +1,72 @@
+/**
+ * What a run of flows consists of, in a shape that a thread can be handed, and the run of any part of it: chunks of flows, taken one by one from a count
+ * that all who run share.
+ */
+import { requestOf, type CommonRequest, type FlowSource } from '../analysis/flows/flow.js'
+import { flowLine } from '../analysis/flows/flow-line.js'
+import { matrixSource, type MatrixRows } from '../analysis/flows/matrix.js'
+import type { Pick as WhomPicked } from '../analysis/flows/picks.js'
+import { FlowRunner } from '../analysis/flows/runner.js'
+import { allPairs, podsWithNetwork, randomPairs, type FlowShape } from '../analysis/flows/sources.js'
+import type { FlowSums } from '../analysis/flows/sums.js'
+import type { Network } from '../network/network.js'
+
+/** Where flows come from. */
+export type Plan =
+  | { readonly kind: 'matrix'; readonly matrix: MatrixRows }
+  | { readonly kind: 'all-pairs'; readonly shape: FlowShape }
+  | { readonly kind: 'random'; readonly shape: FlowShape; readonly count: number; readonly pick: WhomPicked }
+
+export interface Job {
+  readonly plan: Plan
+  readonly common: CommonRequest
+  /** Flows of this part, by number, and how many make a chunk. */
+  readonly from: number
+  readonly to: number
+  readonly chunk: number
+  /** A line for each flow is wanted. */
+  readonly lines: boolean
+}
+
+export type JobEvent =
+  | { readonly kind: 'walked'; readonly packets: number }
+  /** Chunk `at` is done; its lines, each with its end. */
+  | { readonly kind: 'chunk'; readonly at: number; readonly lines: string }
+
+export interface Hooks {
+  /** The next chunk to run, -1 when all are taken. */
+  readonly take: () => number
+  readonly tell: (event: JobEvent) => void
+}
+
+export function sourceOf(plan: Plan, network: Network, seed: number): FlowSource {
+  switch (plan.kind) {
+    case 'matrix':
+      return matrixSource(plan.matrix)
+    case 'random':
+      return randomPairs(podsWithNetwork(network).pods, { count: plan.count, seed, pick: plan.pick }, plan.shape)
+    default:
+      return allPairs(podsWithNetwork(network).pods, plan.shape)
+  }
+}
+
+export function chunksOf({ from, to, chunk }: Pick<Job, 'from' | 'to' | 'chunk'>): number {
+  return Math.ceil((to - from) / chunk)
+}
+
+export function runJob(network: Network, job: Job, { take, tell }: Hooks): FlowSums {
+  const { plan, common, from, to, chunk, lines } = job
+  const source = sourceOf(plan, network, common.seed)
+  const runner = new FlowRunner(network, (packets) => tell({ kind: 'walked', packets }))
+  for (let at = take(); at >= 0; at = take()) {
+    let text = ''
+    for (let index = from + at * chunk; index < Math.min(to, from + (at + 1) * chunk); index++) {
+      const flow = source.flow(index)
+      const request = requestOf(flow, index, common)
+      const result = runner.run({ request, packets: flow.packets, rate: flow.rate, pairs: flow.pairs })
+      if (lines) text += `${JSON.stringify(flowLine(index, flow, request, result))}\n`
+    }
+    tell({ kind: 'chunk', at, lines: text })
+  }
+  return runner.harvest()
+}
