@@ -38,6 +38,8 @@ export interface MetadataDocument {
   readonly runtime?: string
   /** How many the cluster has. */
   readonly nodes?: number
+  /** Names of those that are as they were found, not as their agents would make them. */
+  readonly found?: readonly string[]
   /** Of a Scenario's run, in which the question is asked; absent: of the manifests as they stand. */
   readonly moment?: MomentDocument
 }

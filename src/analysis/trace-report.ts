@@ -70,6 +70,7 @@ export function metadataOf(network: Network, { seed, cold }: Pick<TraceRequest, 
     backend: flannel?.config?.backendType ?? (calico === undefined ? 'none' : carrierOf(calico)),
     ...(calico === undefined ? {} : { calico: { release: calico.cluster.release.version, modes: modesOf(calico) } }),
     warm: !cold,
+    ...(network.collected.length === 0 ? {} : { found: network.collected.map(({ name }) => name) }),
   }
 }
 

@@ -156,9 +156,7 @@ function spansOf(page: Page, step: StepDocument): Span[] {
   const rest = clean(withoutComments(page, restOf(step)))
   if (spans.length === 0) spans.push({ text: rest })
   else if (step.tried !== 1) spans.push({ text: `(${rest})`, style: 'dim' })
-  const changed = changesOf(step).reduce((sofar, change) => emphasised(sofar, clean(change)), spans)
-  const found = page.verbosity >= 1 ? '' : foundAt(rule?.provenance ?? step.provenance)
-  return found === '' ? changed : [...changed, { text: clean(found), style: 'dim', whole: true }]
+  return changesOf(step).reduce((sofar, change) => emphasised(sofar, clean(change)), spans)
 }
 
 /** Where it stands in a dump; what agents wrote is told with -v. */
@@ -211,9 +209,12 @@ export function changesOf({ before = {}, after = {} }: StepDocument): string[] {
   return changes
 }
 
-/** What stands under a step: with -v every rule and who wrote it; with -vv the fields that changed, one line each side. */
+/** What stands under a step: where it was found in a dump; with -v every rule and who wrote it; with -vv the fields that changed, one line each side. */
 function detailLines(page: Page, columns: Columns, step: StepDocument): string[] {
-  if (page.verbosity < 1) return []
+  if (page.verbosity < 1) {
+    const found = foundAt(decidingRule(step.rules ?? [])?.provenance ?? step.provenance)
+    return found === '' ? [] : dimLines(page, columns, found)
+  }
   const lines = (step.rules ?? []).flatMap((rule) => ruleLines(page, columns, rule))
   const source = lines.length > 0 ? '' : provenanceText(step.provenance)
   const from = source === '' ? [] : dimLines(page, columns, `from ${source}`)

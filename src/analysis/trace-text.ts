@@ -88,13 +88,18 @@ function packetText({ request }: TraceDocument): string {
 
 /** What the answer rests on: the network, its files, the seed. */
 export function assumptions({ metadata, request }: Pick<TraceDocument, 'metadata'> & { readonly request: { readonly cold: boolean } }): string {
-  const network = networkWords(metadata)
+  const { found = [] } = metadata
+  const isFound = found.length > 0 && found.length === metadata.nodes
+  const network = isFound ? [] : networkWords(metadata)
   const inputs = metadata.inputs.length > 4 ? [...metadata.inputs.slice(0, 3), `${metadata.inputs.length - 3} more`] : metadata.inputs
   const nodes = metadata.nodes === undefined ? '' : `${metadata.nodes} node${metadata.nodes === 1 ? '' : 's'}`
   const from = inputs.length === 0 ? '' : `${nodes === '' ? '' : 'from '}${inputs.join(', ')}`
   const state = request.cold || !metadata.warm ? 'cold: no neighbour known' : 'warm'
   const cluster = [nodes, from].filter((word) => word !== '').join(' ')
-  return [...network, metadata.calico === undefined ? (metadata.runtime ?? '') : '', cluster, `seed ${metadata.seed}`, state]
+  const some = found.length > 3 ? `${found.length} nodes` : found.join(', ')
+  const asFound = found.length === 0 ? '' : `${isFound ? 'all' : some} as found`
+  const runtime = metadata.calico === undefined && !isFound ? (metadata.runtime ?? '') : ''
+  return [...network, runtime, cluster, asFound, `seed ${metadata.seed}`, state]
     .filter((word) => word !== '')
     .join(' · ')
 }

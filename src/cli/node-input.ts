@@ -66,7 +66,25 @@ async function filesOf(source: string, io: Io): Promise<Files> {
 
 /** Of a folder of folders, the one that has a manifest, where it is the only one: as an archive unpacks. */
 async function folderFiles(path: string, source: string): Promise<Files> {
-  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  const top = await readdir(path, { withFileTypes: true })
+  const folders = top.filter((one) => one.isDirectory()).map(({ name }) => name)
+  const dumps = await Promise.all(
+    folders.map((name) =>
+      stat(join(path, name, 'manifest')).then(
+        () => [name],
+        () => [],
+      ),
+    ),
+  )
+  const isDump = top.some(({ name }) => name === 'manifest')
+  const inside = isDump ? [] : dumps.flat()
+  if (inside.length > 1)
+    return {
+      what: `holds ${inside.length} dumps: ${inside.join(', ')}`,
+      fix: `Give each by itself: ${inside.map((name) => `--node ${join(source, name)}`).join(' ')}`,
+    }
+  // a folder that is no dump is not looked through: it may be anything
+  const entries = isDump || inside.length === 1 ? await readdir(join(path, ...inside), { recursive: true, withFileTypes: true }) : []
   const files: { path: string; text: string }[] = []
   let total = 0
   for (const entry of entries.filter((one) => one.isFile())) {

@@ -375,6 +375,8 @@ take_pods() {
       case $path in /var/run/netns/* | /run/netns/*) ;; *) missing "pods/$inode" 'nsenter is not on this node'; continue ;; esac
     fi
     { inside ip -d addr show || inside ip addr show; } >"$out/.addr" 2>"$out/.error" || {
+      # its last process has ended since
+      [ -e "$path" ] || continue
       missing "pods/$inode" "$path: $(sed -n '/./{p;q;}' "$out/.error")"
       continue
     }

@@ -45,6 +45,8 @@ export function readCollected(source: string, files: readonly CollectedFile[], c
     return refuse(`the dump has the format ${said.format}; this netsim reads ${COLLECT_FORMAT}`, 'Gather it with the script of this netsim.')
   const name = called ?? said.values.get('node') ?? said.values.get('hostname')
   if (name === undefined || name === '') return refuse('the manifest names no node', 'A line of it reads: node NAME.')
+  const kernel = said.values.get('kernel') ?? 'Linux'
+  if (!/^Linux\b/.test(kernel)) return refuse(`the dump of ${name} is of the kernel "${kernel}"`, 'netsim knows the network of Linux nodes.')
   if (!byPath.has('node/addr')) return refuse(`the dump of ${name} has no node/addr: nothing is known of its devices`, missingWords(byPath))
   return { node: readNode(name, { source, said, byPath }), problems: [] }
 }

@@ -94,7 +94,9 @@ function readWords(words: Words, report: Report): NeighbourWords | undefined {
       if (said.state === undefined) return report.error('nud state is bad', `One of ${STATES.join(', ')}.`)
     } else if (word === 'proxy') said.proxy = true
     else if (STATES.includes(word.toLowerCase() as NeighbourState)) said.state = word.toLowerCase() as NeighbourState
-    else if (['router', 'extern_learn', 'managed', 'use', 'offload', 'noarp'].includes(word))
+    // who told the kernel, and who keeps it fresh: a packet goes the same way
+    else if (['extern_learn', 'managed', 'offload'].includes(word)) continue
+    else if (['router', 'use', 'noarp'].includes(word))
       report.warning(`the flag "${word}" of a neighbour is not modelled and left out`)
     else if (word === 'proto' || word === 'protocol') {
       if (parseRouteProtocol(words.next(), report) === undefined) return report.error('"protocol" value is invalid')
