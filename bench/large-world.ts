@@ -5,7 +5,7 @@
  */
 import { formatIp, ip } from '../src/base/ip.js'
 import { formatMac } from '../src/base/mac.js'
-import type { Input } from '../src/cluster/manifest.js'
+import { PORT } from './forward-network.js'
 import { namespaceName, namespaceObject, policyObject, PODS_PER_NAMESPACE, TIERS } from './policy-world.js'
 
 export const BACKENDS = ['vxlan', 'host-gw', 'calico'] as const
@@ -29,7 +29,7 @@ const CHUNK_BYTES = 1 << 18
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Two nodes that follow each other have far-off subnets in no part of the cluster. */
+/** A /24 of its own. */
 function subnetOf(node: number): number {
   return ip('10.0.0.0') | (node << 8)
 }
@@ -110,7 +110,10 @@ function podObject(index: number): Json {
     image: `registry.example.com/team-${namespace % 20}/main:1.${namespace % 9}`,
     imagePullPolicy: 'IfNotPresent',
     name: 'main',
-    ports: [{ containerPort: 8080, name: 'http', protocol: 'TCP' }],
+    ports: [
+      { containerPort: 8080, name: 'http', protocol: 'TCP' },
+      { containerPort: PORT, name: 'probe', protocol: 'UDP' },
+    ],
     resources: { limits: { cpu: '500m', memory: '256Mi' }, requests: { cpu: '100m', memory: '128Mi' } },
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
@@ -247,9 +250,4 @@ export function* largeText(size: LargeSize): Generator<Uint8Array> {
     text = ''
   }
   yield encoder.encode(`${text}\n    ],\n    "kind": "List",\n    "metadata": {\n        "resourceVersion": ""\n    }\n}\n`)
-}
-
-/** As the command line hands it to the reader. */
-export function largeInput(size: LargeSize): Input {
-  return { file: 'cluster.json', chunks: { [Symbol.iterator]: () => largeText(size) } }
 }

@@ -1,6 +1,6 @@
 /**
  * usage: npm run bench [-- NAME… --json --seconds N]
- *        npm run bench -- time …: see time.ts
+ *        npm run bench -- time …: see time.ts; large …: see large.ts
  * Runs the suites named, or all of them, one after another. With --json, one array of measurements on standard output.
  */
 import { formatMeasurements, runSuite, type Measurement, type Suite } from './suite.js'
@@ -17,13 +17,14 @@ const SUITES: Record<string, () => Promise<{ suites: readonly Suite[] }>> = {
 
 const words = process.argv.slice(2)
 if (words[0] === 'time') process.exit(await (await import('./time.js')).runTime(words.slice(1)))
+if (words[0] === 'large') process.exit((await import('./large.js')).runLarge(words.slice(1)))
 const json = words.includes('--json')
 const secondsAt = words.indexOf('--seconds')
 const seconds = secondsAt < 0 ? 2 : Number(words[secondsAt + 1])
 const names = words.filter((word, index) => !word.startsWith('--') && (secondsAt < 0 || index !== secondsAt + 1))
 const unknown = names.filter((name) => !(name in SUITES))
 if (unknown.length > 0 || !(seconds > 0)) {
-  console.error(`no suite ${unknown.join(', ')}; there are ${Object.keys(SUITES).join(', ')}, time; --seconds takes a positive number`)
+  console.error(`no suite ${unknown.join(', ')}; there are ${Object.keys(SUITES).join(', ')}, time, large; --seconds takes a positive number`)
   process.exit(2)
 }
 

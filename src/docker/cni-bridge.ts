@@ -11,7 +11,7 @@ import type { ChainEdit, Match, Rule, Target } from '../dataplane/iptables.js'
 import { allocateRoundRobin } from './address-allocation.js'
 import { netnsOf, objectOf, subnetOf, type AttachedPod, type CniView, type RuntimePart } from './attachment.js'
 import { renderPortmap } from './portmap.js'
-import { attachPods, bridgeStream, connectedRoute, interfaceAddress, viaGateway } from './veth.js'
+import { attachPods, bridgeStream, connectedRoute, interfaceAddress } from './veth.js'
 
 const CNI_BRIDGE = 'cni0'
 const BRIDGE_PLUGIN = 'bridge plugin'
@@ -32,7 +32,7 @@ export function renderCni(view: CniView): RuntimePart {
     ipam: 'host-local',
     digits: 8,
     hairpin: view.hairpin,
-    routes: [viaGateway(view, { base: 0, length: 0 }), ...(view.networkCidr === undefined ? [] : [viaGateway(view, view.networkCidr)])],
+    destinations: [{ base: 0, length: 0 }, ...(view.networkCidr === undefined ? [] : [view.networkCidr])],
     sysctls: { 'net.ipv4.conf.eth0.arp_notify': 1 },
   })
   const object = `bridge ${CNI_BRIDGE}`

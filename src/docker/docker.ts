@@ -8,7 +8,7 @@ import type { DeviceSpec } from '../dataplane/dataplane.js'
 import { allocateLowestFree } from './address-allocation.js'
 import type { DockerView, RuntimePart } from './attachment.js'
 import { renderDirectAccess, renderDockerRules, renderPublished } from './docker-rules.js'
-import { attachPods, bridgeStream, connectedRoute, interfaceAddress, viaGateway } from './veth.js'
+import { attachPods, bridgeStream, connectedRoute, interfaceAddress } from './veth.js'
 
 const DOCKER_BRIDGE = 'docker0'
 const DOCKER = 'docker'
@@ -28,7 +28,7 @@ export function renderDocker(view: DockerView): RuntimePart {
     digits: 7,
     hairpin: !view.userlandProxy,
     macOf: containerMac,
-    routes: [viaGateway(view, { base: 0, length: 0 })],
+    destinations: [{ base: 0, length: 0 }],
     sysctls: {},
   })
   const { chainEdits, ipsets } = renderDockerRules(view)

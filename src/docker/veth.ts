@@ -6,7 +6,7 @@ import { broadcastOf, cidr, type Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import { randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
-import { EMPTY_DATAPLANE, LOOPBACK, type AddressSpec, type Dataplane, type DeviceSpec, type RouteSpec } from '../dataplane/dataplane.js'
+import { EMPTY_DATAPLANE, LOOPBACK, type AddressSpec, type Dataplane, type DeviceSpec, type Provenance, type RouteSpec } from '../dataplane/dataplane.js'
 import { netnsOf, objectOf, subnetOf, type AttachedPod, type BridgeView, type PodAttachment } from './attachment.js'
 
 const HEX = '0123456789abcdef'
@@ -23,8 +23,8 @@ interface VethStyle {
   readonly hairpin: boolean
   /** MAC of eth0; absent: the kernel draws one. */
   readonly macOf?: (address: Ip) => Mac
-  /** Routes beside the connected one, in the order of the table. */
-  readonly routes: readonly RouteSpec[]
+  /** What the pod reaches through the bridge's address, in the order of the table. */
+  readonly destinations: readonly Cidr[]
   readonly sysctls: Readonly<Record<string, number>>
 }
 
@@ -39,8 +39,8 @@ export function connectedRoute(view: BridgeView, device: string, source: Ip, obj
 }
 
 /** A route of the pod through the bridge's address. */
-export function viaGateway(view: BridgeView, destination: Cidr): RouteSpec {
-  return { destination, type: 'unicast', via: view.subnet.address, device: 'eth0', scope: 'global' }
+function viaGateway(view: BridgeView, destination: Cidr, provenance: Provenance): RouteSpec {
+  return { destination, type: 'unicast', via: view.subnet.address, device: 'eth0', scope: 'global', provenance }
 }
 
 /** What a bridge draws of its own. */
@@ -123,11 +123,18 @@ function podDataplane({ pod, address }: GivenAddress, ends: { readonly hostDevic
     peer: { netns: view.node, device: ends.hostDevice },
     provenance: ipam,
   }
+  const provenance = { by: style.by, object }
+  const { rules, neighbours, fdb, iptables, ipsets, sockets } = EMPTY_DATAPLANE
   return {
-    ...EMPTY_DATAPLANE,
-    netns: netnsOf(pod),
     devices: [LOOPBACK, eth0],
-    routes: [...style.routes.map((route) => ({ ...route, provenance: { by: style.by, object } })), connectedRoute(view, 'eth0', address, object)],
+    routes: [...style.destinations.map((destination) => viaGateway(view, destination, provenance)), connectedRoute(view, 'eth0', address, object)],
+    rules,
+    neighbours,
+    fdb,
     sysctls: style.sysctls,
+    iptables,
+    ipsets,
+    sockets,
+    netns: netnsOf(pod),
   }
 }

@@ -30,6 +30,7 @@ export function compileDevices(netns: Netns, dataplane: Dataplane): void {
     if (spec.kind === 'loopback') netns.loopback = device
     else if (device.ethernet === 1) device.neighbours = new NeighTable(device)
   }
+  netns.devices = netns.devices.slice()
 }
 
 function compileAddresses(spec: DeviceSpec): DeviceAddress[] {
@@ -38,7 +39,8 @@ function compileAddresses(spec: DeviceSpec): DeviceAddress[] {
     const secondary = addresses.some((other) => other.length === length && ((other.address ^ address) & maskOf(length)) === 0 && other.scope === SCOPES[scope])
     addresses.push({ address, length, scope: SCOPES[scope], secondary: secondary ? 1 : 0 })
   }
-  return addresses
+  // as long as it is, without the room that push makes
+  return addresses.slice()
 }
 
 /** Who wakes together: where a cable of these devices may lead. */

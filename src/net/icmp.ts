@@ -78,13 +78,16 @@ interface Peer {
 }
 
 /** Token buckets: one per peer, one for the netns. */
+/** Of hosts that have sent nothing yet. */
+const NO_PEERS = new Map<number, Peer>()
+
 export class IcmpLimits {
   /** net.ipv4.icmp_ratelimit, in ns per message; 0: no limit. */
   rateNs = 1e9
   ratemask = DEFAULT_RATEMASK
   messagesPerSecond = 1000
   burst = 50
-  private readonly peers = new Map<number, Peer>()
+  private peers = NO_PEERS
   private credit = 0
   private creditStampNs = -Infinity
 
@@ -92,6 +95,7 @@ export class IcmpLimits {
     const known = this.peers.get(address)
     if (known !== undefined) return known
     const peer = { tokensNs: 0, lastNs: -Infinity, redirects: 0 }
+    if (this.peers === NO_PEERS) this.peers = new Map()
     this.peers.set(address, peer)
     return peer
   }

@@ -1,0 +1,175 @@
+/**
+ * usage: npm run bench -- large [--long --json] [WORD…]
+ * Clusters of up to 5,000 nodes, 150,000 pods, 10,000 Services and 10,000 NetworkPolicies (large-world.ts), written to a file as kubectl prints them: what it
+ * takes to read the file, to put the network together and answer a first trace, to have every node and pod awake, and how many packets a second are then
+ * traced between pods drawn from all of them. A process for each row. Seconds are of CPU, of all threads of the process; after them those of the clock.
+ */
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseIp, type Ip } from '../src/base/ip.js'
+import { Prng } from '../src/base/prng.js'
+import { buildCluster } from '../src/cluster/cluster.js'
+import type { Netns } from '../src/net/netns.js'
+import { buildNetwork } from '../src/network/build-network.js'
+import type { Network } from '../src/network/network.js'
+import { DEFAULT_REQUEST } from '../src/network/request.js'
+import { sendOne } from './forward-network.js'
+import { largeText, podAddress, podKey, PODS_PER_NODE, type LargeSize } from './large-world.js'
+
+interface Row extends LargeSize {
+  readonly scenario: string
+  /** Runs only with --long. */
+  readonly long?: boolean
+  /** Every netns is woken, and packets go between all pods. */
+  readonly whole: boolean
+}
+
+const scaled = (nodes: number): readonly Row[] => {
+  const long = nodes > 1000
+  const plain = { nodes, services: 0, policies: nodes * 2, long, whole: true }
+  return [
+    { ...plain, scenario: 'flannel vxlan', backend: 'vxlan' },
+    { ...plain, scenario: 'flannel host-gw', backend: 'host-gw' },
+    { ...plain, scenario: 'flannel vxlan, Services', backend: 'vxlan', services: nodes * 2, whole: false },
+    { ...plain, scenario: 'Calico vxlan', backend: 'calico', whole: false },
+  ]
+}
+
+const ROWS: readonly Row[] = [500, 5000].flatMap(scaled)
+const PIECE = 1 << 18
+const PACKETS = 300_000
+/** Before them, so that what is timed is compiled. */
+const WARM_UP = 50_000
+const ROW = '--row'
+
+interface Stage {
+  readonly cpuSeconds: number
+  readonly seconds: number
+  /** Of the process so far, MB of 10^6 bytes. */
+  readonly peakMB: number
+  /** Of V8's heap once nothing is left over. */
+  readonly heapMB: number
+}
+
+type Measured = Pick<Row, 'scenario' | 'nodes'> & {
+  readonly bytes: number
+  readonly stages: Readonly<Record<string, Stage>>
+  readonly packetsPerCpuSecond?: number
+}
+
+/** @param words of the command line, without the suite's name. @returns exit status */
+export function runLarge(words: readonly string[]): number {
+  if (words[0] === ROW) {
+    console.log(JSON.stringify(measure(ROWS[Number(words[1])])))
+    return 0
+  }
+  const filter = words.filter((word) => !word.startsWith('--'))
+  const fits = ({ scenario, nodes }: Row, word: string): boolean => (/^\d+$/.test(word) ? String(nodes) === word : scenario.includes(word))
+  const chosen = ROWS.filter((row) => (words.includes('--long') || row.long !== true) && filter.every((word) => fits(row, word)))
+  if (chosen.length === 0) {
+    console.error(['no such row; there are', ...ROWS.map((row) => `  ${row.scenario} ${row.nodes}${row.long === true ? ' (--long)' : ''}`)].join('\n'))
+    return 2
+  }
+  const rows = chosen.map((row) => {
+    process.stderr.write(`${row.scenario} ${row.nodes} …\n`)
+    const options = [...process.execArgv, '--max-old-space-size=8192', process.argv[1], 'large', ROW, String(ROWS.indexOf(row))]
+    const { status, stdout, error } = spawnSync(process.execPath, options, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+    if (error !== undefined || status !== 0) throw error ?? new Error(`${row.scenario} ${row.nodes} ended with ${status}`)
+    return JSON.parse(stdout) as Measured
+  })
+  console.log(words.includes('--json') ? JSON.stringify({ node: process.version, rows }, null, 2) : rows.map(text).join('\n'))
+  return 0
+}
+
+function text({ scenario, nodes, bytes, stages, packetsPerCpuSecond }: Measured): string {
+  const head = `${scenario}: ${count(nodes)} nodes, ${count(nodes * PODS_PER_NODE)} pods, ${count(bytes)} bytes of JSON`
+  const lines = Object.entries(stages).map(([name, { cpuSeconds, seconds, heapMB, peakMB }]) => {
+    const times = `${cpuSeconds.toFixed(2).padStart(8)} s CPU ${seconds.toFixed(2).padStart(8)} s`
+    return `  ${name.padEnd(22)}${times}   heap ${count(heapMB).padStart(6)} MB   peak ${count(peakMB).padStart(6)} MB`
+  })
+  const rate = packetsPerCpuSecond === undefined ? [] : [`  ${'packets traced'.padEnd(22)}${count(packetsPerCpuSecond).padStart(10)} a second of CPU`]
+  return [head, ...lines, ...rate].join('\n')
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString('en')
+}
+
+function measure(row: Row): Measured {
+  const folder = mkdtempSync(join(tmpdir(), 'netsim-large-'))
+  try {
+    const file = join(folder, 'cluster.json')
+    return measureFile(row, file, writeFile(row, file))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function measureFile(row: Row, file: string, bytes: number): Measured {
+  const stages: Record<string, Stage> = {}
+  const stage = <Result>(name: string, run: () => Result): Result => {
+    const [cpu, clock] = [process.cpuUsage(), performance.now()]
+    const result = run()
+    const { user, system } = process.cpuUsage(cpu)
+    const seconds = (performance.now() - clock) / 1000
+    const peakMB = (process.resourceUsage().maxRSS * 1024) / 1e6
+    globalThis.gc?.()
+    stages[name] = { cpuSeconds: (user + system) / 1e6, seconds, peakMB, heapMB: process.memoryUsage().heapUsed / 1e6 }
+    return result
+  }
+  const cluster = stage('file read', () => {
+    const read = buildCluster([{ file, chunks: { [Symbol.iterator]: () => piecesOf(file) } }])
+    const wrong = read.problems.find(({ severity }) => severity === 'error')
+    if (wrong !== undefined) throw new Error(wrong.what)
+    return read.cluster
+  })
+  const network = stage('network', () => buildNetwork(cluster, { seed: 1 }).network)
+  stage('first trace', () => {
+    const outcome = network.trace({ ...DEFAULT_REQUEST, source: podKey(PODS_PER_NODE + 1), destination: podKey(row.nodes * PODS_PER_NODE - 3), proto: 'icmp' })
+    if ('disposition' in outcome && outcome.disposition !== 'DELIVERED' && row.backend !== 'calico')
+      throw new Error(`the first trace is ${outcome.disposition}`)
+    return outcome
+  })
+  const head = { scenario: row.scenario, nodes: row.nodes, bytes, stages }
+  if (!row.whole) return head
+  stage('all awake', () => network.world.wakeAll())
+  return { ...head, packetsPerCpuSecond: tracedPackets(network, row) }
+}
+
+/** Each with all its steps; the kernels keep their connections, and no question starts anew between two. */
+function tracedPackets(network: Network, { nodes }: LargeSize): number {
+  const pods = nodes * PODS_PER_NODE
+  const netns = Array.from({ length: pods }, (_, index) => network.netns(podKey(index)) as Netns)
+  const addresses = Int32Array.from({ length: pods }, (_, index) => parseIp(podAddress(index)) as Ip)
+  const prng = new Prng(1)
+  network.world.trace.on = 1
+  network.world.trace.taps = 0
+  const run = (packets: number): void => {
+    for (let packet = 0; packet < packets; packet++) {
+      const ends = sendOne(network, netns[prng.below(pods)], addresses[prng.below(pods)])
+      if (ends !== 1) throw new Error(`a packet came to ${ends} ends`)
+    }
+  }
+  run(WARM_UP)
+  const before = process.cpuUsage()
+  run(PACKETS)
+  const { user, system } = process.cpuUsage(before)
+  return PACKETS / ((user + system) / 1e6)
+}
+
+function writeFile(size: LargeSize, file: string): number {
+  const descriptor = openSync(file, 'w')
+  let bytes = 0
+  for (const chunk of largeText(size)) bytes += writeSync(descriptor, chunk)
+  closeSync(descriptor)
+  return bytes
+}
+
+function* piecesOf(file: string): Generator<Uint8Array> {
+  const descriptor = openSync(file, 'r')
+  const piece = new Uint8Array(PIECE)
+  for (let length = readSync(descriptor, piece); length > 0; length = readSync(descriptor, piece)) yield piece.subarray(0, length)
+  closeSync(descriptor)
+}
