@@ -34,7 +34,7 @@ interface Parts {
 const UNKNOWN: readonly Disposition[] = ['INCOMPLETE', 'AMBIGUOUS']
 const NS_PER_MS = 1e6
 /** The kernel's words where a VXLAN device finds no VTEP; the other tunnels have none for it, and no FDB either. */
-const LOST_BY_VXLAN: readonly (string | undefined)[] = ['VXLAN_NO_REMOTE', 'VXLAN_VNI_NOT_FOUND', 'VXLAN_INVALID_HDR', 'IP_OUTNOROUTES']
+const LOST_BY_VXLAN: readonly (string | undefined)[] = ['NO_TX_TARGET', 'VXLAN_VNI_NOT_FOUND', 'VXLAN_INVALID_HDR', 'IP_OUTNOROUTES']
 
 export function resultOf(network: Network, outcome: TraceOutcome, parts: Parts): ResultDocument {
   const losing = losingLeg(outcome)

@@ -31,6 +31,12 @@ export function deviceTransmit(packet: Packet, device: Device): void {
     dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_DEV_READY, 'device is down')
     return
   }
+  // without a carrier linkwatch has taken the queue away (dev_deactivate): no tap sees the frame
+  if (device.kind === DEVICE_VETH && (device.peer === null || device.peer.up === 0)) {
+    device.txDropped++
+    dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_DEV_READY, 'the other end of the veth is down')
+    return
+  }
   device.txPackets++
   // skb_checksum_help: offloads are off, but lo needs no checksum
   if (device.kind !== DEVICE_LOOPBACK) packet.partial = 0
@@ -71,12 +77,7 @@ export function deviceTransmit(packet: Packet, device: Device): void {
 }
 
 function vethTransmit(packet: Packet, device: Device): void {
-  const peer = device.peer
-  if (peer === null || peer.up === 0) {
-    device.txDropped++
-    dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_DEV_READY, 'the other end of the veth is down')
-    return
-  }
+  const peer = device.peer as Device
   if (frameLength(packet) > peer.mtu + FORWARDABLE_SLACK) {
     peer.rxDropped++
     dropPacket(peer.netns, packet, TOO_BIG, REASON_PKT_TOO_BIG, 'larger than the MTU of the other end of the veth')

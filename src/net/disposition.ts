@@ -62,7 +62,7 @@ export const REASONS = [
   'IP_INHDR',
   'IP_CSUM',
   'FRAG_REASM_TIMEOUT',
-  'VXLAN_NO_REMOTE',
+  'NO_TX_TARGET',
   'VXLAN_VNI_NOT_FOUND',
   'VXLAN_INVALID_HDR',
   'LOCAL_MAC',
@@ -76,7 +76,6 @@ export const REASONS = [
   'TCP_CSUM',
   'ICMP_CSUM',
   'NEIGH_QUEUEFULL',
-  'NO_TX_TARGET',
   'RECURSION_LIMIT',
   'DUP_FRAG',
   'FULL_RING',
@@ -100,7 +99,7 @@ export const REASON_IP_INADDRERRORS = 9
 export const REASON_IP_INHDR = 10
 export const REASON_IP_CSUM = 11
 export const REASON_FRAG_REASM_TIMEOUT = 12
-export const REASON_VXLAN_NO_REMOTE = 13
+export const REASON_NO_TX_TARGET = 13
 export const REASON_VXLAN_VNI_NOT_FOUND = 14
 export const REASON_VXLAN_INVALID_HDR = 15
 export const REASON_LOCAL_MAC = 16
@@ -114,12 +113,11 @@ export const REASON_UDP_CSUM = 23
 export const REASON_TCP_CSUM = 24
 export const REASON_ICMP_CSUM = 25
 export const REASON_NEIGH_QUEUEFULL = 26
-export const REASON_NO_TX_TARGET = 27
-export const REASON_RECURSION_LIMIT = 28
-export const REASON_DUP_FRAG = 29
-export const REASON_FULL_RING = 30
-export const REASON_UNICAST_IN_L2_MULTICAST = 31
-export const REASON_PKT_TOO_SMALL = 32
-export const REASON_IP_TUNNEL_ECN = 33
-export const REASON_TCP_FLAGS = 34
-export const REASON_TCP_RESET = 35
+export const REASON_RECURSION_LIMIT = 27
+export const REASON_DUP_FRAG = 28
+export const REASON_FULL_RING = 29
+export const REASON_UNICAST_IN_L2_MULTICAST = 30
+export const REASON_PKT_TOO_SMALL = 31
+export const REASON_IP_TUNNEL_ECN = 32
+export const REASON_TCP_FLAGS = 33
+export const REASON_TCP_RESET = 34

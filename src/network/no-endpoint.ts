@@ -1,4 +1,5 @@
 /** A loss by kube-proxy's own word: the Service has no endpoint, or none on this node. */
+import { DUMP } from '../collected/collected-node.js'
 import type { Rule } from '../dataplane/iptables.js'
 import { ROW_A, ROW_NETNS, STEP_STRIDE } from '../net/trace.js'
 import type { World } from '../net/netns.js'
@@ -10,7 +11,9 @@ const NO_ENDPOINT = / has no (?:local )?endpoints$/
 /** @param step of the drop */
 export function lacksEndpoint(world: World, step: number): boolean {
   const rule = rulingBefore(world, step)
-  return rule?.provenance?.by === 'kube-proxy' && rule.matches.some((match) => match.kind === 'comment' && NO_ENDPOINT.test(match.text))
+  const by = rule?.provenance?.by
+  // in a dump nobody says whose a rule is: it goes by its words
+  return (by === 'kube-proxy' || by === DUMP) && rule !== undefined && rule.matches.some((match) => match.kind === 'comment' && NO_ENDPOINT.test(match.text))
 }
 
 /** The rule of the table that dropped it. */

@@ -314,7 +314,7 @@ describe('VXLAN', () => {
       return kit.ends()[0].reason
     }
     expect(reason(host(1), host(2).replace('id 5', 'id 6'))).toBe('VXLAN_VNI_NOT_FOUND')
-    expect(reason(host(1).replace(/fdb.*/, ''), host(2))).toBe('VXLAN_NO_REMOTE')
+    expect(reason(host(1).replace(/fdb.*/, ''), host(2))).toBe('NO_TX_TARGET')
     const kit = new Kit({ h1: host(1), h2: host(2) }, { warm: true })
     kit.device('h2/vx').macLow = kit.device('h1/vx').macLow
     kit.send('h1', packetOf({ src: '10.9.0.1', dst: '10.9.0.2' }))

@@ -26,7 +26,7 @@ const datagram: Ask = { proto: 'udp' }
 describe('the tables of vxlan', () => {
   it('no FDB entry: gone without a word', () => {
     const lost = ask({ backend: 'vxlan', hosts: { 'host-a': { bridge: [`fdb del ${VTEP_B} dev flannel.1 self`] } } }, 'pod-b')
-    expect(lost).toMatchObject({ disposition: 'NO_VTEP', reason: 'VXLAN_NO_REMOTE', netns: 'host-a', answer: '' })
+    expect(lost).toMatchObject({ disposition: 'NO_VTEP', reason: 'NO_TX_TARGET', netns: 'host-a', answer: '' })
     expect(at(lost, { netns: 'host-a', device: 'flannel.1' }).map(({ ttl, length }) => [ttl, length])).toEqual([[63, 98]])
     expect(at(lost, { netns: 'host-a', device: 'eth0' })).toEqual([])
   })
