@@ -25,9 +25,14 @@ export function chainPairs(folder: string, pairs: number): Comparison | string {
   const modules = ['core', 'network', 'internet', 'point-to-point'].map((name) => `ns3-${name}`)
   try {
     const flags = execFileSync('pkg-config', ['--cflags', '--libs', ...modules], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
-    execFileSync('c++', ['-O2', '-o', program, 'bench/kernel/chain.cc', ...flags.split(/\s+/).filter((word) => word !== '')], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
+    // without what Debian's .pc files name of other packages' libraries
+    execFileSync(
+      'c++',
+      ['-O2', '-o', program, 'bench/kernel/chain.cc', ...flags.split(/\s+/).filter((word) => /^-(l|L|I\/)/.test(word) && !word.endsWith(';'))],
+      {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    )
   } catch {
     return 'not here (apt-get install libns3-dev g++ pkg-config)'
   }

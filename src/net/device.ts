@@ -6,6 +6,7 @@ import type { Bridge, BridgePort } from './bridge.js'
 import type { Segment } from './link.js'
 import type { NeighTable } from './neigh.js'
 import type { Ipip } from './ipip.js'
+import type { Netfilter } from './netfilter/netfilter.js'
 import type { Netns } from './netns.js'
 import type { Tun } from './tun.js'
 import type { Vxlan } from './vxlan.js'
@@ -113,6 +114,10 @@ export class Device {
   notModelled = 'this kind of device carries no packets in netsim yet'
   /** A card is sending until then (virtual time, ns). */
   busyUntilNs = 0
+
+  /** Its row of what the patterns of the netns's rules say of it, and whose rules they are (netfilter/netfilter.ts). */
+  patternRow = 0
+  patternsOf: Netfilter | null = null
 
   // counters (ip -s link)
   rxPackets = 0

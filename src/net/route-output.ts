@@ -130,7 +130,8 @@ export function sameSubnet(a: number, b: number, length: number): boolean {
 export function outputMtu(netns: Netns, destination: number, result: RouteResult): number {
   const device = result.device as Device
   if (result.mtuLocked === 1 && result.mtu > 0) return result.mtu
-  const learned = netns.fib.pathMtus.get(destination)
+  const { pathMtus } = netns.fib
+  const learned = pathMtus.size === 0 ? undefined : pathMtus.get(destination)
   const own = result.mtu > 0 ? result.mtu : Math.min(device.mtu, IP_MTU_MAX)
   return learned !== undefined && learned < own ? learned : own
 }

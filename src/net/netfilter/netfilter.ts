@@ -133,7 +133,6 @@ export class Netfilter {
 
   // Devices by what the rules' patterns say of them: a row of bits a device, made when the device is first met
   private deviceBits: Int32Array
-  private readonly deviceRows = new Map<number, number>()
   private readonly deviceInterfaces: number[] = []
   private readonly words: number
   private inRow = 0
@@ -167,7 +166,7 @@ export class Netfilter {
     this.deviceBits = new Int32Array(this.words)
     this.makeDeviceRow(null)
     let hooks = netns.conntrack === null ? 0 : (1 << HOOK_PREROUTING) | (1 << HOOK_INPUT) | (1 << HOOK_OUTPUT) | (1 << HOOK_POSTROUTING)
-    for (let at = 0; at < this.entries.length; at++) if (this.entries[at] >= 0) hooks |= 1 << at % HOOKS
+    for (let at = 0; at < this.entries.length; at++) if (this.entries[at] >= 0) hooks |= 1 << (at % HOOKS)
     this.hooks = hooks
   }
 
@@ -209,10 +208,14 @@ export class Netfilter {
     this.limits.forget()
     this.recents.forget()
     this.nthCounters.set(this.compiled.nthCounters)
-    if (keepCounters) return true
+    if (!keepCounters) this.forgetCounters()
+    return true
+  }
+
+  /** Cold. Rules count from what they began with. */
+  forgetCounters(): void {
     this.packets.set(this.compiled.packets)
     this.bytes.set(this.compiled.bytes)
-    return true
   }
 
   /** Cold. Goes on counting where an earlier one of the same rules stood. */
@@ -389,8 +392,7 @@ export class Netfilter {
 
   private deviceRow(device: Device | null): number {
     if (device === null) return 0
-    const row = this.deviceRows.get(device.index)
-    return row === undefined ? this.makeDeviceRow(device) : row
+    return device.patternsOf === this ? device.patternRow : this.makeDeviceRow(device)
   }
 
   /** Cold: once a device. */
@@ -407,7 +409,10 @@ export class Netfilter {
       if (this.compiled.patterns[i].matches(name)) this.deviceBits[row + (i >> 5)] |= 1 << (i & 31)
     }
     this.deviceInterfaces.push(this.compiled.interfaces.get(name) ?? -1)
-    if (device !== null) this.deviceRows.set(device.index, row)
+    if (device !== null) {
+      device.patternRow = row
+      device.patternsOf = this
+    }
     return row
   }
 }
@@ -425,4 +430,3 @@ export function compileNetfilter(netns: Netns, state: IptablesState, sets: reado
     compileRules(state, sets, (text) => netns.world.word(text)),
   )
 }
-
