@@ -55,7 +55,7 @@ export async function readNetwork({ filename, recursive, seed, at, node = [], ..
     // What is not known is not built from: of the rest the errors that stand by themselves.
     return { cluster, inputs, problems: [...etcd.problems, ...read.problems, ...problems.filter((problem) => problem.severity === 'error')] }
   }
-  const dumped = found === undefined ? [] : [...found.problems, ...checkCollected(found.nodes, alone === undefined ? cluster : undefined)]
+  const dumped = found === undefined ? [] : [...found.problems, ...(alone === undefined ? checkCollected(found.nodes, cluster) : [])]
   const wrong = [...(etcd?.problems ?? []), ...read.problems, ...problems, ...dumped]
   const collected = found === undefined ? {} : { collected: found.nodes }
   const options = { seed, ...(at === undefined ? {} : { atNs: at }), ...collected, ...(await calicoOf(cluster)) }

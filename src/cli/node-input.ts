@@ -29,9 +29,17 @@ export async function readNodes(values: readonly string[], io: Io): Promise<Node
     }
     const read = readCollected(source, files.files, name)
     problems.push(...read.problems)
-    if (read.node !== undefined) nodes.push(read.node)
+    if (read.node === undefined) continue
+    const before = nodes.find((node) => node.name === read.node?.name)
+    if (before === undefined) nodes.push(read.node)
+    else problems.push(twice(before, read.node))
   }
   return { nodes, problems }
+}
+
+function twice(before: CollectedNode, { name, source }: CollectedNode): Problem {
+  const what = `two dumps of ${name}: ${before.source} and ${source}`
+  return { severity: 'error', file: source, line: 0, object: `Node/${name}`, what, fix: 'Give one of them, or say which nodes they are of: --node NAME=DIR.' }
 }
 
 /** `n1=DIR`; a path may hold an equals sign, a node's name no slash. */

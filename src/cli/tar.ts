@@ -40,7 +40,7 @@ export function readTar(archive: Uint8Array): readonly TarFile[] {
     }
     at = start + Math.ceil(size / BLOCK) * BLOCK
   }
-  throw new Error(files.length === 0 ? 'is no tar archive' : 'is cut short')
+  throw new Error(bytes.length < BLOCK ? 'is no tar archive' : 'is cut short')
 }
 
 function unzipped(archive: Uint8Array): Uint8Array {

@@ -25,7 +25,9 @@ export function addTrace(program: Command, name: string, { io, status }: Running
     .argument('<DST[:PORT]>', 'the same, svc/NAME, a DNS name or a URL; without a port an ICMP echo is sent, with one a TCP connection is begun')
     .addHelpText('before', traceExamples(name))
     .showHelpAfterError(`See '${name} trace --help'.`)
-  addNodeOption(addInputOptions(command)).addOption(new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'))
+  addNodeOption(addInputOptions(command)).addOption(
+    new Option('-o, --output <FORMAT>', TRACE_FORMATS.join(', ')).argParser(outputFormat(TRACE_FORMATS)).default('text'),
+  )
   addQuestionOptions(command, QUESTION_HELP)
     .addOption(
       new Option('--at <TIME>', 'ask at this time of the Scenario among the files, or after the start: 12.5s, 24h1s, 2d')

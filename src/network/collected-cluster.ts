@@ -15,21 +15,15 @@ import type { AddressSpec, Dataplane, DeviceSpec, RouteSpec } from '../dataplane
 import { addressesOf } from './collected-plan.js'
 import { cardName } from './hosts.js'
 
-/** Problems of a set of dumps, before any is used. */
-export function checkCollected(nodes: readonly CollectedNode[], cluster: Cluster | undefined): readonly Problem[] {
+/** Dumps of nodes that the cluster does not have. */
+export function checkCollected(nodes: readonly CollectedNode[], cluster: Cluster): readonly Problem[] {
   const problems: Problem[] = []
-  const seen = new Map<string, CollectedNode>()
-  const error = ({ source, name }: CollectedNode, what: string, fix: string): void =>
-    void problems.push({ severity: 'error', file: source, line: 0, object: `Node/${name}`, what, fix })
-  for (const node of nodes) {
-    const before = seen.get(node.name)
-    seen.set(node.name, node)
-    if (before !== undefined) error(node, `two dumps of ${node.name}: ${before.source} and ${node.source}`, 'Give one of them.')
-    else if (cluster !== undefined && !cluster.nodeByName.has(node.name)) {
-      const near = nearestName(node.name, [...cluster.nodeByName.keys()])
-      const names = [...cluster.nodeByName.keys()].slice(0, 8).join(', ')
-      error(node, `the cluster has no node "${node.name}"`, near === undefined ? `It has ${names}.` : `Did you mean --node ${near}=${node.source}?`)
-    }
+  for (const { name, source } of nodes) {
+    if (cluster.nodeByName.has(name)) continue
+    const near = nearestName(name, [...cluster.nodeByName.keys()])
+    const names = [...cluster.nodeByName.keys()].slice(0, 8).join(', ')
+    const fix = near === undefined ? `It has ${names}.` : `Did you mean --node ${near}=${source}?`
+    problems.push({ severity: 'error', file: source, line: 0, object: `Node/${name}`, what: `the cluster has no node "${name}"`, fix })
   }
   return problems
 }
