@@ -109,12 +109,11 @@ async function refuse(problems: readonly Problem[], io: Io): Promise<number> {
 }
 
 function checkFlags(files: readonly string[], flags: FlowsFlags): void {
-  const { allPairs, random, merge: merging, shard, proto, port, byClass } = flags
+  const { allPairs, random, merge: merging, shard, proto, port } = flags
   const ways = [files.length > 0 && !merging, allPairs, random !== undefined, merging].filter(Boolean).length
   if (ways !== 1) throw new UsageError('which flows? Name a traffic matrix, or give one of --all-pairs, --random N, --merge')
   if (merging && files.length === 0) throw new UsageError('--merge needs the parts that --shard wrote')
   if (merging && shard !== undefined) throw new UsageError('--merge makes a whole of parts, and --shard writes one')
-  if (byClass && !allPairs) throw new UsageError('--by-class is of --all-pairs')
   if (files.includes('-') && flags.filename.includes('-')) throw new UsageError('standard input holds the manifests or the traffic matrix, not both')
   if (merging || files.length > 0) return
   if (proto === 'icmp' && port !== undefined) throw new UsageError('icmp has no ports: leave --port out')

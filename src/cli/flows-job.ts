@@ -63,7 +63,7 @@ export function runJob(network: Network, job: Job, { take, tell }: Hooks): FlowS
     for (let index = from + at * chunk; index < Math.min(to, from + (at + 1) * chunk); index++) {
       const flow = source.flow(index)
       const request = requestOf(flow, index, common)
-      const result = runner.run({ request, packets: flow.packets, rate: flow.rate, pairs: flow.pairs })
+      const result = runner.run({ request, packets: flow.packets, rate: flow.rate })
       if (lines) text += `${JSON.stringify(flowLine(index, flow, request, result))}\n`
     }
     tell({ kind: 'chunk', at, lines: text })

@@ -20,14 +20,13 @@ function headOf({ asked, result: { flows, packets } }: FlowsReport): string {
 }
 
 function askedWords(asked: Asked): string {
-  const { kind, pods, left = 0, pick, classes } = asked
+  const { kind, pods, left = 0, pick } = asked
   const out = left === 0 ? '' : ` (${left} without a network of their own left out)`
   if (kind === 'matrix') return 'a traffic matrix'
   const each = shapeWords(asked)
   if (kind === 'random')
     return `pairs drawn from ${pods ?? 0} pods${out}, ${pick === 'zipf' ? 'whom they go to by a Zipf-like choice' : 'all as likely'}, ${each}`
-  const by = classes === undefined ? '' : `, by ${count(classes.count, 'class', 'classes')} of alike pods`
-  return `each of ${pods ?? 0} pods${out} to each other${by}, ${each}`
+  return `each of ${pods ?? 0} pods${out} to each other, ${each}`
 }
 
 function shapeWords({ protocol, port, packets, size, rate }: Asked): string {
@@ -36,14 +35,13 @@ function shapeWords({ protocol, port, packets, size, rate }: Asked): string {
   return `${to}, ${count(packets, 'packet')}${length} each${rate === undefined ? '' : ` at ${rate} a second`}`
 }
 
-function outcomes({ result: { first, all, pairs, packets }, asked }: FlowsReport): string {
+function outcomes({ result: { first, all, flows, packets } }: FlowsReport): string {
   const names = [...new Set([...Object.keys(first), ...Object.keys(all)])].sort((a, b) => (all[b] ?? 0) - (all[a] ?? 0) || (a < b ? -1 : 1))
-  const byClass = asked.classes !== undefined
   const rows = names.map((name) => [
     name,
-    ...[first[name] ?? 0, all[name] ?? 0].flatMap((value, at) => [String(value), share(value, at === 0 ? pairs : packets)]),
+    ...[first[name] ?? 0, all[name] ?? 0].flatMap((value, at) => [String(value), share(value, at === 0 ? flows : packets)]),
   ])
-  return table(['OUTCOME', byClass ? 'PAIRS' : 'FLOWS', '', 'PACKETS', ''], rows.map(blanks))
+  return table(['OUTCOME', 'FLOWS', '', 'PACKETS', ''], rows.map(blanks))
 }
 
 /** The table writes <none> where there is nothing. */
@@ -82,8 +80,8 @@ function refused({ refused: rows }: FlowsReport): string {
       )
 }
 
-function wires({ segments = [], overlay }: FlowsReport): string {
-  if (segments.length === 0 || overlay === undefined) return ''
+function wires({ segments, overlay }: FlowsReport): string {
+  if (segments.length === 0) return ''
   const rows = segments.map(({ segment, cards, frames, bytes }) => [segment, String(cards), String(frames), String(bytes)])
   const { wrapped, added, wire, percent } = overlay
   const words =
@@ -93,13 +91,13 @@ function wires({ segments = [], overlay }: FlowsReport): string {
   return `${table(['SEGMENT', 'CARDS', 'FRAMES', 'BYTES'], rows)}${words}\n`
 }
 
-function devices({ devices: rows = [], more }: FlowsReport): string {
+function devices({ devices: rows, more }: FlowsReport): string {
   if (rows.length === 0) return ''
   const cells = rows.map(({ netns, device, kind, frames, bytes }) => [`${netns} ${device}`, kind, String(frames), String(bytes)])
   return table(['DEVICE, SENT', 'KIND', 'FRAMES', 'BYTES'], cells) + moreText(more.devices)
 }
 
-function rules({ rules: rows = [], more }: FlowsReport): string {
+function rules({ rules: rows, more }: FlowsReport): string {
   if (rows.length === 0) return ''
   const cells = rows.map(({ table: of, chain, text, by, netns, first, packets, bytes }) => [
     `${of}/${chain} ${shortened(text)}`,
@@ -111,22 +109,16 @@ function rules({ rules: rows = [], more }: FlowsReport): string {
   return table(['RULE', 'WRITTEN BY', 'ON', 'PACKETS', 'BYTES'], cells) + moreText(more.rules)
 }
 
-function notes({ result: { unsent }, asked: { classes } }: FlowsReport): string {
-  const told: string[] = []
-  if (unsent > 0) told.push(`${count(unsent, 'packet')} not sent: one of the same flow before would not come to an end`)
-  if (classes !== undefined) {
-    told.push(`pods of a class are alike in ${classes.by.join(', ')}`)
-    told.push(classes.exact ? 'exact: nothing here tells the pods of a class apart' : `not exact: ${classes.unless.join('; ')}`)
-  }
-  return told.length === 0 ? '' : `${told.join('\n')}\n`
+function notes({ result: { unsent } }: FlowsReport): string {
+  return unsent === 0 ? '' : `${count(unsent, 'packet')} not sent: one of the same flow before would not come to an end\n`
 }
 
 function moreText(more: number): string {
   return more === 0 ? '' : `… ${more} more (--top 0 for all)\n`
 }
 
-function count(value: number, word: string, words = `${word}s`): string {
-  return `${value} ${value === 1 ? word : words}`
+function count(value: number, word: string): string {
+  return `${value} ${value === 1 ? word : `${word}s`}`
 }
 
 function share(value: number, of: number): string {

@@ -13,7 +13,6 @@ const FLOWS_FORMATS = ['text', 'json', 'jsonl', 'csv'] as const
 export interface FlowsFlags extends InputOptions {
   readonly namespace: string
   readonly allPairs: boolean
-  readonly byClass: boolean
   readonly random?: number
   readonly pick: Pick
   readonly proto?: Protocol
@@ -53,7 +52,6 @@ export function addFlows(program: Command, name: string, { io, status }: Running
     .showHelpAfterError(`See '${name} flows --help'.`)
   addInputOptions(command)
     .option('--all-pairs', 'every pod to every other pod', false)
-    .option('--by-class', 'with --all-pairs: one pair for all that are alike', false)
     .addOption(new Option('--random <N>', 'so many pairs of pods, drawn from --seed').argParser(integer(1, COUNT_MAX)))
     .addOption(new Option('--pick <HOW>', `with --random, whom flows go to: ${PICKS.join(', ')}`).argParser(pick).default(PICKS[0]))
     .addOption(

@@ -56,6 +56,11 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
     load: () => import('../../docs/policy-test.schema.json', { with: { type: 'json' } }),
   },
   {
+    kind: 'Flows',
+    about: 'what netsim flows -o json prints',
+    load: () => import('../../docs/flows.schema.json', { with: { type: 'json' } }),
+  },
+  {
     kind: 'OverlayCost',
     about: 'what netsim bench encap -o json prints',
     load: () => import('../../docs/overlay.schema.json', { with: { type: 'json' } }),

@@ -126,9 +126,10 @@ export class MatrixReader {
     const before = this.problems.length
     const { source, destination } = fields
     if (source === undefined || destination === undefined) this.wrong(`has no ${source === undefined ? 'source' : 'destination'}`, '')
+    if (destination !== undefined && /:[0-9]+$/.test(destination)) this.wrong(`${quoted([destination])} holds a port`, 'Ports stand in the column port.')
     const proto = this.protocol(fields.protocol)
     const [port, packets, size, rate] = (['port', 'packets', 'size', 'rate'] as const).map((column) => this.number(column, fields[column]))
-    this.checkTogether({ proto, port, packets, size, rate })
+    if (this.problems.length === before) this.checkTogether({ proto, port, packets, size, rate })
     if (this.problems.length > before || source === undefined || destination === undefined) return
     const { shape } = this
     this.push([
@@ -206,7 +207,6 @@ export function matrixSource({ rows, count, names }: MatrixRows): FlowSource {
         packets,
         ...(size === 0 ? {} : { size }),
         rate,
-        pairs: 1,
       }
     },
   }

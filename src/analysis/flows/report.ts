@@ -18,18 +18,6 @@ export interface Asked {
   readonly namespace: string
   readonly cold: boolean
   readonly listen: boolean
-  /** Of pods, one for all that are alike. */
-  readonly classes?: ClassesAsked
-}
-
-export interface ClassesAsked {
-  readonly count: number
-  /** By what pods are told apart. */
-  readonly by: readonly string[]
-  /** Every pair of two classes fares as the one that was asked. */
-  readonly exact: boolean
-  /** What may tell two pods of one class apart. */
-  readonly unless: readonly string[]
 }
 
 export interface FlowsMetadata {
@@ -60,16 +48,15 @@ export interface FlowsReport {
   readonly kind: 'Flows'
   readonly metadata: FlowsMetadata
   readonly asked: Asked
-  readonly result: Pick<FlowSums, 'flows' | 'pairs' | 'packets' | 'unsent' | 'first' | 'all'>
+  readonly result: Pick<FlowSums, 'flows' | 'packets' | 'unsent' | 'first' | 'all'>
   readonly losses: readonly LossSum[]
   /** What netsim cannot tell: not modelled, or an address that two have. */
   readonly unknown: readonly LossSum[]
   readonly refused: readonly Refusal[]
-  /** Absent by class: one flow stands for many there. */
-  readonly segments?: readonly SegmentSum[]
-  readonly overlay?: OverlaySum
-  readonly devices?: readonly DeviceSum[]
-  readonly rules?: readonly RuleSum[]
+  readonly segments: readonly SegmentSum[]
+  readonly overlay: OverlaySum
+  readonly devices: readonly DeviceSum[]
+  readonly rules: readonly RuleSum[]
   /** Rows that --top left out. */
   readonly more: { readonly losses: number; readonly unknown: number; readonly devices: number; readonly rules: number }
 }
@@ -78,24 +65,26 @@ const UNKNOWN: readonly string[] = ['INCOMPLETE', 'AMBIGUOUS']
 
 /** @param top rows of each table, 0: all */
 export function flowsReport(head: { readonly metadata: FlowsMetadata; readonly asked: Asked }, sums: FlowSums, top: number): FlowsReport {
-  const { flows, pairs, packets, unsent, first, all, refused } = sums
+  const { flows, packets, unsent, first, all, refused, devices } = sums
   const lost = sums.losses.filter(({ disposition }) => !UNKNOWN.includes(disposition))
   const unknown = sums.losses.filter(({ disposition }) => UNKNOWN.includes(disposition))
   const rules = rulesOverNodes(sums.rules)
   const shown = <Row>(rows: readonly Row[]): readonly Row[] => (top === 0 ? rows : rows.slice(0, top))
   const over = (rows: readonly unknown[]): number => rows.length - shown(rows).length
-  const byClass = head.asked.classes !== undefined
-  const segments = segmentsOf(sums.devices)
+  const segments = segmentsOf(devices)
   return {
     apiVersion: 'netsim/v1',
     kind: 'Flows',
     ...head,
-    result: { flows, pairs, packets, unsent, first, all },
+    result: { flows, packets, unsent, first, all },
     losses: shown(lost),
     unknown: shown(unknown),
     refused,
-    ...(byClass ? {} : { segments, overlay: overlayOf(sums.devices, segments), devices: shown(sums.devices), rules: shown(rules) }),
-    more: { losses: over(lost), unknown: over(unknown), devices: byClass ? 0 : over(sums.devices), rules: byClass ? 0 : over(rules) },
+    segments,
+    overlay: overlayOf(devices, segments),
+    devices: shown(devices),
+    rules: shown(rules),
+    more: { losses: over(lost), unknown: over(unknown), devices: over(devices), rules: over(rules) },
   }
 }
 

@@ -51,7 +51,6 @@ export interface FlowWork {
   readonly packets: number
   /** Packets a second, 0: as soon as may be. */
   readonly rate: number
-  readonly pairs: number
 }
 
 export class FlowRunner {
@@ -65,7 +64,6 @@ export class FlowRunner {
   private readonly all = new Map<Disposition, number>()
   private readonly walked: (packets: number) => void
   private flows = 0
-  private pairs = 0
   private packets = 0
   private unsent = 0
 
@@ -79,7 +77,6 @@ export class FlowRunner {
   /** Problems where the flow names what is not there: it is counted, and not sent. */
   run(work: FlowWork): FlowResult | readonly Problem[] {
     this.flows++
-    this.pairs += work.pairs
     const walk = this.open(work, this.tally)
     if (!(walk instanceof FlowWalk)) {
       this.refuse(walk)
@@ -91,13 +88,15 @@ export class FlowRunner {
     return this.count(kinds, { work, sent })
   }
 
-  /** All that was run until now. */
+  /** All that was run, once: rules count anew from here on. */
   harvest(): FlowSums {
-    const { flows, pairs, packets, unsent } = this
+    const { flows, packets, unsent } = this
     const losses: LossSum[] = [...this.lossSums].map(([loss, sums]) => ({ ...loss, ...sums }))
     const refused = [...this.refusals.values()]
     const [first, all] = [this.first, this.all].map((counts) => Object.fromEntries(counts))
-    return { flows, pairs, packets, unsent, first, all, losses, refused, devices: this.devices(), rules: [...this.visited].flatMap(rulesOf) }
+    const rules = [...this.visited].flatMap(rulesOf)
+    for (const { netfilter } of this.visited) netfilter?.forgetCounters()
+    return { flows, packets, unsent, first, all, losses, refused, devices: this.devices(), rules }
   }
 
   private open({ request, rate }: FlowWork, tally: Tally | null): FlowWalk | readonly Problem[] {
@@ -153,10 +152,10 @@ export class FlowRunner {
       assert(fate !== undefined, 'what became of each packet is known')
       addTo(all, fate.disposition, packets)
       addTo(this.all, fate.disposition, packets)
-      if (fate.loss !== undefined) this.lose(fate.loss, { flows: at === 0 ? work.pairs : 0, packets })
+      if (fate.loss !== undefined) this.lose(fate.loss, { flows: at === 0 ? 1 : 0, packets })
     })
     const { disposition, loss } = kinds[0].fate as Fate
-    addTo(this.first, disposition, work.pairs)
+    addTo(this.first, disposition, 1)
     this.packets += sent
     this.unsent += work.packets - sent
     return { disposition, ...(loss === undefined ? {} : { loss }), all, packets: sent, unsent: work.packets - sent }

@@ -7,7 +7,7 @@ import type { Flow, FlowSource } from './flow.js'
 import type { Pick } from './picks.js'
 
 /** What each flow of a source is alike in. */
-export type FlowShape = Omit<Flow, 'source' | 'destination' | 'pairs'>
+export type FlowShape = Omit<Flow, 'source' | 'destination'>
 
 /** Pods with a network of their own, in the order of the cluster; and how many there are without. */
 export function podsWithNetwork(network: Network): { readonly pods: readonly ClusterPod[]; readonly left: number } {
@@ -35,7 +35,7 @@ export function allPairs(pods: readonly ClusterPod[], shape: FlowShape): FlowSou
     flow(index) {
       const from = Math.floor(index / others)
       const to = index % others
-      return { ...shape, source: nameOf(pods[from]), destination: nameOf(pods[to < from ? to : to + 1]), pairs: 1 }
+      return { ...shape, source: nameOf(pods[from]), destination: nameOf(pods[to < from ? to : to + 1]) }
     },
   }
 }
@@ -59,7 +59,7 @@ export function randomPairs(
       const source = pods[prng.below(pods.length)]
       let destination = source
       while (destination === source) destination = order[ranks === undefined ? prng.below(order.length) : rankOf(ranks, prng)]
-      return { ...shape, source: nameOf(source), destination: nameOf(destination), pairs: 1 }
+      return { ...shape, source: nameOf(source), destination: nameOf(destination) }
     },
   }
 }

@@ -64,14 +64,13 @@ export interface Refusal {
 }
 
 export interface FlowSums {
-  /** All that were asked; and how many pairs of pods they stand for. */
+  /** All that were asked. */
   readonly flows: number
-  readonly pairs: number
   /** Walked, each of them. */
   readonly packets: number
   /** Not sent any more, since one before would not come to an end. */
   readonly unsent: number
-  /** Pairs by what a trace says of the first packet; packets by what became of each. */
+  /** Flows by what a trace says of the first packet; packets by what became of each. */
   readonly first: Readonly<Record<string, number>>
   readonly all: Readonly<Record<string, number>>
   readonly losses: readonly LossSum[]
@@ -80,14 +79,11 @@ export interface FlowSums {
   readonly refused: readonly Refusal[]
 }
 
-export const NO_SUMS: FlowSums = { flows: 0, pairs: 0, packets: 0, unsent: 0, first: {}, all: {}, losses: [], devices: [], rules: [], refused: [] }
-
 /** In the order of what they say, whoever added them up. */
 export function addSums(parts: readonly FlowSums[]): FlowSums {
   const total = (of: (part: FlowSums) => number): number => parts.reduce((sum, part) => sum + of(part), 0)
   return {
     flows: total(({ flows }) => flows),
-    pairs: total(({ pairs }) => pairs),
     packets: total(({ packets }) => packets),
     unsent: total(({ unsent }) => unsent),
     first: addCounts(parts.map(({ first }) => first)),
