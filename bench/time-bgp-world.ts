@@ -5,8 +5,9 @@
 import { cidr } from '../src/base/cidr.js'
 import { formatIp, type Ip } from '../src/base/ip.js'
 import { BgpWorld } from '../src/calico/bgp/bgp-world.js'
-import { DEFAULT_AS, type BirdConfig, type PeerConfig } from '../src/calico/bgp/config.js'
+import type { BirdConfig, PeerConfig } from '../src/calico/bgp/config.js'
 import { CALICO_BIRD } from '../src/calico/bgp/flavour.js'
+import { peer, plainConfig } from '../test/calico/bgp/kit.js'
 
 const POOL = cidr((10 << 24) | (64 << 16), 10)
 const SEGMENT = cidr(172 << 24, 8)
@@ -19,25 +20,6 @@ export interface BgpSize {
 
 function addressAt(index: number): Ip {
   return SEGMENT.base + index + 1
-}
-
-function peer(own: Ip, neighbour: Ip, more: Partial<PeerConfig>): PeerConfig {
-  return {
-    name: `Mesh_${formatIp(neighbour).replaceAll('.', '_')}`,
-    neighbour,
-    port: 179,
-    remoteAs: DEFAULT_AS,
-    localAs: DEFAULT_AS,
-    sourceAddress: own,
-    passive: false,
-    multihop: false,
-    gracefulRestartTime: 120,
-    nextHop: 'auto',
-    allowLocalAs: 0,
-    addPaths: true,
-    filters: [],
-    ...more,
-  }
 }
 
 /** Reflectors have the last indices, and wait for their clients to dial, so that nothing collides. */
@@ -57,26 +39,7 @@ function peersOf(index: number, { nodes, reflectors }: BgpSize): PeerConfig[] {
 
 function configAt(index: number, size: BgpSize): BirdConfig {
   const blocks = index < size.nodes ? [cidr(POOL.base + 64 * index, 26)] : []
-  return {
-    name: `node-${index}`,
-    routerId: addressAt(index),
-    localAs: DEFAULT_AS,
-    listen: { port: 179 },
-    directExcept: ['cali*', 'kube-ipvs*'],
-    statics: blocks.map((prefix) => ({ prefix, why: 'block' as const })),
-    kernel: { rejected: [], normalPriority: 1024, pools: [{ cidr: POOL, action: 'plain' }] },
-    exports: {
-      normalPriority: 1024,
-      communities: [],
-      disabledPools: [],
-      blocks: blocks.map((block) => ({ cidr: block, state: 'confirmed' as const })),
-      services: [],
-      reflected: [],
-      pools: [POOL],
-    },
-    bgpFilters: [],
-    peers: peersOf(index, size),
-  }
+  return plainConfig({ name: `node-${index}`, routerId: addressAt(index), pool: POOL, blocks, peers: peersOf(index, size) })
 }
 
 /** All started at once, at time 0. */

@@ -19,7 +19,8 @@ function measure(size: BgpSize): TimeCounts {
     return world
   })
   const { counts, lastKernelChangeNs } = result
-  return { sessions: counts.open / 2, cpuSeconds, virtualSeconds: lastKernelChangeNs / 1e9 }
+  const { open, keepalive, updates, endOfRib } = counts
+  return { sessions: open / 2, events: open + keepalive + updates + endOfRib, cpuSeconds, virtualSeconds: lastKernelChangeNs / 1e9 }
 }
 
 /** From those of a size on it takes minutes. */

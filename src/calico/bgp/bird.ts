@@ -40,7 +40,7 @@ export interface BirdOptions {
   readonly recover?: boolean
   /** Told of each message that leaves. */
   readonly onMessage?: (bird: Bird, session: BgpSession, message: BgpMessage, bytes: number) => void
-  /** Told of each change of the kernel's routes. */
+  /** Told of each change of the kernel's routes; a prefix is the same object each time. */
   readonly onKernel?: (bird: Bird, prefix: Cidr) => void
   readonly onSession?: (bird: Bird, session: BgpSession, event: SessionEvent) => void
   /** Its own recovery is over: who never said that he was done. */
@@ -270,7 +270,8 @@ export class Bird implements SessionHost {
   /** Every two seconds; only what the kernel refused can change then. */
   private scan(): void {
     this.scanTimer = undefined
-    if (this.isRunning && this.recovery === undefined) for (const prefix of this.kernel.prune()) this.options.onKernel?.(this, prefix)
+    if (this.isRunning && this.recovery === undefined)
+      for (const prefix of this.kernel.prune()) this.options.onKernel?.(this, this.commons.place(prefix).prefix)
     for (const { place } of this.table.all()) this.program(place)
   }
 

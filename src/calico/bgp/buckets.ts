@@ -4,9 +4,12 @@
  * of a node, and never those of two nodes.
  */
 import type { PathAttributes } from './attributes.js'
-import { prefixesPerUpdate, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
+import { prefixLength, roomForPrefixes, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
 import { attributesLength } from './on-the-wire.js'
 import { pathKey, SharedPath } from './shared-path.js'
+
+/** A path ID, a length and a whole address: while there is room for that much one more is written, however short. */
+const LONGEST_PREFIX = 9
 
 /** Most hold one prefix. */
 type Bucket = PathPrefix | Map<string, PathPrefix>
@@ -22,7 +25,7 @@ export class Buckets {
   /** The attributes under which a prefix stands; null: it is withdrawn. */
   private readonly places = new Map<string, PathAttributes | null>()
   /** Where `next` is among the buckets: before it none is left, but for one that is not empty yet, or may be filled again. */
-  private queue: Iterator<[PathAttributes, Bucket]> | undefined
+  private queue: Iterator<[PathAttributes, Bucket], undefined> | undefined
   private current: readonly [PathAttributes, Bucket] | undefined
 
   announce(path: PathPrefix, attributes: PathAttributes): void {
@@ -32,7 +35,10 @@ export class Buckets {
     const bucket = this.buckets.get(attributes)
     if (bucket === undefined) this.buckets.set(attributes, path)
     else if (bucket instanceof Map) bucket.set(key, path)
-    else this.buckets.set(attributes, new Map([...(keyOf(bucket) === key ? [] : ([[keyOf(bucket), bucket]] as const)), [key, path]]))
+    else {
+      const both = [bucket, path].map((one) => [keyOf(one), one] as const)
+      this.buckets.set(attributes, new Map(both))
+    }
   }
 
   withdraw(path: PathPrefix): void {
@@ -49,9 +55,10 @@ export class Buckets {
       this.withdrawn.delete(key)
       return
     }
+    // an empty bucket keeps its place until an UPDATE is made (bgp_create_update)
     const bucket = this.buckets.get(place)
     if (bucket instanceof Map) bucket.delete(key)
-    else this.buckets.delete(place)
+    else this.buckets.set(place, new Map())
   }
 
   get isEmpty(): boolean {
@@ -68,7 +75,7 @@ export class Buckets {
   /** The next UPDATE, or undefined when nothing is left. */
   next(rules: SessionRules): UpdateMessage | undefined {
     if (this.withdrawn.size > 0) {
-      const withdrawn = this.take(this.withdrawn, prefixesPerUpdate(0, 32, rules))
+      const withdrawn = this.take(this.withdrawn, roomForPrefixes(0), rules)
       return { type: 'update', withdrawn, reachable: [] }
     }
     for (let head = this.head(); head !== undefined; head = this.head()) {
@@ -84,7 +91,7 @@ export class Buckets {
         continue
       }
       this.current = head
-      const reachable = this.take(bucket, prefixesPerUpdate(attributesLength(attributes, rules), 32, rules))
+      const reachable = this.take(bucket, roomForPrefixes(attributesLength(attributes, rules)), rules)
       return { type: 'update', withdrawn: [], attributes, reachable }
     }
     return undefined
@@ -100,10 +107,13 @@ export class Buckets {
     return undefined
   }
 
-  private take(from: Map<string, PathPrefix>, count: number): PathPrefix[] {
+  /** What goes into one message (BIRD 1.6: packets.c bgp_encode_prefixes). */
+  private take(from: Map<string, PathPrefix>, room: number, rules: SessionRules): PathPrefix[] {
     const taken: PathPrefix[] = []
+    let left = room
     for (const [key, path] of from) {
-      if (taken.length === count) break
+      if (left < LONGEST_PREFIX) break
+      left -= prefixLength(path, rules)
       taken.push(path)
       from.delete(key)
       this.places.delete(key)

@@ -164,9 +164,13 @@ function prefixBytes(prefixes: readonly PathPrefix[], addPath: boolean): number[
   })
 }
 
-/** As many prefixes as one message can carry beside its attributes, all of one length. */
-export function prefixesPerUpdate(attributeLength: number, prefixLength: number, rules: SessionRules): number {
-  return Math.floor((MAX_LENGTH - HEADER_LENGTH - 4 - attributeLength) / ((rules.addPathSend ? 5 : 1) + ((prefixLength + 7) >> 3)))
+/** Bytes of an UPDATE that are left for prefixes, withdrawn ones or those beside attributes of that length. */
+export function roomForPrefixes(attributeLength: number): number {
+  return MAX_LENGTH - HEADER_LENGTH - 4 - attributeLength
+}
+
+export function prefixLength({ prefix }: PathPrefix, rules: SessionRules): number {
+  return (rules.addPathSend ? 5 : 1) + ((prefix.length + 7) >> 3)
 }
 
 /** One whole message. */

@@ -3,7 +3,7 @@
  * object goes to thousands of peers; messages of a session's life go as bytes.
  */
 import { decodeAttributes, encodeAttributes, type PathAttributes } from './attributes.js'
-import { encodeMessage, HEADER_LENGTH, type BgpMessage, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
+import { encodeMessage, HEADER_LENGTH, prefixLength, type BgpMessage, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
 
 /** What a segment of TCP carries: bytes, or a message that the other end would read from them as it is. */
 export type Segment = Uint8Array | BgpMessage
@@ -42,14 +42,14 @@ export function attributesLength(attributes: PathAttributes, rules: SessionRules
   return encoded(attributes, rules).length
 }
 
-function prefixesLength(paths: readonly PathPrefix[], addPath: boolean): number {
+function prefixesLength(paths: readonly PathPrefix[], rules: SessionRules): number {
   let length = 0
-  for (const { prefix } of paths) length += (addPath ? 5 : 1) + ((prefix.length + 7) >> 3)
+  for (const path of paths) length += prefixLength(path, rules)
   return length
 }
 
 function updateLength({ withdrawn, attributes, reachable }: UpdateMessage, rules: SessionRules): number {
-  const lists = prefixesLength(withdrawn, rules.addPathSend) + prefixesLength(reachable, rules.addPathSend)
+  const lists = prefixesLength(withdrawn, rules) + prefixesLength(reachable, rules)
   return HEADER_LENGTH + 4 + lists + (attributes === undefined ? 0 : attributesLength(attributes, rules))
 }
 

@@ -6,6 +6,7 @@ import type { BgpMessage, PathPrefix } from '../../calico/bgp/message.js'
 import { notificationText } from '../../calico/bgp/notification.js'
 import type { BgpSession } from '../../calico/bgp/session.js'
 import type { SessionEvent } from '../../calico/bgp/session-host.js'
+import type { RouteSpec } from '../../dataplane/dataplane.js'
 import { printRoute } from '../../dataplane/ip-route.js'
 import type { Diary, NewEntry } from './diary.js'
 
@@ -55,9 +56,9 @@ export class BirdDiary {
   }
 
   recovered(bird: Bird, missing: readonly BgpSession[], cause: number | undefined): number {
-    const names = missing.map((session) => this.peerName(session))
+    const names = few(missing, (session) => this.peerName(session))
     const seconds = bird.birdTimers.recoveryWait
-    return this.agent(bird.config.name, `${few(names)} did not come within ${seconds} s: BIRD writes and announces its routes all the same`, cause)
+    return this.agent(bird.config.name, `${names} did not come within ${seconds} s: BIRD writes and announces its routes all the same`, cause)
   }
 
   message(bird: Bird, session: BgpSession, message: BgpMessage, sent: { readonly bytes: number; readonly cause: number | undefined }): void {
@@ -68,17 +69,20 @@ export class BirdDiary {
     this.add('bgp-message', bird.config.name, what, { object: session.config.name, bytes: sent.bytes, ...causeOf(sent.cause) })
   }
 
-  /** What changed in a kernel at one moment. */
-  routes(bird: Bird, prefixes: readonly Cidr[], cause: number | undefined): number {
-    const written: string[] = []
-    const gone: string[] = []
+  /** What changed in a kernel at one moment. @param prefixes as the bird's commons have them: one object for each */
+  routes(bird: Bird, prefixes: ReadonlySet<Cidr>, cause: number | undefined): number {
+    const written: RouteSpec[] = []
+    const gone: Cidr[] = []
     for (const prefix of prefixes) {
       const route = bird.kernel.routeTo(prefix)
-      if (route === undefined) gone.push(formatCidr(prefix))
-      else written.push(printRoute(route, { showTable: false }).trim().replaceAll(/\s+/g, ' '))
+      if (route === undefined) gone.push(prefix)
+      else written.push(route)
     }
-    const parts = [...(written.length > 0 ? [few(written)] : []), ...(gone.length > 0 ? [`${few(gone)} ${gone.length === 1 ? 'is' : 'are'} gone`] : [])]
-    const object = prefixes.length === 1 ? { object: formatCidr(prefixes[0]) } : {}
+    const parts = [
+      ...(written.length > 0 ? [few(written, (route) => printRoute(route, { showTable: false }).trim().replaceAll(/\s+/g, ' '))] : []),
+      ...(gone.length > 0 ? [`${few(gone, formatCidr)} ${gone.length === 1 ? 'is' : 'are'} gone`] : []),
+    ]
+    const object = prefixes.size === 1 ? { object: [...prefixes].map(formatCidr).join() } : {}
     return this.add('route', bird.config.name, parts.join('; '), { ...object, ...causeOf(cause) })
   }
 }
@@ -87,13 +91,13 @@ function causeOf(cause: number | undefined): { readonly cause?: number } {
   return cause === undefined ? {} : { cause }
 }
 
-function few(texts: readonly string[]): string {
-  const rest = texts.length - SHOWN
-  return `${texts.slice(0, SHOWN).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
+function few<T>(all: readonly T[], text: (one: T) => string): string {
+  const rest = all.length - SHOWN
+  return `${all.slice(0, SHOWN).map(text).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
 }
 
 function messageText(message: BgpMessage): string {
-  const list = (paths: readonly PathPrefix[]): string => few(paths.map(({ prefix }) => formatCidr(prefix)))
+  const list = (paths: readonly PathPrefix[]): string => few(paths, ({ prefix }) => formatCidr(prefix))
   switch (message.type) {
     case 'update':
       if (message.reachable.length > 0) return `UPDATE ${list(message.reachable)}`

@@ -5,12 +5,12 @@
 import { hashText, Prng } from '../../base/prng.js'
 import type { Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
+import type { Problem } from '../../base/problem.js'
 import { BgpWorld } from '../../calico/bgp/bgp-world.js'
 import type { Bird } from '../../calico/bgp/bird.js'
 import { birdHostOf } from '../../calico/bgp/bird-host.js'
 import type { BirdConfig, BirdTimers } from '../../calico/bgp/config.js'
 import { CALICO_BIRD } from '../../calico/bgp/flavour.js'
-import { prefixKey } from '../../calico/bgp/route.js'
 import type { BgpSession } from '../../calico/bgp/session.js'
 import type { SessionEvent } from '../../calico/bgp/session-host.js'
 import type { PathFinder, PathVerdict } from '../../calico/bgp/tcp.js'
@@ -19,6 +19,8 @@ import type { Delays } from '../../cluster/scenario/delays.js'
 import type { Action } from '../../cluster/scenario/scenario.js'
 import type { Dataplane } from '../../dataplane/dataplane.js'
 import { bgpPaths } from '../bgp-path.js'
+import { bgpProblems } from '../bgp-problems.js'
+import { secretProblems } from '../bgp-secrets.js'
 import { bgpSpeakers } from '../bgp-speakers.js'
 import type { CalicoPlan } from '../calico-part.js'
 import type { Network } from '../network.js'
@@ -48,7 +50,8 @@ export type BirdSpeaker = { readonly name: string; readonly bird: Bird } | { rea
 /** What changed in one kernel at the moment that the clock shows. */
 interface Dirty {
   readonly bird: Bird
-  readonly prefixes: Map<string, Cidr>
+  /** In the order in which they changed; one that changed twice, twice. */
+  readonly prefixes: Cidr[]
   readonly cause: number | undefined
 }
 
@@ -201,6 +204,17 @@ export class BirdFamily implements AgentFamily {
     })
   }
 
+  /** What is wrong with BGP once all have come to rest, in the network of then: as of a question without a run. */
+  restProblems(network: Network): readonly Problem[] {
+    const { cluster, number } = this.options.context.version()
+    const resources = this.options.planOf(number)?.cluster.resources
+    if (resources === undefined) return []
+    const { bgpPeers, ipPools } = resources
+    const paths = bgpPaths(network, [...this.configs.values()])
+    const carriesPods = ipPools.some(({ vxlanMode }) => vxlanMode === 'Never')
+    return [...secretProblems(cluster, resources), ...bgpProblems({ network, world: this.world, paths, bgpPeers, carriesPods })]
+  }
+
   // ---- daemons
 
   private isNode(name: string): boolean {
@@ -297,10 +311,15 @@ export class BirdFamily implements AgentFamily {
   // ---- the way between them
 
   private path(from: Ip, to: Ip, sourcePort: number, port: number): PathVerdict {
-    const loss = 1 - (1 - this.lossAt(from)) * (1 - this.lossAt(to))
+    const atEnds = 1 - (1 - this.lossAt(from)) * (1 - this.lossAt(to))
+    if (atEnds === 1) return { kind: 'lost' }
+    const verdict = this.options.path(from, to, sourcePort, port)
+    if (verdict.kind !== 'open') return verdict
+    // cables between the ends lose frames too: a network that was asked knows of all
+    const loss = verdict.loss ?? atEnds
+    if (loss === 0) return verdict
     // TCP alone knows of it: a segment that is lost waits for its timer
-    if (loss > 0 && this.prng.below(MILLION) < loss * MILLION) return { kind: 'lost' }
-    return this.options.path(from, to, sourcePort, port)
+    return this.prng.below(MILLION) < loss * MILLION ? { kind: 'lost' } : { ...verdict, chancy: true }
   }
 
   /** 1: no power, or the cable is out. */
@@ -338,9 +357,9 @@ export class BirdFamily implements AgentFamily {
   private kernelChanged(bird: Bird, prefix: Cidr): void {
     const { name } = bird.config
     if (this.dirty.size === 0) this.timers.after(0, () => this.writeKernels())
-    const dirty = this.dirty.get(name) ?? { bird, prefixes: new Map<string, Cidr>(), cause: this.timers.cause }
-    this.dirty.set(name, dirty)
-    dirty.prefixes.set(prefixKey(prefix), prefix)
+    const dirty = this.dirty.get(name)
+    if (dirty === undefined) this.dirty.set(name, { bird, prefixes: [prefix], cause: this.timers.cause })
+    else dirty.prefixes.push(prefix)
   }
 
   private writeKernels(): void {
@@ -350,7 +369,7 @@ export class BirdFamily implements AgentFamily {
     for (const [name, { bird, prefixes, cause }] of all) {
       const isNode = this.isNode(name)
       if (isNode && !context.node(name).power) continue
-      const entry = this.diary.routes(bird, [...prefixes.values()], cause)
+      const entry = this.diary.routes(bird, new Set(prefixes), cause)
       if (isNode) context.setNode(name, { bird: bird.kernelRoutes() }, entry)
       else context.setRouterRoutes(name, bird.kernelRoutes(), entry)
     }

@@ -91,8 +91,12 @@ export class Diary {
 
   /** Of a message that is only counted. @param cause as of an entry */
   tally(bytes: number, cause = -1): void {
-    const before = this.unkept.get(cause) ?? { count: 0, bytes: 0 }
-    this.unkept.set(cause, { count: before.count + 1, bytes: before.bytes + bytes })
+    const sum = this.unkept.get(cause)
+    if (sum === undefined) this.unkept.set(cause, { count: 1, bytes })
+    else {
+      sum.count++
+      sum.bytes += bytes
+    }
   }
 
   /** From now on times count from here; what was written so far moves below 0. */

@@ -39,14 +39,27 @@ export function peer(own: Ip, other: Ip, more: Partial<PeerConfig> = {}): PeerCo
 }
 
 export function config(number: number, peers: readonly PeerConfig[], blocks: readonly Cidr[] = [blockOf(number)]): BirdConfig {
+  return plainConfig({ name: `n${number}`, routerId: nodeAddress(number), pool: POOL, blocks, peers })
+}
+
+interface PlainNode {
+  readonly name: string
+  readonly routerId: Ip
+  readonly pool: Cidr
+  readonly blocks: readonly Cidr[]
+  readonly peers: readonly PeerConfig[]
+}
+
+/** A node of a cluster with nothing but one pool, which no tunnel carries. */
+export function plainConfig({ name, routerId, pool, blocks, peers }: PlainNode): BirdConfig {
   return {
-    name: `n${number}`,
-    routerId: nodeAddress(number),
+    name,
+    routerId,
     localAs: DEFAULT_AS,
     listen: { port: 179 },
     directExcept: ['cali*', 'kube-ipvs*'],
     statics: blocks.map((block) => ({ prefix: block, why: 'block' as const })),
-    kernel: { rejected: [], normalPriority: 1024, pools: [{ cidr: POOL, action: 'plain' }] },
+    kernel: { rejected: [], normalPriority: 1024, pools: [{ cidr: pool, action: 'plain' }] },
     exports: {
       normalPriority: 1024,
       communities: [],
@@ -54,7 +67,7 @@ export function config(number: number, peers: readonly PeerConfig[], blocks: rea
       blocks: blocks.map((block) => ({ cidr: block, state: 'confirmed' as const })),
       services: [],
       reflected: [],
-      pools: [POOL],
+      pools: [pool],
     },
     bgpFilters: [],
     peers,
