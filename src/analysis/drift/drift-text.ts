@@ -9,7 +9,7 @@ export function driftText(report: DriftReport, options: FindingsTextOptions): st
   const { metadata, findings } = report
   const { cni, backend, nodes, inputs, seed } = metadata
   const dumps = nodes.map(({ name, source }) => (source === '' ? name : `${name} (${source})`)).join(', ')
-  const facts = `${[cni, backend].filter((word) => word !== '').join(' ')} · ${dumps} against its agents${inputsWords(inputs)} · seed ${seed}`
+  const facts = `${[cni, backend].filter((word) => word !== '').join(' ')} · ${dumps} against the agents${inputsWords(inputs)} · seed ${seed}`
   return pageText([
     ...factsLines(page, facts),
     '',

@@ -16,6 +16,7 @@ import { driftCodeInfo } from './catalogue.js'
 import type { DriftCode } from './codes.js'
 import { differencesOf } from './compare.js'
 import type { Difference, DriftView, Focus } from './difference.js'
+import { dumpFile, type DumpPart } from './dump-file.js'
 import { effectText, Prover, shortened } from './effect.js'
 import type { DriftFinding, DriftNodeDocument, DriftReport, ShownDocument, TrafficDocument } from './finding.js'
 import { flowsOf } from './flows.js'
@@ -251,7 +252,7 @@ function placed({ facts, network }: DriftView, one: ShownDocument): ShownDocumen
 }
 
 /** Where in a dump things of a code are. */
-const FILES: readonly (readonly [RegExp, string])[] = [
+const FILES: readonly (readonly [RegExp, DumpPart])[] = [
   [/^ND(10|803)/, 'addr'],
   [/^ND20[56]/, 'rule'],
   [/^ND2/, 'route'],
@@ -262,11 +263,10 @@ const FILES: readonly (readonly [RegExp, string])[] = [
 ]
 
 /** The file of the dump in which something is not. */
-function fileOf({ collected }: DriftView, code: DriftCode): string | undefined {
-  if (code.startsWith('ND5')) return agentsBackend(collected?.iptablesBackends ?? []).used?.file
-  const known = collected?.dataplane.devices.find(({ provenance }) => provenance?.file?.endsWith('/addr') === true)?.provenance?.file
-  const name = FILES.find(([codes]) => codes.test(code))?.[1]
-  return known === undefined || name === undefined ? undefined : known.replace(/addr$/, name)
+function fileOf(view: DriftView, code: DriftCode): string | undefined {
+  if (code.startsWith('ND5')) return agentsBackend(view.collected?.iptablesBackends ?? []).used?.file
+  const part = FILES.find(([codes]) => codes.test(code))?.[1]
+  return part === undefined ? undefined : dumpFile(view, part)
 }
 
 interface Shown {

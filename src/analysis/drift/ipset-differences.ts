@@ -84,7 +84,6 @@ function memberDifferences(view: DriftView, set: IpSet, other: IpSet): Differenc
   const missing = set.members.filter((member) => !has.has(memberKey(member)))
   const extra = other.members.filter((member) => !wanted.has(memberKey(member)))
   const by = byOf(set)
-  const place = view.collected === undefined ? {} : { file: view.collected.source }
   const lines = (members: readonly IpSetMember[]): string[] => members.slice(0, SHOWN).map(({ element }) => `add ${other.name} ${element}`)
   const rest = (members: readonly IpSetMember[]): string => (members.length > SHOWN ? ` … ${members.length - SHOWN} more` : '')
   const names = (members: readonly IpSetMember[]): string =>
@@ -108,7 +107,7 @@ function memberDifferences(view: DriftView, set: IpSet, other: IpSet): Differenc
         ? `the set ${other.name} is empty: it should have ${set.members.length} ${set.members.length === 1 ? 'member' : 'members'}`
         : `the set ${other.name} lacks ${names(missing)}`,
       expected: lines(missing).map((text) => shown(text, { by })),
-      there: [shown(`${other.name}: ${other.members.length} members`, { by: 'dump', ...place })],
+      there: [shown(`${other.name}: ${other.members.length} members`, other.provenance)],
       apply: changing((members) => members.filter((member) => has.has(memberKey(member)))),
       focus: focusOf(view, set, missing),
       commands: adding(other, missing),
@@ -121,7 +120,7 @@ function memberDifferences(view: DriftView, set: IpSet, other: IpSet): Differenc
       cause: `set ${set.name} extra`,
       what: `the set ${other.name} has ${names(extra)} too many`,
       expected: [],
-      there: lines(extra).map((text) => shown(text, { by: 'dump', ...place })),
+      there: extra.slice(0, SHOWN).map(({ element, provenance }) => shown(`add ${other.name} ${element}`, provenance)),
       apply: changing((members) => [...members, ...extra]),
       focus: focusOf(view, set, extra),
       commands: extra.map(({ element }) => `ipset del ${other.name} ${element}`),

@@ -263,7 +263,7 @@ function insertCommand(
   return `iptables -t ${table} ${place === chain.rules.length ? `-A ${chain.name}` : `-I ${chain.name} ${place}`}${words}`
 }
 
-function policyDifference({ view, table }: Comparing, chain: Chain, other: Chain): Difference {
+function policyDifference({ table }: Comparing, chain: Chain, other: Chain): Difference {
   const policy = other.policy
   const change: Change = new ChainEditor(table).setPolicy(chain.name, policy ?? 'ACCEPT')
   return {
@@ -271,14 +271,10 @@ function policyDifference({ view, table }: Comparing, chain: Chain, other: Chain
     cause: `policy ${table} ${chain.name}`,
     what: `the policy of ${chain.name} in ${table} is ${policy}, not ${chain.policy}`,
     expected: [shown(`:${chain.name} ${chain.policy}`)],
-    there: [shown(`:${chain.name} ${policy}`, view.collected === undefined ? undefined : { by: 'dump', file: fileOf(view) })],
+    there: [shown(`:${chain.name} ${policy}`, other.provenance)],
     apply: change,
     focus: {},
     commands: [`iptables -t ${table} -P ${chain.name} ${chain.policy}`],
     repair: repairOf(undefined, 'iptables'),
   }
-}
-
-function fileOf({ collected }: DriftView): string {
-  return collected?.iptablesBackends[0]?.file ?? collected?.source ?? ''
 }

@@ -2,6 +2,7 @@
 import type { Dataplane } from '../../dataplane/dataplane.js'
 import { sysctlDefault } from '../../dataplane/sysctl.js'
 import type { Difference, DriftView } from './difference.js'
+import { dumpFile } from './dump-file.js'
 import { repairOf } from './repair.js'
 import { Printer, shown } from './shown.js'
 
@@ -104,12 +105,13 @@ function difference(
   const text = dumpKey(view, key)
   const by = byOf(view, key)
   const bridge = key.startsWith('net.bridge.')
+  const file = dumpFile(view, 'sysctl')
   return {
     code: 'ND401',
     cause: `sysctl ${key}`,
     what: absent ? `${text} is not in the kernel: br_netfilter is not loaded` : `${text} is ${has}, not ${should}`,
     expected: [shown(`${text} = ${should}`, by === undefined ? undefined : { by })],
-    there: absent ? [] : [shown(`${text} = ${has}`, { by: 'dump', ...(view.collected === undefined ? {} : { file: view.collected.source }) })],
+    there: absent ? [] : [shown(`${text} = ${has}`, { by: 'dump', ...(file === undefined ? {} : { file }) })],
     apply: (dataplane) => ({ ...dataplane, sysctls: { ...dataplane.sysctls, [key]: has } }),
     focus: {},
     commands: [...(bridge && absent ? ['modprobe br_netfilter'] : []), `sysctl -w ${text}=${should}`],
