@@ -10,6 +10,7 @@ import { readCollected } from '../../src/collected/read-collected.js'
 import { judge } from '../../src/kernel/judge.js'
 import { KernelLab, labNetworkOf } from '../../src/kernel/lab.js'
 import { checkKernel } from '../../src/kernel/lab-check.js'
+import { addressesIn } from '../../src/kernel/lab-warm.js'
 import { labProbeOf } from '../../src/kernel/lab-question.js'
 import { isPrediction, predict, type Prediction } from '../../src/kernel/prediction.js'
 import { buildNetwork } from '../../src/network/build-network.js'
@@ -112,13 +113,20 @@ export function framesOf({ frames }: Prediction): readonly string[] {
   return frames.map(({ netns, device, direction, bytes }) => `${netns} ${device} ${direction} ${bytes.length}`)
 }
 
-/** Sends the packet of a prediction in the lab. @returns what is not as predicted, in words; empty when all is */
-export async function differences(lab: KernelLab, network: Network, prediction: Prediction): Promise<readonly string[]> {
+/**
+ * Sends the packet of a prediction in the lab. @returns what is not as predicted, in words; empty when all is
+ * @param fresh nothing has been sent in the lab yet, and nothing is to be set before the packet: a lab loads rules that remember packets anew each time
+ */
+export async function differences(lab: KernelLab, network: Network, prediction: Prediction, { fresh = false } = {}): Promise<readonly string[]> {
   const probe = labProbeOf(network, prediction, { trace: false })
   if (probe === undefined) return ['cannot be sent']
-  if (prediction.request.cold) await lab.cold()
-  else await lab.warm()
+  if (prediction.request.cold) await (fresh ? undefined : lab.cold())
+  else await lab.warm(addressesIn(prediction))
   const judged = judge('', prediction, await lab.send(probe))
   if (judged.verdict === 'equal') return []
-  return [judged.why, judged.drops.why, ...judged.differences.map(({ netns, device, what }) => `${netns} ${device} ${what}`)].filter((text) => text !== '')
+  return [
+    judged.why,
+    judged.drops.equal === false ? judged.drops.why : '',
+    ...judged.differences.map(({ netns, device, what }) => `${netns} ${device} ${what}`),
+  ].filter((text) => text !== '')
 }
