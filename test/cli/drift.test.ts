@@ -1,0 +1,91 @@
+/** `netsim drift` on the command line: forms, exit statuses, what it wants. */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { describe, expect, it } from 'vitest'
+import { DRIFT_CODES } from '../../src/analysis/drift/codes.js'
+import { netsim, type Ran } from './memory-io.js'
+
+const ROOT = new URL('../../', import.meta.url)
+const CLUSTER = ['-f', 'examples/flannel-vxlan.yaml'] as const
+const FAULTY = ['--node', 'examples/drift/node-1', ...CLUSTER] as const
+const SOUND = ['--node', 'examples/nodes/node-2', '--node', 'node-1=examples/nodes/node-1.tar.gz', ...CLUSTER] as const
+
+function drift(...words: readonly string[]): Promise<Ran> {
+  return netsim(['drift', ...words], { cwd: fileURLToPath(ROOT) })
+}
+
+describe('exit statuses', () => {
+  it('0: nothing', async () =>
+    expect(await drift(...SOUND)).toMatchObject({ code: 0, err: '', out: expect.stringContaining('CLEAN  0 errors, 0 warnings, 0 info') as string }))
+  it('1: findings', async () => expect((await drift(...FAULTY)).code).toBe(1))
+  it('0: info alone, where it ends so for errors', async () => {
+    expect((await drift(...FAULTY, '--severity', 'info', '--only', 'ND401')).code).toBe(1)
+    expect((await drift(...FAULTY, '--severity', 'info', '--only', 'ND401', '--fail-on', 'error')).code).toBe(0)
+    expect((await drift(...FAULTY, '--fail-on', 'never')).code).toBe(0)
+  })
+  it('2: neither a dump nor a cluster goes without', async () => {
+    expect(await drift(...CLUSTER)).toMatchObject({ code: 2, out: '', err: expect.stringContaining('--node NAME=DIR') as string })
+    expect(await drift('--node', 'examples/drift/node-1')).toMatchObject({ code: 2, out: '', err: expect.stringContaining('-f FILE') as string })
+    expect((await drift(...FAULTY, '--fail-on', 'sometimes')).err).toContain('error, warning, info, never')
+  })
+  it('3: a dump of a node that the cluster has not, or of nothing', async () => {
+    const { code, out, err } = await drift('--node', 'node-7=examples/drift/node-1', ...CLUSTER)
+    expect({ code, out }).toEqual({ code: 3, out: '' })
+    expect(err).toContain('the cluster has no node "node-7"')
+    expect(await drift('--node', 'examples/policy', ...CLUSTER)).toMatchObject({ code: 3, out: '' })
+  })
+})
+
+describe('forms', () => {
+  it('JSON as its schema says, with every field named', async () => {
+    const { out } = await drift(...FAULTY, '--severity', 'info', '-o', 'json')
+    const schema = JSON.parse(readFileSync(new URL('docs/drift.schema.json', ROOT), 'utf8')) as object
+    const validate = new Ajv2020({ strict: true, allErrors: true }).compile(closed(schema) as object)
+    validate(JSON.parse(out))
+    expect(validate.errors ?? []).toEqual([])
+    const { findings } = JSON.parse(out) as {
+      findings: readonly { code: string; commands: readonly string[]; traffic: { changes: readonly { command: string }[] } }[]
+    }
+    expect(findings.map(({ code }) => code)).toEqual(['ND302', 'ND504', 'ND401'])
+    expect(findings[0].commands).toEqual(['ip neigh replace 10.244.2.0 lladdr 5e:1d:0c:a6:31:02 dev flannel.1 nud permanent'])
+    expect(findings[0].traffic.changes[0].command).toContain('-f examples/flannel-vxlan.yaml --node examples/drift/node-1')
+  })
+  it('SARIF with the line of the dump', async () => {
+    const log = JSON.parse((await drift(...FAULTY, '-o', 'sarif')).out) as {
+      runs: readonly {
+        tool: { driver: { rules: readonly { id: string }[] } }
+        results: readonly { ruleId: string; locations: readonly { physicalLocation: { artifactLocation: { uri: string }; region: { startLine: number } } }[] }[]
+      }[]
+    }
+    const [{ tool, results }] = log.runs
+    expect(tool.driver.rules.map(({ id }) => id)).toEqual(DRIFT_CODES)
+    expect(results.map(({ ruleId }) => ruleId)).toEqual(['ND302', 'ND504'])
+    const { artifactLocation, region } = results[1].locations[0].physicalLocation
+    expect(artifactLocation.uri).toBe('examples/drift/node-1/node/iptables-nft')
+    const line = readFileSync(new URL(artifactLocation.uri, ROOT), 'utf8').split('\n')[region.startLine - 1]
+    expect(line).toContain('-A FORWARD -p tcp -m tcp --dport 8080 -j REJECT')
+  })
+  it('JUnit with a case for each code', async () => {
+    const { out } = await drift(...FAULTY, '-o', 'junit')
+    expect(out).toContain(`tests="${DRIFT_CODES.length}" failures="2"`)
+  })
+  it('text, the same bytes each time', async () => {
+    const [one, two] = [await drift(...FAULTY, '-v'), await drift(...FAULTY, '-v')]
+    expect(one.out).toBe(two.out)
+    expect(one.out).toContain('mend        ip neigh replace 10.244.2.0 lladdr 5e:1d:0c:a6:31:02 dev flannel.1 nud permanent')
+  })
+})
+
+it('docs/drift.md has a line for each code', () => {
+  const page = readFileSync(new URL('docs/drift.md', ROOT), 'utf8')
+  expect(DRIFT_CODES.filter((code) => !page.includes(`| ${code} |`))).toEqual([])
+})
+
+/** The published schema lets unknown fields pass, so that fields can be added; here each must be named. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const copy = Object.fromEntries(Object.entries(schema).map(([name, part]) => [name, closed(part)]))
+  return 'properties' in schema && 'type' in schema && !('additionalProperties' in schema) ? { ...copy, additionalProperties: false } : copy
+}
