@@ -106,7 +106,7 @@ class SleepingUnit implements Sleeper {
   }
 
   mayAnswer(address: number): boolean {
-    return this.awake || this.unit.mayAnswer(address)
+    return this.unit.mayAnswer(address)
   }
 
   wake(): void {

@@ -25,6 +25,9 @@ const ETHERNET_HEADER = 14
 export const FOREIGN_SOURCE = 'source/destination check of the ENI/instance: the packet is from an address that its card does not have'
 export const FOREIGN_DESTINATION = 'source/destination check of the ENI/instance: the packet is for an address that the card it goes to does not have'
 
+/** A large segment has as many hosts. */
+const ADDRESSES_KEPT = 10_000
+
 export class Segment {
   readonly index: number
   readonly name: string
@@ -36,6 +39,8 @@ export class Segment {
   private readonly cards: (Device | null)[] = []
   private readonly sleepers: Sleeper[] = []
   private readonly stations = new MacTable()
+  /** Address → places of the cards whose hosts may answer for it. */
+  private readonly answering = new Map<number, readonly number[]>()
 
   constructor(index: number, name: string, mtu: number, latencyNs: number, rateBps: number) {
     this.index = index
@@ -48,6 +53,7 @@ export class Segment {
   /** Cold. A host that sleeps has a card here: what is sent to its MAC wakes it. */
   reserve(macHigh: number, macLow: number, sleeper: Sleeper): void {
     this.sleepers.push(sleeper)
+    this.answering.clear()
     this.stations.set(macHigh, macLow, this.cards.push(null) - 1)
   }
 
@@ -67,12 +73,22 @@ export class Segment {
   /** Cold. The other cards with a cable whose hosts may answer an ARP request for the address; those hosts are awake then. */
   cardsThatMayAnswer(address: number, except: Device): Device[] {
     const cards: Device[] = []
-    for (let at = 0; at < this.cards.length; at++) {
-      if (this.cards[at] === null && !this.sleepers[at].mayAnswer(address)) continue
+    for (const at of this.placesThatMayAnswer(address)) {
       const card = this.cardAt(at)
       if (card !== except && card.carrier === 1) cards.push(card)
     }
     return cards
+  }
+
+  /** Cold. Hosts know that of themselves from the start, asleep or awake: each address is looked for once. */
+  private placesThatMayAnswer(address: number): readonly number[] {
+    let places = this.answering.get(address)
+    if (places === undefined) {
+      places = this.sleepers.flatMap((sleeper, at) => (sleeper.mayAnswer(address) ? [at] : []))
+      if (this.answering.size >= ADDRESSES_KEPT) this.answering.clear()
+      this.answering.set(address, places)
+    }
+    return places
   }
 
   get size(): number {

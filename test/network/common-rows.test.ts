@@ -157,7 +157,7 @@ describe('a routing table with a part in common', () => {
       fc.property(lists, fc.array(fc.nat(2), { minLength: 60, maxLength: 60 }), fc.array(fc.integer(), { maxLength: 10 }), (prefixes, sorts, noise) => {
         const spec = ({ base, length }: { base: number; length: number }): RouteSpec => ({ destination: { base, length }, type: 'unicast', device: 'eth0' })
         const world = compileWorld([{ dataplane: { ...EMPTY_DATAPLANE, netns: 'n' }, role: NETNS_NODE }], [], 1)
-        const device = (world.netns[0]).loopback
+        const device = world.netns[0].loopback
         const route = ({ base, length }: { base: number; length: number }, of: typeof device | null): Route => ({
           ...{ index: 0, base, length, type: 1, gateway: base, device: of, source: 0, scope: 0, metric: 0, tos: 0 },
           ...{ mtu: 0, mtuLocked: 0, advmss: 0, nexthops: null, spec: 0 },
