@@ -14,7 +14,9 @@ export function addCollect(program: Command, name: string, { io }: Running): voi
     .command('collect')
     .summary("print the script that writes down a node's network")
     .description(
-      'Prints a POSIX shell script. Run as root on a node, it writes down what the network of the node consists of, with the tools that are there: devices, routes, neighbours, FDB, iptables, ipsets, sysctls, sockets, and the same of each pod. It changes nothing, and gathers neither keys nor payloads. --node of the other verbs reads what it wrote.',
+      'Prints a POSIX shell script. Run as root on a node, it writes down what the network of the node consists of, with the tools that are there: ' +
+        'devices, routes, neighbours, FDB, iptables, ipsets, sysctls, sockets, and the same of each pod. It changes nothing, and gathers neither keys nor ' +
+        'payloads. --node of the other verbs reads what it wrote.',
     )
     .option(
       '-o, --output <DIR|TAR|->',

@@ -171,7 +171,8 @@ describe('what is no dump, or not of this kind', () => {
 })
 
 const DEVICE = (name: string, detail: string, rest = ''): string =>
-  `77: ${name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1400 qdisc noqueue state UP\n    link/ether 02:00:00:00:00:77 brd ff:ff:ff:ff:ff:ff${rest}\n    ${detail}\n` +
+  `77: ${name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1400 qdisc noqueue state UP\n` +
+  `    link/ether 02:00:00:00:00:77 brd ff:ff:ff:ff:ff:ff${rest}\n    ${detail}\n` +
   '    inet 172.30.0.7/24 scope global x'
 
 describe('devices', () => {
@@ -257,7 +258,8 @@ describe('the other files', () => {
 
   it('connections, as conntrack and as /proc tell them', () => {
     const conntrack =
-      'tcp      6 431999 ESTABLISHED src=10.244.1.2 dst=10.96.0.10 sport=40000 dport=53 src=10.244.2.2 dst=10.244.1.2 sport=5353 dport=40000 [ASSURED] mark=4 use=1\n' +
+      'tcp      6 431999 ESTABLISHED src=10.244.1.2 dst=10.96.0.10 sport=40000 dport=53 ' +
+      'src=10.244.2.2 dst=10.244.1.2 sport=5353 dport=40000 [ASSURED] mark=4 use=1\n' +
       'conntrack v1.4.7 (conntrack-tools): 2 flow entries have been shown.\n'
     const proc =
       'ipv4     2 udp      17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1 mark=0 zone=7 use=2\n'
@@ -289,7 +291,8 @@ describe('the other files', () => {
     [
       'ss',
       'node/sockets',
-      'Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port\ntcp   LISTEN 0 4096 *:10250 *:*\nudp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:*\ntcp LISTEN 0 4096 [::1]:25 [::]:*\n',
+      'Netid State  Recv-Q Send-Q Local Address:Port Peer Address:Port\ntcp   LISTEN 0 4096 *:10250 *:*\n' +
+        'udp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:*\ntcp LISTEN 0 4096 [::1]:25 [::]:*\n',
     ],
     [
       'netstat',
@@ -320,7 +323,8 @@ describe('the other files', () => {
 
   it('nftables that are not iptables’ own are named at their hook, where they could lose a packet', () => {
     const ruleset =
-      'table inet firewalld {\n\tchain filter_FORWARD {\n\t\ttype filter hook forward priority filter + 10; policy accept;\n\t\tct state { established, related } accept\n\t\treject with icmpx admin-prohibited\n\t}\n' +
+      'table inet firewalld {\n\tchain filter_FORWARD {\n\t\ttype filter hook forward priority filter + 10; policy accept;\n' +
+      '\t\tct state { established, related } accept\n\t\treject with icmpx admin-prohibited\n\t}\n' +
       '\tchain filter_INPUT {\n\t\ttype filter hook input priority filter + 10; policy accept;\n\t}\n}\n'
     const node = nodeOf(example().set('node/nft', ruleset))
     expect(node.notUnderstood).toEqual([
