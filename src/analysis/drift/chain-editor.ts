@@ -1,4 +1,4 @@
-/** Edits of a table of iptables as changes of a Dataplane: rules of a chain, its policy, chains that come or go. Rules are told apart by being the same object. */
+/** Edits of a table of iptables as changes of a Dataplane: rules of a chain, its policy, chains that come or go. A rule is told by being the same object. */
 import { emptyTable } from '../../dataplane/iptables-command.js'
 import type { Chain, Rule, Table, TableName } from '../../dataplane/iptables.js'
 import type { Change } from './difference.js'

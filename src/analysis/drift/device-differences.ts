@@ -34,12 +34,13 @@ function missing(view: DriftView, device: DeviceSpec): Difference {
     [before.fdb.length - after.fdb.length, 'FDB entry'],
   ] as const
   const lost = with_.filter(([count]) => count > 0).map(([count, word]) => `${count} ${count === 1 ? word : word === 'FDB entry' ? 'FDB entries' : `${word}s`}`)
+  const along = lost.length === 0 ? '' : `, and with it ${lost.join(', ')}`
   const restart = restartOf(by, view.node)
   const pod = device.kind === 'veth' ? [device.peer.netns] : []
   return {
     code: device.kind === 'nic' ? 'ND803' : 'ND101',
     cause: `device ${device.name}`,
-    what: `${name} is missing${device.kind === 'veth' ? ` (the host's end of ${device.peer.netns}'s eth0)` : ''}${lost.length === 0 ? '' : `, and with it ${lost.join(', ')}`}`,
+    what: `${name} is missing${device.kind === 'veth' ? ` (the host's end of ${device.peer.netns}'s eth0)` : ''}${along}`,
     expected: [printer.deviceLine(device), ...device.addresses.map((address) => printer.address(device, address))],
     there: [],
     apply: gone,
@@ -323,7 +324,9 @@ function addressDifferences(view: DriftView, device: DeviceSpec, there: DeviceSp
       what:
         absent.length === 0
           ? `${name} has ${extra.map(text).join(', ')} besides`
-          : `${name} has ${extra.length === 0 ? `not its address ${absent.map(text).join(', ')}` : `${extra.map(text).join(', ')} in place of ${absent.map(text).join(', ')}`}`,
+          : extra.length === 0
+            ? `${name} has not its address ${absent.map(text).join(', ')}`
+            : `${name} has ${extra.map(text).join(', ')} in place of ${absent.map(text).join(', ')}`,
       expected: absent.map((address) => ({ ...printer.address(device, address), ...(onNode ? view.facts.placeOf(view.node) : {}) })),
       there: extra.map((address) => printer.address(there, address)),
       apply: (dataplane) => ({
@@ -361,10 +364,15 @@ function portDifferences(view: DriftView, device: DeviceSpec & { readonly kind: 
   const bridge = device.master === undefined ? '' : printer.device(device.master)
   const inBridge = device.master === there.master
   const flagText = (one: DeviceSpec): string =>
-    `${name}: ${one.master === undefined ? 'no master' : `master ${printer.device(one.master)}`}${flags.map(([flag]) => ` ${flag} ${isOn(one, flag) ? 'on' : 'off'}`).join('')}`
+    [
+      `${name}:`,
+      one.master === undefined ? 'no master' : `master ${printer.device(one.master)}`,
+      ...flags.map(([flag]) => `${flag} ${isOn(one, flag) ? 'on' : 'off'}`),
+    ].join(' ')
+  const where = there.master === undefined ? 'no bridge' : printer.device(there.master)
   const what = inBridge
     ? `${name} of ${device.peer.netns} has ${flags.map(([flag, on]) => `${flag} ${on ? 'off' : 'on'}`).join(', ')} as a port of ${bridge}`
-    : `${name} of ${device.peer.netns} is ${there.master === undefined ? 'in no bridge' : `in ${printer.device(there.master)}`}${device.master === undefined ? '' : `, not in ${bridge}`}`
+    : `${name} of ${device.peer.netns} is in ${where}${bridge === '' ? '' : `, not in ${bridge}`}`
   return [
     {
       code: 'ND108',

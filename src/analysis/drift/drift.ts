@@ -147,7 +147,8 @@ function drawnLease({ facts, network }: Judging, { name, dataplane }: DriftInput
   const own = dataplane.devices.find((device) => device.name === tunnel?.name)
   const same = tunnel === undefined || own === undefined || tunnel.addresses.every(({ address }) => own.addresses.some((one) => one.address === address))
   if (same) return undefined
-  return `${name}: no input says which lease the node has, and the one that netsim drew is another: give flannel's keys (--etcd, a snapshot) or Nodes with their podCIDR`
+  const why = 'no input says which lease the node has, and the one that netsim drew is another'
+  return `${name}: ${why}: give flannel's keys (--etcd, a snapshot) or Nodes with their podCIDR`
 }
 
 export function viewOf({ network, facts }: Pick<Judging, 'network' | 'facts'>, { name, dataplane, collected }: DriftInput, expected: Dataplane): DriftView {

@@ -70,6 +70,7 @@ function difference(comparing: Comparing, { chain, other, runs }: Extra, bystand
   const number = rules.length === 1 ? `rule ${first}` : `${rules.length} rules (from ${first} on)`
   const ahead = runs.find(({ before }) => before !== undefined)?.before
   const aheadOf = ahead === undefined ? undefined : (jumpOf(ahead) ?? printer.ruleText(chain.name, ahead).replace(/^-A \S+ /, ''))
+  const before = aheadOf === undefined ? '' : ` and ${rules.length === 1 ? 'comes' : 'come'} before ${aheadOf}`
   const editor = new ChainEditor(table)
   const back = renaming(comparing)
   // a set that rules name is brought along
@@ -81,7 +82,7 @@ function difference(comparing: Comparing, { chain, other, runs }: Extra, bystand
   return {
     code: masquerade ? 'ND507' : builtIn ? 'ND504' : 'ND503',
     cause: `foreign ${table} ${chain.name} ${bystander ? 'known' : isAlone(runs) ? printer.ruleText(chain.name, rules[0]) : 'all'}`,
-    what: `${number} of ${other.name} in ${table} ${rules.length === 1 ? 'is' : 'are'} no agent's${aheadOf === undefined ? '' : ` and come${rules.length === 1 ? 's' : ''} before ${aheadOf}`}: ${printer.ruleText(other.name, rules[0])}`,
+    what: `${number} of ${other.name} in ${table} ${rules.length === 1 ? 'is' : 'are'} no agent's${before}: ${printer.ruleText(other.name, rules[0])}`,
     expected: [],
     there: [
       ...rules.slice(0, SHOWN).map((rule) => printer.rule(table, other.name, rule)),

@@ -23,12 +23,13 @@ export function backendDifferences(view: DriftView): Difference[] {
   if (used === undefined) return []
   return others.map((other): Difference => {
     const printer = new Printer(view)
+    const count = other.rules === 1 ? '1 rule' : `${other.rules} rules`
     const tables = other.state.tables.map((table) => ({ table, renamed: apart(table, other.backend) }))
     const lines = other.state.tables.flatMap(({ name, chains }) => chains.flatMap((chain) => chain.rules.map((rule) => printer.rule(name, chain.name, rule))))
     return {
       code: 'ND508',
       cause: `backend ${other.backend}`,
-      what: `iptables-${other.backend} holds ${other.rules} ${other.rules === 1 ? 'rule' : 'rules'} beside those of iptables-${used.backend}, which the agents use`,
+      what: `iptables-${other.backend} holds ${count} beside those of iptables-${used.backend}, which the agents use`,
       expected: [],
       there: lines.slice(0, SHOWN),
       apply: (dataplane) => ({

@@ -68,11 +68,12 @@ function chainGone(view: DriftView, table: Table, chain: Chain, { flushed }: { r
   const by = ownerOf(name, [...rules, ...leading.map(({ rule }) => rule)])
   const object = objectOf([...rules, ...leading.map(({ rule }) => rule)])
   const count = rules.length === 1 ? '1 rule' : `${rules.length} rules`
+  const state = flushed ? `empty: its ${count} ${rules.length === 1 ? 'is' : 'are'} gone` : `missing${rules.length === 0 ? '' : `, with ${count}`}`
   const editor = new ChainEditor(table.name)
   return {
     code: 'ND501',
     cause: object === undefined ? `chain ${table.name} ${name}` : `${by} ${object}`,
-    what: `the chain ${name} of ${table.name}${object === undefined ? '' : ` (${object})`} is ${flushed ? `empty: its ${count} are gone` : `missing${rules.length === 0 ? '' : `, with ${count}`}`}`,
+    what: `the chain ${name} of ${table.name}${object === undefined ? '' : ` (${object})`} is ${state}`,
     expected: [
       ...(flushed ? [] : [shown(`-t ${table.name} -N ${name}`, { by })]),
       ...rules.slice(0, SHOWN).map((rule) => printer.rule(table.name, name, rule)),
@@ -235,10 +236,11 @@ function missingRules({ view, table }: Comparing, chain: Chain, missing: readonl
     const by = ownerOf(chain.name, rules)
     const object = objectOf(rules)
     const gone = new Set(rules)
+    const which = rules.length === 1 ? `rule ${chain.rules.indexOf(rules[0]) + 1}` : `${rules.length} rules`
     return {
       code: 'ND502',
       cause,
-      what: `${rules.length === 1 ? `rule ${chain.rules.indexOf(rules[0]) + 1}` : `${rules.length} rules`} of ${chain.name} in ${table}${object === undefined ? '' : ` (${object})`} ${rules.length === 1 ? 'is' : 'are'} missing`,
+      what: `${which} of ${chain.name} in ${table}${object === undefined ? '' : ` (${object})`} ${rules.length === 1 ? 'is' : 'are'} missing`,
       expected: rules.slice(0, SHOWN).map((rule) => printer.rule(table, chain.name, rule)),
       there: [],
       apply: editor.edit(chain.name, (all) => all.filter((rule) => !gone.has(rule))),

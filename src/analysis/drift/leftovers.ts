@@ -61,11 +61,12 @@ export function leftoverCause(cni: string): Pick<Difference, 'cause' | 'whole'> 
 function leftover(view: DriftView, device: DeviceSpec, cni: Cni): Difference {
   const printer = new Printer(view)
   const routes = view.there.routes.filter((route) => route.device === device.name && route.table !== 'local' && route.type !== 'broadcast')
+  const prefixes = routes.map(({ destination }) => formatCidr(destination)).join(', ')
   const isBusy = view.there.devices.some(({ master }) => master === device.name)
   return {
     code: 'ND701',
     ...leftoverCause(cni.name),
-    what: `${printer.device(device.name)} of ${cni.name} is still there${routes.length === 0 ? '' : `, with ${routes.map(({ destination }) => formatCidr(destination)).join(', ')} routed to it`}`,
+    what: `${printer.device(device.name)} of ${cni.name} is still there${prefixes === '' ? '' : `, with ${prefixes} routed to it`}`,
     expected: [],
     there: [printer.deviceLine(device), ...device.addresses.map((address) => printer.address(device, address)), ...routes.map((route) => printer.route(route))],
     apply: (dataplane) => ({
@@ -115,7 +116,7 @@ export function cniFileDifferences(view: DriftView): Difference[] {
       expected: right === undefined ? [] : [shown(`${right.file.split('/').at(-1)}: ${right.plugins.join(', ')}`, { by: 'dump', file: right.file })],
       there: [shown(`${base}: ${first.plugins.join(', ')}`, { by: 'dump', file: first.file })],
       focus: {},
-      commands: right === undefined ? [] : [`mv /etc/cni/net.d/${base} /root/`],
+      commands: right === undefined ? [] : [`mv /etc/cni/net.d/${base} /etc/cni/net.d/${base}.disabled`],
       repair: 'nobody takes it away; pods that run keep the network that they have',
     },
   ]

@@ -1,7 +1,7 @@
 /** Neighbours and FDB entries of tunnels: what agents make of them against what is there. What ARP and bridges learn by themselves is nobody's drift. */
 import { cidr } from '../../base/cidr.js'
 import { formatIp } from '../../base/ip.js'
-import { formatMac, ZERO_MAC } from '../../base/mac.js'
+import { formatMac, ZERO_MAC, type Mac } from '../../base/mac.js'
 import type { Dataplane, FdbSpec, NeighbourSpec } from '../../dataplane/dataplane.js'
 import type { Difference, DriftView, Focus } from './difference.js'
 import type { Gathered } from './gathered.js'
@@ -33,6 +33,7 @@ function ofRemote(view: DriftView, owner: string | undefined, else_: string): Pi
 function neighbours(view: DriftView): Difference[] {
   const printer = new Printer(view)
   const found: Difference[] = []
+  const dumpMac = (mac: Mac): string => formatMac(view.alignment.toDump.mac(mac))
   const same = (a: NeighbourSpec, b: NeighbourSpec): boolean => a.address === b.address && a.device === b.device && a.proxy !== true && b.proxy !== true
   for (const entry of view.expected.neighbours.filter(isFixed)) {
     const there = view.there.neighbours.find((other) => same(other, entry))
@@ -48,7 +49,7 @@ function neighbours(view: DriftView): Difference[] {
       code: wrong ? 'ND302' : 'ND301',
       ...ofRemote(view, owner, `neighbour ${formatIp(entry.address)}`),
       what: wrong
-        ? `the neighbour ${formatIp(entry.address)}${whose} on ${name} has the MAC ${formatMac(view.alignment.toDump.mac(there.mac ?? 0))}, not ${formatMac(view.alignment.toDump.mac(mac))}`
+        ? `the neighbour ${formatIp(entry.address)}${whose} on ${name} has the MAC ${dumpMac(there.mac ?? 0)}, not ${dumpMac(mac)}`
         : `the permanent neighbour ${formatIp(entry.address)}${whose} on ${name} is ${there === undefined ? 'missing' : `${there.state}, not permanent`}`,
       expected: [printer.neighbour(entry)],
       there: there === undefined ? [] : [printer.neighbour(there)],
@@ -144,13 +145,14 @@ function fdb(view: DriftView): Difference[] {
     const name = printer.device(entry.device)
     const mac = formatMac(alignment.toDump.mac(entry.mac))
     const to = formatIp(entry.destination ?? 0)
+    const led = others.map(({ destination = 0 }) => formatIp(destination)).join(', ')
     found.push({
       code: others.length === 0 ? 'ND304' : 'ND305',
       ...ofRemote(view, owner, `fdb ${mac}`),
       what:
         others.length === 0
           ? `the FDB entry of ${name} for ${mac}${owner === undefined ? '' : ` of ${owner}`} is missing`
-          : `the FDB entry of ${name} for ${mac}${owner === undefined ? '' : ` of ${owner}`} leads to ${others.map(({ destination = 0 }) => formatIp(destination)).join(', ')}, not to ${to}`,
+          : `the FDB entry of ${name} for ${mac}${owner === undefined ? '' : ` of ${owner}`} leads to ${led}, not to ${to}`,
       expected: [printer.fdb(entry)],
       there: others.map((other) => printer.fdb(other)),
       apply: (dataplane) => ({ ...dataplane, fdb: [...dataplane.fdb.filter((one) => one !== entry), ...others] }),
@@ -164,12 +166,13 @@ function fdb(view: DriftView): Difference[] {
     const mac = formatMac(alignment.toDump.mac(entry.mac))
     const name = printer.device(entry.device)
     const owner = view.facts.nodeWithAddress(entry.destination ?? 0)
+    const of = entry.mac === ZERO_MAC ? 'every unknown MAC' : `${mac}, which no node published`
     const neighbour = view.there.neighbours.find((one) => one.mac === entry.mac && one.device === entry.device)
     const unknown = neighbour !== undefined && !view.expected.neighbours.some((one) => one.address === neighbour.address && one.device === neighbour.device)
     found.push({
       code: 'ND306',
       cause: unknown ? `gone ${formatIp(neighbour.address)}` : owner === undefined ? `fdb ${mac}` : `remote ${owner}`,
-      what: `${name} has an FDB entry for ${entry.mac === ZERO_MAC ? 'every unknown MAC' : `${mac}, which no node published`}, to ${owner ?? formatIp(entry.destination ?? 0)}`,
+      what: `${name} has an FDB entry for ${of}, to ${owner ?? formatIp(entry.destination ?? 0)}`,
       expected: [],
       there: [printer.fdb(entry)],
       apply: (dataplane) => ({ ...dataplane, fdb: [...dataplane.fdb, entry] }),

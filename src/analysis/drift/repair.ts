@@ -22,7 +22,7 @@ export function repairOf(by: string | undefined, part: Part, backend = ''): stri
   if (agent.startsWith('flannel')) return ofFlannel(part, backend)
   if (agent.startsWith('felix')) return ofFelix(part)
   if (agent === 'bird')
-    return `BIRD compares its table with the kernel's every ${seconds('bird.kernelScan')} and puts it right: if it stays, BIRD does not run or has another table`
+    return `BIRD holds its table against the kernel's every ${seconds('bird.kernelScan')}: if it stays, BIRD does not run or has another table`
   if (agent.startsWith('kube-proxy')) return ofKubeProxy(part)
   if (agent.startsWith('docker')) return 'dockerd writes it when it starts, or when a container does: systemctl restart docker'
   if (/plugin|portmap|calico-ipam|host-local/.test(agent)) return 'the CNI plugin does it once, when a pod is made: delete the pod, and its successor has it'

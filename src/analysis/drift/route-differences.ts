@@ -1,4 +1,7 @@
-/** Routes and rules of routing: what agents make of them against what is there. The host's own (its default route, its link) are told of only where they take the cluster's traffic. */
+/**
+ * Routes and rules of routing: what agents make of them against what is there. The host's own (its default route, its link) are told of only where they
+ * take the cluster's traffic.
+ */
 import { broadcastOf, cidr, contains, formatCidr, type Cidr } from '../../base/cidr.js'
 import { formatIp } from '../../base/ip.js'
 import type { Dataplane, RouteSpec, RoutingRuleSpec } from '../../dataplane/dataplane.js'
