@@ -15,7 +15,7 @@ import { STEP_ARP, STEP_ORIGINATE } from './trace.js'
 const ARP_REQUEST = 1
 const ARP_REPLY = 2
 
-const ARP_IGNORED = 0
+export const ARP_IGNORED = 0
 export const ARP_ANSWERED = 1
 const ARP_LEARNED = 2
 export const ARP_PROXIED = 3
