@@ -61,7 +61,46 @@ function likeness(network: Network): (address: Ip) => string {
   return (address) => plain.get(address) ?? formatIp(address)
 }
 
+/** More turns of chance are not followed; what remains counts as those that were. */
+const WAYS_MAX = 64
+
+interface Way {
+  readonly share: number
+  readonly both: BothWays
+}
+
+/** Where cables lose frames one question has several outcomes: each is had in turn. */
 function trace(network: Network, client: Ip, server: Ip, port: number): BothWays {
+  const { chance } = network.world
+  const ways: Way[] = []
+  try {
+    for (let tape: readonly number[] | undefined = []; tape !== undefined && ways.length < WAYS_MAX; tape = chance.following()) {
+      chance.tell(tape, { forks: false })
+      const both = traceOnce(network, client, server, port)
+      ways.push({ share: chance.probability, both })
+    }
+  } finally {
+    chance.untell()
+  }
+  return ways.length === 1 ? ways[0].both : together(ways)
+}
+
+function together(ways: readonly Way[]): BothWays {
+  const shareOf = (some: readonly Way[]): number => some.reduce((sum, { share }) => sum + share, 0)
+  const arrived = ways.filter(({ both }) => both.there.kind === 'open')
+  const answered = arrived.filter(({ both }) => both.back.kind === 'open')
+  const likeliest = (some: readonly Way[]): Way => some.reduce((best, way) => (way.share > best.share ? way : best))
+  if (arrived.length === 0) return likeliest(ways).both
+  const there = withLoss(arrived[0].both.there, 1 - shareOf(arrived) / shareOf(ways))
+  if (answered.length === 0) return { ...likeliest(arrived).both, there }
+  return { there, back: withLoss(answered[0].both.back, 1 - shareOf(answered) / shareOf(arrived)) }
+}
+
+function withLoss(verdict: PathVerdict, loss: number): PathVerdict {
+  return verdict.kind === 'open' ? { ...verdict, loss } : verdict
+}
+
+function traceOnce(network: Network, client: Ip, server: Ip, port: number): BothWays {
   const outcome = network.trace({ ...DEFAULT_REQUEST, source: formatIp(client), destination: `${formatIp(server)}:${port}`, proto: 'tcp' })
   const lost: PathVerdict = { kind: 'lost' }
   if (!isOutcome(outcome)) return { there: lost, back: lost, loss: { of: 'SYN', text: outcome.map(({ what }) => what).join('; ') } }

@@ -145,4 +145,36 @@ const jobs: Sentence = (facts) => {
     : `pods of a ${made.join(' or ')} run on, none completes${made.includes('CronJob') ? ', and no CronJob makes any' : ''}`
 }
 
-const LEFT_OUT: readonly Sentence[] = [agentPods, retransmission, otherTraffic, jobs]
+/** A router of the data centre that speaks BGP, behind a cable that is out or a node that is off. */
+const linkState: Sentence = (facts) => {
+  const peers = facts.cluster.routers.some(({ asn }) => asn !== undefined)
+  const ends = facts.actions.some((action) => (action.kind === 'cable' && action.cut === true) || (action.kind === 'node' && action.state !== 'up'))
+  return peers && ends
+    ? 'no BGP speaker watches its card: a session over a cable that is out ends by its hold timer; fast fallover of routers (BIRD 2: check link) ends it at once'
+    : undefined
+}
+
+const evictionRate: Sentence = (facts) => {
+  const isLoss = ({ agent, kind, what }: DiaryEntry): boolean => agent === 'node controller' && kind === 'node' && / is Unknown: /.test(what)
+  const lost = new Set(facts.given.diary.filter(isLoss).map(({ node }) => node))
+  return lost.size > 1
+    ? 'pods of all lost nodes are evicted in their time: --node-eviction-rate, one node each 10 s, and the slower rates of a zone in disruption are not applied'
+    : undefined
+}
+
+/** What a flanneld that was away missed. */
+const leftByFlanneld: Sentence = (facts) => {
+  const { diary } = facts.given
+  const ended = diary.filter(({ atNs, kind }) => atNs >= 0 && (kind === 'lease-expired' || kind === 'lease-deleted'))
+  const again = diary.filter(({ atNs, agent, kind, what }) => atNs > 0 && agent === 'flanneld' && kind === 'agent' && what === 'flanneld starts')
+  return again.some((start) => ended.some(({ atNs, node }) => atNs <= start.atNs && node !== start.node))
+    ? 'a flanneld that starts again leaves only what it hears then; a real one leaves routes, neighbours and FDB entries of leases that ended meanwhile too'
+    : undefined
+}
+
+const deletedNodes: Sentence = (facts) =>
+  facts.did('controller', ['pod'], /its node is gone$/)
+    ? 'pods whose Node is gone end at once when the garbage collector takes them; a kubelet that still runs gives them their grace period'
+    : undefined
+
+const LEFT_OUT: readonly Sentence[] = [agentPods, linkState, evictionRate, leftByFlanneld, deletedNodes, retransmission, otherTraffic, jobs]

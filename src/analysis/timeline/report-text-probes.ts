@@ -104,7 +104,7 @@ export function probeLines(probe: ProbeDocument, page: Page): string[] {
   const asked = `${kind}, every ${durationText(probe.everyNs)}`
   const title: Span[] = [
     { text: clean(isNamed ? probe.name : `${probe.name},`), style: 'bold' },
-    { text: clean(isNamed ? ` ${probe.from} → ${probe.to}, ${asked}` : ` ${asked}`) },
+    { text: clean(isNamed ? ` ${probe.from} → ${probe.to}, ${asked}` : asked) },
     { text: clean(` ${placeText(probe)}`), style: 'dim' },
   ]
   const rows = probe.spans.map((span) => [durationText(span.fromNs), lengthText(span), span.class, `${span.lost}/${span.packets}`])

@@ -24,7 +24,7 @@ export function reportText(report: ScenarioReport, { width, color, ascii, inputF
   const blocks = [
     headLines(report, page),
     probes.length === 0 ? wrap([{ text: NO_PROBE }], page.width, page.style) : answerLines(probes, page),
-    ...probes.filter(({ spans }) => spans.length > 1 || spans[0]?.class !== 'works').map((probe) => probeLines(probe, page)),
+    ...probes.filter(({ spans }) => spans.length > 1 || (spans.length === 1 && spans[0].class !== 'works')).map((probe) => probeLines(probe, page)),
     events.length === 0 ? [] : eventLines(events, page),
     footLines(report, page),
   ]

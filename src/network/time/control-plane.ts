@@ -177,7 +177,11 @@ class ControlPlane implements RunContext {
 
   boot(): void {
     for (const family of this.families) family.boot()
-    if (this.options.scenario.start === 'converged') this.rest()
+    if (this.options.scenario.start === 'converged') {
+      this.rest()
+      // what is down at the start is the input's fault; what goes down later is what the run tells
+      this.problems.push(...(this.bird?.restProblems(networkAt(this.book, this.state())) ?? []))
+    }
     this.zeroNs = this.simulation.nowNs
     this.diary.startHere()
     for (const family of this.families) family.startHere?.()

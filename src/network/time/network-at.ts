@@ -115,7 +115,7 @@ class MomentOfRun implements Moment {
     if (state === undefined) return this.bare.has(node) ? 'is not there yet' : undefined
     if (state.power) return undefined
     const since = this.offSince(node)
-    return since === undefined ? 'has no power' : `has no power since ${since / 1e9}s`
+    return since === undefined ? 'has no power' : `has no power since ${sinceText(since / 1e9)}`
   }
 
   cableOf(router: Router, segment: string): CableSpec | undefined {
@@ -206,6 +206,13 @@ class MomentOfRun implements Moment {
     }
     return since
   }
+}
+
+/** As `--at` reads it: 12.5s, 5m, 24h1s. */
+function sinceText(seconds: number): string {
+  if (seconds < 60) return `${seconds}s`
+  const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.round((seconds % 60) * 1e6) / 1e6]
+  return `${hours === 0 ? '' : `${hours}h`}${minutes === 0 ? '' : `${minutes}m`}${rest === 0 ? '' : `${rest}s`}`
 }
 
 function cableSpec({ cut, loss, delayNs }: Cable): CableSpec {

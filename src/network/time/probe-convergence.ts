@@ -3,11 +3,7 @@ import type { Diary } from './diary.js'
 import type { EventConvergence, ProbeHistory } from './probe-history.js'
 
 /** @param eventEntries of the events, by their place in the scenario: entries of the diary; undefined: the run ended before it */
-export function convergenceOf(
-  diary: Diary,
-  eventEntries: readonly (number | undefined)[],
-  histories: readonly ProbeHistory[],
-): EventConvergence[] {
+export function convergenceOf(diary: Diary, eventEntries: readonly (number | undefined)[], histories: readonly ProbeHistory[]): EventConvergence[] {
   const lastAnswer = lastAnswers(histories)
   return eventEntries.flatMap((entry, event): EventConvergence[] => {
     if (entry === undefined) return []

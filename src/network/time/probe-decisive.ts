@@ -1,6 +1,6 @@
 /**
- * Which of several kernels that became other ones at one moment it was that turned a probe's answer, and by whose hand: the packet is asked in the state before with
- * what one agent wrote on one node, node by node of its way, until one of them by itself gives the new answer.
+ * Which of several kernels that became other ones at one moment it was that turned a probe's answer, and by whose hand: the packet is asked in the state
+ * before with what one agent wrote on one node, node by node of its way, until one of them by itself gives the new answer.
  */
 import type { DiaryAgent } from './diary.js'
 import type { NetworkState, NodeState } from './network-state.js'

@@ -12,8 +12,9 @@ import {
   ICMP_PROT_UNREACH,
   ICMP_TIME_EXCEEDED,
 } from '../../net/icmp.js'
-import { NETNS_NODE, NETNS_ROUTER } from '../../net/netns.js'
-import { FRAME_STRIDE, ROW_A, ROW_KIND, ROW_LEG, ROW_NETNS, STEP_DROP, STEP_STRIDE } from '../../net/trace.js'
+import { ARP_IGNORED } from '../../net/arp.js'
+import { NETNS_NODE, NETNS_ROUTER, type Netns } from '../../net/netns.js'
+import { FRAME_STRIDE, ROW_A, ROW_ACTION, ROW_KIND, ROW_LEG, ROW_NETNS, ROW_PACKET, STEP_ARP, STEP_DROP, STEP_STRIDE, type Trace } from '../../net/trace.js'
 import { LEG_FORWARD, LEG_REPLY, PROTO_ICMP, PROTO_TCP, TCP_RST } from '../../wire/packet.js'
 import { droppingTable } from '../dropping-table.js'
 import type { LegOutcome } from '../leg-outcome.js'
@@ -127,17 +128,34 @@ function ruleOf({ world }: Network, { step }: LegOutcome): string | undefined {
   return decided === undefined ? `${place}: policy` : `${place}: ${printRule(decided)}`
 }
 
-/** Nodes and routers in the order in which they are met. */
+/** Nodes and routers in the order in which they are met. Who hears an ARP request for somebody else, as all of a segment do, is none of them. */
 function viaOf({ world: { trace, netns } }: Network): string[] {
   const via = new Set<string>()
+  const overheard = overheardArp(trace, netns)
   for (const leg of [LEG_FORWARD, LEG_REPLY]) {
-    for (let i = 0; i < trace.stepCount; i++) {
-      if (trace.steps[i * STEP_STRIDE + ROW_LEG] !== leg) continue
-      const { role, fabric, name } = netns[trace.steps[i * STEP_STRIDE + ROW_NETNS]]
+    for (let at = 0; at < trace.stepCount * STEP_STRIDE; at += STEP_STRIDE) {
+      if (trace.steps[at + ROW_LEG] !== leg || overheard.has(arrivalAt(trace, at))) continue
+      const { role, fabric, name } = netns[trace.steps[at + ROW_NETNS]]
       if (fabric === 0 && (role === NETNS_NODE || role === NETNS_ROUTER)) via.add(name)
     }
   }
   return [...via]
+}
+
+function overheardArp({ steps, stepCount }: Trace, netns: readonly Netns[]): ReadonlySet<string> {
+  const overheard = new Set<string>()
+  for (let at = 0; at < stepCount * STEP_STRIDE; at += STEP_STRIDE) {
+    if (steps[at + ROW_KIND] !== STEP_ARP || steps[at + ROW_ACTION] !== ARP_IGNORED) continue
+    const asked = steps[at + ROW_A + 2]
+    const { devices } = netns[steps[at + ROW_NETNS]].dataplane
+    if (!devices.some(({ addresses }) => addresses.some(({ address }) => address === asked))) overheard.add(arrivalAt({ steps }, at))
+  }
+  return overheard
+}
+
+/** A packet at a netns. */
+function arrivalAt({ steps }: Pick<Trace, 'steps'>, at: number): string {
+  return `${steps[at + ROW_NETNS]} ${steps[at + ROW_PACKET]}`
 }
 
 /** What must be alike for two packets to have fared alike; how soon the sender was told, and the way of what arrived, are not part of it. */

@@ -76,6 +76,47 @@ describe('foundationsOf', () => {
     expect(of({ spans: [MEMORY] }).notModelled).toEqual([expect.stringContaining('nothing but the probes')])
   })
 
+  const FABRIC = `${EVERYONES}apiVersion: netsim/v1
+kind: Network
+metadata: {name: default}
+spec: {underlay: {segments: [{name: s0, cidr: 192.168.0.0/24}], routers: [{name: r, segments: [s0], asn: 65000}]}}
+`
+  const lost = (node: string): Omit<DiaryEntry, 'id'> => ({
+    atNs: 1,
+    agent: 'node controller',
+    kind: 'node',
+    node,
+    what: `Node/${node} is Unknown: no heartbeat`,
+  })
+  const starts: Omit<DiaryEntry, 'id'> = { atNs: 6e9, agent: 'flanneld', kind: 'agent', node: 'n1', what: 'flanneld starts' }
+
+  it.each<[string, Run, RegExp]>([
+    ['link state', { input: FABRIC, actions: [{ kind: 'node', node: 'n1', state: 'down' }] }, /check link/],
+    ['the rate of evictions', { entries: [lost('n1'), lost('n2')] }, /--node-eviction-rate/],
+    ['what flanneld leaves', { input: ETCD, start: 'boot', entries: [{ ...expired, node: 'n2' }, starts] }, /leases that ended meanwhile/],
+    ['grace', { entries: [{ atNs: 1, agent: 'controller', kind: 'pod', what: 'deletes Pod/a/b: its node is gone' }] }, /grace period/],
+  ])('leaves out %s', (_, run, sentence) => {
+    expect(of(run).notModelled).toEqual([expect.stringMatching(sentence)])
+  })
+
+  it.each<[string, Run]>([
+    ['one node that is lost', { entries: [lost('n1')] }],
+    [
+      'a flanneld that starts before a lease ends',
+      {
+        input: ETCD,
+        start: 'boot',
+        entries: [
+          { ...starts, atNs: 1 },
+          { ...expired, node: 'n2' },
+        ],
+      },
+    ],
+    ['a cable of a router without BGP', { actions: [{ kind: 'cable', end: 'n1', cut: true }] }],
+  ])('leaves out nothing of %s', (_, run) => {
+    expect(of(run).notModelled).toEqual([])
+  })
+
   it('says that agents are no pods, where their pods are meant', () => {
     expect(of({ actions: [{ kind: 'delete', target: 'ds/kube-system/calico-node' }] }).notModelled).toEqual([
       expect.stringContaining('ds/kube-system/calico-node'),
