@@ -5,6 +5,7 @@
 import type { Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import type { PeerConfig } from './config.js'
+import type { OpenMessage } from './message.js'
 import { Place } from './net.js'
 import { PrefixIds } from './prefix-ids.js'
 import { NextHopPlace } from './resolution.js'
@@ -25,6 +26,7 @@ export class Commons {
   private readonly hops = new Map<Ip, NextHopPlace>()
   private readonly origins = new Map<string, Origin>()
   private readonly kinds = new Map<string, number>()
+  private readonly opens = new Map<string, OpenMessage>()
 
   place(prefix: Cidr): Place {
     const id = this.ids.of(prefix)
@@ -46,6 +48,16 @@ export class Commons {
     if (known !== undefined) return known
     this.origins.set(key, origin)
     return origin
+  }
+
+  /** The same key, the same words: one object for all peers. */
+  open(key: string, make: () => OpenMessage): OpenMessage {
+    let open = this.opens.get(key)
+    if (open === undefined) {
+      open = make()
+      this.opens.set(key, open)
+    }
+    return open
   }
 
   /** A number for all that is described alike. */

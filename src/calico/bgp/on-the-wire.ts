@@ -1,9 +1,10 @@
 /**
  * What a message is on the wire without writing it: its length, and what the other end reads. Attributes are encoded and decoded once for each object, as one
- * object goes to thousands of peers; messages of a session's life go as bytes.
+ * object goes to thousands of peers, and so are a daemon's OPENs; the rest goes as bytes.
  */
 import { decodeAttributes, encodeAttributes, type PathAttributes } from './attributes.js'
-import { encodeMessage, HEADER_LENGTH, prefixLength, type BgpMessage, type PathPrefix, type SessionRules, type UpdateMessage } from './message.js'
+import { BEFORE_OPEN, decodeMessage, encodeMessage, HEADER_LENGTH, prefixLength } from './message.js'
+import type { BgpMessage, OpenMessage, PathPrefix, SessionRules, UpdateMessage } from './message.js'
 
 /** What a segment of TCP carries: bytes, or a message that the other end would read from them as it is. */
 export type Segment = Uint8Array | BgpMessage
@@ -53,6 +54,25 @@ function updateLength({ withdrawn, attributes, reachable }: UpdateMessage, rules
   return HEADER_LENGTH + 4 + lists + (attributes === undefined ? 0 : attributesLength(attributes, rules))
 }
 
+interface EncodedOpen {
+  readonly length: number
+  readonly segment: Segment
+}
+
+const OPENS = new WeakMap<OpenMessage, EncodedOpen>()
+
+/** One object goes to all peers of a daemon. What it says is no matter of what both have agreed on. */
+function encodedOpen(open: OpenMessage): EncodedOpen {
+  let known = OPENS.get(open)
+  if (known === undefined) {
+    const bytes = encodeMessage(open, BEFORE_OPEN)
+    const read = decodeMessage(bytes, BEFORE_OPEN)
+    known = { length: bytes.length, segment: read.type === 'error' ? bytes : read }
+    OPENS.set(open, known)
+  }
+  return known
+}
+
 /** In bytes, BGP's own: what encodeMessage would write. */
 export function messageLength(message: BgpMessage, rules: SessionRules): number {
   switch (message.type) {
@@ -60,14 +80,17 @@ export function messageLength(message: BgpMessage, rules: SessionRules): number 
       return updateLength(message, rules)
     case 'keepalive':
       return HEADER_LENGTH
+    case 'open':
+      return encodedOpen(message).length
     default:
       return encodeMessage(message, rules).length
   }
 }
 
-/** Updates and keepalives, of which there are most, go as they are. */
+/** Opens, updates and keepalives, of which there are most, go as they are read. */
 export function segmentOf(message: BgpMessage, rules: SessionRules): Segment {
   if (message.type === 'keepalive') return message
+  if (message.type === 'open') return encodedOpen(message).segment
   if (message.type !== 'update') return encodeMessage(message, rules)
   if (message.attributes === undefined) return message
   const { received } = encoded(message.attributes, rules)

@@ -1,17 +1,19 @@
 /** OPEN: what a session says of itself, what it refuses, what both ends then agree on (RFC 4271 sections 4.2, 6.2 and 6.8; proto/bgp/packets.c bgp_rx_open). */
+import type { Commons } from './commons.js'
 import { TIMERS, type BirdTimers, type PeerConfig } from './config.js'
 import { ADD_PATH_RECEIVE, ADD_PATH_SEND, type OpenMessage, type SessionRules } from './message.js'
 
 /** @param restarting the daemon recovers from a restart and kept its forwarding state */
 export function openMessage(
   config: PeerConfig,
-  { routerId, birdTimers }: { readonly routerId: number; readonly birdTimers: BirdTimers },
+  { routerId, birdTimers, commons }: { readonly routerId: number; readonly birdTimers: BirdTimers; readonly commons: Commons },
   restarting: boolean,
 ): OpenMessage {
-  const seconds = config.gracefulRestartTime === TIMERS.gracefulRestart ? birdTimers.gracefulRestart : config.gracefulRestartTime
-  return {
+  const { localAs, addPaths, gracefulRestartTime } = config
+  const seconds = gracefulRestartTime === TIMERS.gracefulRestart ? birdTimers.gracefulRestart : gracefulRestartTime
+  return commons.open(`${routerId} ${localAs} ${birdTimers.hold} ${seconds} ${addPaths} ${restarting}`, () => ({
     type: 'open',
-    asNumber: config.localAs,
+    asNumber: localAs,
     holdTime: birdTimers.hold,
     routerId,
     capabilities: {
@@ -19,11 +21,11 @@ export function openMessage(
       routeRefresh: true,
       enhancedRefresh: true,
       gracefulRestart: { restarting, seconds, ipv4: { forwarding: restarting } },
-      as4: config.localAs,
-      addPath: config.addPaths ? ADD_PATH_RECEIVE | ADD_PATH_SEND : 0,
+      as4: localAs,
+      addPath: addPaths ? ADD_PATH_RECEIVE | ADD_PATH_SEND : 0,
       longLivedAware: true,
     },
-  }
+  }))
 }
 
 /** The subcode and data of the NOTIFICATION with which a peer's OPEN is turned down; undefined: it will do. */
