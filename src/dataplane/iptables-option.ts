@@ -78,7 +78,7 @@ export function parseNetwork(text: string): Cidr | string {
   const address = parseIp(short)
   if (address === undefined || more !== undefined) return `host/network "${text}" not found`
   if (mask === undefined) return cidr(address, 32)
-  const dotted = parseIp(mask)
+  const dotted = mask.includes('.') ? parseIp(mask) : undefined
   const length = dotted === undefined ? parseInteger(mask, 32) : lengthOfMask(dotted)
   if (length !== undefined) return cidr(address, length)
   return dotted === undefined ? `invalid mask "${mask}" specified` : `the mask of "${text}" is no prefix, which is not modelled`

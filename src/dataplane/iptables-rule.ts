@@ -163,12 +163,14 @@ class RuleReader {
         this.fail(`option "${name}" requires an argument`)
         return undefined
       }
-      if (next === '!' && this.context.dump === true && args.length === 0 && !this.turned) {
+      const value = this.words[this.index + 1]
+      if (next === '!' && this.context.dump === true && args.length === 0 && !this.turned && value?.startsWith('-') === false) {
         this.turned = true
         this.index++
         continue
       }
-      if (next === '!') {
+      // printed, it is an argument by itself: --comment "!"
+      if (next === '!' && this.context.dump !== true) {
         this.fail(`Bad argument "${this.words[this.index + 1] ?? '!'}": "!" stands behind ${name}`, `Write ! ${name} …, the ! before the option.`)
         return undefined
       }

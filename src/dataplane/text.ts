@@ -127,6 +127,10 @@ export function* linesOf(text: string, report: Report): Generator<string> {
   for (const [, line] of numberedLines(text, report)) if (line.trim() !== '' && !line.trimStart().startsWith('#')) yield line
 }
 
+/** Runs of letters that mean themselves, within quotes and without. */
+const BARE = /[^\s"'\\]+/y
+const QUOTED = /[^"'\\]+/y
+
 /**
  * Splits at blanks; `"…"` holds a word together with `\` escaping inside it. With `shell`, `'…'` quotes too and `\` escapes
  * outside quotes, as on a command line; without, those two are letters, as iptables-restore and ipset restore read them.
@@ -138,6 +142,15 @@ export function splitWords(text: string, options: { readonly shell: boolean }): 
   let inWord = false
   let quote = ''
   for (let i = 0; i < text.length; i++) {
+    const plain = quote === '' ? BARE : QUOTED
+    plain.lastIndex = i
+    const run = plain.exec(text)?.[0] ?? ''
+    if (run !== '') {
+      word += run
+      inWord = true
+      i += run.length
+      if (i === text.length) break
+    }
     const char = text[i]
     if (quote === "'") {
       if (char === "'") quote = ''

@@ -46,6 +46,7 @@ describe('iptables-save', () => {
     ['-A FORWARD -j NFLOG --nflog-prefix  "x y" --nflog-group 5', '-j NFLOG --nflog-prefix "x y" --nflog-group 5'],
     ['-A FORWARD -m comment --comment "a \\"quoted\\" \\\\ one" -j ACCEPT', '-m comment --comment "a \\"quoted\\" \\\\ one" -j ACCEPT'],
     ['[18446744073709551615:99999999999999999999] -A FORWARD -j ACCEPT', '-j ACCEPT'],
+    ['-A FORWARD -p icmp -m comment --comment "!" -j ACCEPT', '-p icmp -m comment --comment "!" -j ACCEPT'],
   ])('%s', (line, modern) => {
     expect(chain(filter(line))).toMatchObject({ words: [modern], said: [] })
   })
