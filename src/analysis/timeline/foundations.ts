@@ -150,7 +150,7 @@ const linkState: Sentence = (facts) => {
   const peers = facts.cluster.routers.some(({ asn }) => asn !== undefined)
   const ends = facts.actions.some((action) => (action.kind === 'cable' && action.cut === true) || (action.kind === 'node' && action.state !== 'up'))
   return peers && ends
-    ? 'no BGP speaker watches its card: a session over a cable that is out ends by its hold timer; fast fallover of routers (BIRD 2: check link) ends it at once'
+    ? 'no BGP speaker watches its card: a session over a cable that is out ends by its hold time; fast fallover of routers (BIRD 2: check link) ends it at once'
     : undefined
 }
 

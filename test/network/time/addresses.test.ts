@@ -30,7 +30,8 @@ function pod(name: string): string {
 
 function network(spec: string): string {
   const config = CONFIG.replace('NAME', spec.includes('canal') ? 'canal-config' : 'kube-flannel-cfg')
-  return `${spec.includes('none') ? '' : config}${NODE}apiVersion: netsim/v1\nkind: Network\nmetadata: {name: default}\nspec: ${spec}\n---\n${pod('a')}\n---\n${pod('b')}\n---\n`
+  const document = `apiVersion: netsim/v1\nkind: Network\nmetadata: {name: default}\nspec: ${spec}`
+  return `${spec.includes('none') ? '' : config}${NODE}${document}\n---\n${pod('a')}\n---\n${pod('b')}\n---\n`
 }
 
 /** One of two pods is deleted and another made, six times. */
