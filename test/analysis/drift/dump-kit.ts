@@ -1,5 +1,5 @@
 /** A node as netsim renders it, written as the script of `netsim collect` would find it, and read back: names of veths, MACs and indexes are others then. */
-import { formatIp } from '../../../src/base/ip.js'
+import { formatIp, type Ip } from '../../../src/base/ip.js'
 import { formatCidr } from '../../../src/base/cidr.js'
 import { readCollected } from '../../../src/collected/read-collected.js'
 import type { CollectedFile, CollectedNode } from '../../../src/collected/collected-node.js'
@@ -85,7 +85,12 @@ function addresses({ netns, devices }: Dataplane, numbers: ReadonlyMap<string, n
 function slave({ bridgePort = {} }: DeviceSpec): string {
   const flag = (word: string, on: boolean): string => `${word} ${on ? 'on' : 'off'}`
   const { hairpin = false, learning = true, flood = true, isolated = false } = bridgePort
-  return `bridge_slave state forwarding priority 32 cost 2 ${flag('hairpin', hairpin)} guard off ${flag('learning', learning)} ${flag('flood', flood)} ${flag('isolated', isolated)}`
+  const flags = [flag('hairpin', hairpin), 'guard off', flag('learning', learning), flag('flood', flood), flag('isolated', isolated)]
+  return `bridge_slave state forwarding priority 32 cost 2 ${flags.join(' ')}`
+}
+
+function addressOf(address: Ip | undefined): string {
+  return address === undefined ? 'any' : formatIp(address)
 }
 
 function detailsOf(device: DeviceSpec): string {
@@ -93,7 +98,10 @@ function detailsOf(device: DeviceSpec): string {
     case 'veth':
       return 'veth numtxqueues 2 numrxqueues 2'
     case 'bridge':
-      return `bridge forward_delay 1500 hello_time 200 ageing_time ${(device.ageing ?? 300) * 100} vlan_filtering ${device.vlanFiltering === true ? 1 : 0} nf_call_iptables ${device.nfCallIptables === true ? 1 : 0}`
+      return [
+        `bridge forward_delay 1500 hello_time 200 ageing_time ${(device.ageing ?? 300) * 100}`,
+        `vlan_filtering ${device.vlanFiltering === true ? 1 : 0} nf_call_iptables ${device.nfCallIptables === true ? 1 : 0}`,
+      ].join(' ')
     case 'vxlan':
       return [
         `vxlan id ${device.vni}`,
@@ -108,7 +116,7 @@ function detailsOf(device: DeviceSpec): string {
         .filter((word) => word !== '')
         .join(' ')
     case 'ipip':
-      return `ipip remote ${device.remote === undefined ? 'any' : formatIp(device.remote)} local ${device.local === undefined ? 'any' : formatIp(device.local)} ttl ${device.ttl} ${device.pmtudisc ? 'pmtudisc' : 'nopmtudisc'}`
+      return `ipip remote ${addressOf(device.remote)} local ${addressOf(device.local)} ttl ${device.ttl} ${device.pmtudisc ? 'pmtudisc' : 'nopmtudisc'}`
     case 'tun':
       return 'tun type tun pi off vnet_hdr off persist off'
     case 'wireguard':
