@@ -119,12 +119,15 @@ function plugged(cluster: Cluster, dataplane: Dataplane, { node, checked }: Coll
   return { ...dataplane, devices: devices.map(plug) }
 }
 
-/** flanneld's udp backend runs on the node as on every other: in a dump its TUN is but a TUN. */
+/** flanneld's udp backend runs on the node as on every other. Of any other TUN no dump tells what reads it, and what that does with a packet. */
 function withProxy(dataplane: Dataplane, { proxied }: CollectedSetting): Dataplane {
-  if (proxied === undefined) return dataplane
-  return {
-    ...dataplane,
-    devices: dataplane.devices.map((device) => (device.kind === 'tun' && device.name === proxied.device ? { ...device, handler: UDP_HANDLER } : device)),
-    sockets: dataplane.sockets.map((socket) => (socket.proto === 'udp' && socket.port === proxied.port ? { ...socket, handler: UDP_HANDLER } : socket)),
-  }
+  const devices = dataplane.devices.map((device): DeviceSpec => {
+    if (device.kind !== 'tun') return device
+    if (device.name === proxied?.device) return { ...device, handler: UDP_HANDLER }
+    return { ...device, kind: 'other', type: 'tun', why: `a process reads what leaves by the TUN ${device.name}, and no dump tells what it does with it` }
+  })
+  const sockets = dataplane.sockets.map((socket) =>
+    proxied !== undefined && socket.proto === 'udp' && socket.port === proxied.port ? { ...socket, handler: UDP_HANDLER } : socket,
+  )
+  return { ...dataplane, devices, sockets }
 }

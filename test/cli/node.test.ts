@@ -115,6 +115,18 @@ describe('what is not known', () => {
     expect([document.disposition, stepsOf(document).at(-1)?.text]).toEqual(['INCOMPLETE', 'not modelled: odd0 is a device of kind macvlan'])
   })
 
+  it('a TUN, whose process is in no dump', async () => {
+    const tun = '91: tun9: <POINTOPOINT,MULTICAST,NOARP,UP,LOWER_UP> mtu 1400 state UNKNOWN\n    link/none \n    tun type tun pi off vnet_hdr off persist on\n'
+    const copy = changed('node/addr', (text) => text + tun)
+    const routes = readFileSync(join(copy, 'node/route'), 'utf8').replace(/^10\.244\.1\.0\/24 .*$/m, '10.244.1.0/24 dev tun9 scope link')
+    writeFileSync(join(copy, 'node/route'), routes)
+    const document = JSON.parse((await netsim(['trace', 'node/node-2', '10.244.1.2', '-o', 'json', '--node', NODE_1, '--node', copy])).out) as TraceDocument
+    expect([document.disposition, stepsOf(document).at(-1)?.text]).toEqual([
+      'INCOMPLETE',
+      'a process reads what leaves by the TUN tun9, and no dump tells what it does with it',
+    ])
+  })
+
   it('a module of iptables', async () => {
     const copy = changed('node/iptables-nft', (text) => text.replace('-A FORWARD', '-A FORWARD -m bpf --bytecode "1,6 0 0 0" -j DROP\n-A FORWARD'))
     const document = await traced('--node', NODE_1, '--node', copy)
