@@ -216,13 +216,20 @@ function settings({ backend, services }: LargeSize): readonly Json[] {
     metadata: { name: 'default-ipv4-ippool' },
     spec: { cidr: PODS, blockSize: 24, vxlanMode: 'Always', ipipMode: 'Never', natOutgoing: true, nodeSelector: 'all()' },
   }
+  // as clusters of VXLAN alone have it; a mesh of 5,000 would be 12 million sessions
+  const bgp = {
+    apiVersion: 'crd.projectcalico.org/v1',
+    kind: 'BGPConfiguration',
+    metadata: { name: 'default' },
+    spec: { nodeToNodeMeshEnabled: false },
+  }
   const flannel = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-flannel-cfg', namespace: 'kube-flannel' }, data: { 'net-conf.json': netConf } }
   const spec = {
     cni: calico ? 'calico' : 'flannel',
     kubeProxy: { mode: services === 0 ? 'none' : 'iptables' },
     underlay: { segments: [{ name: 'lan', cidr: UNDERLAY }] },
   }
-  return [{ apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' }, spec }, calico ? pool : flannel]
+  return [{ apiVersion: 'netsim/v1', kind: 'Network', metadata: { name: 'default' }, spec }, ...(calico ? [pool, bgp] : [flannel])]
 }
 
 /** Object by object, in the order in which `kubectl get nodes,namespaces,services,networkpolicies,pods -A -o json` has them. */

@@ -32,16 +32,15 @@ export function isExcerpt<Row>(piece: Piece<Row>): piece is Excerpt<Row> {
 }
 
 /**
- * The part with lists of these pieces, in the place of its own. A copy of what is returned ({...part}) has lists of its own, as they are then.
- * @param part with any lists
+ * Gives a part that is being made lists of these pieces, in place of its own. A copy of it ({...part}) has lists of its own, as they are then.
+ * @returns the part
  */
 export function withPieces<Part extends Lists>(part: Part, { routes, neighbours, fdb }: Pieces): Part {
-  const made = { ...part }
-  defineList(made, 'routes', routes)
-  defineList(made, 'neighbours', neighbours)
-  defineList(made, 'fdb', fdb)
-  if (routes.some(isExcerpt) || neighbours.some(isExcerpt) || fdb.some(isExcerpt)) PIECES.set(made, { routes, neighbours, fdb })
-  return made
+  defineList(part, 'routes', routes)
+  defineList(part, 'neighbours', neighbours)
+  defineList(part, 'fdb', fdb)
+  if (routes.some(isExcerpt) || neighbours.some(isExcerpt) || fdb.some(isExcerpt)) PIECES.set(part, { routes, neighbours, fdb })
+  return part
 }
 
 /** An ordinary list is one piece. */

@@ -22,6 +22,7 @@ import type { Net } from '../cluster/calico/resource.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
 import type { ClusterPod } from '../cluster/pod.js'
+import { piecesOf, withPieces } from '../dataplane/common-rows.js'
 import type { Dataplane } from '../dataplane/dataplane.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
 import { allocateRoundRobin } from '../docker/address-allocation.js'
@@ -144,13 +145,14 @@ function planNodePart(input: NodeInput): CalicoPart {
     sysctls: Object.assign({}, ...workloads.map(({ part }) => part.sysctls)) as Dataplane['sysctls'],
     chainEdits: hostPortEdits(input, workloads),
   }
-  return {
+  const pieces = piecesOf(tunnels)
+  const part: CalicoPart = {
     plugged,
     devices: [...tunnels.devices, ...plugged.devices],
-    routes: [...tunnels.routes, ...plugged.routes],
+    routes: [],
     rules: tunnels.rules,
-    neighbours: tunnels.neighbours,
-    fdb: tunnels.fdb,
+    neighbours: [],
+    fdb: [],
     sysctls: { ...FORWARDING, ...tunnels.sysctls, ...plugged.sysctls },
     get ipsets() {
       return felix().ipsets
@@ -162,6 +164,7 @@ function planNodePart(input: NodeInput): CalicoPart {
     },
     pods: workloads.flatMap(({ pod, address, part }) => (pod === undefined ? [] : [{ pod, address, dataplane: { ...part.pod, sockets: podSockets(pod) } }])),
   }
+  return withPieces(part, { ...pieces, routes: [...pieces.routes, plugged.routes] })
 }
 
 /** The portmap plugin, which Calico's configuration list chains behind its own. */

@@ -53,18 +53,37 @@ function isCrossSubnet(pool: IPPool | undefined): boolean {
   return pool?.vxlanMode === 'CrossSubnet' || pool?.ipipMode === 'CrossSubnet'
 }
 
+const SEEN_FROM_AFAR = new WeakMap<RouteInputs, readonly ClusterRoute[]>()
+
 /** In the order of destinations, wider before narrower; a tunnel address that is a block of its own as tunnel. */
-export function clusterRoutes(self: string, { nodes, pools, blocks, workloads }: RouteInputs): readonly ClusterRoute[] {
-  const byName = new Map(nodes.map((node) => [node.name, node]))
+export function clusterRoutes(self: string, inputs: RouteInputs): readonly ClusterRoute[] {
+  const routes = routesFromAfar(inputs)
+  if (!inputs.pools.some(isCrossSubnet)) return routes
+  const byName = new Map(inputs.nodes.map((node) => [node.name, node]))
   const own = byName.get(self)?.address
   const inOwnSubnet = (name: string): boolean => {
     const other = byName.get(name)?.address
     return own !== undefined && other !== undefined && contains(cidr(own.address, own.length), other.address)
   }
-  const describe = (destination: Cidr, node: string, rest: Pick<ClusterRoute, 'kind' | 'borrowed' | 'standsAlone'>): ClusterRoute => {
-    const pool = pools.find((candidate) => contains(candidate.cidr, destination.base))
-    return { destination, node, poolType: poolTypeOf(pool), sameSubnet: isCrossSubnet(pool) && inOwnSubnet(node), ...rest }
-  }
+  return routes.map((route) => {
+    const { destination, node } = route
+    return isCrossSubnet(poolOf(inputs, destination)) && inOwnSubnet(node) ? { ...route, sameSubnet: true } : route
+  })
+}
+
+function poolOf({ pools }: RouteInputs, destination: Cidr): IPPool | undefined {
+  return pools.find((candidate) => contains(candidate.cidr, destination.base))
+}
+
+/** As a node in no other's subnet sees them: one list, the same for all that ask, of inputs that stay as they are. */
+export function routesFromAfar(inputs: RouteInputs): readonly ClusterRoute[] {
+  const known = SEEN_FROM_AFAR.get(inputs)
+  if (known !== undefined) return known
+  const { nodes, blocks, workloads } = inputs
+  const describe = (destination: Cidr, node: string, rest: Pick<ClusterRoute, 'kind' | 'borrowed' | 'standsAlone'>): ClusterRoute => ({
+    ...{ destination, node, poolType: poolTypeOf(poolOf(inputs, destination)), sameSubnet: false },
+    ...rest,
+  })
   const byBlock = new Map(blocks.map((block) => [formatCidr(block.cidr), block.node]))
   const lengths = [...new Set(blocks.map((block) => block.cidr.length))]
   /** undefined: in no block. */
@@ -90,7 +109,9 @@ export function clusterRoutes(self: string, { nodes, pools, blocks, workloads }:
       add(describe(cidr(address, 32), node.name, { kind: 'tunnel', borrowed, standsAlone }))
     }
   }
-  return [...routes.values()].sort((a, b) => compareIp(a.destination.base, b.destination.base) || a.destination.length - b.destination.length)
+  const sorted = [...routes.values()].sort((a, b) => compareIp(a.destination.base, b.destination.base) || a.destination.length - b.destination.length)
+  SEEN_FROM_AFAR.set(inputs, sorted)
+  return sorted
 }
 
 /** Each once. */

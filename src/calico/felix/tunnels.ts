@@ -10,8 +10,9 @@
 import { cidr, contains, formatCidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import { parseMac, type Mac } from '../../base/mac.js'
+import { withPieces, type Pieces } from '../../dataplane/common-rows.js'
 import type { DeviceSpec, FdbSpec, NeighbourSpec, Provenance, RouteSpec, RoutingRuleSpec, WireguardPeerSpec } from '../../dataplane/dataplane.js'
-import { clusterRoutes, type ClusterRoute, type RouteInputs, type RouteNode } from './cluster-routes.js'
+import { clusterRoutes, routesFromAfar, type ClusterRoute, type RouteInputs, type RouteNode } from './cluster-routes.js'
 import type { FelixConfig } from './config.js'
 import { vtepMac } from './names.js'
 
@@ -52,38 +53,108 @@ function routeProvenance(route: ClusterRoute): Provenance {
 
 export function renderTunnels(view: TunnelView): TunnelPart {
   const { config, cluster, node } = view
-  const self = cluster.nodes.find(({ name }) => name === node)
+  const self = nodesByName(cluster).get(node)
   const routes = clusterRoutes(node, cluster)
-  const vteps = config.vxlan.enabled ? remoteVteps(view) : []
-  return {
+  const common = commonPieces(view)
+  const vteps = config.vxlan.enabled && common === undefined ? remoteVteps(view) : []
+  const part: TunnelPart = {
     devices: [
       ...(config.ipip.enabled && config.ipip.tunnelAddress !== undefined ? [ipipDevice(config.ipip.tunnelAddress, config.ipip.mtu)] : []),
       ...(config.vxlan.enabled && self !== undefined ? vxlanDevice(self, view) : []),
       ...(config.wireguard.enabled && self !== undefined ? wireguardDevice(self, view, routes) : []),
     ],
     routes: [
-      ...routes.flatMap((route) => ownRoutes(route, view, vteps)),
+      ...(common === undefined ? routes.flatMap((route) => ownRoutes(route, view, tunnelsOf(vteps))) : []),
       ...(config.wireguard.enabled ? wireguardRoutes(routes, view) : []),
       ...(config.wireguard.enabled && config.wireguard.hostEncryption ? hostRoutes(view) : []),
     ],
     rules: config.wireguard.enabled ? [wireguardRule(config)] : [],
-    neighbours: vteps.map(({ name, tunnel, mac }) => ({
-      address: tunnel,
-      device: VXLAN_DEVICE,
-      mac,
-      state: 'permanent',
-      provenance: provenance(`VTEP of ${name}`),
-    })),
-    fdb: vteps.map(({ name, address, mac }) => ({
-      mac,
-      device: VXLAN_DEVICE,
-      destination: address,
-      self: true,
-      state: 'permanent',
-      provenance: provenance(`VTEP of ${name}`),
-    })),
+    neighbours: vteps.map(vtepNeighbour),
+    fdb: vteps.map(vtepEntry),
     sysctls: config.wireguard.enabled ? { 'net.ipv4.conf.all.src_valid_mark': 1 } : {},
   }
+  return common === undefined ? part : withPieces(part, common)
+}
+
+function vtepNeighbour({ name, tunnel, mac }: Vtep): NeighbourSpec {
+  return { address: tunnel, device: VXLAN_DEVICE, mac, state: 'permanent', provenance: provenance(`VTEP of ${name}`) }
+}
+
+function vtepEntry({ name, address, mac }: Vtep): FdbSpec {
+  return { mac, device: VXLAN_DEVICE, destination: address, self: true, state: 'permanent', provenance: provenance(`VTEP of ${name}`) }
+}
+
+const BY_NAME = new WeakMap<RouteInputs, ReadonlyMap<string, RouteNode>>()
+
+function nodesByName(cluster: RouteInputs): ReadonlyMap<string, RouteNode> {
+  let known = BY_NAME.get(cluster)
+  if (known === undefined) {
+    known = new Map(cluster.nodes.map((node) => [node.name, node]))
+    BY_NAME.set(cluster, known)
+  }
+  return known
+}
+
+/** What a node that has none of the blocks would have. */
+interface Stranger {
+  readonly routes: readonly RouteSpec[]
+  /** By node: its routes, and the place of what others have of each. */
+  readonly places: ReadonlyMap<string, readonly { readonly route: ClusterRoute; readonly at: number; readonly rows: number }[]>
+  readonly vtepPlaces: ReadonlyMap<string, number>
+  readonly neighbours: readonly NeighbourSpec[]
+  readonly fdb: readonly FdbSpec[]
+}
+
+/** No node has this name. */
+const NOBODY = ''
+const STRANGERS = new WeakMap<RouteInputs, Map<string, Stranger>>()
+
+/** Of VXLAN that asks for no subnet, whoever the node is: all its lists but for its own blocks and its own VTEP are the other nodes' too. */
+function commonPieces(view: TunnelView): Pieces | undefined {
+  const { config, cluster, node } = view
+  const { vxlan, ipip, wireguard, deviceRouteProtocol, programClusterRoutes } = config
+  if (!vxlan.enabled || wireguard.enabled || cluster.pools.some(({ vxlanMode, ipipMode }) => vxlanMode === 'CrossSubnet' || ipipMode === 'CrossSubnet')) {
+    return undefined
+  }
+  const key = JSON.stringify([vxlan.mtu, ipip.mtu, deviceRouteProtocol, programClusterRoutes, view.parentDevice])
+  const known = STRANGERS.get(cluster) ?? new Map<string, Stranger>()
+  STRANGERS.set(cluster, known)
+  const stranger = known.get(key) ?? strangerOf({ ...view, node: NOBODY })
+  known.set(key, stranger)
+  const instead = new Map<number, readonly RouteSpec[]>()
+  for (const { route, at, rows } of stranger.places.get(node) ?? []) {
+    const own = ownRoutes(route, view, new Map())
+    if (rows === 1) instead.set(at, own)
+    else if (own.length > 0) return undefined
+  }
+  const vtep = stranger.vtepPlaces.get(node)
+  const others = new Map(vtep === undefined ? [] : [[vtep, []]])
+  return {
+    routes: [{ common: stranger.routes, instead }],
+    neighbours: [{ common: stranger.neighbours, instead: others }],
+    fdb: [{ common: stranger.fdb, instead: others }],
+  }
+}
+
+function strangerOf(view: TunnelView): Stranger {
+  const vteps = remoteVteps(view)
+  const tunnels = tunnelsOf(vteps)
+  const routes: RouteSpec[] = []
+  const places = new Map<string, { readonly route: ClusterRoute; readonly at: number; readonly rows: number }[]>()
+  for (const route of routesFromAfar(view.cluster)) {
+    const rows = ownRoutes(route, view, tunnels)
+    const ofNode = places.get(route.node)
+    const place = { route, at: routes.length, rows: rows.length }
+    if (ofNode === undefined) places.set(route.node, [place])
+    else ofNode.push(place)
+    routes.push(...rows)
+  }
+  const vtepPlaces = new Map(vteps.map(({ name }, at) => [name, at]))
+  return { routes, places, vtepPlaces, neighbours: vteps.map(vtepNeighbour), fdb: vteps.map(vtepEntry) }
+}
+
+function tunnelsOf(vteps: readonly Vtep[]): ReadonlyMap<string, Ip> {
+  return new Map(vteps.map(({ name, tunnel }) => [name, tunnel]))
 }
 
 export function ipipDevice(address: Ip, mtu: number): DeviceSpec {
@@ -148,7 +219,7 @@ export function remoteVteps({ node, cluster }: Pick<TunnelView, 'node' | 'cluste
 }
 
 /** The route that Felix itself programs for a destination: none for BIRD's, and for local workloads those of their endpoints. */
-function ownRoutes(route: ClusterRoute, view: TunnelView, vteps: readonly Vtep[]): readonly RouteSpec[] {
+function ownRoutes(route: ClusterRoute, view: TunnelView, tunnels: ReadonlyMap<string, Ip>): readonly RouteSpec[] {
   const { config, node } = view
   const { destination, poolType } = route
   const isOurs = poolType === 'vxlan' ? config.vxlan.enabled : poolType !== 'none' && config.programClusterRoutes
@@ -156,22 +227,22 @@ function ownRoutes(route: ClusterRoute, view: TunnelView, vteps: readonly Vtep[]
   const protocol = `${config.deviceRouteProtocol === BOOT ? OWN_PROTOCOL : config.deviceRouteProtocol}`
   const common = { destination, provenance: routeProvenance(route) }
   if (route.node === node) return route.kind === 'block' && destination.length < 32 ? [{ ...common, type: 'blackhole', protocol }] : []
-  const target = view.cluster.nodes.find(({ name }) => name === route.node)?.address?.address
+  const target = nodesByName(view.cluster).get(route.node)?.address?.address
   if (poolType === 'noEncap' || route.sameSubnet)
     return target === undefined ? [] : [{ ...common, type: 'unicast', via: target, device: view.parentDevice, onlink: true, protocol }]
   if (poolType === 'ipip')
     return target === undefined ? [] : [{ ...common, type: 'unicast', via: target, device: IPIP_DEVICE, onlink: true, protocol, mtu: config.ipip.mtu }]
-  return vxlanRoute(route, view, vteps)
+  return vxlanRoute(route, view, tunnels)
 }
 
 /** A remote tunnel address that stands alone is the VTEP itself: no gateway. */
-function vxlanRoute(route: ClusterRoute, { config }: TunnelView, vteps: readonly Vtep[]): readonly RouteSpec[] {
+function vxlanRoute(route: ClusterRoute, { config }: TunnelView, tunnels: ReadonlyMap<string, Ip>): readonly RouteSpec[] {
   const { mtu } = config.vxlan
   const boot = config.deviceRouteProtocol === BOOT ? {} : { protocol: `${config.deviceRouteProtocol}` }
   const common = { destination: route.destination, type: 'unicast', device: VXLAN_DEVICE, mtu, provenance: routeProvenance(route), ...boot } as const
   if (route.kind === 'tunnel') return [{ ...common, scope: 'link' }]
-  const vtep = vteps.find(({ name }) => name === route.node)
-  return vtep === undefined ? [] : [{ ...common, via: vtep.tunnel, onlink: true }]
+  const via = tunnels.get(route.node)
+  return via === undefined ? [] : [{ ...common, via, onlink: true }]
 }
 
 /** Both ends need a key. */
