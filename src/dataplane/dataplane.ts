@@ -17,7 +17,7 @@ export interface Dataplane {
   readonly netns: string
   readonly devices: readonly DeviceSpec[]
   readonly routes: readonly RouteSpec[]
-  /** `routes` is all that the kernel has: those that it makes of addresses are among them, or somebody has taken them away. Absent: they are not, and are made. */
+  /** `routes` is all that the kernel has: those that it makes of addresses are among them, or somebody took them away. Absent: they are made. */
   readonly routesAreAll?: boolean
   readonly rules: readonly RoutingRuleSpec[]
   readonly neighbours: readonly NeighbourSpec[]

@@ -29,7 +29,7 @@ const TABLE_WORDS: ReadonlyMap<number, string> = new Map([
   [253, 'default'],
 ])
 
-/** `main` for 254, a number for the rest; undefined when the text is neither a known name nor a number. Where it was printed a node's own name is taken as well. */
+/** `main` for 254, a number for the rest; undefined when the text is neither a known name nor a number. Where printed, a node's own name is taken too. */
 export function parseTable(text: string | undefined, { printed = false }: { readonly printed?: boolean } = {}): string | undefined {
   if (text === undefined) return undefined
   if (TABLE_IDS.has(text) || (printed && /^[a-z_][\w.-]*$/i.test(text) && text !== 'unspec')) return text
@@ -171,18 +171,8 @@ function readAttribute(words: Words, route: RouteWords, report: Report): boolean
       return true
     }
     case 'mtu':
-    case 'advmss': {
-      if (words.takeIf('lock')) {
-        if (word === 'mtu') route.mtuLocked = true
-        else report.warning(`"lock" of ${word} is not modelled and left out`)
-      }
-      const bytes = readNumber(words, word, report)
-      // Linux takes it, but there is no cutting packets into pieces without room for eight bytes behind the longest header.
-      if (word === 'mtu' && bytes !== undefined && bytes > 0 && bytes < LEAST_MTU)
-        return report.error(`a route with mtu ${bytes} is not modelled`, `The least MTU of IPv4 is ${LEAST_MTU}.`) === true
-      route[word] = bytes
-      return bytes !== undefined
-    }
+    case 'advmss':
+      return readSize(word, words, route, report)
     case 'nexthop': {
       const hop = readNexthop(words, report)
       if (hop === undefined) return false
@@ -192,6 +182,19 @@ function readAttribute(words: Words, route: RouteWords, report: Report): boolean
     default:
       return readForeign(word ?? '', words, report)
   }
+}
+
+function readSize(word: 'mtu' | 'advmss', words: Words, route: RouteWords, report: Report): boolean {
+  if (words.takeIf('lock')) {
+    if (word === 'mtu') route.mtuLocked = true
+    else report.warning(`"lock" of ${word} is not modelled and left out`)
+  }
+  const bytes = readNumber(words, word, report)
+  // Linux takes it, but there is no cutting packets into pieces without room for eight bytes behind the longest header.
+  if (word === 'mtu' && bytes !== undefined && bytes > 0 && bytes < LEAST_MTU)
+    return report.error(`a route with mtu ${bytes} is not modelled`, `The least MTU of IPv4 is ${LEAST_MTU}.`) === true
+  route[word] = bytes
+  return bytes !== undefined
 }
 
 function readWord<Value>(words: Words, what: string, parse: (text: string) => Value | undefined, set: (value: Value) => void, report: Report): boolean {

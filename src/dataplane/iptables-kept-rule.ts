@@ -1,4 +1,4 @@
-/** A rule that a kernel holds and that is not understood → what of it is, and an unknown match for the rest: a packet that may match it makes the answer INCOMPLETE. */
+/** A rule that a kernel holds and that is not understood → what of it is, and an unknown match for the rest: INCOMPLETE for a packet that may match it. */
 import type { Match, Rule } from './iptables.js'
 import { parseNetwork, parseProtocol } from './iptables-option.js'
 import { BUILTIN_OPTIONS, quoteWords } from './iptables-rule.js'

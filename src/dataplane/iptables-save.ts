@@ -1,5 +1,6 @@
 /**
- * `iptables-save` text ⇄ IptablesState; iptables-save-read.ts reads what tools of many ages print. What is printed is what iptables-save 1.8.9 prints, legacy and nft
+ * `iptables-save` text ⇄ IptablesState; iptables-save-read.ts reads what tools of many ages print.
+ * What is printed is what iptables-save 1.8.9 prints, legacy and nft
  * alike (their texts differ in comments only), without the dated comments; iptables-restore loads it.
  */
 import type { Problem } from '../base/problem.js'
