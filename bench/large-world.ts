@@ -1,7 +1,7 @@
 /**
- * Large clusters as `kubectl get … -o json` prints them, piece by piece, so that no text of all is ever in memory: nodes with 30 pods each, each pod with what a
- * Deployment's has (labels, a container with ports, resources and its token, conditions, an address), 15 pods a namespace, Services of 15 pods, one
- * NetworkPolicy a namespace out of six usual kinds. The same size, the same bytes.
+ * Large clusters as `kubectl get … -o json` prints them, piece by piece, so that no text of all is ever in memory: nodes with 30 pods each, each pod with
+ * what a Deployment's has (labels, a container with ports, resources and its token, conditions, an address), 15 pods a namespace, Services of 15 pods,
+ * one NetworkPolicy a namespace out of six usual kinds. The same size, the same bytes.
  */
 import { formatIp, ip } from '../src/base/ip.js'
 import { formatMac } from '../src/base/mac.js'

@@ -182,12 +182,26 @@ describe('one netns', () => {
   it('a switch port carries its segment’s MTU: the kernel’s room for a tag is taken off', () => {
     const segments = [{ name: 's0', mtu: 1400, latencyNs: 0, rateBps: 0 }]
     const names = labNames({ specs: [{ dataplane: host, role: 0 }], segments }, 'p-')
-    const { lines, ports } = cablesOf([host], segments, names, new Indexes())
+    const { lines, ports } = cablesOf([host], segments, names, { indexes: new Indexes(), direct: false })
     expect(lines).toEqual([
       'link add eth0 index 10 address 00:00:00:00:00:02 mtu 1500 netns p-a.b type veth peer name port0 index 11 mtu 1396 netns p-segment-s0',
     ])
     expect(ports.get('s0')).toEqual([{ device: 'port0', mac: 2, bridged: false }])
-    expect(cablesOf([host], [], names, new Indexes()).loose).toEqual(['loose0'])
+    expect(cablesOf([host], [], names, { indexes: new Indexes(), direct: false }).loose).toEqual(['loose0'])
+  })
+
+  it('two cards alone on a segment are one cable where it is to be measured; a third needs the switch', () => {
+    const segments = [{ name: 's0', mtu: 1500, latencyNs: 0, rateBps: 0 }]
+    const hosts = ['a.b', 'c', 'd'].map((netns) => ({ ...host, netns }))
+    const cablesOfSome = (count: number): ReturnType<typeof cablesOf> => {
+      const names = labNames({ specs: hosts.map((dataplane) => ({ dataplane, role: 0 })), segments }, 'p-')
+      return cablesOf(hosts.slice(0, count), segments, names, { indexes: new Indexes(), direct: true })
+    }
+    expect(cablesOfSome(2).lines).toEqual([
+      'link add eth0 index 10 address 00:00:00:00:00:02 mtu 1500 netns p-a.b type veth peer name eth0 index 11 address 00:00:00:00:00:02 mtu 1500 netns p-c',
+    ])
+    expect(cablesOfSome(2).ports.get('s0')).toEqual([])
+    expect(cablesOfSome(3).ports.get('s0')).toHaveLength(3)
   })
 
   it('settings: the kernel’s defaults, then forwarding, then what the owner says, and lo like a new device', () => {

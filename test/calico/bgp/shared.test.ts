@@ -1,4 +1,4 @@
-/** What BIRDs of a world share, held against each working it out for itself: prefixes by number, what all peers of a kind are told, UPDATEs as they are filled. */
+/** What BIRDs of a world share, held against each working it out for itself: prefixes by number, what all peers of a kind are told, UPDATEs. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cidr } from '../../../src/base/cidr.js'
