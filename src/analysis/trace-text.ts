@@ -99,9 +99,7 @@ export function assumptions({ metadata, request }: Pick<TraceDocument, 'metadata
   const some = found.length > 3 ? `${found.length} nodes` : found.join(', ')
   const asFound = found.length === 0 ? '' : `${isFound ? 'all' : some} as found`
   const runtime = metadata.calico === undefined && !isFound ? (metadata.runtime ?? '') : ''
-  return [...network, runtime, cluster, asFound, `seed ${metadata.seed}`, state]
-    .filter((word) => word !== '')
-    .join(' · ')
+  return [...network, runtime, cluster, asFound, `seed ${metadata.seed}`, state].filter((word) => word !== '').join(' · ')
 }
 
 /** When, and what had happened last. */

@@ -96,8 +96,7 @@ function readWords(words: Words, report: Report): NeighbourWords | undefined {
     else if (STATES.includes(word.toLowerCase() as NeighbourState)) said.state = word.toLowerCase() as NeighbourState
     // who told the kernel, and who keeps it fresh: a packet goes the same way
     else if (['extern_learn', 'managed', 'offload'].includes(word)) continue
-    else if (['router', 'use', 'noarp'].includes(word))
-      report.warning(`the flag "${word}" of a neighbour is not modelled and left out`)
+    else if (['router', 'use', 'noarp'].includes(word)) report.warning(`the flag "${word}" of a neighbour is not modelled and left out`)
     else if (word === 'proto' || word === 'protocol') {
       if (parseRouteProtocol(words.next(), report) === undefined) return report.error('"protocol" value is invalid')
     } else if (word === 'used' || word === 'ref' || word === 'probes') words.next()

@@ -21,11 +21,7 @@ export class AddressHomes {
   private readonly handSet: ReadonlySet<string>
 
   /** @param podsOf the cluster whose pods run on a node */
-  constructor(
-    cluster: Cluster,
-    { flannel, calico, collected }: Pick<Agents, 'flannel' | 'calico' | 'collected'>,
-    podsOf: (node: string) => Cluster,
-  ) {
+  constructor(cluster: Cluster, { flannel, calico, collected }: Pick<Agents, 'flannel' | 'calico' | 'collected'>, podsOf: (node: string) => Cluster) {
     const docker = cidr(DOCKER_DEFAULT_ADDRESS.address, DOCKER_DEFAULT_ADDRESS.length)
     this.handSet = new Set([...cluster.hosts.map(({ node }) => node), ...(collected?.keys() ?? [])])
     this.homes = new Map(
