@@ -198,12 +198,12 @@ describe('the document', () => {
   })
 })
 
-describe('examples/flows-job.yaml', () => {
+describe('examples/flows/job.yaml', () => {
   it('is an Indexed Job that netsim itself reads without error', () => {
-    const text = readFileSync(join(ROOT, 'examples/flows-job.yaml'), 'utf8')
+    const text = readFileSync(join(ROOT, 'examples/flows/job.yaml'), 'utf8')
     const { cluster, problems } = buildCluster([
       { file: 'cluster', text: EXAMPLE_TEXT },
-      { file: 'flows-job.yaml', text },
+      { file: 'job.yaml', text },
     ])
     expect(problems.filter(({ severity }) => severity === 'error')).toEqual([])
     expect(cluster.pods.filter(({ labels }) => labels.app === 'netsim-flows')).toHaveLength(8)

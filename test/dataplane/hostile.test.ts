@@ -17,7 +17,8 @@ const READERS: readonly (readonly [string, Reader, string])[] = [
   [
     'iptables-save',
     (text) => parseIptablesSave(text, place).problems,
-    '*nat\n:PREROUTING ACCEPT [1:60]\n:KUBE-SVC - [0:0]\n[3:180] -A PREROUTING -m comment --comment "a \\"b\\" c" -p tcp -m tcp --dport 80 ! -s 10.0.0.0/8 -j KUBE-SVC\n' +
+    '*nat\n:PREROUTING ACCEPT [1:60]\n:KUBE-SVC - [0:0]\n' +
+      '[3:180] -A PREROUTING -m comment --comment "a \\"b\\" c" -p tcp -m tcp --dport 80 ! -s 10.0.0.0/8 -j KUBE-SVC\n' +
       '-A KUBE-SVC -m set --match-set a src,dst -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.1\nCOMMIT\n# Completed\n',
   ],
   [
