@@ -7,12 +7,13 @@
  * A cable may be out: its card has no carrier, linkwatch has put the noop queue on it (net/sched/sch_generic.c dev_deactivate), which loses whatever it is
  * given without a word to the sender; routes over it stay (RTNH_F_LINKDOWN alone), neighbours go (arp_evict_nocarrier). Or it loses some frames.
  */
-import { ETHERTYPE_IPV4, type Packet } from '../wire/packet.js'
+import { ARP_REQUEST } from '../wire/arp.js'
+import { ETHERTYPE_ARP, ETHERTYPE_IPV4, type Packet } from '../wire/packet.js'
 import { frameLength } from '../wire/frame.js'
 import type { Device } from './device.js'
 import { deviceReceive } from './device-io.js'
 import { BLACKHOLE, DENIED, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_NONE, REASON_OTHERHOST, REASON_PKT_TOO_BIG } from './disposition.js'
-import { dropPacket } from './drop.js'
+import { consumePacket, dropPacket } from './drop.js'
 import { MacTable } from './mac-table.js'
 import { scrubPacket } from './scrub.js'
 import type { Netns, Sleeper, World } from './netns.js'
@@ -27,6 +28,8 @@ export const FOREIGN_DESTINATION = 'source/destination check of the ENI/instance
 
 /** A large segment has as many hosts. */
 const ADDRESSES_KEPT = 10_000
+/** Of so many cards an ARP request is shown to all; of more only to those that it means something to. */
+const OVERHEARD_MAX = 50
 
 export class Segment {
   readonly index: number
@@ -93,6 +96,12 @@ export class Segment {
 
   get size(): number {
     return this.cards.length
+  }
+
+  /** An ARP request for the address means something to the host of the card: it may answer, or has met packets of this question and may know the sender. */
+  heeds(at: number, address: number): boolean {
+    const card = this.cards[at]
+    return (card !== null && card.netns.touched === 1) || this.placesThatMayAnswer(address).includes(at)
   }
 
   cardAt(at: number): Device {
@@ -267,8 +276,11 @@ function hasAddress(device: Device, address: number): boolean {
 
 function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: number): void {
   const world = device.netns.world
+  // who would only overhear it does nothing with it (arp_process), and in a large segment is not told, nor woken for it
+  const asked = segment.size > OVERHEARD_MAX && packet.etherType === ETHERTYPE_ARP && packet.arpOperation === ARP_REQUEST
   let previous: Device | null = null
   for (let i = 0; i < segment.size; i++) {
+    if (asked && !segment.heeds(i, packet.dst)) continue
     const member = segment.cardAt(i)
     if (member === device || member.carrier === 0 || isRefused(packet, member)) continue
     if (previous !== null) {
@@ -280,7 +292,8 @@ function broadcast(packet: Packet, device: Device, segment: Segment, delayNs: nu
   }
   if (previous !== null) {
     if (previous.cableLoss === 0 || !losesFrame(packet, previous, device.netns)) scheduleArrival(world, packet, previous, delayNs)
-  } else dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'nobody else is on the segment')
+  } else if (asked) consumePacket(device.netns, packet)
+  else dropPacket(device.netns, packet, NEIGHBOR_FAILED, REASON_OTHERHOST, 'nobody else is on the segment')
 }
 
 function scheduleArrival(world: World, packet: Packet, device: Device, delayNs: number): void {

@@ -142,6 +142,22 @@ describe('a cluster of 60 nodes', () => {
     expect(awake(network)).toEqual(['default/p0', 'default/p59', 'n0', 'n59'])
   })
 
+  it('shows an ARP request of a large segment to those alone to whom it means something, whoever is awake', () => {
+    const cluster = clusterOf(largeCluster(60))
+    const network = lazy(cluster)
+    const whole = woken(cluster)
+    for (const [from, to] of [
+      ['p0', 'p59'],
+      ['p0', '192.168.10.200'],
+      ['node/n3', 'p0'],
+    ]) {
+      const question = [from, to, { proto: 'icmp', cold: true } as const] as const
+      expect(documentOf(network, question)).toBe(documentOf(whole, question))
+    }
+    expect(awake(network).filter((name) => !name.startsWith('router/'))).toEqual(['default/p0', 'default/p3', 'default/p59', 'n0', 'n3', 'n59'])
+    expect(JSON.parse(documentOf(network, ['p0', 'p59', { proto: 'icmp', cold: true }]))).toMatchObject({ disposition: 'DELIVERED' })
+  })
+
   it('wakes the router too where the packet crosses it', () => {
     const network = networkOf(largeCluster(60, { segments: 2 }))
     expect(answer(network, 'p0', 'p59').outcome.disposition).toBe('DELIVERED')
