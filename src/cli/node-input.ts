@@ -58,18 +58,24 @@ async function filesOf(source: string, io: Io): Promise<Files> {
     if (found.size > LARGEST) return { what: `holds more than ${LARGEST / 1024 ** 3} GiB`, fix: 'Is it the dump of one node?' }
     if (!isArchive(source))
       return { what: 'is no folder and no archive', fix: 'Give the folder, or a .tar, .tar.gz or .tgz, that the script of netsim collect wrote.' }
-    return {
-      files: based(
-        readTar(await readFile(path)).map((file) => ({ path: file.path, text: textOf(file.bytes) })),
-        source,
-      ),
-    }
+    const files = readTar(await readFile(path)).map((file) => ({ path: file.path, text: textOf(file.bytes) }))
+    return notOneDump(files.map((file) => file.path)) ?? { files: based(files, source) }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code === 'ENOENT') return { what: 'there is no such file or folder', fix: 'Gather it: netsim collect --help' }
     if (code === 'EACCES' || code === 'EPERM') return { what: 'may not be read', fix: 'The script writes for root alone: change the owner of the folder.' }
     return { what: error instanceof Error ? error.message : String(error), fix: 'Gather it anew.' }
   }
+}
+
+/** An archive of several dumps, or of archives: which of them is meant nobody knows. */
+function notOneDump(paths: readonly string[]): { readonly what: string; readonly fix: string } | undefined {
+  const manifests = paths.map((path) => path.replace(/^(\.\/)+/, '')).filter((path) => /(^|\/)manifest$/.test(path))
+  if (manifests.length === 1 || manifests.includes('manifest')) return undefined
+  const inside = manifests.length > 0 ? manifests.map((path) => path.slice(0, -'/manifest'.length)) : paths.filter(isArchive)
+  if (inside.length === 0) return undefined
+  const what = manifests.length > 0 ? `holds ${inside.length} dumps` : 'holds archives and no dump'
+  return { what: `${what}: ${inside.join(', ')}`, fix: 'Unpack it, and give each by itself.' }
 }
 
 /** Of a folder of folders, the one that has a manifest, where it is the only one: as an archive unpacks. */

@@ -113,6 +113,8 @@ function specOf(link: Link, at: NetnsLinks, end: VethEnd | undefined): DeviceSpe
       if (end !== undefined) return { ...common, kind: 'veth', peer: end }
       // a node that is itself a container has a veth for a card
       if (isUplink(link)) return nicOf(link, common)
+      // behind the @ of a VLAN, a macvlan or an ipvlan stands the card below, which has nothing behind its own
+      if (link.kind === undefined && link.beside !== undefined) return other(`the dump does not tell what kind of device ${link.name} on ${link.beside} is`)
       return other(`the other end of the veth ${link.name} is not in the dump`)
     case 'bridge':
       return bridgeOf(link, at, common)

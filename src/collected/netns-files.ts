@@ -53,7 +53,7 @@ export function readNetns(files: NetnsFiles, first: CollectedBackend['backend'])
       rules: read('rule', parseRules).rules,
       neighbours: [...neighbours, ...proxies],
       fdb: read('fdb', parseFdb).fdb,
-      sysctls: sysctlsOf(files.get('sysctl')),
+      sysctls: sysctlsOf(files.get('sysctl'), problems),
       iptables: whole.state,
       ipsets: read('ipset', parseIpsets).sets,
       sockets: socketsOf(files),
@@ -78,9 +78,13 @@ function rulesOf({ tables }: IptablesState): number {
   return tables.reduce((sum, { chains }) => sum + chains.reduce((rules, chain) => rules + chain.rules.length, 0), 0)
 }
 
-/** Hundreds of settings have no part in what netsim models, and some are no numbers: nothing is said of them. */
-function sysctlsOf(file: CollectedFile | undefined): Dataplane['sysctls'] {
-  return file === undefined ? {} : parseSysctls(file.text, { file: file.file, line: 1 }).sysctls
+/** Hundreds of settings have no part in what netsim models, and some are no numbers: nothing is said of them, but where it is none of the file's. */
+function sysctlsOf(file: CollectedFile | undefined, problems: Problem[]): Dataplane['sysctls'] {
+  if (file === undefined) return {}
+  const read = parseSysctls(file.text, { file: file.file, line: 1 })
+  const first = read.problems.find(({ severity }) => severity === 'error')
+  if (Object.keys(read.sysctls).length === 0 && first !== undefined) problems.push(first)
+  return read.sysctls
 }
 
 function socketsOf(files: NetnsFiles): Dataplane['sockets'] {

@@ -48,7 +48,23 @@ export function readCollected(source: string, files: readonly CollectedFile[], c
   const kernel = said.values.get('kernel') ?? 'Linux'
   if (!/^Linux\b/.test(kernel)) return refuse(`the dump of ${name} is of the kernel "${kernel}"`, 'netsim knows the network of Linux nodes.')
   if (!byPath.has('node/addr')) return refuse(`the dump of ${name} has no node/addr: nothing is known of its devices`, missingWords(byPath))
-  return { node: readNode(name, { source, said, byPath }), problems: [] }
+  const node = readNode(name, { source, said, byPath })
+  if (node.dataplane.devices.length > 0) return { node, problems: [] }
+  const what = `the dump of ${name} tells of no device`
+  const nothing: Problem = { severity: 'error', file: byPath.get('node/addr')?.file ?? source, line: 0, object: '', what, fix: 'Gather it again.' }
+  return { problems: node.problems.some(({ severity }) => severity === 'error') ? node.problems : [...node.problems, nothing] }
+}
+
+/** What the script writes, or else says why not: where neither is there, somebody put the folder together by hand, or lost a part of it. */
+const ALWAYS = ['route', 'rule', 'neigh', 'fdb', 'sysctl'].map((name) => `node/${name}`)
+const IPTABLES = ['node/iptables-legacy', 'node/iptables-nft']
+
+/** Files that are not there, and of which the dump does not say so itself: nothing in them must not be taken for nothing in the kernel. */
+function absentParts(source: string, byPath: ReadonlyMap<string, CollectedFile>, missing: readonly NotUnderstood[]): readonly NotUnderstood[] {
+  const isTold = (path: string): boolean => byPath.has(path) || missing.some(({ what }) => what.startsWith(path))
+  const words = ALWAYS.flatMap((path) => (isTold(path) ? [] : [`${path}: the dump has no such file`]))
+  if (![...IPTABLES, 'node/iptables:'].some(isTold)) words.push(`${IPTABLES.join(', ')}: the dump has neither file`)
+  return words.map((what) => ({ what, file: source, line: 0 }))
 }
 
 /** What the script said of it. */
@@ -93,13 +109,14 @@ function readNode(name: string, { source, said, byPath }: NodeFiles): CollectedN
     subnetEnv: subnetEnv === undefined ? undefined : readSubnetEnv(subnetEnv),
     conntrack: conntrack === undefined ? undefined : readConnections(conntrack),
   }
+  const toldMissing = missing === undefined ? [] : readMissing(missing)
   return {
     name,
     source,
     format: said.format,
     tools: said.tools,
     ...withoutUndefined(optional),
-    missing: missing === undefined ? [] : readMissing(missing),
+    missing: [...toldMissing, ...absentParts(source, byPath, toldMissing)],
     dataplane,
     pods: pods.map(({ about, draft }) => podOf(about, dataplaneOf(draft), name)),
     cni: [...byPath.values()].filter(({ path }) => path.startsWith('node/cni/')).map(readCni),

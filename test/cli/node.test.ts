@@ -1,4 +1,5 @@
 /** `--node` on the command line: dumps in place of what agents would make, as folders and as archives; what is wrong with one; what is not known in it. */
+import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -201,6 +202,18 @@ describe('archives', () => {
     const files = readTar(archive())
     expect(files.map(({ path }) => path)).toContain('node-1/manifest')
     expect(readTar(gunzipSync(archive()))).toEqual(files)
+  })
+
+  it('of two dumps, or of archives, are not guessed at', async () => {
+    const both = mkdtempSync(join(folder, 'both-'))
+    for (const name of ['a', 'b']) cpSync(NODE_2, join(both, name), { recursive: true })
+    const tar = (name: string, ...inside: string[]): string => {
+      execFileSync('tar', ['cf', join(both, name), '-C', both, ...inside])
+      return join(both, name)
+    }
+    const says = async (path: string): Promise<string> => (await netsim([...QUESTION, '--node', path])).err.split('\n')[0].slice(path.length)
+    expect(await says(tar('two.tar', 'a', 'b'))).toBe(': error: holds 2 dumps: a, b')
+    expect(await says(tar('nested.tar', 'two.tar'))).toBe(': error: holds archives and no dump: two.tar')
   })
 
   it('cut short, changed, or none at all: a Problem each', async () => {

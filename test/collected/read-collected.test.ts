@@ -155,9 +155,48 @@ describe('what is no dump, or not of this kind', () => {
   })
 
   it('a file of which nothing can be read is an error, a line that cannot be read a warning', () => {
-    const severities = (texts: ReadonlyMap<string, string>): string[] => nodeOf(texts).problems.map(({ severity, file }) => `${severity} ${file}`)
+    const severities = (texts: ReadonlyMap<string, string>): string[] => {
+      const { node, problems } = readCollected('dump', filesOf(texts))
+      return [...problems, ...(node?.problems ?? [])].map(({ severity, file }) => `${severity} ${file}`)
+    }
     expect(severities(example().set('node/addr', '\u0000\u0001 nothing\n'))).toEqual(['error dump/node/addr'])
     expect(severities(withLine('node/addr', 'nothing of the kind'))).toEqual(['warning dump/node/addr'])
+  })
+
+  it('a file that is not there, and of which the dump says nothing, is named as missing', () => {
+    const texts = example()
+    for (const path of ['node/route', 'node/sysctl', 'node/iptables-legacy', 'node/iptables-nft', 'node/fdb']) texts.delete(path)
+    const told = nodeOf(texts.set('missing', 'node/fdb: bridge is not on this node\n')).missing
+    expect(told.map(({ what, file, line }) => `${file}:${line} ${what}`)).toEqual([
+      'dump/missing:1 node/fdb: bridge is not on this node',
+      'dump:0 node/route: the dump has no such file',
+      'dump:0 node/sysctl: the dump has no such file',
+      'dump:0 node/iptables-legacy, node/iptables-nft: the dump has neither file',
+    ])
+    const one = example()
+    one.delete('node/iptables-legacy')
+    expect(nodeOf(one).missing).toEqual([])
+    const none = example().set('missing', 'node/iptables: iptables-save is not on this node\n')
+    for (const path of ['node/iptables-legacy', 'node/iptables-nft']) none.delete(path)
+    expect(nodeOf(none).missing.map(({ what }) => what)).toEqual(['node/iptables: iptables-save is not on this node'])
+  })
+
+  it('devices in no words of ip, or none at all, are no node', () => {
+    const empty = readCollected('dump', filesOf(example().set('node/addr', '')))
+    expect([empty.node, empty.problems.map(({ what }) => what)]).toEqual([undefined, ['the dump of node-2 tells of no device']])
+    const ifconfig = readCollected('dump', filesOf(example().set('node/addr', 'eth0 Link encap:Ethernet  HWaddr 9e:4c:6b:54:b6:36\n')))
+    expect([ifconfig.node, ifconfig.problems.map(({ severity, what }) => `${severity} ${what}`)]).toEqual([
+      undefined,
+      ['error "eth0 Link encap:Ethernet  HWaddr 9e:4c:6b:54:b6:36" is no line of ip addr'],
+    ])
+  })
+
+  it('settings of which none can be read are an error, one of many is none', () => {
+    const { node } = readCollected('dump', filesOf(example().set('node/sysctl', 'ipv4 dev lo forwarding on rp_filter off\nipv4 dev eth0 forwarding on\n')))
+    expect(node?.problems).toMatchObject([
+      { severity: 'error', file: 'dump/node/sysctl', line: 1, what: '"ipv4 dev lo forwarding on rp_filter off" is no sysctl setting' },
+    ])
+    expect(nodeOf(withLine('node/sysctl', 'ipv4 dev lo forwarding on')).problems).toEqual([])
   })
 
   it('a name on the command line is the node’s', () => {
@@ -205,6 +244,16 @@ describe('devices', () => {
     )
     expect(spec).toMatchObject({ kind: 'other', type: 'veth', master: 'cni0' })
     expect(notes).toEqual(['the other end of the veth veth9 is not in the dump'])
+  })
+
+  it('what sits on a card is no veth, where nobody says what it is', () => {
+    const line =
+      '90: vlan.eth.2@eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 9001 qdisc noqueue state UP\n    link/ether 02:fc:a9:d7:13:2b brd ff:ff:ff:ff:ff:ff'
+    expect(nodeOf(withLine('node/addr', line)).dataplane.devices.at(-1)).toMatchObject({
+      name: 'vlan.eth.2',
+      kind: 'other',
+      why: 'the dump does not tell what kind of device vlan.eth.2 on eth0 is',
+    })
   })
 
   it('a VXLAN device as busybox prints it lacks what makes it one', () => {
