@@ -82,10 +82,11 @@ export function registrationAttributes(view: RegistrationView): LeaseAttributes 
 /**
  * What is left when flanneld ends. Its TUN device is not persistent and goes with the process, its WireGuard device it removes, and
  * with either go the routes over it; VXLAN and IPIP device, routes, neighbours, FDB entries and the cloud's route stay.
+ * @param how kill: SIGKILL, after which only the kernel clears up, and that is the TUN device
  */
-export function remainsAfterExit(part: FlannelPart, version: string): FlannelPart {
-  const gone = new Set(part.devices.filter(({ kind }) => kind === 'tun' || kind === 'wireguard').map((device) => device.name))
-  const rulesRemoved = atLeast(version, '0.25.0') && !atLeast(version, '0.27.0')
+export function remainsAfterExit(part: FlannelPart, version: string, how: 'exit' | 'kill' = 'exit'): FlannelPart {
+  const gone = new Set(part.devices.filter(({ kind }) => kind === 'tun' || (kind === 'wireguard' && how === 'exit')).map((device) => device.name))
+  const rulesRemoved = how === 'exit' && atLeast(version, '0.25.0') && !atLeast(version, '0.27.0')
   const { proxy: _proxy, ...rest } = part
   return {
     ...rest,

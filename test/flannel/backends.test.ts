@@ -200,6 +200,8 @@ describe('wireguard', () => {
   it('flanneld takes its device away when it ends, and with it the route; ipip stays', () => {
     const gone = remainsAfterExit(render('wireguard', {}, { leases, ownLease }), '0.28.9')
     expect([gone.devices, gone.routes]).toEqual([[], []])
+    const killed = remainsAfterExit(render('wireguard', {}, { leases, ownLease }), '0.28.9', 'kill')
+    expect([killed.devices.length, killed.routes.length > 0]).toEqual([1, true])
     const stays = remainsAfterExit(render('ipip', {}, { leases: peers('ipip') }), '0.28.9')
     expect([stays.devices.length, routes(stays)]).toEqual([2, ['10.1.20.0/24 via 192.168.0.200 dev flannel.ipip onlink']])
   })

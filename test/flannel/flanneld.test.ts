@@ -219,6 +219,7 @@ describe('remainsAfterExit', () => {
     const whole = renderFlannel(view())
     expect(remainsAfterExit(whole, '0.28.9')).toMatchObject({ devices: whole.devices, routes: whole.routes, fdb: whole.fdb, chainEdits: whole.chainEdits })
     expect(remainsAfterExit(whole, '0.26.1').chainEdits).toEqual([])
+    expect(remainsAfterExit(whole, '0.26.1', 'kill').chainEdits).toEqual(whole.chainEdits)
   })
 })
 

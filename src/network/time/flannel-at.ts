@@ -17,7 +17,7 @@ import type { PlanBook } from './plan-book.js'
 export function flannelOfViews(book: PlanBook, nodes: ReadonlyMap<string, NodeState>, cluster: Cluster): FlannelPlan {
   const views = new Map<string, FlannelView>()
   for (const [name, { power, flannel }] of nodes) if (power && flannel !== undefined) views.set(name, flannel)
-  const parts = new LazyMap(views.keys(), (name): FlannelPart => book.flannelPart(views.get(name) as FlannelView, nodes.get(name)?.flanneldRuns === true))
+  const parts = new LazyMap(views.keys(), (name): FlannelPart => book.flannelPart(views.get(name) as FlannelView, processOf(nodes.get(name))))
   const [first] = views.values()
   let leases: readonly Lease[] | undefined
   const known = (): readonly Lease[] => (leases ??= knownLeases(views.values()))
@@ -61,4 +61,9 @@ function rowsOf(leases: readonly Lease[], { nodeByAddress }: Cluster): readonly 
     const node = nodeByAddress.get(lease.attributes.publicIp)?.name
     return { ...(node === undefined ? {} : { node }), lease }
   })
+}
+
+function processOf(state: NodeState | undefined): 'runs' | 'exit' | 'kill' {
+  if (state?.flanneldRuns === true) return 'runs'
+  return state?.flanneldKilled === true ? 'kill' : 'exit'
 }

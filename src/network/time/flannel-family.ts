@@ -249,7 +249,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
       const entry = this.tell(host, how === 'stop' ? 'flanneld is stopped' : 'flanneld is killed', cause)
       host.end(entry)
       this.forget(host)
-      this.context.setNode(host.name, { flanneldRuns: false }, entry)
+      this.context.setNode(host.name, { flanneldRuns: false, ...(how === 'kill' ? { flanneldKilled: true } : {}) }, entry)
     }
   }
 
@@ -343,7 +343,7 @@ export class FlannelFamily implements AgentFamily, FlannelHostListener {
 
   private apply(host: FlannelHost, cause: number | undefined): void {
     const view = host.process?.view()
-    if (view !== undefined) this.context.setNode(host.name, { flannel: view, flanneldRuns: true }, cause)
+    if (view !== undefined) this.context.setNode(host.name, { flannel: view, flanneldRuns: true, flanneldKilled: undefined }, cause)
   }
 
   /** Who has just started hears of what was written long before. */

@@ -136,7 +136,18 @@ class MomentOfRun implements Moment {
     const { address, prefixLength, segment, podCIDR, labels, mtu: ofObject } = (this.bare.get(node) as Bare).node
     const host = JSON.stringify([address, prefixLength, segment, podCIDR, labels, ofObject, mtu, cable, balanced])
     const absent = this.absenceOf(node) !== undefined
-    const key = [absent, host, this.podsOf(node), this.hadPods(node), state?.felix, state?.felixMtu, state?.kubeProxy, state?.flannel, state?.flanneldRuns]
+    const key = [
+      absent,
+      host,
+      this.podsOf(node),
+      this.hadPods(node),
+      state?.felix,
+      state?.felixMtu,
+      state?.kubeProxy,
+      state?.flannel,
+      state?.flanneldRuns,
+      state?.flanneldKilled,
+    ]
     return this.book.nodePlan(node, key, make)
   }
 

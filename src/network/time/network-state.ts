@@ -39,6 +39,8 @@ export interface NodeState {
   readonly flannel?: FlannelView
   /** Whether the process behind flannel0 runs (udp). */
   readonly flanneldRuns: boolean
+  /** It ended by SIGKILL, and has cleared nothing up. */
+  readonly flanneldKilled?: boolean
   /** What BIRD has in the kernel; absent: BIRD never ran. */
   readonly bird?: readonly RouteSpec[]
   readonly cable: Cable

@@ -46,7 +46,7 @@ export class PlanBook {
   private readonly tried = new WeakMap<Cluster, Composition>()
   private readonly nodePlans = new Map<string, KeptPlan[]>()
   private readonly emptied = new WeakMap<Cluster, Cluster>()
-  private readonly flannelParts = new WeakMap<FlannelView, { readonly running: FlannelPart; readonly ended: FlannelPart }>()
+  private readonly flannelParts = new WeakMap<FlannelView, Readonly<Record<'runs' | 'exit' | 'kill', FlannelPart>>>()
 
   constructor({ versions, seed, calico, states = [] }: BookInput) {
     this.versions = versions
@@ -96,15 +96,15 @@ export class PlanBook {
     return tried.addressOf(pod)
   }
 
-  /** flanneld's part of the node that has the view; without the process what it leaves behind. */
-  flannelPart(view: FlannelView, runs: boolean): FlannelPart {
+  /** flanneld's part of the node that has the view; without the process what it leaves behind, having ended or been killed. */
+  flannelPart(view: FlannelView, how: 'runs' | 'exit' | 'kill'): FlannelPart {
     let parts = this.flannelParts.get(view)
     if (parts === undefined) {
       const running = renderFlannel(view)
-      parts = { running, ended: remainsAfterExit(running, view.version) }
+      parts = { runs: running, exit: remainsAfterExit(running, view.version), kill: remainsAfterExit(running, view.version, 'kill') }
       this.flannelParts.set(view, parts)
     }
-    return runs ? parts.running : parts.ended
+    return parts[how]
   }
 
   /** The cluster before any of its pods has been plugged in. */

@@ -9,7 +9,7 @@ import type { NetworkState, NodeState } from './network-state.js'
 const WRITERS: readonly (readonly [fields: readonly (keyof NodeState)[], agents: readonly DiaryAgent[]])[] = [
   [['power', 'cable', 'mtu'], ['scenario']],
   [['bird'], ['bird']],
-  [['flannel', 'flanneldRuns'], ['flanneld']],
+  [['flannel', 'flanneldRuns', 'flanneldKilled'], ['flanneld']],
   [['felix', 'felixMtu'], ['felix']],
   [['kubeProxy'], ['kube-proxy']],
   [['pods', 'hadPods'], ['kubelet']],
