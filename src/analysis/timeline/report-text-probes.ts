@@ -132,7 +132,7 @@ function endingText({ disposition, reason, where, told }: SpanDocument): string 
   const kernel = reason === '' ? '' : ` (${reason})`
   const place = where === undefined ? '' : ` at ${where.netns}${where.rule === undefined ? '' : `, ${where.rule}`}`
   const detail = where?.detail === undefined ? '' : `: ${where.detail}`
-  const sender = told === undefined ? '' : `; the sender is told after ${durationText(told.afterNs)}: ${told.by} from ${told.from}`
+  const sender = told === undefined ? '' : `; the sender is told after ${durationText(told.afterNs)}: ${told.by}${told.from === '' ? '' : ` from ${told.from}`}`
   return `${disposition}${kernel}${place}${detail}${sender}`
 }
 

@@ -73,6 +73,13 @@ describe('the document', () => {
 })
 
 describe('the text', () => {
+  it('names nobody where the own kernel says it', () => {
+    const spans: ProbeSpan[] = SPANS.map((span) => (span.told === undefined ? span : { ...span, told: { by: 'error of the socket', from: '', afterNs: 0 } }))
+    const text = reportText(scenarioReport({ ...INPUT, histories: [{ ...HISTORY, spans }] }), PLAIN).replace(/\s+/g, ' ')
+    expect(text).toContain('the sender is told after 0 s: error of the socket')
+    expect(text).not.toContain('error of the socket from')
+  })
+
   const text = reportText(REPORT, PLAIN)
 
   it('answers first, then explains', () => {
