@@ -51,6 +51,15 @@ function pluralOf(word: string): string {
   return word.endsWith('y') ? `${word.slice(0, -1)}ies` : /(s|ss)$/.test(word) ? `${word}es` : `${word}s`
 }
 
+/** `np/shop/db` → also as other words of the same kind have it (`NetworkPolicy/shop/db`); itself alone where its first word is no kind. */
+export function spellingsOf(text: string): readonly string[] {
+  const [word, ...rest] = text.split('/')
+  const kind = rest.length === 0 ? undefined : KIND_OF_WORD.get(word.toLowerCase())
+  if (kind === undefined) return [text]
+  const words = [...KIND_OF_WORD].flatMap(([other, its]) => (its === kind ? [other] : []))
+  return [...new Set([text, ...[kind, ...words].map((other) => [other, ...rest].join('/'))])]
+}
+
 export interface Reference {
   /** As it was written. */
   readonly text: string

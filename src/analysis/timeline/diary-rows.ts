@@ -1,4 +1,5 @@
 /** The diary and what changed in kernels → the rows of a timeline in the order of time, and the choice among them. */
+import { spellingsOf } from '../../cluster/object-reference.js'
 import type { DiaryAgent, DiaryEntry, DiaryKind } from '../../network/time/diary.js'
 
 /** A line that came to a kernel's state or went from it. */
@@ -18,7 +19,7 @@ export interface RowFilter {
   readonly node?: string
   readonly agents: readonly DiaryAgent[]
   readonly kinds: readonly DiaryKind[]
-  /** Part of an object's name, or of the line. */
+  /** Part of an object's name, or of the line; with its kind before it, in whichever word for the kind. */
   readonly object?: string
   readonly fromNs?: number
   readonly toNs?: number
@@ -31,18 +32,22 @@ const IN_GREAT_NUMBERS: ReadonlySet<DiaryKind> = new Set(['watch', 'bgp-message'
 
 /** Kernels change because of what stands before: at one time the diary's entries come first. */
 export function timelineRows(entries: readonly DiaryEntry[], changes: readonly KernelRow[], filter: RowFilter): readonly TimelineRow[] {
-  const chosen: TimelineRow[] = [...entries, ...changes].filter((row) => isWanted(row, filter))
+  const objects = filter.object === undefined ? undefined : spellingsOf(filter.object)
+  const chosen: TimelineRow[] = [...entries, ...changes].filter((row) => isWanted(row, filter) && (objects === undefined || names(row, objects)))
   return chosen.sort((a, b) => a.atNs - b.atNs)
 }
 
-function isWanted(row: TimelineRow, { node, agents, kinds, object, fromNs, toNs, all }: RowFilter): boolean {
+function names(row: TimelineRow, objects: readonly string[]): boolean {
+  return objects.some((object) => ('id' in row && (row.object ?? '').includes(object)) || row.what.includes(object))
+}
+
+function isWanted(row: TimelineRow, { node, agents, kinds, fromNs, toNs, all }: RowFilter): boolean {
   // what happens to the cluster is of every node
   if (node !== undefined && row.node !== node && row.kind !== 'event') return false
   if (agents.length > 0 && !agents.includes(row.agent)) return false
   if (kinds.length > 0 ? !kinds.includes(row.kind) : !all && IN_GREAT_NUMBERS.has(row.kind)) return false
   if (fromNs !== undefined && row.atNs < fromNs) return false
-  if (toNs !== undefined && row.atNs > toNs) return false
-  return object === undefined || ('id' in row && (row.object ?? '').includes(object)) || row.what.includes(object)
+  return toNs === undefined || row.atNs <= toNs
 }
 
 /** More lines than these of one kind, in one kernel, at one time, are told by their number. */

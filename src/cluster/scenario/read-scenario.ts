@@ -117,6 +117,11 @@ function readProbe(document: KubernetesObject, index: number, problems: ProblemL
   return probe === undefined ? undefined : probeOf(present(probe), entry, problems)
 }
 
+/** A Service and a container have ports of their own. */
+function choosesPort(end: string): boolean {
+  return /^(svc|service)\//.test(end) || end.split('/').length > 2
+}
+
 function probeOf(value: Present<InferOutput<ReturnType<typeof probeSchema>>>, entry: KubernetesObject, problems: ProblemList): ScenarioProbe | undefined {
   const { name, from, to, proto, size, every, start, stop, connection } = value
   const startNs = start ?? 0
@@ -127,6 +132,10 @@ function probeOf(value: Present<InferOutput<ReturnType<typeof probeSchema>>>, en
   }
   if (proto === 'icmp' && /:[^:]*$/.test(to)) {
     problems.error(entry.at('to'), entry.label, `${field} has a port, and ICMP has none`, `Write to: ${to.replace(/:[^:]*$/, '')}, or another proto.`)
+    return undefined
+  }
+  if ((proto === 'tcp' || proto === 'udp') && !to.includes(':') && !choosesPort(to)) {
+    problems.error(entry.at('to'), entry.label, `${field} has no port, and ${proto.toUpperCase()} needs one`, `Write to: ${to}:80, or proto: icmp.`)
     return undefined
   }
   return {

@@ -199,6 +199,15 @@ describe('the diary', () => {
     [{ fromNs: 0, toNs: 23 * HOUR }, [2, 3, 4]],
   ] as const)('of %j', (filter, ids) => expect(idsOf(filter)).toEqual(ids))
 
+  it.each(['np/shop/deny', 'NetworkPolicy/shop/deny', 'networkpolicies/shop/deny'])('knows an object by whichever word for its kind: %s', (object) => {
+    const { entries } = diaryOf([
+      [0, { agent: 'scenario', kind: 'event', what: 'np/shop/deny is deleted' }],
+      [1, { agent: 'api-server', kind: 'object', object: 'NetworkPolicy/shop/deny', what: 'it is gone' }],
+      [2, { agent: 'api-server', kind: 'object', object: 'NetworkPolicy/shop/other', what: 'another' }],
+    ] as Parameters<typeof diaryOf>[0])
+    expect(timelineRows(entries, [], { ...EVERYTHING, object })).toHaveLength(2)
+  })
+
   it('leaves out what agents hear unless it is asked for', () => {
     const { entries } = diaryOf([[0, { agent: 'flanneld', kind: 'watch', what: 'heard of a lease' }]])
     expect(timelineRows(entries, [], { ...EVERYTHING, all: false })).toEqual([])

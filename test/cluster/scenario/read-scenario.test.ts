@@ -229,6 +229,8 @@ const FAULTY: readonly (readonly [line: string, ...told: readonly RegExp[]])[] =
   ['    - {frm: a, to: b}', /unknown field spec\.probes\[2\]\.frm.*Did you mean from/, /from is missing/],
   ['    - {from: a, to: b, every: 0s}', /"0s" is not a time from 1ms/],
   ['    - {from: a, to: "b:80", proto: icmp}', /has a port, and ICMP has none/],
+  ['    - {from: a, to: b, proto: udp}', /has no port, and UDP needs one/],
+  ['    - {from: a, to: shop/b, proto: tcp}', /has no port, and TCP needs one/],
   ['    - {from: a, to: b, proto: sctp}', /proto is "sctp", not tcp or udp or icmp/],
   ['    - {from: a, to: b, start: 10s, stop: 5s}', /stops before it starts/],
   ['    - {name: w, from: a, to: b}'],
