@@ -9,7 +9,7 @@ import { netsim, type Ran } from './memory-io.js'
 const ROOT = new URL('../../', import.meta.url)
 const CLUSTER = ['-f', 'examples/flannel-vxlan.yaml'] as const
 const FAULTY = ['--node', 'examples/drift/node-1', ...CLUSTER] as const
-const SOUND = ['--node', 'examples/nodes/node-2', '--node', 'node-1=examples/nodes/node-1.tar.gz', ...CLUSTER] as const
+const SOUND = ['--node', 'node-1=examples/nodes/node-1.tar.gz', ...CLUSTER] as const
 
 function drift(...words: readonly string[]): Promise<Ran> {
   return netsim(['drift', ...words], { cwd: fileURLToPath(ROOT) })
@@ -19,6 +19,13 @@ describe('exit statuses', () => {
   it('0: nothing', async () =>
     expect(await drift(...SOUND)).toMatchObject({ code: 0, err: '', out: expect.stringContaining('CLEAN  0 errors, 0 warnings, 0 info') as string }))
   it('1: findings', async () => expect((await drift(...FAULTY)).code).toBe(1))
+  it('1: a policy of DROP in the backend that no agent uses, which has no rule', async () => {
+    const { code, out } = await drift('--node', 'examples/nodes/node-2', ...CLUSTER)
+    expect(code).toBe(1)
+    expect(out).toContain('ND508')
+    expect(out).toContain('iptables-legacy -t filter -P FORWARD ACCEPT')
+    expect(out).toMatch(/Of 8 questions 4 are lost/)
+  })
   it('0: info alone, where it ends so for errors', async () => {
     expect((await drift(...FAULTY, '--severity', 'info', '--only', 'ND401')).code).toBe(1)
     expect((await drift(...FAULTY, '--severity', 'info', '--only', 'ND401', '--fail-on', 'error')).code).toBe(0)

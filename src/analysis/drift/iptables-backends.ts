@@ -6,7 +6,7 @@ import type { Difference, DriftView } from './difference.js'
 import { LEFT_ALONE } from './repair.js'
 import { ownerOfChain } from './rule-focus.js'
 import { jumpOf, tableNamed } from './rule-meaning.js'
-import { Printer } from './shown.js'
+import { Printer, shown } from './shown.js'
 
 const SHOWN = 6
 
@@ -15,7 +15,12 @@ export function agentsBackend(backends: readonly CollectedBackend[]): { readonly
   const known = ({ state }: CollectedBackend): number =>
     state.tables.reduce((sum, { chains }) => sum + chains.filter(({ name, rules }) => rules.length > 0 && ownerOfChain(name) !== undefined).length, 0)
   const [used, ...others] = [...backends].sort((a, b) => known(b) - known(a) || b.rules - a.rules)
-  return { ...(used === undefined ? {} : { used }), others: others.filter(({ rules }) => rules > 0) }
+  return { ...(used === undefined ? {} : { used }), others: others.filter((other) => other.rules > 0 || dropping(other).length > 0) }
+}
+
+/** Built-in chains whose policy loses what no rule of that backend accepts, in a table without a rule too. */
+function dropping({ state }: CollectedBackend): readonly (readonly [table: string, chain: string])[] {
+  return state.tables.flatMap(({ name, chains }) => chains.flatMap((chain) => (chain.policy === 'DROP' ? [[name, chain.name] as const] : [])))
 }
 
 export function backendDifferences(view: DriftView): Difference[] {
@@ -23,7 +28,9 @@ export function backendDifferences(view: DriftView): Difference[] {
   if (used === undefined) return []
   return others.map((other): Difference => {
     const printer = new Printer(view)
-    const count = other.rules === 1 ? '1 rule' : `${other.rules} rules`
+    const policies = dropping(other)
+    const rules = other.rules === 1 ? '1 rule' : `${other.rules} rules`
+    const count = other.rules > 0 ? rules : `a policy of DROP (${policies.map(([, chain]) => chain).join(', ')})`
     const tables = other.state.tables.map((table) => ({ table, renamed: apart(table, other.backend) }))
     const lines = other.state.tables.flatMap(({ name, chains }) => chains.flatMap((chain) => chain.rules.map((rule) => printer.rule(name, chain.name, rule))))
     return {
@@ -31,7 +38,7 @@ export function backendDifferences(view: DriftView): Difference[] {
       cause: `backend ${other.backend}`,
       what: `iptables-${other.backend} holds ${count} beside those of iptables-${used.backend}, which the agents use`,
       expected: [],
-      there: lines.slice(0, SHOWN),
+      there: [...policies.map(([table, chain]) => shown(`-t ${table} -P ${chain} DROP`)), ...lines].slice(0, SHOWN),
       apply: (dataplane) => ({
         ...dataplane,
         iptables: {
@@ -39,7 +46,11 @@ export function backendDifferences(view: DriftView): Difference[] {
         },
       }),
       focus: {},
-      commands: [`iptables-${other.backend}-save   # look at them first`, ...other.state.tables.map(({ name }) => `iptables-${other.backend} -t ${name} -F`)],
+      commands: [
+        `iptables-${other.backend}-save   # look at them first`,
+        ...policies.map(([table, chain]) => `iptables-${other.backend} -t ${table} -P ${chain} ACCEPT`),
+        ...other.state.tables.map(({ name }) => `iptables-${other.backend} -t ${name} -F`),
+      ],
       repair: LEFT_ALONE,
     }
   })
