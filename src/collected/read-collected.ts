@@ -8,7 +8,8 @@
  *   pods/INODE/…      every netns that a veth joins to it, the same files, and `about`: which pod it is
  */
 import type { Problem } from '../base/problem.js'
-import type { Dataplane } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
+import { absentDevices, absentTold } from './absent-devices.js'
 import { COLLECT_FORMAT } from './collect-script.js'
 import type { CollectedFile, CollectedNode, CollectedPod, CollectedReading, NotUnderstood } from './collected-node.js'
 import { deviceSpecs, type NetnsLinks } from './device-specs.js'
@@ -99,7 +100,13 @@ function readNode(name: string, { source, said, byPath }: NodeFiles): CollectedN
     return { about, draft: open(about.name, files, about.registered) }
   })
   const specs = deviceSpecs([own.links, ...pods.map(({ draft }) => draft.links)])
-  const dataplaneOf = ({ name: netns, reading }: Draft): Dataplane => ({ netns, devices: specs.devices.get(netns) ?? [], ...reading.dataplane })
+  const absent: DeviceSpec[] = []
+  const dataplaneOf = ({ name: netns, reading }: Draft): Dataplane => {
+    const shown = specs.devices.get(netns) ?? []
+    const found = shown.length === 0 ? [] : absentDevices({ devices: shown, routes: reading.dataplane.routes }, 'addr')
+    absent.push(...found)
+    return { netns, devices: [...shown, ...found], ...reading.dataplane }
+  }
   const dataplane = dataplaneOf(own)
   const file = (path: string): CollectedFile | undefined => byPath.get(path)
   const [missing, subnetEnv, conntrack] = [file('missing'), file('node/subnet.env'), file('node/conntrack')]
@@ -109,6 +116,7 @@ function readNode(name: string, { source, said, byPath }: NodeFiles): CollectedN
     subnetEnv: subnetEnv === undefined ? undefined : readSubnetEnv(subnetEnv),
     conntrack: conntrack === undefined ? undefined : readConnections(conntrack),
   }
+  const podsFound = pods.map(({ about, draft }) => podOf(about, dataplaneOf(draft), name))
   const toldMissing = missing === undefined ? [] : readMissing(missing)
   return {
     name,
@@ -118,10 +126,10 @@ function readNode(name: string, { source, said, byPath }: NodeFiles): CollectedN
     ...withoutUndefined(optional),
     missing: [...toldMissing, ...absentParts(source, byPath, toldMissing)],
     dataplane,
-    pods: pods.map(({ about, draft }) => podOf(about, dataplaneOf(draft), name)),
+    pods: podsFound,
     cni: [...byPath.values()].filter(({ path }) => path.startsWith('node/cni/')).map(readCni),
     iptablesBackends: own.reading.backends,
-    notUnderstood: [...specs.notUnderstood, ...[own, ...pods.map(({ draft }) => draft)].flatMap(({ reading }) => reading.notUnderstood)],
+    notUnderstood: [...specs.notUnderstood, ...absentTold(absent), ...[own, ...pods.map(({ draft }) => draft)].flatMap(({ reading }) => reading.notUnderstood)],
     problems,
   }
 }

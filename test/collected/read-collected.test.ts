@@ -191,6 +191,20 @@ describe('what is no dump, or not of this kind', () => {
     ])
   })
 
+  it('a device that a route names and nothing shows is kept as one of which nothing is known', () => {
+    const { dataplane, notUnderstood } = nodeOf(withLine('node/route', '10.99.0.0/16 dev gone0 scope link'))
+    expect(dataplane.devices.find(({ name }) => name === 'gone0')).toMatchObject({
+      kind: 'other',
+      type: 'unknown',
+      why: expect.stringContaining('gone0') as string,
+    })
+    expect(dataplane.routes.some(({ device }) => device === 'gone0')).toBe(true)
+    const told = notUnderstood.filter(({ what }) => what.includes('gone0'))
+    expect(told).toHaveLength(1)
+    expect(told[0].file).toContain('node/route')
+    expect(nodeOf(example()).dataplane.devices.every(({ kind }) => kind !== 'other')).toBe(true)
+  })
+
   it('settings of which none can be read are an error, one of many is none', () => {
     const { node } = readCollected('dump', filesOf(example().set('node/sysctl', 'ipv4 dev lo forwarding on rp_filter off\nipv4 dev eth0 forwarding on\n')))
     expect(node?.problems).toMatchObject([
