@@ -47,7 +47,7 @@ export function dumpFiles(node: Dataplane, pods: readonly DumpedPod[], { files =
       all[`pods/${4026532000 + at}/about`] = `pod ${dataplane.netns}\n`
     })
   }
-  return new Map(Object.entries({ ...all, ...files }).flatMap(([path, text]): [string, string][] => (text === null || text === '' ? [] : [[path, text]])))
+  return new Map(Object.entries({ ...all, ...files }).flatMap(([path, text]): [string, string][] => (text === null ? [] : [[path, text]])))
 }
 
 function under(folder: string, dataplane: Dataplane, numbers: ReadonlyMap<string, number>): Record<string, string> {
