@@ -1,13 +1,11 @@
 /** `netsim verify --calibrate`: the constants of the overlays' cost as this kernel has them. Loaded when it is called. */
 import { COST_NAMES, COSTS } from '../analysis/overlay/cost-model.js'
 import { calibrate, calibrationNetworks, NOT_CALIBRATED, type Calibration } from '../kernel/calibrate.js'
-import { checkKernel } from '../kernel/lab-check.js'
 import { labNetworkOf } from '../kernel/lab.js'
-import { LabError } from '../kernel/lab-process.js'
 import { EXIT_OK, EXIT_UNKNOWN, UsageError } from './exit.js'
 import type { Io } from './io.js'
+import { labPrefix, labProgress, onThisMachine } from './lab-machine.js'
 import { safe } from './load-network.js'
-import { tell } from './question.js'
 import { table } from './table.js'
 import { VERSION } from './version.js'
 import type { VerifyFlags } from './verify-verb.js'
@@ -17,32 +15,17 @@ const ROUNDS = 5
 /** The exit status. @throws UsageError on JUnit, which has no measurements */
 export async function calibration(flags: Pick<VerifyFlags, 'output'>, io: Io): Promise<number> {
   if (flags.output === 'junit') throw new UsageError('--calibrate prints text or json')
-  const prefix = `netsim-${process.pid}-`
-  try {
-    const machines = []
-    for (const network of calibrationNetworks()) machines.push(await checkKernel(labNetworkOf(network), prefix, { python3: 'python3' }))
-    const missing = machines.find((machine) => machine.missing.length > 0)
-    if (missing !== undefined) {
-      await tell(missing.missing, io)
+  const networks = calibrationNetworks()
+  const specs = [...networks.values()].flatMap((network) => labNetworkOf(network).specs)
+  return onThisMachine({ specs }, { tools: { python3: 'python3' }, io }, async ({ cannotBuild: [lacking], kernel }) => {
+    if (lacking !== undefined) {
+      await io.err(`error: this kernel makes no ${lacking.kind}: ${safe(lacking.why)}\n`)
       return EXIT_UNKNOWN
     }
-    const lacking = machines.flatMap(({ cannotBuild }) => cannotBuild)
-    if (lacking.length > 0) {
-      await io.err(`error: this kernel makes no ${lacking[0].kind}: ${safe(lacking[0].why)}\n`)
-      return EXIT_UNKNOWN
-    }
-    const { kernel } = machines[0]
-    const progress = (done: number, total: number, name: string): void => {
-      if (io.outIsTerminal) void io.err(name === '' ? '\r\u001b[K' : `\r\u001b[K${done + 1}/${total} ${name}`)
-    }
-    const found = await calibrate({ prefix, rounds: ROUNDS, kernel, progress })
+    const found = await calibrate({ networks, prefix: labPrefix(), rounds: ROUNDS, kernel, ...labProgress(io) })
     await io.out(flags.output === 'json' ? `${JSON.stringify(documentOf(found, kernel), null, 2)}\n` : textOf(found, kernel))
     return EXIT_OK
-  } catch (error) {
-    if (!(error instanceof LabError)) throw error
-    await io.err(`error: ${safe(error.what)}${error.fix === '' ? '' : `\n    ${safe(error.fix)}`}\n`)
-    return EXIT_UNKNOWN
-  }
+  })
 }
 
 function documentOf({ paths, costs }: Calibration, kernel: string): object {

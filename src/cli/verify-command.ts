@@ -4,8 +4,7 @@ import { checkEtcd, ETCD_TOOLS, noEtcd, type EtcdCheckOptions } from '../kernel/
 import type { ControlDocument } from '../kernel/control-report.js'
 import type { KernelLab } from '../kernel/lab.js'
 import { labNetworkOf } from '../kernel/lab.js'
-import { checkKernel, type KernelCheck } from '../kernel/lab-check.js'
-import { LabError } from '../kernel/lab-process.js'
+import type { KernelCheck } from '../kernel/lab-check.js'
 import { junitText } from '../kernel/junit.js'
 import { coveringProbes, probeName, type VerifyProbe } from '../kernel/probes.js'
 import { refusals, verificationDocument, verifyNetwork, type Verified } from '../kernel/verify.js'
@@ -15,8 +14,9 @@ import type { Network } from '../network/network.js'
 import type { TraceRequest } from '../network/request.js'
 import { EXIT_BAD_INPUT, EXIT_NOT_DELIVERED, EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE } from './exit.js'
 import type { Io } from './io.js'
+import { labPrefix, labProgress, onThisMachine } from './lab-machine.js'
 import { loadNetwork, refusesTouched, safe, type Loaded } from './load-network.js'
-import { refuse, tell } from './question.js'
+import { refuse } from './question.js'
 import { wantsAscii, wantsColor } from './terminal.js'
 import type { Companion, VerifyFlags } from './verify-verb.js'
 import { VERSION } from './version.js'
@@ -34,19 +34,8 @@ export async function verify(asked: readonly TraceRequest[], flags: VerifyFlags,
   const probes = given.length > 0 ? given : coveringProbes(network, flags.probes, { seed: flags.seed, sport: flags.sport, namespace: flags.namespace })
   const whole = labNetworkOf(network)
   if (await refusesTouched(network, io)) return EXIT_BAD_INPUT
-  try {
-    const prefix = `netsim-${process.pid}-`
-    const machine = await checkKernel(whole, prefix, Object.assign({}, ...companions.map((name) => COMPANIONS[name].tools)) as Record<string, string>)
-    if (machine.missing.length > 0) {
-      await tell(machine.missing, io)
-      return EXIT_UNKNOWN
-    }
-    return await verifyOn(machine, loaded, { probes, prefix, flags, io, companions })
-  } catch (error) {
-    if (!(error instanceof LabError)) throw error
-    await io.err(`error: ${safe(error.what)}${error.fix === '' ? '' : `\n    ${safe(error.fix)}`}\n`)
-    return EXIT_UNKNOWN
-  }
+  const tools = Object.assign({}, ...companions.map((name) => COMPANIONS[name].tools)) as Record<string, string>
+  return onThisMachine(whole, { tools, io }, (machine) => verifyOn(machine, loaded, { probes, flags, io, companions }))
 }
 
 interface CompanionVerb {
@@ -87,13 +76,12 @@ async function controlsOf(
 
 interface Run {
   readonly probes: readonly VerifyProbe[]
-  readonly prefix: string
   readonly flags: VerifyFlags
   readonly io: Io
   readonly companions: readonly Companion[]
 }
 
-async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { probes, prefix, flags, io, companions }: Run): Promise<number> {
+async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { probes, flags, io, companions }: Run): Promise<number> {
   let printed = false
   const finish = async (verified: Verified): Promise<VerificationDocument> => {
     const context = {
@@ -109,12 +97,11 @@ async function verifyOn(machine: KernelCheck, { network, inputs }: Loaded, { pro
     printed = true
     return document
   }
-  const progress =
-    io.outIsTerminal && flags.output === 'text' ? { progress: (done: number, total: number, name: string) => void io.err(progressLine(done, total, name)) } : {}
+  const progress = flags.output === 'text' ? labProgress(io) : {}
   const build = { seed: flags.seed, ...(flags.at === undefined ? {} : { atNs: flags.at }), ...progress }
   const verified = await verifyNetwork(network, {
     probes,
-    prefix,
+    prefix: labPrefix(),
     rules: flags.rules,
     ...(flags.iptables === undefined ? {} : { iptables: flags.iptables }),
     ...progress,
@@ -144,11 +131,6 @@ function printedForm(document: VerificationDocument, flags: VerifyFlags, io: Io)
     ascii: wantsAscii(flags.ascii, io),
     verbosity: flags.verbose,
   })
-}
-
-/** One line that the next one overwrites; at the end nothing. */
-function progressLine(done: number, total: number, name: string): string {
-  return done === total ? '\r\u001b[K' : `\r\u001b[K${done + 1}/${total} ${safe(name).slice(0, 60)}`
 }
 
 /** Everything hangs on this process: it stands until somebody ends it. */

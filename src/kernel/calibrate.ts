@@ -5,20 +5,18 @@
  *   Network ─▶ KernelLab (bare) ─▶ load.py: CPU nanoseconds a datagram ┐
  *          └─▶ trace ─▶ Counts: devices, bridges, tunnels, rules, …    ┴─▶ COSTS, one after the other
  */
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { cpuNs, COSTS, type CostConstant, type CostName, type Counts } from '../analysis/overlay/cost-model.js'
 import { lastCounts } from '../analysis/overlay/measure.js'
-import { formatIp } from '../base/ip.js'
-import { hasErrors, formatProblem } from '../base/problem.js'
+import type { BackendId } from '../analysis/overlay/names.js'
+import { overlayNetwork } from '../analysis/overlay/report.js'
 import { assert } from '../base/assert.js'
-import { buildCluster } from '../cluster/cluster.js'
-import { buildNetwork } from '../network/build-network.js'
+import { cidr } from '../base/cidr.js'
+import { formatIp, ip } from '../base/ip.js'
 import type { Network } from '../network/network.js'
 import { isOutcome } from '../network/probe.js'
 import { DEFAULT_REQUEST } from '../network/request.js'
 import { KernelLab, labNetworkOf } from './lab.js'
-import { LabError } from './lab-process.js'
+import { helperPath, LabError } from './lab-process.js'
 
 const PAYLOAD = 64
 const IP_AND_UDP = 28
@@ -34,26 +32,22 @@ const CONNTRACK_RULE = '-A FORWARD -m conntrack --ctstate INVALID -j DROP'
 
 interface PathSpec {
   readonly name: string
-  readonly cni: 'flannel' | 'calico'
-  /** flannel's Backend, or fields of Calico's IPPool. */
-  readonly backend: object
+  readonly backend: BackendId
   readonly rules: readonly string[]
   /** To the sender itself. */
   readonly loopback?: boolean
 }
 
-const HOST_GW = { cni: 'flannel', backend: { Type: 'host-gw' } } as const
-
 /** As docs/overhead.md derives the constants. */
 const PATHS = {
-  loopback: { name: 'loopback', cni: 'calico', backend: {}, rules: [], loopback: true },
-  routed: { name: 'Calico, no tunnel', cni: 'calico', backend: {}, rules: [] },
-  bridged: { name: 'flannel host-gw', ...HOST_GW, rules: [] },
-  tunnelled: { name: 'flannel vxlan', cni: 'flannel', backend: { Type: 'vxlan' }, rules: [] },
-  routedTunnel: { name: 'Calico VXLAN', cni: 'calico', backend: { vxlanMode: 'Always' }, rules: [] },
-  fewRules: { name: 'host-gw, 200 rules', ...HOST_GW, rules: notMatching(200) },
-  manyRules: { name: 'host-gw, 2,000 rules', ...HOST_GW, rules: notMatching(2000) },
-  tracked: { name: 'host-gw, conntrack', ...HOST_GW, rules: [CONNTRACK_RULE] },
+  loopback: { name: 'loopback', backend: 'calico-none', rules: [], loopback: true },
+  routed: { name: 'Calico, no tunnel', backend: 'calico-none', rules: [] },
+  bridged: { name: 'flannel host-gw', backend: 'flannel-host-gw', rules: [] },
+  tunnelled: { name: 'flannel vxlan', backend: 'flannel-vxlan', rules: [] },
+  routedTunnel: { name: 'Calico VXLAN', backend: 'calico-vxlan', rules: [] },
+  fewRules: { name: 'host-gw, 200 rules', backend: 'flannel-host-gw', rules: notMatching(200) },
+  manyRules: { name: 'host-gw, 2,000 rules', backend: 'flannel-host-gw', rules: notMatching(2000) },
+  tracked: { name: 'host-gw, conntrack', backend: 'flannel-host-gw', rules: [CONNTRACK_RULE] },
 } as const satisfies Readonly<Record<string, PathSpec>>
 type PathId = keyof typeof PATHS
 
@@ -86,23 +80,26 @@ export interface Calibration {
 }
 
 export interface CalibrateOptions {
+  readonly networks: CalibrationNetworks
   readonly prefix: string
   readonly rounds: number
   readonly kernel: string
   readonly progress?: (done: number, total: number, name: string) => void
 }
 
-/** The networks that are made, to see whether this machine can. */
-export function calibrationNetworks(): readonly Network[] {
-  return Object.values(PATHS).map(networkOf)
+/** What is to be made. */
+export type CalibrationNetworks = ReadonlyMap<PathId, Network>
+
+export function calibrationNetworks(): CalibrationNetworks {
+  return new Map((Object.keys(PATHS) as PathId[]).map((id) => [id, networkOf(PATHS[id])]))
 }
 
 /** @throws LabError when this machine will not */
-export async function calibrate({ prefix, rounds, kernel, progress }: CalibrateOptions): Promise<Calibration> {
-  const ids = Object.keys(PATHS) as PathId[]
+export async function calibrate({ networks, prefix, rounds, kernel, progress }: CalibrateOptions): Promise<Calibration> {
+  const ids = [...networks.keys()]
   const tracks = new Map<PathId, Track>()
   try {
-    for (const id of ids) tracks.set(id, await Track.start(PATHS[id], `${prefix}${id.slice(0, 4)}${ids.indexOf(id)}-`))
+    for (const [id, network] of networks) tracks.set(id, await Track.start(network, PATHS[id], `${prefix}${ids.indexOf(id)}-`))
     // in turns: what else the machine does meanwhile falls on all of them alike
     for (let round = 0; round < rounds; round++) {
       for (const [id, track] of tracks) {
@@ -130,15 +127,14 @@ function solved(tracks: ReadonlyMap<PathId, Pick<Track, 'median' | 'counts'>>, k
     assert(track !== undefined, `${id} was measured`)
     return track
   }
-  const without = (cost: CostName): Readonly<Record<CostName, CostConstant>> => ({ ...costs, [cost]: { ...costs[cost], ns: 0 } })
-  const one = (cost: CostName): Readonly<Record<CostName, CostConstant>> => ({ ...costs, [cost]: { ...costs[cost], ns: 1 } })
+  const withNs = (cost: CostName, ns: number): Readonly<Record<CostName, CostConstant>> => ({ ...costs, [cost]: { ...costs[cost], ns } })
   for (const { cost, of: path, less } of STEPS) {
     const { median, counts } = of(path)
     const base = less === undefined ? undefined : of(less)
     const difference = (constants: Readonly<Record<CostName, CostConstant>>): number =>
       cpuNs(counts, constants) - (base === undefined ? 0 : cpuNs(base.counts, constants))
-    const rest = median - (base?.median ?? 0) - difference(without(cost))
-    const units = difference(one(cost)) - difference(without(cost))
+    const rest = median - (base?.median ?? 0) - difference(withNs(cost, 0))
+    const units = difference(withNs(cost, 1)) - difference(withNs(cost, 0))
     assert(units > 0, `${path} differs in ${cost}`)
     const ns = Math.max(0, Math.round((rest / units) * 10) / 10)
     costs = { ...costs, [cost]: { ...COSTS[cost], ns, source: `measured here, ${kernel}: ${sourceOf(path, less)}`, assumed: false } }
@@ -168,17 +164,16 @@ class Track {
     this.target = parts.target
   }
 
-  static async start(spec: PathSpec, prefix: string): Promise<Track> {
-    const network = networkOf(spec)
+  static async start(network: Network, { loopback = false }: PathSpec, prefix: string): Promise<Track> {
     const [from, other] = network.pods
-    const to = spec.loopback === true ? from : other
-    const target = spec.loopback === true ? '127.0.0.1' : formatIp(to.address)
+    const to = loopback ? from : other
+    const target = loopback ? '127.0.0.1' : formatIp(to.address)
     const counts = countsOf(network, `${target}:${PORT}`)
     const lab = await KernelLab.start(labNetworkOf(network), { prefix, bare: true })
     const track = new Track({ lab, counts, from: from.dataplane.netns, to: to.dataplane.netns, target })
     try {
       await lab.warm()
-      await lab.spawn(track.to, ['python3', loadPath(), 'take', String(PORT)], '/dev/null')
+      await lab.spawn(track.to, ['python3', helperPath('load.py'), 'take', String(PORT)], '/dev/null')
       track.packets = Math.max(FIRST_PACKETS, Math.round(TURN_NS / (await track.send())))
       return track
     } catch (error) {
@@ -202,19 +197,12 @@ class Track {
 
   /** ns a datagram. @throws LabError */
   private async send(): Promise<number> {
-    const words = ['python3', loadPath(), 'send', this.target, String(PORT), String(PAYLOAD), String(this.packets)]
+    const words = ['python3', helperPath('load.py'), 'send', this.target, String(PORT), String(PAYLOAD), String(this.packets)]
     const { status, stdout, stderr } = await this.lab.run(this.from, words)
     const ns = Number(stdout)
     if (status !== 0 || !(ns > 0)) throw new LabError(`the datagrams could not be sent: ${stderr.trim()}`, '')
     return ns
   }
-}
-
-function loadPath(): string {
-  const places = ['./load.py', './cli/load.py', '../src/kernel/load.py'].map((place) => fileURLToPath(new URL(place, import.meta.url)))
-  const found = places.find((place) => existsSync(place))
-  if (found === undefined) throw new LabError('load.py is not where this program was installed', 'Install netsim again.')
-  return found
 }
 
 /** What netsim counts on the path of the same datagram. */
@@ -242,50 +230,9 @@ function notMatching(count: number): readonly string[] {
   })
 }
 
-function networkOf({ cni, backend, rules }: PathSpec): Network {
-  const names = ['a', 'b']
-  const nodes = names.map((name, index) => ({
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: { name: `node-${name}` },
-    spec: { podCIDR: `10.244.${index}.0/24` },
-    status: { addresses: [{ type: 'InternalIP', address: `192.168.0.1${index}` }] },
-  }))
-  const pods = names.map((name) => ({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: `on-${name}` },
-    spec: { nodeName: `node-${name}`, containers: [{ name: 'c', image: 'c' }] },
-  }))
-  const flannel = {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { name: 'kube-flannel-cfg', namespace: 'kube-flannel' },
-    data: { 'net-conf.json': JSON.stringify({ Network: '10.244.0.0/16', Backend: backend }) },
-  }
-  const pool = {
-    apiVersion: 'projectcalico.org/v3',
-    kind: 'IPPool',
-    metadata: { name: 'pods' },
-    spec: { cidr: '10.244.0.0/16', ipipMode: 'Never', vxlanMode: 'Never', ...backend },
-  }
-  const settings = {
-    apiVersion: 'netsim/v1',
-    kind: 'Network',
-    metadata: { name: 'default' },
-    spec: {
-      cni,
-      datastore: 'kubernetes',
-      runtime: { name: 'cni' },
-      clusterCIDR: '10.244.0.0/16',
-      kubeProxy: { mode: 'none' },
-      hosts: nodes.map(({ metadata }) => ({ node: metadata.name, iptables: [...BARE, ...rules] })),
-    },
-  }
-  const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [...nodes, ...pods, cni === 'flannel' ? flannel : pool, settings] })
-  const { cluster, problems } = buildCluster([{ file: 'calibration', text }])
-  const { network, problems: more } = buildNetwork(cluster, { seed: SEED })
-  const errors = [...problems, ...more].filter((problem) => hasErrors([problem]))
-  assert(errors.length === 0, errors.map(formatProblem).join('; '))
-  return network
+const SEGMENT = { name: 's0', cidr: cidr(ip('192.168.0.0'), 24), router: ip('192.168.0.254'), mtu: 1500, latency: 0, rate: 1e10 }
+const NODES = ['a', 'b'].map((name, index) => ({ name, address: ip(`192.168.0.${index + 1}`), prefixLength: 24, mtu: 1500 }))
+
+function networkOf({ backend, rules }: PathSpec): Network {
+  return overlayNetwork(backend, { nodes: NODES, segments: [SEGMENT], pods: cidr(ip('10.244.0.0'), 16), iptables: [...BARE, ...rules] }, SEED)
 }

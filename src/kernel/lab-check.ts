@@ -25,7 +25,7 @@ interface ToolsMessage {
 const TOOLS: Readonly<Record<string, string>> = { ip: 'iproute2', bridge: 'iproute2', 'iptables-restore': 'iptables', ipset: 'ipset' }
 
 /** @param more tools that are wanted besides, with Debian's package of each */
-export async function checkKernel(network: LabNetwork, prefix: string, more: Readonly<Record<string, string>> = {}): Promise<KernelCheck> {
+export async function checkKernel(network: Pick<LabNetwork, 'specs'>, prefix: string, more: Readonly<Record<string, string>> = {}): Promise<KernelCheck> {
   const tools = { ...TOOLS, ...more }
   let porter: Porter
   try {
@@ -47,11 +47,11 @@ export async function checkKernel(network: LabNetwork, prefix: string, more: Rea
   }
 }
 
-function kindsOf({ specs }: LabNetwork): readonly string[] {
+function kindsOf({ specs }: Pick<LabNetwork, 'specs'>): readonly string[] {
   return specs.flatMap(({ dataplane }) => dataplane.devices.map(({ kind }) => kind))
 }
 
-function wantsBridgeNetfilter({ specs }: LabNetwork): boolean {
+function wantsBridgeNetfilter({ specs }: Pick<LabNetwork, 'specs'>): boolean {
   return specs.some(
     ({ dataplane }) =>
       dataplane.iptables.tables.length > 0 &&

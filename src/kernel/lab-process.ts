@@ -28,11 +28,11 @@ const ANSWER_MS = 15_000
 /** As long as a process is given to go by itself before it is killed. */
 const GOODBYE_MS = 2_000
 
-/** Beside this file in src/ and in dist/lib; beside the chunk, or in its folder cli/, when bundled. */
-function porterPath(): string {
-  const places = ['./porter.py', './cli/porter.py', '../src/kernel/porter.py'].map((place) => fileURLToPath(new URL(place, import.meta.url)))
+/** A Python file: beside this one in src/ and in dist/lib; beside the chunk, or in its folder cli/, when bundled. */
+export function helperPath(name: string): string {
+  const places = [`./${name}`, `./cli/${name}`, `../src/kernel/${name}`].map((place) => fileURLToPath(new URL(place, import.meta.url)))
   const found = places.find((place) => existsSync(place))
-  if (found === undefined) throw new LabError('porter.py is not where this program was installed', 'Install netsim again.')
+  if (found === undefined) throw new LabError(`${name} is not where this program was installed`, 'Install netsim again.')
   return found
 }
 
@@ -65,7 +65,7 @@ export class Porter {
   /** @throws LabError: no python3, no privileges */
   static async start(prefix: string): Promise<Porter> {
     // its own process group: a Ctrl-C reaches netsim alone, whose end ends it
-    const child = spawn('python3', ['-B', '-E', '-s', '-S', porterPath(), prefix], { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
+    const child = spawn('python3', ['-B', '-E', '-s', '-S', helperPath('porter.py'), prefix], { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
     const porter = new Porter(child)
     try {
       const { userNamespace } = await porter.ask<{ userNamespace: boolean }>({ op: 'hello' })

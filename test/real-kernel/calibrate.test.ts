@@ -2,13 +2,13 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { COSTS } from '../../src/analysis/overlay/cost-model.js'
-import { calibrate, NOT_CALIBRATED } from '../../src/kernel/calibrate.js'
+import { calibrate, calibrationNetworks, NOT_CALIBRATED } from '../../src/kernel/calibrate.js'
 
 const ready = process.getuid?.() === 0 && spawnSync('ip', ['netns', 'list']).status === 0
 
 describe.skipIf(!ready)('calibration', () => {
   it('measures every path, and constants that are differences of them', { timeout: 300_000, retry: 1 }, async () => {
-    const { paths, costs } = await calibrate({ prefix: `netsim-test-${process.pid}-`, rounds: 2, kernel: 'this kernel' })
+    const { paths, costs } = await calibrate({ networks: calibrationNetworks(), prefix: `netsim-test-${process.pid}-`, rounds: 2, kernel: 'this kernel' })
     const of = (name: string): number => paths.find((path) => path.name === name)?.measuredNs ?? 0
     expect(paths.every(({ rounds, measuredNs }) => rounds.length === 2 && measuredNs > 100 && measuredNs < 1e7)).toBe(true)
     // whatever the machine does meanwhile: 1,800 rules more on two hosts cost more than all else

@@ -13,6 +13,8 @@ export interface Ground {
   readonly segments: readonly Pick<Segment, 'name' | 'cidr' | 'router' | 'mtu' | 'latency' | 'rate'>[]
   /** A /16 that neither nodes nor segments are in. */
   readonly pods: Cidr
+  /** Commands of the hosts' owners, after the agents. */
+  readonly iptables?: readonly string[]
 }
 
 export type GroundNode = Pick<ClusterNode, 'name' | 'address' | 'prefixLength' | 'mtu'>
@@ -61,7 +63,7 @@ export function podOf(node: GroundNode): string {
   return `on-${node.name}`
 }
 
-function base({ nodes, segments, pods }: Ground, spec: object): readonly object[] {
+function base({ nodes, segments, pods, iptables }: Ground, spec: object): readonly object[] {
   return [
     ...nodes.map(({ name, address, prefixLength, mtu }, index) => ({
       apiVersion: 'v1',
@@ -95,6 +97,7 @@ function base({ nodes, segments, pods }: Ground, spec: object): readonly object[
             rate: `${rate}bps`,
           })),
         },
+        ...(iptables === undefined ? {} : { hosts: nodes.map(({ name }) => ({ node: name, iptables })) }),
         ...spec,
       },
     },

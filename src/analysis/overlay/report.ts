@@ -48,7 +48,7 @@ export function overlayReport(cluster: Cluster, question: OverlayQuestion): Omit
 /** The network in which a backend is measured on a cluster's nodes, and the ways measured there: for who holds the figures against a kernel. */
 export function backendNetwork(cluster: Cluster, id: BackendId, seed: number): { readonly network: Network; readonly ways: readonly WayDocument[] } {
   const ways = waysOf(cluster.nodes, cluster.segments)
-  return { network: networkOf(id, groundOf(cluster.nodes, cluster.segments, ways), seed), ways: ways.map(({ way }) => way) }
+  return { network: overlayNetwork(id, groundOf(cluster.nodes, cluster.segments, ways), seed), ways: ways.map(({ way }) => way) }
 }
 
 interface GroundWay {
@@ -102,12 +102,13 @@ interface Common {
 
 function measureBackend(id: BackendId, { ground, ways, costs, question }: Common): BackendDocument {
   const { sizes, seed } = question
-  const network = networkOf(id, ground, seed)
+  const network = overlayNetwork(id, ground, seed)
   const measured = ways.map(({ way, from, to }) => measureWay({ network, way, from: podOf(from), to: podOf(to), sizes, costs, seed }))
   return { id, label: OVERLAY_BACKENDS[id].label, ways: measured }
 }
 
-function networkOf(id: BackendId, ground: Ground, seed: number): Network {
+/** Nothing in the manifests can be wrong but by a fault of netsim's own. */
+export function overlayNetwork(id: BackendId, ground: Ground, seed: number): Network {
   const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: OVERLAY_BACKENDS[id].objects(ground) })
   const { cluster, problems } = buildCluster([{ file: id, text }])
   const errors = problems.filter((problem) => hasErrors([problem]))
