@@ -7,6 +7,7 @@ import { ByteWindow } from './byte-window.js'
 import { isIndexKey, Lines, LineTable, MAX_DEPTH, setKey, type JsonValue, type Located, type TextIssue, type TextResult } from './located.js'
 import { ALL_NOISE, noiseAt, noiseOf, type Noise } from './noise.js'
 import { decodeUtf8, HASH_PRIME, SharedStrings } from './shared-strings.js'
+import { SharedValues } from './shared-values.js'
 
 /** Ends the reading of a text; the reader says where. */
 export class JsonSyntaxError extends Error {
@@ -55,6 +56,9 @@ export class JsonReader {
   private readonly window: ByteWindow
   private readonly table: LineTable
   private readonly shared: SharedStrings
+  private readonly values = new SharedValues()
+  /** Under which the value stands that is read. */
+  private key = ''
 
   /** @param size of the text, roughly, in bytes */
   constructor(window: ByteWindow, issues: TextIssue[], size: number) {
@@ -97,6 +101,7 @@ export class JsonReader {
     let around = head === undefined ? noise : noiseOf(head.apiVersion, head.kind)
     let known = head
     const keys = new KeyOrder(table.length)
+    const standsUnder = this.key
     window.position++
     for (let first = this.skipSpace(); first !== 0x7d; first = this.skipSpace()) {
       const line = window.line
@@ -108,6 +113,7 @@ export class JsonReader {
       }
       keys.add(key, table.length)
       const inner = noiseAt(around, key)
+      this.key = key
       const isItems = known !== undefined && key === 'items'
       const part = this.readValue(depth + 1, isItems ? undefined : inner, isItems ? itemHead(known) : undefined, line)
       if (inner !== ALL_NOISE) setKey(value, key, part)
@@ -118,7 +124,8 @@ export class JsonReader {
       this.separator(0x7d, opened)
     }
     window.position++
-    if (keys.isIrregular) keys.restore(value, table)
+    if (!keys.isIrregular) return this.values.mapping(standsUnder, value, keys.keys)
+    keys.restore(value, table)
     return Object.freeze(value)
   }
 
@@ -126,13 +133,15 @@ export class JsonReader {
     const { window } = this
     const opened = window.line
     const value: JsonValue[] = []
+    const { key } = this
     window.position++
     while (this.skipSpace() !== 0x5d) {
+      this.key = key
       value.push(this.readValue(depth + 1, noise, head, window.line))
       this.separator(0x5d, opened)
     }
     window.position++
-    return Object.freeze(value)
+    return this.values.list(key, value)
   }
 
   /** A value that nobody wants: its syntax is checked, nothing is kept. */
@@ -310,7 +319,7 @@ function itemHead(list: Head | undefined): Head {
 class KeyOrder {
   isIrregular = false
   private readonly start: number
-  private readonly keys: string[] = []
+  readonly keys: string[] = []
   private readonly places: number[] = []
 
   constructor(start: number) {

@@ -43,9 +43,9 @@ type ContainerSpec = NonNullable<PodSpec['containers']>[number]
 const LISTS = ['containers', 'initContainers'] as const
 const NONE: readonly never[] = []
 
-/** The containers that run while the pod does: init containers that end are left out. */
+/** The containers that run while the pod does: init containers that end are left out. Lists are sliced: without the room that they had to grow in. */
 export function readContainers(object: KubernetesObject, spec: PodSpec, problems: ProblemList): Container[] {
-  return LISTS.flatMap((list) =>
+  const containers = LISTS.flatMap((list) =>
     (spec[list] ?? []).flatMap((container, index): Container | [] => {
       const sidecar = list === 'initContainers'
       if (sidecar && container.restartPolicy !== 'Always') return []
@@ -59,13 +59,14 @@ export function readContainers(object: KubernetesObject, spec: PodSpec, problems
       }
     }),
   )
+  return containers.slice()
 }
 
 type Steps = readonly (string | number)[]
 
 function readPorts({ ports }: ContainerSpec, path: Steps, object: KubernetesObject, problems: ProblemList): readonly ContainerPort[] {
   if (ports === undefined || ports === null || ports.length === 0) return NONE
-  return ports.flatMap(({ containerPort, protocol, name, hostPort, hostIP }, index): ContainerPort | [] => {
+  const read = ports.flatMap(({ containerPort, protocol, name, hostPort, hostIP }, index): ContainerPort | [] => {
     const at = [...path, 'ports', index]
     if (containerPort === undefined || containerPort === null) {
       problems.error(object.at(...at), object.label, `port ${index + 1} of the list has no containerPort`, 'Write containerPort: 8080 in it.')
@@ -80,6 +81,7 @@ function readPorts({ ports }: ContainerSpec, path: Steps, object: KubernetesObje
       line: object.lineOf(at),
     }
   })
+  return read.slice()
 }
 
 const PROBES = [
@@ -102,12 +104,13 @@ function readProbes(container: ContainerSpec, path: Steps, object: KubernetesObj
     if (grpc) return { kind, action: 'grpc', port: grpc.port, line }
     return probe.exec ? { kind, action: 'exec', line } : []
   })
-  return probes.length === 0 ? NONE : probes
+  return probes.length === 0 ? NONE : probes.slice()
 }
 
 /** All ports of all containers; one that two of them declare is named, and the first stands. */
 export function portsOf(containers: readonly Container[], object: KubernetesObject, problems: ProblemList): readonly ContainerPort[] {
   if (containers.length === 1 && containers[0].ports.length < 2) return containers[0].ports
+  const [first] = containers
   const ports: ContainerPort[] = []
   for (const declared of containers.flatMap((container) => container.ports)) {
     const { port, protocol, line } = declared
@@ -121,7 +124,7 @@ export function portsOf(containers: readonly Container[], object: KubernetesObje
         'The containers of a pod share one network: two of them cannot listen on one port.',
       )
   }
-  return ports
+  return containers.length === 1 && ports.length === first.ports.length ? first.ports : ports.slice()
 }
 
 const NO_REQUESTS: Readonly<Record<string, number>> = {}

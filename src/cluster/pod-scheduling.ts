@@ -6,6 +6,7 @@ import type { GenericSchema, InferOutput } from 'valibot'
 import { readAnnotation } from './annotation.js'
 import { affinitySchema, tolerationsSchema } from './kubernetes-schemas.js'
 import { NODE_OPERATORS, requirementFaults, selectorFaults, type Labels, type LabelSelector, type NodeSelectorTerm } from './labels.js'
+import { valueAt, type JsonValue } from './located.js'
 import type { KubernetesObject } from './manifest.js'
 import { readRequests, type PodSpec } from './pod-containers.js'
 import type { ProblemList } from './problem-list.js'
@@ -63,14 +64,24 @@ type Affinity = InferOutput<ReturnType<typeof affinitySchema>>
 type Steps = readonly (string | number)[]
 
 const NONE: readonly never[] = []
+const NO_LABELS: Labels = Object.freeze({})
+
+/** What came of a list of tolerations, and of what else beside it. */
+interface Known {
+  readonly tolerations: readonly Toleration[]
+  scheduling?: Scheduling
+}
+
+/** By the list as it is written: pods of one template have it in common (shared-values.ts). */
+const KNOWN = new WeakMap<readonly JsonValue[], Known>()
 
 export function readScheduling(object: KubernetesObject, spec: PodSpec, annotations: Labels, problems: ProblemList): Scheduling {
   const reader = new SchedulingReader(object, problems)
   const affinity = spec.affinity ?? reader.annotated('affinity', affinitySchema(), annotations)
-  const tolerations = spec.tolerations ?? reader.annotated('tolerations', tolerationsSchema(), annotations) ?? []
+  const tolerations = spec.tolerations ?? reader.annotated('tolerations', tolerationsSchema(), annotations) ?? NONE
   const requiredTerms = reader.requiredTerms(affinity)
-  return {
-    nodeSelector: spec.nodeSelector ?? {},
+  const made: Scheduling = {
+    nodeSelector: spec.nodeSelector ?? NO_LABELS,
     ...(requiredTerms === undefined ? {} : { requiredTerms }),
     preferredTerms: reader.preferredTerms(affinity),
     tolerations: tolerations.map(({ key, operator, value, effect }) => ({
@@ -82,9 +93,33 @@ export function readScheduling(object: KubernetesObject, spec: PodSpec, annotati
     podAffinity: reader.requiredPods('podAffinity', affinity),
     podAntiAffinity: reader.requiredPods('podAntiAffinity', affinity),
     preferredPods: [...reader.preferredPods('podAffinity', affinity), ...reader.preferredPods('podAntiAffinity', affinity)],
-    spread: reader.spread(spec.topologySpreadConstraints ?? []),
+    spread: reader.spread(spec.topologySpreadConstraints ?? NONE),
     requests: readRequests(object, spec, problems),
   }
+  return spec.tolerations ? shared(made, object) : made
+}
+
+/** The one that pods of the same template have, where the pod asks for no more than they do. */
+function shared(made: Scheduling, object: KubernetesObject): Scheduling {
+  const written = valueAt(object.value, ['spec', 'tolerations'])
+  if (!Array.isArray(written)) return made
+  const known: Known = KNOWN.get(written) ?? { tolerations: made.tolerations }
+  KNOWN.set(written, known)
+  const one = { ...made, tolerations: known.tolerations }
+  if (!isPlain(one)) return one
+  if (known.scheduling === undefined || !sameRequests(known.scheduling.requests, one.requests)) known.scheduling = one
+  return known.scheduling
+}
+
+/** Nothing but tolerations and resources is asked for. */
+function isPlain({ nodeSelector, requiredTerms, preferredTerms, podAffinity, podAntiAffinity, preferredPods, spread }: Scheduling): boolean {
+  const lists = [preferredTerms, podAffinity, podAntiAffinity, preferredPods, spread]
+  return nodeSelector === NO_LABELS && requiredTerms === undefined && lists.every(({ length }) => length === 0)
+}
+
+function sameRequests(one: Scheduling['requests'], other: Scheduling['requests']): boolean {
+  const names = Object.keys(one)
+  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name])
 }
 
 const REQUIRED = 'requiredDuringSchedulingIgnoredDuringExecution'

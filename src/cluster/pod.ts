@@ -4,6 +4,7 @@ import { isIpv6Text, parseIp, type Ip } from '../base/ip.js'
 import { addressFault, nameFault } from './fields.js'
 import { podSchema } from './kubernetes-schemas.js'
 import type { Labels } from './labels.js'
+import { isObject, valueAt } from './located.js'
 import type { KubernetesObject } from './manifest.js'
 import { checkLabels } from './node.js'
 import { portsOf, readContainers, type Container, type ContainerPort, type PodSpec } from './pod-containers.js'
@@ -64,18 +65,26 @@ export interface ClusterPod extends Place {
   readonly object: KubernetesObject
 }
 
+const NO_WORDS: Labels = Object.freeze({})
+
+/** The object's own words rather than the schema's copy of them: pods of one template may have them in common (shared-values.ts). */
+function asWritten(words: Labels, object: KubernetesObject, field: string): Labels {
+  const written = valueAt(object.value, ['metadata', field])
+  return isObject(written) && Object.keys(written).length === Object.keys(words).length ? (written as Labels) : words
+}
+
 /** undefined when the object is wrong beyond use (reported). */
 export function readPod(object: KubernetesObject, problems: ProblemList): ClusterPod | undefined {
   const value = check(podSchema(), object, problems, 'hint')
   if (value === undefined) return undefined
   checkNames(object, problems)
-  const labels = value.metadata.labels ?? {}
+  const labels = asWritten(value.metadata.labels ?? NO_WORDS, object, 'labels')
   checkLabels(labels, object, problems)
   const spec = value.spec ?? {}
   const phase = value.status?.phase || 'Running'
   const hostNetwork = spec.hostNetwork === true
   const address = readPodAddress(value.status?.podIP ?? undefined, value.status?.podIPs ?? [], object, problems)
-  const annotations = value.metadata.annotations ?? {}
+  const annotations = asWritten(value.metadata.annotations ?? NO_WORDS, object, 'annotations')
   const containers = readContainers(object, spec, problems)
   const owner = controllerOf(value.metadata.ownerReferences ?? [], object, problems) ?? createdBy(annotations)
   const hostname = spec.hostname || annotations['pod.beta.kubernetes.io/hostname']
