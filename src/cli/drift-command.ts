@@ -4,6 +4,7 @@ import { driftOf } from '../analysis/drift/drift.js'
 import { driftText } from '../analysis/drift/drift-text.js'
 import type { DriftFinding, DriftReport } from '../analysis/drift/finding.js'
 import { withHostFacts } from '../analysis/drift/host-facts.js'
+import { toldByDumps } from '../analysis/drift/told-by-dumps.js'
 import { findingsJunit } from '../analysis/findings-junit.js'
 import { sarifLog } from '../analysis/findings-sarif.js'
 import { isWanted, SEVERITIES } from '../base/finding.js'
@@ -27,8 +28,13 @@ export async function drift(flags: DriftFlags, io: Io): Promise<number> {
   if (node.length === 0) throw new UsageError('drift wants the dump of a node: --node NAME=DIR (netsim collect prints the script that makes one)')
   if (filename.length === 0 && etcd.length === 0)
     throw new UsageError('drift wants the cluster that the agents were told of: -f FILE (kubectl get nodes,pods,svc,endpointslices,cm -A -o yaml)')
-  const read = await readNetwork({ ...rest, filename, ...(etcd.length === 0 ? {} : { etcd }) }, io)
   const { nodes, problems } = await readNodes(node, io)
+  let words: readonly string[] = []
+  const read = await readNetwork({ ...rest, filename, ...(etcd.length === 0 ? {} : { etcd }) }, io, (cluster) => {
+    const told = toldByDumps(cluster, nodes)
+    words = told.words
+    return told.inputs
+  })
   const dumped = [...problems, ...checkCollected(nodes, read.cluster), ...nodes.flatMap((one) => one.problems)]
   const built = hasErrors([...read.problems, ...dumped]) ? { problems: [] } : await asHosts(read, nodes, flags.seed)
   const all = [...read.problems, ...dumped, ...built.problems]
@@ -37,7 +43,7 @@ export async function drift(flags: DriftFlags, io: Io): Promise<number> {
   const { network } = built
   const { seed, severity, only, skip } = flags
   const inputs = nodes.map((collected) => ({ name: collected.name, dataplane: collected.dataplane, collected }))
-  const found = driftOf(network, inputs, { seed, severity, only, skip, tool: `netsim ${VERSION}`, inputs: read.inputs })
+  const found = driftOf(network, inputs, { seed, severity, only, skip, tool: `netsim ${VERSION}`, inputs: read.inputs, told: words })
   await report(network.lateProblems, io)
   if (hasErrors(network.lateProblems)) return EXIT_BAD_INPUT
   await io.out(printed(withFiles(found, flags), flags, io))

@@ -2,7 +2,6 @@
 import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
 import { buildCluster, type Cluster, type ClusterResult, type Given } from '../cluster/cluster.js'
 import type { Input } from '../cluster/manifest.js'
-import type { CollectedNode } from '../collected/collected-node.js'
 import { checkCollected, inputsOf, podInputs } from '../network/collected-cluster.js'
 import { agentProblems, composeNetwork, type CalicoAgents, type Network } from '../network/network.js'
 import { usesCalico } from '../network/nodes.js'
@@ -39,8 +38,15 @@ export interface ReadNetwork extends Omit<Loaded, 'network'> {
   readonly problems: readonly Problem[]
 }
 
-/** The same, of which nothing has been said yet. */
-export async function readNetwork({ filename, recursive, seed, at, node = [], ...etcdFlags }: InputOptions, io: Io): Promise<ReadNetwork> {
+/**
+ * The same, of which nothing has been said yet.
+ * @param told what is known of a cluster of these objects beside them
+ */
+export async function readNetwork(
+  { filename, recursive, seed, at, node = [], ...etcdFlags }: InputOptions,
+  io: Io,
+  told?: (cluster: Cluster) => readonly Input[],
+): Promise<ReadNetwork> {
   const { etcd: urls = [], etcdPrefix } = etcdFlags
   checkEtcdFlags(etcdFlags)
   const etcd = urls.length === 0 ? undefined : await (await import('./etcd-input.js')).readEtcdInput(etcdFlags, io)
@@ -48,7 +54,7 @@ export async function readNetwork({ filename, recursive, seed, at, node = [], ..
   const alone = filename.length === 0 && etcd === undefined ? found : undefined
   const read = alone === undefined ? await readInputs(filename, recursive, io) : inputsOf(alone.nodes)
   const given = { ...(etcd === undefined ? {} : { etcd: { name: etcd.endpoint, trees: etcd.trees } }), ...(etcdPrefix === undefined ? {} : { etcdPrefix }) }
-  const { cluster, problems } = withPodsOf(found?.nodes ?? [], read.inputs, given)
+  const { cluster, problems } = withMore(read.inputs, given, (first) => [...podInputs(found?.nodes ?? [], first), ...(told?.(first) ?? [])])
   const files = alone === undefined ? read.inputs.map((input) => input.file) : []
   const inputs = [...files, ...(etcd === undefined ? [] : [etcd.endpoint]), ...(found?.nodes.map(({ source }) => source) ?? [])]
   if (etcd !== undefined && hasErrors(etcd.problems)) {
@@ -65,11 +71,11 @@ export async function readNetwork({ filename, recursive, seed, at, node = [], ..
   return { cluster: built.network.cluster, network: built.network, inputs, problems: [...wrong, ...built.problems] }
 }
 
-/** Pods that run on the dumped nodes and that no file has are of the cluster too. */
-function withPodsOf(nodes: readonly CollectedNode[], inputs: readonly Input[], given: Given): ClusterResult {
+/** What dumps of its nodes tell beside the files is of the cluster too: pods that run there and that no file has, … */
+function withMore(inputs: readonly Input[], given: Given, moreOf: (cluster: Cluster) => readonly Input[]): ClusterResult {
   const result = buildCluster(inputs, given)
-  const pods = nodes.length === 0 ? [] : podInputs(nodes, result.cluster)
-  return pods.length === 0 ? result : buildCluster([...inputs, ...pods], given)
+  const more = moreOf(result.cluster)
+  return more.length === 0 ? result : buildCluster([...inputs, ...more], given)
 }
 
 /** A fifth of the command's code: loaded for the networks that have it. */

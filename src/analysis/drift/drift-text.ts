@@ -7,13 +7,14 @@ import type { DriftFinding, DriftReport, FlowChangeDocument, ShownDocument } fro
 export function driftText(report: DriftReport, options: FindingsTextOptions): string {
   const page = pageOf(options)
   const { metadata, findings } = report
-  const { cni, backend, nodes, inputs, seed } = metadata
+  const { cni, backend, nodes, inputs, told, seed } = metadata
   const dumps = nodes.map(({ name, source }) => (source === '' ? name : `${name} (${source})`)).join(', ')
   const facts = `${[cni, backend].filter((word) => word !== '').join(' ')} · ${dumps} against the agents${inputsWords(inputs)} · seed ${seed}`
   return pageText([
     ...factsLines(page, facts),
     '',
     ...findings.flatMap((one) => findingLines(page, one)),
+    ...told.flatMap((text) => keyLine(page, 'by dump', { text: `no input says it: ${text}`, whole: false })),
     ...nodes.flatMap(({ name, compared, aligned }) =>
       compared === 0
         ? []

@@ -24,6 +24,7 @@ import { gatheredOf, notGathered } from './gathered.js'
 import { agentsBackend } from './iptables-backends.js'
 import { NodeFacts } from './node-facts.js'
 import { translate } from './translate.js'
+import { unjudgedOf, type Unjudged } from './unjudged.js'
 
 /** A node as it is. */
 export interface DriftInput {
@@ -40,6 +41,8 @@ export interface DriftOptions extends Wanted {
   readonly skip: readonly DriftCode[]
   readonly tool: string
   readonly inputs: readonly string[]
+  /** What the cluster was taken from beside them (told-by-dumps.ts). */
+  readonly told?: readonly string[]
 }
 
 /** Everything is told, an effect of each is asked for: what tests and libraries want mostly. */
@@ -65,6 +68,7 @@ export function driftOf(network: Network, inputs: readonly DriftInput[], options
       tool: options.tool,
       seed: options.seed,
       inputs: options.inputs,
+      told: options.told ?? [],
       cni,
       backend: network.flannel?.config?.backendType ?? '',
       nodes: judged.map(({ document }) => document),
@@ -97,8 +101,13 @@ function driftOfNode(judging: Judging, input: DriftInput): Judged {
   if (unknown !== undefined) return { findings: [], document, notJudged: [unknown] }
   const view = viewOf({ network, facts }, input, expected)
   const gathered = gatheredOf(collected)
-  const causes = byCause(differencesOf(view, gathered))
-  const notJudged = [...notGathered(gathered, expected).map((part) => `${name}: ${part}: the dump does not tell`), ...notUnderstood(input)]
+  const unjudged = unjudgedOf(view)
+  const causes = byCause(differencesOf(withoutUnjudged(view, unjudged), gathered))
+  const notJudged = [
+    ...unjudged.map(({ what }) => `${name}: ${what}`),
+    ...notGathered(gathered, expected).map((part) => `${name}: ${part}: the dump does not tell`),
+    ...notUnderstood(input),
+  ]
   const proofs: Proof[] = []
   let proven = 0
   for (const cause of causes) {
@@ -115,6 +124,11 @@ function driftOfNode(judging: Judging, input: DriftInput): Judged {
     findings.push(findingOfCause(view, cause, traffic))
   }
   return { findings, document: { ...document, compared: countOf(expected), aligned: view.alignment.told }, notJudged }
+}
+
+function withoutUnjudged(view: DriftView, unjudged: readonly Unjudged[]): DriftView {
+  const without = (dataplane: Dataplane): Dataplane => unjudged.reduce((now, one) => one.without(now), dataplane)
+  return { ...view, expected: without(view.expected), there: without(view.there) }
 }
 
 /** A cause, and what it does by itself. */

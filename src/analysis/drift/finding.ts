@@ -16,6 +16,8 @@ export interface DriftMetadata {
   readonly tool: string
   readonly seed: number
   readonly inputs: readonly string[]
+  /** Settings of the agents that no input says and a dump shows, with its line: the agents are taken to have been told them. */
+  readonly told: readonly string[]
   readonly cni: string
   readonly backend: string
   readonly nodes: readonly DriftNodeDocument[]

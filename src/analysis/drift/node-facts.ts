@@ -2,7 +2,7 @@
  * What the cluster says of its nodes, apart from what netsim drew for want of a word: published MACs, leases, the networks of pods. What was drawn must
  * not be held against a dump.
  */
-import { cidr, contains, covers, formatCidr, overlaps, type Cidr } from '../../base/cidr.js'
+import { cidr, covers, formatCidr, overlaps, type Cidr } from '../../base/cidr.js'
 import type { Ip } from '../../base/ip.js'
 import type { Mac } from '../../base/mac.js'
 import type { CollectedNode } from '../../collected/collected-node.js'
@@ -10,6 +10,7 @@ import type { Dataplane } from '../../dataplane/dataplane.js'
 import { publishedMac } from '../../flannel/backend-vxlan.js'
 import { parseSubnetKey, type Lease } from '../../flannel/lease.js'
 import type { Network } from '../../network/network.js'
+import { PodIndex } from './pod-index.js'
 
 export class NodeFacts {
   private readonly network: Network
@@ -17,12 +18,14 @@ export class NodeFacts {
   private readonly leaseBySubnet: ReadonlyMap<string, { readonly node?: string; readonly lease: Lease }>
   /** Of pods and Services. */
   readonly networks: readonly Cidr[]
+  readonly pods: PodIndex
 
   constructor(network: Network, collected: readonly Pick<CollectedNode, 'name' | 'dataplane'>[]) {
     this.network = network
     this.dumps = new Map(collected.map(({ name, dataplane }) => [name, dataplane]))
     this.leaseBySubnet = new Map(network.leases.map((row) => [formatCidr(row.lease.subnet), row]))
     const { cluster, flannel, calico } = network
+    this.pods = new PodIndex(cluster)
     this.networks = [
       ...(flannel?.config === undefined ? [] : [flannel.config.network]),
       ...(calico?.cluster.resources.ipPools ?? []).map((pool) => pool.cidr),
@@ -97,8 +100,8 @@ export class NodeFacts {
     const { cluster } = this.network
     const byLease = this.nodeOfSubnet(prefix)
     if (byLease !== undefined && byLease !== '') return byLease
-    const pod = cluster.pods.find(({ address, hostNetwork, terminated }) => address !== undefined && !hostNetwork && !terminated && contains(prefix, address))
-    if (pod?.node !== undefined && prefix.length > 0) return pod.node
+    const pod = prefix.length > 0 ? this.pods.first(prefix) : undefined
+    if (pod?.node !== undefined) return pod.node
     return cluster.nodes.find(({ podCIDR }) => podCIDR !== undefined && prefix.length > 0 && covers(podCIDR, prefix))?.name
   }
 

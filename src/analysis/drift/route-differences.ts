@@ -2,7 +2,7 @@
  * Routes and rules of routing: what agents make of them against what is there. The host's own (its default route, its link) are told of only where they
  * take the cluster's traffic.
  */
-import { broadcastOf, cidr, contains, formatCidr, type Cidr } from '../../base/cidr.js'
+import { broadcastOf, cidr, formatCidr, type Cidr } from '../../base/cidr.js'
 import { formatIp } from '../../base/ip.js'
 import type { Dataplane, RouteSpec, RoutingRuleSpec } from '../../dataplane/dataplane.js'
 import { tableOf } from '../../dataplane/ip-route.js'
@@ -93,9 +93,7 @@ function isHosts({ expected }: DriftView, route: RouteSpec): boolean {
 
 function focusOf(view: DriftView, prefix: Cidr): Focus {
   const node = view.facts.nodeBehind(prefix)
-  const pods = view.network.cluster.pods.filter(
-    ({ address, hostNetwork }) => address !== undefined && !hostNetwork && prefix.length > 0 && contains(prefix, address),
-  )
+  const pods = prefix.length > 0 ? view.facts.pods.in(prefix) : []
   const addresses = prefix.length > 0 ? [prefix.base + (prefix.length < 31 ? 1 : 0)] : []
   return {
     ...(node === undefined || node === view.node ? {} : { nodes: [node] }),
