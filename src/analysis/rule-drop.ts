@@ -33,7 +33,8 @@ export function ruleDropOf(network: Network, outcome: TraceOutcome): RuleDrop | 
 
 /** Whose loss is told. */
 export function losingLeg({ disposition, forward, reply }: TraceOutcome): LegOutcome {
-  return disposition === 'REPLY_LOST' ? (reply ?? forward) : forward
+  const arrived = disposition === 'REPLY_LOST' || (disposition === 'INCOMPLETE' && forward.disposition === 'DELIVERED')
+  return arrived ? (reply ?? forward) : forward
 }
 
 function readDrop(network: Network, outcome: TraceOutcome): RuleDrop | undefined {

@@ -120,6 +120,8 @@ function causeOf(outcome: TraceOutcome, step: StepDocument | undefined, drop: Ru
     return `the packet arrives at ${to}, the answer is lost${why === undefined ? '' : `: ${why}`}`
   }
   if (step === undefined) return 'nothing of the packet was seen to end'
+  if (outcome.disposition === 'INCOMPLETE' && outcome.forward.disposition === 'DELIVERED')
+    return `the packet arrives at ${to}, what becomes of the answer is not known: ${step.text}`
   if (outcome.disposition !== 'DENIED' && outcome.disposition !== 'REJECTED') return step.text
   return drop?.policy === undefined ? ruleSentence(outcome, step) : dropCause(drop.policy)
 }
@@ -138,6 +140,7 @@ function ruleSentence(outcome: TraceOutcome, step: StepDocument): string {
 
 function clientOf(outcome: TraceOutcome): string {
   const { answer } = outcome
+  if (answer === null && outcome.disposition === 'INCOMPLETE') return 'not known'
   if (answer !== null && answer.proto === PROTO_ICMP && answer.type !== ICMP_ECHOREPLY)
     return `ICMP ${icmpWords(answer.type, answer.code, answer.mtu)} from ${answer.from}`
   if (answer !== null && answer.proto === PROTO_TCP) {

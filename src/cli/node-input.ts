@@ -3,7 +3,9 @@ import { Buffer } from 'node:buffer'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Problem } from '../base/problem.js'
-import type { CollectedFile, CollectedNode } from '../collected/collected-node.js'
+import { nearestName } from '../cluster/nearest-name.js'
+import type { CollectedFile, CollectedNode, UnreadFile } from '../collected/collected-node.js'
+import { FILES_READ } from '../collected/dump-files.js'
 import { readCollected } from '../collected/read-collected.js'
 import type { Io } from './io.js'
 import { isArchive, readTar } from './tar.js'
@@ -31,10 +33,17 @@ export async function readNodes(values: readonly string[], io: Io): Promise<Node
     problems.push(...read.problems)
     if (read.node === undefined) continue
     const before = nodes.find((node) => node.name === read.node?.name)
-    if (before === undefined) nodes.push(read.node)
+    if (before === undefined) nodes.push({ ...read.node, problems: [...read.node.problems, ...read.node.unread.map(unreadProblem)] })
     else problems.push(twice(before, read.node))
   }
   return { nodes, problems }
+}
+
+function unreadProblem({ file, path, more, instead }: UnreadFile): Problem {
+  const near = instead ?? nearestName(path, FILES_READ)
+  const what = `${path}: nothing is read from a file of this name${more === 0 ? '' : ` (nor from that of ${more} more pods)`}`
+  const fix = near === undefined ? 'docs/nodes.md lists the names of the files that are read.' : `Did you mean ${near}?`
+  return { severity: 'warning', file, line: 0, object: '', what, fix }
 }
 
 function twice(before: CollectedNode, { name, source }: CollectedNode): Problem {
@@ -48,6 +57,7 @@ function split(value: string): { readonly name?: string; readonly source: string
   return match === null ? { source: value } : { name: match[1], source: match[2] }
 }
 
+type Read = Omit<CollectedFile, 'file'>
 type Files = { readonly files: readonly CollectedFile[] } | { readonly what: string; readonly fix: string }
 
 async function filesOf(source: string, io: Io): Promise<Files> {
@@ -58,7 +68,7 @@ async function filesOf(source: string, io: Io): Promise<Files> {
     if (found.size > LARGEST) return { what: `holds more than ${LARGEST / 1024 ** 3} GiB`, fix: 'Is it the dump of one node?' }
     if (!isArchive(source))
       return { what: 'is no folder and no archive', fix: 'Give the folder, or a .tar, .tar.gz or .tgz, that the script of netsim collect wrote.' }
-    const files = readTar(await readFile(path)).map((file) => ({ path: file.path, text: textOf(file.bytes) }))
+    const files = readTar(await readFile(path)).map((file) => ({ path: file.path, text: textOf(file.bytes), bytes: file.bytes.length }))
     return notOneDump(files.map((file) => file.path)) ?? { files: based(files, source) }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
@@ -99,13 +109,14 @@ async function folderFiles(path: string, source: string): Promise<Files> {
     }
   // a folder that is no dump is not looked through: it may be anything
   const entries = isDump || inside.length === 1 ? await readdir(join(path, ...inside), { recursive: true, withFileTypes: true }) : []
-  const files: { path: string; text: string }[] = []
+  const files: Read[] = []
   let total = 0
   for (const entry of entries.filter((one) => one.isFile())) {
     const whole = join(entry.parentPath, entry.name)
     total += (await stat(whole)).size
     if (total > LARGEST) return { what: `holds more than ${LARGEST / 1024 ** 3} GiB`, fix: 'Is it the dump of one node?' }
-    files.push({ path: whole.slice(path.length + 1).replaceAll('\\', '/'), text: textOf(await readFile(whole)) })
+    const bytes = await readFile(whole)
+    files.push({ path: whole.slice(path.length + 1).replaceAll('\\', '/'), text: textOf(bytes), bytes: bytes.length })
   }
   return { files: based(files, source) }
 }
@@ -116,12 +127,12 @@ function textOf(bytes: Uint8Array): string {
 }
 
 /** Paths from the folder of the manifest on, in the order of their names. */
-function based(files: readonly { readonly path: string; readonly text: string }[], source: string): readonly CollectedFile[] {
+function based(files: readonly Read[], source: string): readonly CollectedFile[] {
   const manifests = files.map((file) => file.path.replace(/^\.\//, '')).filter((path) => /(^|\/)manifest$/.test(path))
   const base = manifests.length === 1 ? manifests[0].slice(0, -'manifest'.length) : ''
   return files
     .map((file) => ({ ...file, path: file.path.replace(/^\.\//, '') }))
     .filter(({ path }) => path.startsWith(base))
-    .map(({ path, text }) => ({ file: `${source.replace(/\/+$/, '')}/${path}`, path: path.slice(base.length), text }))
+    .map(({ path, ...rest }) => ({ file: `${source.replace(/\/+$/, '')}/${path}`, path: path.slice(base.length), ...rest }))
     .sort((a, b) => (a.path < b.path ? -1 : 1))
 }

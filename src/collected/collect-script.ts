@@ -135,17 +135,24 @@ take_iptables() {
   if have iptables-legacy-save; then
     legacy=yes
     # without the list there are no tables, and asking would load them
-    [ ! -e /proc/net/ip_tables_names ] || take "$1/iptables-legacy" iptables-legacy-save -c
+    if [ -e /proc/net/ip_tables_names ]; then take "$1/iptables-legacy" iptables-legacy-save -c; else : >"$out/$1/iptables-legacy"; fi
   fi
   if have iptables-nft-save; then nft=yes; take "$1/iptables-nft" iptables-nft-save -c; fi
   if have iptables-save; then
     version=$(iptables-save --version 2>/dev/null || iptables --version 2>/dev/null)
     case $version in
-      *nf_tables*) [ $nft = yes ] || take "$1/iptables-nft" iptables-save -c ;;
-      *) [ $legacy = yes ] || take "$1/iptables-legacy" iptables-save -c ;;
+      *nf_tables*) [ $nft = yes ] || { nft=yes; take "$1/iptables-nft" iptables-save -c; } ;;
+      *) [ $legacy = yes ] || { legacy=yes; take "$1/iptables-legacy" iptables-save -c; } ;;
     esac
   elif [ $legacy$nft = nono ]; then
     missing "$1/iptables" 'iptables-save is not on this node'
+  fi
+  # rules of a backend that no tool here reads: its kernel side tells that there are some
+  if [ $legacy = no ] && names=$(inside cat /proc/net/ip_tables_names 2>/dev/null | tr '\\n' ' ') && [ -n "$names" ]; then
+    missing "$1/iptables-legacy" "the kernel has tables of it (\${names% }), and no tool on this node reads them"
+  fi
+  if [ $nft = no ] && ! have nft && awk '$1 == "nf_tables" && $3 > 0 { found = 1 } END { exit !found }' /proc/modules 2>/dev/null; then
+    missing "$1/iptables-nft" 'the kernel has rules of nf_tables, and no tool on this node reads them'
   fi
   # rules of other programs, which iptables-save does not print
   if have nft; then
@@ -422,6 +429,11 @@ take_files
 [ "$conntrack" = off ] || take_conntrack
 [ "$pods" = off ] || take_pods
 rm -f "$out/.error" "$out/.addr" "$out/.netns" "$out/.sandboxes"
+# a disk that is full now may have been so for a file before
+dd if=/dev/zero of="$out/.room" bs=4096 count=8 2>/dev/null || { say "there is no room left where $out is: it is not whole"; exit 74; }
+rm -f "$out/.room"
+# so that what is lost on the way is seen
+(cd "$out" && find . -type f ! -name manifest -exec wc -c {} +) | sed -n 's#^ *\\([0-9][0-9]*\\) \\./#file \\1 #p' | sort -k 3 >>"$out/manifest"
 
 case $archive in
   '') say "$out" ;;

@@ -16,6 +16,8 @@ export interface CollectedFile {
   readonly file: string
   readonly path: string
   readonly text: string
+  /** Its length; absent: as the text has it, and not to be checked. */
+  readonly bytes?: number
 }
 
 /** Where something stands in a dump; `line` 0: the whole file. */
@@ -27,6 +29,18 @@ export interface DumpPlace {
 /** A line, a device or a module that netsim cannot make use of; the rest is answered all the same. */
 export interface NotUnderstood extends DumpPlace {
   readonly what: string
+  /** What to do about it, and what becomes of answers until then. */
+  readonly fix?: string
+}
+
+/** A file of a name that no reader knows. */
+export interface UnreadFile {
+  readonly file: string
+  readonly path: string
+  /** In how many more folders of pods it stands. */
+  readonly more: number
+  /** What it seems to be, by a name or a first line that is well known; absent: nobody knows. */
+  readonly instead?: string
 }
 
 /** A network namespace of the node that is not its own. */
@@ -108,7 +122,7 @@ export interface CollectedNode {
   readonly kernel?: string
   /** By tool, what it says of its version; absent tools are not in it. */
   readonly tools: ReadonlyMap<string, string>
-  /** What the script wanted to gather and could not, in its words. */
+  /** What the script wanted to gather and could not, in its words; and files that are not there, or cannot be what the kernel had. */
   readonly missing: readonly NotUnderstood[]
   /** netns is the name. Of two iptables backends with rules: that of the one named by `iptables` comes first, then the other's in the same tables. */
   readonly dataplane: Dataplane
@@ -119,6 +133,8 @@ export interface CollectedNode {
   readonly conntrack?: readonly CollectedConnection[]
   readonly iptablesBackends: readonly CollectedBackend[]
   readonly notUnderstood: readonly NotUnderstood[]
+  /** Files of the folder that nothing is read from: their names mean nothing here. */
+  readonly unread: readonly UnreadFile[]
   readonly problems: readonly Problem[]
 }
 

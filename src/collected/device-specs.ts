@@ -19,6 +19,8 @@ export interface NetnsLinks {
   readonly registered?: string
   readonly file: string
   readonly links: readonly Link[]
+  /** The kinds of devices were printed (`ip -d`). */
+  readonly detailed: boolean
   readonly sys: ReadonlyMap<string, SysDevice>
   readonly wireguard: ReadonlyMap<string, WireguardDevice>
   /** The names of others by their numbers in it (`ip netns list-id`). */
@@ -48,9 +50,18 @@ export function deviceSpecs(all: readonly NetnsLinks[]): SpecReading {
       if (note !== undefined && spec.up) notUnderstood.push({ what: note, file: one.file, line: link.line })
       return spec
     })
+    const guessed = one.links.filter((link) => isGuessed(link, one)).map((link) => `${link.name} for a ${kindOf(link, one) ?? 'card'}`)
+    if (guessed.length > 0) notUnderstood.push({ what: `${NOT_DETAILED}: ${guessed.join(', ')}`, file: one.file, line: 1, fix: 'Gather ip -d addr.' })
     return [one.netns, specs]
   })
   return { devices: new Map(devices), notUnderstood }
+}
+
+const NOT_DETAILED = 'printed without -d, and there is no file sys: devices are taken for what their names and ports tell'
+
+/** Ethernet devices beside veths, which their indexes tell: nobody says what they are. */
+function isGuessed(link: Link, { detailed, sys }: Pick<NetnsLinks, 'links' | 'detailed' | 'sys'>): boolean {
+  return !detailed && link.linkType === 'ether' && link.peerIndex === undefined && link.beside === undefined && !sys.has(link.name)
 }
 
 function noteOn(spec: DeviceSpec, link: Link): string | undefined {
@@ -60,14 +71,27 @@ function noteOn(spec: DeviceSpec, link: Link): string | undefined {
 }
 
 /** `veth` where ip named no kind: another netns's index behind the name is a veth's, or that of what sits on another device. */
-function kindOf(link: Link, { sys }: NetnsLinks): string | undefined {
+function kindOf(link: Link, { links, detailed, sys }: Pick<NetnsLinks, 'links' | 'detailed' | 'sys'>): string | undefined {
   if (link.kind !== undefined) return link.kind
   const told = sys.get(link.name)
   const devtype = told?.get('devtype')
   if (devtype !== undefined) return devtype
   if (told?.get('tun_flags') !== undefined) return 'tun'
+  if (link.linkType === 'ipip' && link.name === FALLBACK_TUNNEL) return 'ipip'
+  if (isGuessed(link, { links, detailed, sys })) return guessedKind(link, links)
   if (told?.get('hardware') === undefined && link.linkType === 'ether' && (link.peerIndex !== undefined || link.beside !== undefined)) return 'veth'
   return undefined
+}
+
+/** The one that the module ipip makes: any to any, ttl inherit, nopmtudisc (net/ipv4/ip_tunnel.c ip_tunnel_init_net). */
+const FALLBACK_TUNNEL = 'tunl0'
+const FALLBACK_DETAILS = ['remote', 'any', 'local', 'any', 'ttl', 'inherit', 'nopmtudisc']
+
+/** VXLAN devices as agents name them, bridges and bonds by their ports; undefined: a card. */
+function guessedKind({ name }: Link, links: readonly Link[]): string | undefined {
+  if (/^(flannel\.\d+$|vxlan|cilium_vxlan$)/.test(name)) return 'vxlan'
+  const port = links.find(({ master }) => master === name)
+  return port === undefined ? undefined : port.flags.has('SLAVE') ? 'bond' : 'bridge'
 }
 
 function vethEnds(all: readonly NetnsLinks[]): ReadonlyMap<Link, VethEnd> {
@@ -108,7 +132,8 @@ function specOf(link: Link, at: NetnsLinks, end: VethEnd | undefined): DeviceSpe
   if (link.linkType === 'loopback') return { ...common, kind: 'loopback' }
   switch (kind) {
     case undefined:
-      return link.linkType === 'ether' ? nicOf(link, common) : other()
+      if (link.linkType === 'ether') return nicOf(link, common)
+      return other(at.detailed ? undefined : `the dump does not tell what kind of device ${link.name} (link/${link.linkType}) is`)
     case 'veth':
       if (end !== undefined) return { ...common, kind: 'veth', peer: end }
       // a node that is itself a container has a veth for a card
@@ -121,7 +146,7 @@ function specOf(link: Link, at: NetnsLinks, end: VethEnd | undefined): DeviceSpe
     case 'vxlan':
       return vxlanOf(link, common) ?? other(`the dump does not tell the VNI and the port of the VXLAN device ${link.name}`)
     case 'ipip':
-      return ipipOf(link, common)
+      return ipipOf(link.kind === undefined ? { ...link, details: FALLBACK_DETAILS } : link, common)
     case 'tun':
       return link.details.includes('tap') || link.linkType === 'ether' ? other() : { ...common, kind: 'tun' }
     case 'wireguard':

@@ -10,6 +10,8 @@ export interface Manifest {
   readonly format: number
   readonly values: ReadonlyMap<string, string>
   readonly tools: ReadonlyMap<string, string>
+  /** The length of each file that was written, by its path; empty where the script did not say. */
+  readonly sizes: ReadonlyMap<string, number>
 }
 
 /** What the first line of a manifest begins with. */
@@ -19,16 +21,19 @@ export const MANIFEST_WORD = 'netsim-collect'
 export function readManifest(text: string): Manifest | undefined {
   const values = new Map<string, string>()
   const tools = new Map<string, string>()
+  const sizes = new Map<string, number>()
   const [head, ...lines] = text.split('\n').map((line) => line.trim())
   const format = new RegExp(`^${MANIFEST_WORD} (\\d{1,6})$`).exec(head)
   if (format === null) return undefined
   for (const line of lines) {
     const [, word, rest] = /^(\S+)\s+(.*)$/.exec(line) ?? []
     const tool = word === 'tool' ? /^(\S+)\s+(.*)$/.exec(rest) : null
+    const size = word === 'file' ? /^(\d+)\s+(.+)$/.exec(rest) : null
     if (tool !== null) tools.set(tool[1], tool[2])
+    else if (size !== null) sizes.set(size[2], Number(size[1]))
     else if (word !== undefined && !values.has(word)) values.set(word, rest)
   }
-  return { format: Number(format[1]), values, tools }
+  return { format: Number(format[1]), values, tools, sizes }
 }
 
 /** The list of what could not be gathered: `FILE: why`. */

@@ -8,20 +8,24 @@
  *   pods/INODE/…      every netns that a veth joins to it, the same files, and `about`: which pod it is
  */
 import type { Problem } from '../base/problem.js'
-import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, UnknownParts } from '../dataplane/dataplane.js'
 import { absentDevices, absentTold } from './absent-devices.js'
 import { COLLECT_FORMAT } from './collect-script.js'
 import type { CollectedFile, CollectedNode, CollectedPod, CollectedReading, NotUnderstood } from './collected-node.js'
 import { deviceSpecs, type NetnsLinks } from './device-specs.js'
+import { filesUnder, podFolders, sizeProblems, unreadFiles } from './dump-files.js'
 import { MANIFEST_WORD, readCni, readConnections, readListId, readManifest, readMissing, readSubnetEnv, type Manifest } from './files-of-node.js'
 import { readLinks } from './links.js'
 import { readNetns, toldOf, type NetnsFiles, type NetnsReading } from './netns-files.js'
 import { readSysDevices } from './sys-devices.js'
+import { unknownParts, type DumpWords } from './unknown-parts.js'
 import { readWireguard } from './wireguard-text.js'
 
 /** A netns while it is read. */
 interface Draft {
   readonly name: string
+  /** `node` or `pods/INODE`. */
+  readonly folder: string
   readonly files: NetnsFiles
   readonly links: NetnsLinks
   readonly reading: NetnsReading
@@ -56,18 +60,6 @@ export function readCollected(source: string, files: readonly CollectedFile[], c
   return { problems: node.problems.some(({ severity }) => severity === 'error') ? node.problems : [...node.problems, nothing] }
 }
 
-/** What the script writes, or else says why not: where neither is there, somebody put the folder together by hand, or lost a part of it. */
-const ALWAYS = ['route', 'rule', 'neigh', 'fdb', 'sysctl'].map((name) => `node/${name}`)
-const IPTABLES = ['node/iptables-legacy', 'node/iptables-nft']
-
-/** Files that are not there, and of which the dump does not say so itself: nothing in them must not be taken for nothing in the kernel. */
-function absentParts(source: string, byPath: ReadonlyMap<string, CollectedFile>, missing: readonly NotUnderstood[]): readonly NotUnderstood[] {
-  const isTold = (path: string): boolean => byPath.has(path) || missing.some(({ what }) => what.startsWith(path))
-  const words = ALWAYS.flatMap((path) => (isTold(path) ? [] : [`${path}: the dump has no such file`]))
-  if (![...IPTABLES, 'node/iptables:'].some(isTold)) words.push(`${IPTABLES.join(', ')}: the dump has neither file`)
-  return words.map((what) => ({ what, file: source, line: 0 }))
-}
-
 /** What the script said of it. */
 function missingWords(byPath: ReadonlyMap<string, CollectedFile>): string {
   const said = byPath
@@ -86,68 +78,91 @@ interface NodeFiles {
 function readNode(name: string, { source, said, byPath }: NodeFiles): CollectedNode {
   const problems: Problem[] = []
   const first = /nf_tables/.test(said.tools.get('iptables') ?? '') ? 'nft' : 'legacy'
-  const open = (netns: string, files: NetnsFiles, registered?: string): Draft => {
+  const open = (netns: string, folder: string, registered?: string): Draft => {
+    const files = filesUnder(`${folder}/`, byPath)
     const links = linksOf({ netns, files, ...(registered === undefined ? {} : { registered }) }, problems)
     const reading = readNetns(files, first)
     problems.push(...reading.problems)
-    return { name: netns, files, links, reading }
+    return { name: netns, folder, files, links, reading }
   }
-  const own = open(name, filesUnder('node/', byPath))
+  const own = open(name, 'node')
   const taken = new Set([name])
   const pods = podFolders(byPath).map((folder) => {
-    const files = filesUnder(`${folder}/`, byPath)
-    const about = aboutOf(files, folder, taken)
-    return { about, draft: open(about.name, files, about.registered) }
+    const about = aboutOf(filesUnder(`${folder}/`, byPath), folder, taken)
+    return { about, draft: open(about.name, folder, about.registered) }
   })
   const specs = deviceSpecs([own.links, ...pods.map(({ draft }) => draft.links)])
-  const absent: DeviceSpec[] = []
-  const dataplaneOf = ({ name: netns, reading }: Draft): Dataplane => {
-    const shown = specs.devices.get(netns) ?? []
-    const found = shown.length === 0 ? [] : absentDevices({ devices: shown, routes: reading.dataplane.routes }, 'addr')
-    absent.push(...found)
-    return { netns, devices: [...shown, ...found], ...reading.dataplane }
-  }
-  const dataplane = dataplaneOf(own)
   const file = (path: string): CollectedFile | undefined => byPath.get(path)
   const [missing, subnetEnv, conntrack] = [file('missing'), file('node/subnet.env'), file('node/conntrack')]
+  const kubernetes = subnetEnv !== undefined || [...byPath.keys()].some((path) => path.startsWith('node/cni/')) || pods.some(({ about }) => about.known)
+  const words: DumpWords = { missing: missing === undefined ? [] : readMissing(missing), sizes: said.sizes }
+  const whole = (draft: Draft): Whole => wholeOf(draft, specs.devices.get(draft.name) ?? [], { source, words, kubernetes })
+  const found = { own: whole(own), pods: pods.map(({ about, draft }) => ({ about, whole: whole(draft) })) }
+  const every = [found.own, ...found.pods.map((pod) => pod.whole)]
   const optional = {
     hostname: said.values.get('hostname'),
     kernel: said.values.get('kernel'),
     subnetEnv: subnetEnv === undefined ? undefined : readSubnetEnv(subnetEnv),
     conntrack: conntrack === undefined ? undefined : readConnections(conntrack),
   }
-  const podsFound = pods.map(({ about, draft }) => podOf(about, dataplaneOf(draft), name))
-  const toldMissing = missing === undefined ? [] : readMissing(missing)
   return {
     name,
     source,
     format: said.format,
     tools: said.tools,
     ...withoutUndefined(optional),
-    missing: [...toldMissing, ...absentParts(source, byPath, toldMissing)],
-    dataplane,
-    pods: podsFound,
+    missing: [...toldMissing(words.missing, byPath), ...alike(every.flatMap(({ told }) => told))],
+    dataplane: found.own.dataplane,
+    pods: found.pods.map((pod) => podOf(pod.about, pod.whole.dataplane, name)),
     cni: [...byPath.values()].filter(({ path }) => path.startsWith('node/cni/')).map(readCni),
     iptablesBackends: own.reading.backends,
-    notUnderstood: [...specs.notUnderstood, ...absentTold(absent), ...[own, ...pods.map(({ draft }) => draft)].flatMap(({ reading }) => reading.notUnderstood)],
-    problems,
+    notUnderstood: [...specs.notUnderstood, ...every.flatMap(({ absent }) => absentTold(absent)), ...every.flatMap(({ notUnderstood }) => notUnderstood)],
+    unread: unreadFiles(byPath),
+    problems: [...problems, ...sizeProblems(source, said.sizes, byPath)],
   }
+}
+
+/** A netns that was read, with what is not known of it. */
+interface Whole {
+  readonly dataplane: Dataplane
+  /** Devices that it must have, and that nothing shows. */
+  readonly absent: readonly DeviceSpec[]
+  readonly told: readonly NotUnderstood[]
+  readonly notUnderstood: readonly NotUnderstood[]
+}
+
+function wholeOf(
+  { name, folder, files, reading }: Draft,
+  shown: readonly DeviceSpec[],
+  dump: { readonly source: string; readonly words: DumpWords; readonly kubernetes: boolean },
+): Whole {
+  const { routes } = reading.dataplane
+  const absent = shown.length === 0 ? [] : absentDevices({ devices: shown, routes }, 'addr')
+  const contents = { folder, place: dump.source, files, devices: shown, routes, backends: reading.backends, kubernetes: dump.kubernetes }
+  const { unknown, told } = unknownParts(contents, dump.words)
+  const parts: { readonly unknown?: UnknownParts } = Object.keys(unknown).length === 0 ? {} : { unknown }
+  return { dataplane: { netns: name, devices: [...shown, ...absent], ...reading.dataplane, ...parts }, absent, told, notUnderstood: reading.notUnderstood }
+}
+
+const ANOTHER_WAY = 'It was gathered another way, or in part.'
+
+/** The script's own words: where one command failed, another may have written the file all the same. */
+function toldMissing(missing: readonly NotUnderstood[], byPath: ReadonlyMap<string, CollectedFile>): readonly NotUnderstood[] {
+  return missing.map((one) => (byPath.has(/^[^:]*/.exec(one.what)?.[0] ?? '') ? { ...one, fix: ANOTHER_WAY } : one))
+}
+
+/** Of pods that lack the same, the first is told, and how many there are. */
+function alike(told: readonly NotUnderstood[]): readonly NotUnderstood[] {
+  const words = ({ what }: NotUnderstood): string => what.replaceAll(/pods\/\d+/g, 'pods/*')
+  const groups = new Map<string, NotUnderstood[]>()
+  for (const one of told) groups.set(words(one), [...(groups.get(words(one)) ?? []), one])
+  return [...groups.values()].map(([first, ...more]) => (more.length === 0 ? first : { ...first, what: `${first.what} (nor have ${more.length} more pods)` }))
 }
 
 type Defined<Fields> = { [Key in keyof Fields]?: Exclude<Fields[Key], undefined> }
 
 function withoutUndefined<Fields extends object>(fields: Fields): Defined<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<Fields>
-}
-
-function filesUnder(folder: string, byPath: ReadonlyMap<string, CollectedFile>): NetnsFiles {
-  return new Map([...byPath].flatMap(([path, file]): [string, CollectedFile][] => (path.startsWith(folder) ? [[path.slice(folder.length), file]] : [])))
-}
-
-/** In the order of their names, whatever order the files came in. */
-function podFolders(byPath: ReadonlyMap<string, CollectedFile>): readonly string[] {
-  const folders = new Set([...byPath.keys()].flatMap((path) => /^pods\/[^/]+(?=\/)/.exec(path) ?? []))
-  return [...folders].sort()
 }
 
 function linksOf(one: { readonly netns: string; readonly files: NetnsFiles; readonly registered?: string }, problems: Problem[]): NetnsLinks {
@@ -164,6 +179,7 @@ function linksOf(one: { readonly netns: string; readonly files: NetnsFiles; read
     ...(one.registered === undefined ? {} : { registered: one.registered }),
     file: addr?.file ?? '',
     links,
+    detailed: links.some(({ kind }) => kind !== undefined) || /\bpromiscuity\b/.test(text('addr')),
     sys: readSysDevices(text('sys')),
     wireguard: wireguard.devices,
     names: readListId(text('list-id')),

@@ -27,7 +27,14 @@ export interface Dataplane {
   readonly iptables: IptablesState
   readonly ipsets: readonly IpSet[]
   readonly sockets: readonly SocketSpec[]
+  /** Where it is not all that the kernel has: what is lost for want of it is INCOMPLETE. */
+  readonly unknown?: UnknownParts
 }
+
+/** A part of a netns that somebody who looked at it may not have seen. */
+export type UnknownPart = 'routes' | 'rules' | 'neighbours' | 'fdb' | 'sysctls' | 'iptables' | 'sockets'
+/** Why nothing is known of each, in words. */
+export type UnknownParts = Readonly<Partial<Record<UnknownPart, string>>>
 
 /** Who wrote a thing and why: shown with the step that it decides. */
 export interface Provenance {

@@ -126,6 +126,7 @@ function makeNetns(world: World, spec: NetnsSpec, index: number): Netns {
   const netns = new Netns(world, index, spec.dataplane.netns, spec.role)
   netns.fabric = spec.fabric === true ? 1 : 0
   netns.dataplane = spec.dataplane
+  netns.unknown = spec.dataplane.unknown ?? null
   world.netns[index] = netns
   world.awake.push(netns)
   compileDevices(netns, spec.dataplane)

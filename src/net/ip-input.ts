@@ -134,7 +134,7 @@ function refuseRoute(packet: Packet, device: Device, error: number, result: Rout
     dropPacket(netns, packet, NO_ROUTE, REASON_IP_INADDRERRORS, 'it is for somebody else and this host does not forward (ip_forward is 0)')
     return
   }
-  reportRoute(netns, packet, error)
+  if (netns.unknown?.routes === undefined) reportRoute(netns, packet, error)
   // ip_error has a reason for one of them alone
   const reason = error === ENETUNREACH ? REASON_IP_INNOROUTES : REASON_NONE
   if (!nullRouted) dropPacket(netns, packet, NO_ROUTE, reason, 'no route to the destination')

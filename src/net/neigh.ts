@@ -323,7 +323,7 @@ function fail(neighbour: Neighbour): void {
   if (queue === null) return
   let told = 0
   for (; told < queue.length && neighbour.state === NUD_FAILED; told++) {
-    icmpSend(netns, queue[told], ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
+    if (netns.unknown?.neighbours === undefined) icmpSend(netns, queue[told], ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0)
     dropPacket(netns, queue[told], NEIGHBOR_FAILED, REASON_NEIGH_FAILED, unanswered(neighbour), neighbour.address, neighbour.device.index)
   }
   // a report that goes to the very neighbour asks for it anew, and is lost with all that waited (__skb_queue_purge)

@@ -6,7 +6,7 @@ import { Prng } from '../base/prng.js'
 import { Chance } from './chance.js'
 import { Simulation } from '../sim/simulation.js'
 import { Packet, PacketPool } from '../wire/packet.js'
-import type { Dataplane, SocketSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, SocketSpec, UnknownParts } from '../dataplane/dataplane.js'
 import type { Device } from './device.js'
 import type { InFlight, Segment } from './link.js'
 import type { Neighbour } from './neigh.js'
@@ -57,6 +57,8 @@ export class Netns {
   fabric = 0
   /** What it was compiled from. */
   dataplane!: Dataplane
+  /** null: all of it is known. */
+  unknown: UnknownParts | null = null
   devices: Device[] = []
   loopback!: Device
   private madeFib: Fib | null = null

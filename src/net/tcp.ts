@@ -140,7 +140,7 @@ export function tcpReceive(packet: Packet, device: Device): void {
   }
   const listener = netns.sockets.find(PROTO_TCP, packet.dst, packet.dport)
   if (listener < 0) {
-    if ((packet.tcpFlags & TCP_RST) === 0) sendReset(netns, packet)
+    if ((packet.tcpFlags & TCP_RST) === 0 && netns.unknown?.sockets === undefined) sendReset(netns, packet)
     dropPacket(netns, packet, NO_SOCKET, REASON_NO_SOCKET, 'nothing listens on the TCP port', packet.dport)
     return
   }

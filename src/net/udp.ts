@@ -50,7 +50,7 @@ export function udpReceive(packet: Packet, device: Device): void {
     // nf_reset_ct: the error belongs to no connection until conntrack has read its quotation
     packet.conntrack = -1
     packet.conntrackState = 0
-    icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0)
+    if (netns.unknown?.sockets === undefined) icmpSend(netns, packet, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0)
     // __udp4_lib_mcast_deliver gives no reason
     const reason = arrivedType(netns, packet.dst) === RTN_LOCAL ? REASON_NO_SOCKET : REASON_NONE
     dropPacket(netns, packet, NO_SOCKET, reason, 'nothing listens on the UDP port', packet.dport)

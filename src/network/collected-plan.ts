@@ -11,6 +11,7 @@ import type { ClusterPod } from '../cluster/pod.js'
 import type { CollectedNode, CollectedPod, NotUnderstood } from '../collected/collected-node.js'
 import type { Dataplane, DeviceSpec } from '../dataplane/dataplane.js'
 import { UDP_HANDLER } from '../flannel/backend-udp.js'
+import { withStandIns } from './collected-unknown.js'
 import type { NodePlan } from './nodes.js'
 import { podsOn, type PodPlan } from './pods.js'
 
@@ -29,13 +30,14 @@ export function planCollected(cluster: Cluster, collected: CollectedNode, settin
   const homes = podsOfNetns(cluster, collected, problems)
   const names = new Map([...homes].map(([{ name }, pod]) => [name, `${pod.namespace}/${pod.name}`]))
   const rename = (netns: string): string => names.get(netns) ?? netns
-  const renamed = (dataplane: Dataplane): Dataplane => ({
-    ...dataplane,
-    netns: rename(dataplane.netns),
-    devices: dataplane.devices.map((device) =>
-      device.kind === 'veth' ? { ...device, peer: { netns: rename(device.peer.netns), device: device.peer.device } } : device,
-    ),
-  })
+  const renamed = (dataplane: Dataplane): Dataplane =>
+    withStandIns({
+      ...dataplane,
+      netns: rename(dataplane.netns),
+      devices: dataplane.devices.map((device) =>
+        device.kind === 'veth' ? { ...device, peer: { netns: rename(device.peer.netns), device: device.peer.device } } : device,
+      ),
+    })
   const pods: PodPlan[] = []
   const others: Dataplane[] = []
   for (const one of collected.pods) {
@@ -53,7 +55,7 @@ export function planCollected(cluster: Cluster, collected: CollectedNode, settin
 function notes({ name, missing, notUnderstood }: CollectedNode): readonly Problem[] {
   const note =
     (fix: string) =>
-    ({ what, file, line }: NotUnderstood): Problem => ({ severity: 'warning', file, line, object: `Node/${name}`, what, fix })
+    ({ what, file, line, fix: own = fix }: NotUnderstood): Problem => ({ severity: 'warning', file, line, object: `Node/${name}`, what, fix: own })
   return [...missing.map(note('It was not gathered: nothing is known of it.')), ...notUnderstood.map(note(''))]
 }
 

@@ -211,7 +211,9 @@ export function weigh(network: Network, question: Question, { client, storm }: R
   const reply = came ?? null
   const delivered = forward.disposition === 'DELIVERED'
   const replyArrived = reply !== null && reply.disposition === 'DELIVERED'
-  const disposition = delivered && answerDue && !replyArrived ? DISPOSITIONS[REPLY_LOST] : forward.disposition
+  // of an answer that met what is not known nobody can say that it was lost
+  const unknown = reply !== null && reply.step >= 0 && reply.disposition === DISPOSITIONS[INCOMPLETE]
+  const disposition = delivered && answerDue && !replyArrived ? DISPOSITIONS[unknown ? INCOMPLETE : REPLY_LOST] : forward.disposition
   return {
     request: question.request,
     source: question.source,
