@@ -2,7 +2,8 @@
  * Builds what is published.
  *
  *   cli      dist/cli.js and dist/cli/*.js: the command line with its run-time packages bundled, split at every import(),
- *            so that a command loads only what it needs; dist/THIRD-PARTY.txt: the licences of what was bundled
+ *            so that a command loads only what it needs; beside them the same as one script with its compiled code, for this Node
+ *            (code-cache.mjs); dist/THIRD-PARTY.txt: the licences of what was bundled
  *   library  dist/lib: src/index.ts and what it reaches, compiled file by file with types; its packages stay imports
  *
  * usage: node scripts/build.mjs [cli|library]…   (default: both)
@@ -13,14 +14,26 @@ import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { CACHE_NAME, SCRIPT_OPTIONS, writeCodeCache } from './code-cache.mjs'
 import { onDemand } from './on-demand.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const DIST = join(ROOT, 'dist')
 const STAMP = join(DIST, '.built')
+const ENTRY = 'src/cli/main.ts'
+/** What the entry loads first of all. */
+const TRUNK = 'src/cli/program.ts'
 /** The command holds the schemas of docs/. */
 const SCHEMAS = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.schema.json'))
-const INPUTS = ['src', ...SCHEMAS.sort().map((name) => `docs/${name}`), 'package.json', 'package-lock.json', 'scripts/build.mjs', 'scripts/on-demand.mjs']
+const INPUTS = [
+  'src',
+  ...SCHEMAS.sort().map((name) => `docs/${name}`),
+  'package.json',
+  'package-lock.json',
+  'scripts/build.mjs',
+  'scripts/code-cache.mjs',
+  'scripts/on-demand.mjs',
+]
 
 /** True when dist/cli.js was made from the files as they are now; by content, since a checkout sets times as it likes. */
 export function cliIsFresh() {
@@ -32,35 +45,42 @@ export async function buildCli() {
   const digest = digestOfInputs()
   const { build } = await import('esbuild')
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
-  const options = {
+  const common = {
     absWorkingDir: ROOT,
-    entryPoints: { cli: 'src/cli/main.ts' },
-    outdir: 'dist',
-    chunkNames: 'cli/[name]-[hash]',
     bundle: true,
-    splitting: true,
-    plugins: [onDemand({ root: ROOT, entry: 'src/cli/main.ts', trunk: 'src/cli/program.ts' })],
     minifyWhitespace: true,
     minifySyntax: true,
-    format: 'esm',
     platform: 'node',
     target: 'node20.19',
     define: { 'process.env.NETSIM_VERSION': JSON.stringify(version) },
     legalComments: 'none',
-    metafile: true,
     write: false,
     logLevel: 'warning',
   }
-  const result = await build(options).catch((error) => {
+  const modules = {
+    ...common,
+    entryPoints: { cli: ENTRY },
+    outdir: 'dist',
+    chunkNames: 'cli/[name]-[hash]',
+    splitting: true,
+    format: 'esm',
+    metafile: true,
+    plugins: [onDemand({ root: ROOT, entry: ENTRY, trunk: TRUNK })],
+  }
+  const script = { ...common, ...SCRIPT_OPTIONS, entryPoints: [TRUNK], define: { ...common.define, ...SCRIPT_OPTIONS.define } }
+  const [result, whole] = await Promise.all([build(modules), build(script)]).catch((error) => {
     if (!Array.isArray(error.errors)) throw error
     process.exit(1)
   })
+  // An older program's, until there is this one's.
+  rmSync(join(DIST, 'cli', CACHE_NAME), { force: true })
   const written = new Set(result.outputFiles.map((file) => file.path))
   // Chunks first, so that dist/cli.js never points at a file that is not there yet.
   const inOrder = [...result.outputFiles].sort((a, b) => b.path.length - a.path.length)
   for (const file of inOrder) writeAtomically(file.path, runnable(file, result.metafile))
   for (const path of copyHelpers(join(DIST, 'cli'))) written.add(path)
-  removeOthers(join(DIST, 'cli'), written)
+  writeCodeCache(whole.outputFiles[0].text, join(DIST, 'cli', CACHE_NAME))
+  removeOthers(join(DIST, 'cli'), written.add(join(DIST, 'cli', CACHE_NAME)))
   writeAtomically(join(DIST, 'THIRD-PARTY.txt'), thirdParty(result.metafile))
   writeAtomically(STAMP, digest)
 }
@@ -91,7 +111,7 @@ function runnable(file, metafile) {
   const require = /\b__require ?= ?/.test(code)
     ? "import { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)\n"
     : ''
-  return (output.entryPoint === 'src/cli/main.ts' ? '#!/usr/bin/env node\n' : '') + require + code
+  return (output.entryPoint === ENTRY ? '#!/usr/bin/env node\n' : '') + require + code
 }
 
 function thirdParty(metafile) {

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 
-/** @param trunk what `entry` loads at once, and then waits: nothing may import the entry itself, which is still being evaluated */
+/** @param trunk what `entry` loads first of all, and then waits: nothing may import the entry itself, which is still being evaluated */
 export function onDemand({ root, entry, trunk }) {
   return {
     name: 'on-demand',
@@ -44,7 +44,7 @@ function loadedBefore(inputs, entry, trunk) {
   for (const [file, from] of importers) {
     const entries = [...atOnce].filter(([, closure]) => from.some((importer) => closure.has(importer))).map(([one]) => one)
     const before = entries.length === 1 ? entries[0] : from.length === 1 ? from[0] : trunk
-    loaded.set(file, [...new Set([before === entry ? trunk : before, trunk])])
+    if (file !== trunk) loaded.set(file, [...new Set([before === entry ? trunk : before, trunk])])
   }
   return loaded
 }

@@ -28,8 +28,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const pending: Promise<void>[] = []
   const name = invokedAs(argv[1] ?? '')
   try {
-    const program = buildProgram(name, { io, pending, status })
     const asked = completionWords(argv)
+    const program = buildProgram(name, { io, pending, status }, asked === undefined ? verbOf(argv[2]) : undefined)
     if (asked !== undefined) await (await import('./completion-command.js')).complete(program, asked, io)
     else if (argv.length <= 2) program.outputHelp()
     else await program.parseAsync([...argv])
@@ -44,6 +44,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 function completionWords(argv: readonly string[]): readonly string[] | undefined {
   if (baseName(argv[1] ?? '') === 'kubectl_complete-netsim') return argv.slice(2)
   return argv[2] === '__complete' ? argv.slice(3) : undefined
+}
+
+function verbOf(word: string | undefined): keyof typeof VERBS | undefined {
+  return word !== undefined && Object.hasOwn(VERBS, word) ? (word as keyof typeof VERBS) : undefined
 }
 
 function baseName(script: string): string {
@@ -70,7 +74,24 @@ async function explain(error: unknown, name: string, io: Io): Promise<number> {
   return EXIT_INTERNAL
 }
 
-function buildProgram(name: string, running: Running): Command {
+/** In the order of the help. */
+const VERBS = {
+  trace: addTrace,
+  show: addShow,
+  run: addRun,
+  check: addCheck,
+  collect: addCollect,
+  drift: addDrift,
+  policy: addPolicy,
+  verify: addVerify,
+  bench: addBench,
+  flows: addFlows,
+  schema: addSchema,
+  completion: addCompletion,
+} as const
+
+/** @param only where the line begins with a verb, the flags of the others are not asked for */
+function buildProgram(name: string, running: Running, only?: keyof typeof VERBS): Command {
   const { io, pending } = running
   const width = Math.max(60, widthOf(io))
   const program = new Command(name)
@@ -90,18 +111,7 @@ function buildProgram(name: string, running: Running): Command {
     .helpCommand('help [VERB]', 'help for a verb')
     .addHelpText('before', programExamples(name))
     .addHelpText('after', EXITS)
-  addTrace(program, name, running)
-  addShow(program, name, running)
-  addRun(program, name, running)
-  addCheck(program, name, running)
-  addCollect(program, name, running)
-  addDrift(program, name, running)
-  addPolicy(program, name, running)
-  addVerify(program, name, running)
-  addBench(program, name, running)
-  addFlows(program, name, running)
-  addSchema(program, name, running)
-  addCompletion(program, name, running)
+  for (const add of only === undefined ? Object.values(VERBS) : [VERBS[only]]) add(program, name, running)
   return program
 }
 

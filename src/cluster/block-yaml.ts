@@ -1,6 +1,6 @@
 /**
- * The plain part of YAML that programs print (kubectl -o yaml, helm) → located values: block mappings and sequences, scalars on one line,
- * literal blocks. Many times as fast as the package `yaml`, which reads everything else, and everything that is wrong: at the first sign
+ * The plain part of YAML that programs print (kubectl -o yaml, helm) → located values: block mappings and sequences, scalars on one line, literal blocks;
+ * and `{a: b}`, `[a, b]` whole on one line, as people write them. Many times as fast as the package `yaml`, which reads everything else, and everything that is wrong: at the first sign
  * of either this reader gives up. What it does read it reads as the package does (YAML 1.2, core schema).
  */
 import { isIndexKey, isObject, Lines, LineTable, setKey, type JsonValue, type Located } from './located.js'
@@ -21,6 +21,14 @@ const HASH = 0x23
 const DOUBLE = 0x22
 const SINGLE = 0x27
 const PIPE = 0x7c
+const COMMA = 0x2c
+const OPEN_LIST = 0x5b
+const CLOSE_LIST = 0x5d
+const OPEN_MAP = 0x7b
+const CLOSE_MAP = 0x7d
+
+/** YAML 1.2, 7.4: a longer key is none. */
+const LONGEST_FLOW_KEY = 1000
 
 /** What no plain scalar starts with: quotes, brackets, and the indicators of YAML 1.2, 5.3. */
 const INDICATORS = new Set([...'?:,[]{}#&*!|>\'"%@`'].map((sign) => sign.charCodeAt(0)))
@@ -193,20 +201,99 @@ export class BlockYaml {
     return key
   }
 
-  /** A scalar on the line, a literal block, an empty list or mapping. */
+  /** A scalar on the line, a literal block, a list or mapping in brackets. */
   private readInline(indent: number, line: number): JsonValue {
     const { start, stop } = this
     const first = this.bytes[start]
     if (first === PIPE) return this.readLiteral(indent, line)
-    if (this.isEmptyFlow()) {
-      this.table.close(this.table.open(line))
+    if (first === OPEN_LIST || first === OPEN_MAP) {
+      const value = this.readFlow(0)
+      if (this.start !== stop) throw new NotPlain()
       this.advance()
-      return Object.freeze(first === 0x5b ? [] : {})
+      return value
     }
     const value = first === DOUBLE || first === SINGLE ? this.quoted(start, stop) : this.plain(start, stop)
     this.table.push(line)
     this.advance()
     return value
+  }
+
+  /** From the bracket at `start` to behind the one that closes it, on the same line. */
+  private readFlow(depth: number): JsonValue {
+    if (depth > DEEPEST) throw new NotPlain()
+    const { bytes, table } = this
+    const close = bytes[this.start] === OPEN_LIST ? CLOSE_LIST : CLOSE_MAP
+    const opened = table.open(this.line)
+    const items: JsonValue[] = []
+    const value: Record<string, JsonValue> = {}
+    this.skipSpaces(this.start + 1)
+    while (bytes[this.start] !== close) {
+      if (close === CLOSE_LIST) items.push(this.readFlowPart(depth))
+      else {
+        const key = this.flowKey()
+        if (Object.hasOwn(value, key) || isIndexKey(key) || key === '<<') throw new NotPlain()
+        setKey(value, key, this.readFlowPart(depth))
+      }
+      if (bytes[this.start] === close) break
+      if (bytes[this.start] !== COMMA) throw new NotPlain()
+      this.skipSpaces(this.start + 1)
+      // a comma behind the last one
+      if (bytes[this.start] === close) throw new NotPlain()
+    }
+    this.start++
+    table.close(opened)
+    return Object.freeze(close === CLOSE_LIST ? items : value)
+  }
+
+  private readFlowPart(depth: number): JsonValue {
+    const first = this.bytes[this.start]
+    let part: JsonValue
+    if (first === OPEN_LIST || first === OPEN_MAP) part = this.readFlow(depth + 1)
+    else {
+      part = this.flowScalar()
+      this.table.push(this.line)
+    }
+    this.skipSpaces(this.start)
+    return part
+  }
+
+  /** With the colon and the space behind it. */
+  private flowKey(): string {
+    const { start } = this
+    const key = this.flowScalar()
+    const { bytes, start: end } = this
+    if (typeof key !== 'string' || end - start > LONGEST_FLOW_KEY || bytes[end] !== COLON || bytes[end + 1] !== SPACE) throw new NotPlain()
+    this.skipSpaces(end + 1)
+    return key
+  }
+
+  private flowScalar(): JsonValue {
+    const { bytes, start, stop } = this
+    const first = bytes[start]
+    let end = start
+    if (first === DOUBLE || first === SINGLE) {
+      end = this.closingQuote(start) + 1
+      this.start = end
+      return this.quoted(start, end)
+    }
+    while (end < stop && !this.endsFlowScalar(end)) end++
+    this.start = end
+    while (end > start && bytes[end - 1] === SPACE) end--
+    if (end === start) throw new NotPlain()
+    return this.plain(start, end)
+  }
+
+  private endsFlowScalar(at: number): boolean {
+    const code = this.bytes[at]
+    if (code === COLON) return this.bytes[at + 1] === SPACE
+    return code === COMMA || code === OPEN_LIST || code === CLOSE_LIST || code === OPEN_MAP || code === CLOSE_MAP
+  }
+
+  private skipSpaces(from: number): void {
+    let at = from
+    while (at < this.stop && this.bytes[at] === SPACE) at++
+    if (at >= this.stop) throw new NotPlain()
+    this.start = at
   }
 
   /** The quote that ends the text; it must stand on the same line. */

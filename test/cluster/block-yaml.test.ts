@@ -37,7 +37,13 @@ function agrees(text: string): boolean {
   return true
 }
 
-/** The examples as a program prints them: people write {a: b}. */
+/** The examples as people write them, without their comments. */
+const written = readdirSync('examples')
+  .filter((file) => file.endsWith('.yaml'))
+  .flatMap((file) => readFileSync(`examples/${file}`, 'utf8').split(/^---$/m))
+  .filter((text) => text.includes(':'))
+
+/** The same as a program prints them. */
 const texts = readdirSync('examples')
   .filter((file) => file.endsWith('.yaml'))
   .flatMap((file) => [...parseAllDocuments(readFileSync(`examples/${file}`, 'utf8'))].map((document) => stringify(document.toJS(), { indentSeq: false })))
@@ -47,6 +53,41 @@ describe('the quick reader of YAML', () => {
   it('reads what programs print as the package does', () => {
     const read = texts.filter(agrees)
     expect(read.length).toBeGreaterThan(texts.length / 2)
+  })
+
+  it('reads what people write as the package does', () => {
+    const read = written.filter(agrees)
+    expect(read.length).toBeGreaterThan(written.length / 2)
+  })
+
+  it('reads random values in brackets', () => {
+    const leaf = fc.oneof(
+      fc.stringMatching(/^[ a-z:#'"\\,{}[\]|>-]{0,12}$/),
+      fc.integer(),
+      fc.double(),
+      fc.boolean(),
+      fc.constantFrom(null, '1e3', '~', '.5', '-'),
+    )
+    const key = fc.stringMatching(/^[a-z][a-z:# -]{0,6}$/)
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof({ depthSize: 'small' }, leaf, fc.array(tie('tree'), { maxLength: 4 }), fc.dictionary(key, tie('tree'), { maxKeys: 4 })),
+    }))
+    let read = 0
+    fc.assert(
+      fc.property(fc.dictionary(key, tree, { minKeys: 1, maxKeys: 4 }), fc.constantFrom('', ' '), (value, space) => {
+        const flow = (part: unknown): string => stringify(part, { collectionStyle: 'flow', lineWidth: 0, flowCollectionPadding: space === '' }).trimEnd()
+        if (
+          agrees(
+            Object.entries(value)
+              .map(([name, part]) => `${JSON.stringify(name)}: ${flow(part)}\n`)
+              .join(''),
+          )
+        )
+          read++
+      }),
+      { numRuns: Number(process.env.RUNS ?? 400) },
+    )
+    expect(read).toBeGreaterThan(100)
   })
 
   it('reads random values, printed with and without folds', () => {
@@ -81,7 +122,7 @@ describe('the quick reader of YAML', () => {
     let read = 0
     for (let seed = 0; seed < Number(process.env.RUNS ?? 400) * 4; seed++) {
       const prng = new Prng(seed)
-      let text = texts[prng.below(texts.length)]
+      let text = prng.below(2) === 0 ? texts[prng.below(texts.length)] : written[prng.below(written.length)]
       for (let count = 1 + prng.below(3); count > 0; count--) {
         const at = prng.below(text.length + 1)
         text = text.slice(0, at) + signs[prng.below(signs.length)] + text.slice(at + prng.below(3))
@@ -99,6 +140,8 @@ describe('the quick reader of YAML', () => {
     'apiVersion: v1\nkind: Pod\nmetadata:\n  creationTimestamp: null\n  name: "a"\n',
     "a: 'it''s'\nb: \"\\u00e4\\n\"\nc: 12345678901234567890\nd: -0\ne: +1.5e3\n",
     'a:\n# comment\n  b: c\n  # comment\n\nd: []\ne: {}\nf:\n',
+    "a: {b: c}\nd: [1, \"x, y\", 'it''s', {e: [], f: {}}]\ng: [ a b , -1 ]\n",
+    'a: {b : c:d, e-f/g: http://h:80/?i=j#k, "l": ~}\nm:\n- {n: o}\n-   [p]\n',
   ])('reads %j', (text) => {
     expect(agrees(text)).toBe(true)
   })
@@ -114,7 +157,20 @@ describe('the quick reader of YAML', () => {
     'a: 1\na: 2',
     '- a\nb: c',
     'a:\n\tb: 1',
-    'a: {b: c}',
+    'a: {b: c,}',
+    'a: {b: c} # d',
+    'a: {b, c: d}',
+    'a: {b:c}',
+    'a: {b: }',
+    'a: {b: c, b: d}',
+    'a: {1: b}',
+    'a: [b: c]',
+    'a: [b,, c]',
+    'a: [b\n  ]',
+    'a: [*b]',
+    'a: [b] c',
+    '- {a: b}: c',
+    '{a: b}',
     '1: a',
     '<<: {}',
     'a: >\n  x\n',
