@@ -12,13 +12,16 @@ export const LINKTYPE_ETHERNET = 1
 /** Frames begin with an IPv4 or IPv6 header: what a packet socket gives of TUN, IPIP and WireGuard devices. */
 export const LINKTYPE_RAW = 101
 
-export interface Capture {
+export interface CaptureHead {
   /** Of the section: shb_hardware, shb_os, shb_userappl, comments. */
   readonly hardware: string
   readonly os: string
   readonly application: string
   readonly comments: readonly string[]
   readonly interfaces: readonly CaptureInterface[]
+}
+
+export interface Capture extends CaptureHead {
   readonly packets: readonly CapturedPacket[]
 }
 
@@ -72,61 +75,166 @@ const NANOSECONDS = 9
 /** Of epb_verdict: Linux_eBPF_TC, and TC_ACT_SHOT of include/uapi/linux/pkt_cls.h: the one way of the format to say that Linux dropped it. */
 const VERDICT_TC = 1
 const TC_ACT_SHOT = 2
+/** epb_flags, bits 0 and 1. */
+export const FLAGS_INBOUND = 1
+export const FLAGS_OUTBOUND = 2
 const RECEPTIONS: readonly ReceptionType[] = ['unspecified', 'unicast', 'multicast', 'broadcast', 'promiscuous']
 /** An option's length is a 16-bit number. */
 const OPTION_MOST = 0xffff
 
+/** Of a section: before the length of all that follows in it, and before its options. */
+const SECTION_LENGTH_AT = 16
+const SECTION_HEAD = 24
+const INTERFACE_HEAD = 16
+const PACKET_HEAD = 28
+const OPTION_HEAD = 4
+const TWO_32 = 0x100000000
+const FIRST_BYTES = 1 << 14
+
 /** The whole file. A text that is longer than an option can be ends in `…`. */
 export function encodePcapng(capture: Capture): Uint8Array {
-  const blocks = [
-    ...capture.interfaces.map(interfaceBlock),
-    ...capture.packets.map((packet) => {
-      assert(packet.interface >= 0 && packet.interface < capture.interfaces.length, 'a packet of an interface that is not described')
-      return packetBlock(packet)
-    }),
-  ]
-  const length = blocks.reduce((sum, { length }) => sum + length, 0)
-  return joined([sectionBlock(capture, length), ...blocks])
+  const writer = new PcapngWriter(capture)
+  for (const { bytes, comments, ...packet } of capture.packets) {
+    const at = writer.open(packet.interface, packet.timeNs, bytes.length)
+    writer.bytes.set(bytes, at)
+    for (const comment of comments) writer.comment(comment)
+    writer.close((packet.direction === 'inbound' ? FLAGS_INBOUND : FLAGS_OUTBOUND) | (RECEPTIONS.indexOf(packet.reception) << 2), packet.id, packet.dropped)
+  }
+  return writer.take()
 }
 
-/** `length`: of all that follows in the section. */
-function sectionBlock({ hardware, os, application, comments }: Capture, length: number): Uint8Array {
-  const options = [...comments.map((comment) => textOption(COMMENT, comment)), textOption(HARDWARE, hardware), textOption(OS, os)]
-  return block(SECTION_HEADER, [words(BYTE_ORDER_MAGIC), shorts(1, 0), double(length)], [...options, textOption(APPLICATION, application)])
+/** A file that grows packet by packet in one piece of memory: each is opened, its bytes are put where open() says, and it is closed. */
+export class PcapngWriter {
+  /** Good until the next call. */
+  bytes = new Uint8Array(FIRST_BYTES)
+  private view = new DataView(this.bytes.buffer)
+  private length = 0
+  private start = 0
+  private readonly headLength: number
+  private readonly interfaces: number
+
+  constructor({ hardware, os, application, comments, interfaces }: CaptureHead) {
+    this.interfaces = interfaces.length
+    this.begin(SECTION_HEADER, SECTION_HEAD)
+    this.view.setUint32(8, BYTE_ORDER_MAGIC, true)
+    this.view.setUint32(12, 1, true)
+    for (const comment of comments) this.text(COMMENT, comment)
+    this.text(HARDWARE, hardware)
+    this.text(OS, os)
+    this.text(APPLICATION, application)
+    this.end()
+    this.headLength = this.length
+    for (const one of interfaces) this.interface(one)
+  }
+
+  /**
+   * Begins a packet of `length` bytes that interface number `index` saw `timeNs` after 1970-01-01 00:00:00 UTC.
+   * @returns where in `bytes` they go, all of them to be written before the next call
+   */
+  open(index: number, timeNs: number, length: number): number {
+    assert(index >= 0 && index < this.interfaces, 'a packet of an interface that is not described')
+    const padded = (length + 3) & ~3
+    this.begin(ENHANCED_PACKET, PACKET_HEAD + padded)
+    const { view, start } = this
+    const high = upperHalf(timeNs)
+    view.setUint32(start + 8, index, true)
+    view.setUint32(start + 12, high, true)
+    view.setUint32(start + 16, timeNs - high * TWO_32, true)
+    view.setUint32(start + 20, length, true)
+    view.setUint32(start + 24, length, true)
+    // what pads the last word; the frame's own bytes are written over
+    if (padded !== length) view.setUint32(start + PACKET_HEAD + padded - 4, 0, true)
+    return start + PACKET_HEAD
+  }
+
+  /** Of the packet that is open, behind its bytes. */
+  comment(text: string): void {
+    this.text(COMMENT, text)
+  }
+
+  /** @param flags FLAGS_*, and the reception type from bit 2 on. @param id the same wherever the same packet is seen */
+  close(flags: number, id: number, dropped: boolean): void {
+    this.reserve(2 * OPTION_HEAD + 12)
+    const { view, length } = this
+    const high = upperHalf(id)
+    view.setUint32(length, PACKET_FLAGS | (4 << 16), true)
+    view.setUint32(length + 4, flags, true)
+    view.setUint32(length + 8, PACKET_ID | (8 << 16), true)
+    view.setUint32(length + 12, id - high * TWO_32, true)
+    view.setUint32(length + 16, high, true)
+    this.length = length + 20
+    if (dropped) this.option(PACKET_VERDICT, Uint8Array.of(VERDICT_TC, TC_ACT_SHOT, 0, 0, 0, 0, 0, 0, 0))
+    this.end()
+  }
+
+  /** The file so far, in memory of its own. */
+  take(): Uint8Array {
+    const rest = this.length - this.headLength
+    const high = upperHalf(rest)
+    this.view.setUint32(SECTION_LENGTH_AT, rest - high * TWO_32, true)
+    this.view.setUint32(SECTION_LENGTH_AT + 4, high, true)
+    return this.bytes.slice(0, this.length)
+  }
+
+  private interface({ name, description, linkType, mac }: CaptureInterface): void {
+    this.begin(INTERFACE_DESCRIPTION, INTERFACE_HEAD)
+    this.view.setUint32(this.start + 8, linkType, true)
+    // A snapshot length of 0 is no limit.
+    this.view.setUint32(this.start + 12, 0, true)
+    this.text(IF_NAME, name)
+    if (description !== undefined) this.text(IF_DESCRIPTION, description)
+    if (mac !== undefined) this.option(IF_MAC_ADDRESS, mac)
+    this.option(IF_TIMESTAMP_RESOLUTION, Uint8Array.of(NANOSECONDS))
+    this.end()
+  }
+
+  /** `length`: of its type, its length and its fields. */
+  private begin(type: number, length: number): void {
+    this.start = this.length
+    this.reserve(length)
+    this.view.setUint32(this.start, type, true)
+    this.length = this.start + length
+  }
+
+  /** The end of options, and the length at both ends. */
+  private end(): void {
+    this.reserve(8)
+    const { view, start, length } = this
+    const whole = length + 8 - start
+    view.setUint32(length, END_OF_OPTIONS, true)
+    view.setUint32(length + 4, whole, true)
+    view.setUint32(start + 4, whole, true)
+    this.length = length + 8
+  }
+
+  private text(code: number, text: string): void {
+    this.option(code, utf8(text))
+  }
+
+  private option(code: number, value: Uint8Array): void {
+    const padded = (value.length + 3) & ~3
+    this.reserve(OPTION_HEAD + padded)
+    const at = this.length
+    this.view.setUint32(at, code | (value.length << 16), true)
+    if (padded > 0) this.view.setUint32(at + OPTION_HEAD + padded - 4, 0, true)
+    this.bytes.set(value, at + OPTION_HEAD)
+    this.length = at + OPTION_HEAD + padded
+  }
+
+  /** Room for so many bytes more. */
+  private reserve(more: number): void {
+    const { bytes, length } = this
+    if (length + more <= bytes.length) return
+    this.bytes = new Uint8Array(Math.max(2 * bytes.length, length + more))
+    this.bytes.set(bytes.subarray(0, length))
+    this.view = new DataView(this.bytes.buffer)
+  }
 }
 
-function interfaceBlock({ name, description, linkType, mac }: CaptureInterface): Uint8Array {
-  const options = [textOption(IF_NAME, name)]
-  if (description !== undefined) options.push(textOption(IF_DESCRIPTION, description))
-  if (mac !== undefined) options.push(option(IF_MAC_ADDRESS, mac))
-  // A snapshot length of 0 is no limit.
-  return block(INTERFACE_DESCRIPTION, [shorts(linkType, 0), words(0)], [...options, option(IF_TIMESTAMP_RESOLUTION, Uint8Array.of(NANOSECONDS))])
-}
-
-function packetBlock(packet: CapturedPacket): Uint8Array {
-  const { bytes } = packet
-  const time = double(packet.timeNs)
-  const fields = [words(packet.interface), time.subarray(4), time.subarray(0, 4), words(bytes.length, bytes.length), padded(bytes)]
-  const flags = (packet.direction === 'inbound' ? 1 : 2) | (RECEPTIONS.indexOf(packet.reception) << 2)
-  const options = packet.comments.map((comment) => textOption(COMMENT, comment))
-  options.push(option(PACKET_FLAGS, words(flags)), option(PACKET_ID, double(packet.id)))
-  if (packet.dropped) options.push(option(PACKET_VERDICT, joined([Uint8Array.of(VERDICT_TC), double(TC_ACT_SHOT)])))
-  return block(ENHANCED_PACKET, fields, options)
-}
-
-/** Type, length, body, options and their end, length. */
-function block(type: number, fields: readonly Uint8Array[], options: readonly Uint8Array[]): Uint8Array {
-  const body = joined([...fields, ...options, shorts(END_OF_OPTIONS, 0)])
-  const length = words(body.length + 12)
-  return joined([words(type), length, body, length])
-}
-
-function option(code: number, value: Uint8Array): Uint8Array {
-  return joined([shorts(code, value.length), padded(value)])
-}
-
-function textOption(code: number, text: string): Uint8Array {
-  return option(code, utf8(text))
+/** Of a whole number of 64 bits, of which a double holds 53. */
+function upperHalf(value: number): number {
+  assert(Number.isSafeInteger(value) && value >= 0, 'a pcapng number is whole and not negative')
+  return Math.floor(value / TWO_32)
 }
 
 /** At most what an option holds, cut between two letters. */
@@ -136,42 +244,4 @@ function utf8(text: string): Uint8Array {
   const cut = new Uint8Array(OPTION_MOST)
   const { read } = new TextEncoder().encodeInto(text, cut.subarray(0, OPTION_MOST - 3))
   return new TextEncoder().encode(`${text.slice(0, read)}…`)
-}
-
-/** To a multiple of four, with zeros. */
-function padded(bytes: Uint8Array): Uint8Array {
-  if (bytes.length % 4 === 0) return bytes
-  const filled = new Uint8Array((bytes.length + 3) & ~3)
-  filled.set(bytes)
-  return filled
-}
-
-function shorts(...values: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(values.length * 2)
-  const view = new DataView(bytes.buffer)
-  values.forEach((value, index) => view.setUint16(index * 2, value, true))
-  return bytes
-}
-
-function words(...values: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(values.length * 4)
-  const view = new DataView(bytes.buffer)
-  values.forEach((value, index) => view.setUint32(index * 4, value, true))
-  return bytes
-}
-
-/** A whole number of 64 bits, of which a double holds 53. */
-function double(value: number): Uint8Array {
-  assert(Number.isSafeInteger(value) && value >= 0, 'a pcapng number is whole and not negative')
-  return words(value % 0x100000000, Math.floor(value / 0x100000000))
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }
