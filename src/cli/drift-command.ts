@@ -4,6 +4,7 @@ import { driftOf } from '../analysis/drift/drift.js'
 import { driftText } from '../analysis/drift/drift-text.js'
 import type { DriftFinding, DriftReport } from '../analysis/drift/finding.js'
 import { withHostFacts } from '../analysis/drift/host-facts.js'
+import { checkIdentity } from '../analysis/drift/identity.js'
 import { toldByDumps } from '../analysis/drift/told-by-dumps.js'
 import { findingsJunit } from '../analysis/findings-junit.js'
 import { sarifLog } from '../analysis/findings-sarif.js'
@@ -35,6 +36,11 @@ export async function drift(flags: DriftFlags, io: Io): Promise<number> {
     words = told.words
     return told.inputs
   })
+  const others = hasErrors(problems) ? [] : checkIdentity(read.cluster, nodes)
+  if (others.length > 0) {
+    await report(others, io)
+    return EXIT_BAD_INPUT
+  }
   const dumped = [...problems, ...checkCollected(nodes, read.cluster), ...nodes.flatMap((one) => one.problems)]
   const built = hasErrors([...read.problems, ...dumped]) ? { problems: [] } : await asHosts(read, nodes, flags.seed)
   const all = [...read.problems, ...dumped, ...built.problems]

@@ -29,7 +29,7 @@ import type { PodPlan } from './pods.js'
 import { runTrace, type TraceOutcome } from './probe.js'
 import type { TraceRequest } from './request.js'
 import type { ServicePlan } from './service-plan.js'
-import { nodeUnit, routerUnit, specsOf } from './units.js'
+import { nodeUnit, routerUnit, specsOf, withKernelsOf } from './units.js'
 
 /** Calico's agents. They come from outside, so that a command whose network has none need not load them. */
 export interface CalicoAgents {
@@ -70,7 +70,7 @@ export class Network {
   private readonly awake = new Map<string, Netns>()
   private readonly nodeOfPod: (netns: string) => string | undefined
 
-  /** @param kernels of nodes that have something else in their kernel than their agents put there */
+  /** @param kernels of nodes and pods that have something else in their kernel than their agents put there */
   constructor(composition: Composition, bgp: BgpPlan | undefined, kernels: ReadonlyMap<string, Dataplane> = new Map()) {
     const { cluster, agents, seed, bare } = composition
     this.composition = composition
@@ -81,8 +81,7 @@ export class Network {
     const { moment } = agents
     const birdRoutes = (name: string): readonly RouteSpec[] => moment?.birdRoutes(name) ?? bgp?.routes.get(name) ?? []
     this.plans = new LazyMap(bare.keys(), (name) => {
-      const [plan, dataplane] = [this.touched(composition.planOf(name, birdRoutes(name))), kernels.get(name)]
-      return dataplane === undefined ? plan : { ...plan, dataplane }
+      return withKernelsOf(this.touched(composition.planOf(name, birdRoutes(name))), kernels)
     })
     const outside = cluster.outsideHosts.map((host) => {
       const dataplane = outsideDataplane(cluster, host, seed)
@@ -119,7 +118,7 @@ export class Network {
     return this.nodes.flatMap(({ pods }) => pods)
   }
 
-  /** The same network, but for what some nodes have in their kernel: agents and pods are as here, and what is rendered already is shared. */
+  /** The same network, but for what some nodes and pods have in their kernel: agents are as here, and what is rendered already is shared. */
   withKernels(kernels: ReadonlyMap<string, Dataplane>): Network {
     return new Network(this.composition, this.bgp, kernels)
   }

@@ -13,6 +13,14 @@ export function specsOf({ dataplane, pods, others = [] }: NodePlan): readonly Ne
   return [{ dataplane, role: NETNS_NODE }, ...[...pods.map((pod) => pod.dataplane), ...others].map((one) => ({ dataplane: one, role: NETNS_POD }))]
 }
 
+/** The same plan, but for what the node and pods of it have in their kernel. */
+export function withKernelsOf(plan: NodePlan, kernels: ReadonlyMap<string, Dataplane>): NodePlan {
+  const of = (dataplane: Dataplane): Dataplane => kernels.get(dataplane.netns) ?? dataplane
+  if (kernels.size === 0) return plan
+  const pods = plan.pods.map((pod) => (kernels.has(pod.dataplane.netns) ? { ...pod, dataplane: of(pod.dataplane) } : pod))
+  return { ...plan, dataplane: of(plan.dataplane), pods }
+}
+
 export interface UnitPlan {
   /** Renders it, or has it. */
   readonly plan: () => NodePlan

@@ -5,6 +5,7 @@ import type { Cni } from '../../cluster/network-document.js'
 import type { ClusterPod } from '../../cluster/pod.js'
 import type { CollectedNode, DumpPlace } from '../../collected/collected-node.js'
 import type { DeviceSpec } from '../../dataplane/dataplane.js'
+import { flannelNetworkOf } from './settings-of-dump.js'
 
 export interface Seen extends DumpPlace {
   readonly cni: Cni
@@ -59,9 +60,11 @@ export function pluggedBy(node: CollectedNode): Seen | undefined {
   const place = configuration === undefined ? placeOf(node, isCalico ? calicos : tunnel) : { file: configuration.file, line: 0 }
   if (isCalico) return { cni: tunnel !== undefined && !hasCalicoRoutes(node) ? 'canal' : 'calico', ...place }
   if (configuration?.plugins.includes('flannel') === true) return { cni: 'flannel', ...place }
-  if (configuration?.plugins.includes('bridge') === true) return { cni: tunnel === undefined && node.subnetEnv === undefined ? 'none' : 'flannel', ...place }
+  if (configuration?.plugins.includes('bridge') === true)
+    return { cni: tunnel === undefined && flannelNetworkOf(node) === undefined ? 'none' : 'flannel', ...place }
   if (tunnel !== undefined) return { cni: 'flannel', ...place }
-  return node.subnetEnv === undefined ? undefined : { cni: 'flannel', file: node.subnetEnv.file, line: 0 }
+  const network = flannelNetworkOf(node)
+  return network === undefined ? undefined : { cni: 'flannel', file: network.file, line: network.line }
 }
 
 /** Ways to other nodes that Calico makes: Canal has none. */

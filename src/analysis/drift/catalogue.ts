@@ -310,6 +310,30 @@ const ROWS: Readonly<Record<DriftCode, Row>> = {
     'Nothing that is sent to the node arrives.',
     'Give the device its address back, or let the kubelet register the new one.',
   ],
+  ND901: [
+    'PodMissing',
+    'a pod is not on the node',
+    'warning',
+    'The cluster has the pod running on the node, and the node has no network namespace of it.',
+    'Nothing that is sent to the pod arrives.',
+    'Look at the kubelet and the runtime; delete the pod, so that its successor is made; or gather objects and dump anew, of one moment.',
+  ],
+  ND902: [
+    'PodUnknown',
+    'a pod that the cluster has not',
+    'info',
+    'The node has the network of a pod that is in no object: its sandbox was left behind, or it was made after the objects were gathered.',
+    'Its address stays taken, and rules of its veth stay.',
+    'Gather the objects anew; if it is still not there, remove the sandbox with the command.',
+  ],
+  ND903: [
+    'PortClosed',
+    'nobody listens where a Service leads',
+    'warning',
+    'The process in the pod listens on another port, on 127.0.0.1 alone, or has ended, while the pod is ready.',
+    'Connections to the Service that fall to this pod are refused.',
+    'Have the process listen on 0.0.0.0 and the targetPort, or correct the Service; a readinessProbe of the port takes such a pod out.',
+  ],
 }
 
 /** A drift is as severe as what it does to traffic; an error of the catalogue is one whatever was tried. */

@@ -2,7 +2,7 @@
  * The codes of `netsim drift`. Stable: one that is given up is not used again.
  *
  *   ND1xx devices and addresses   ND2xx routes and rules of routing   ND3xx neighbours and FDB   ND4xx sysctls   ND5xx iptables   ND6xx ipsets
- *   ND7xx another CNI             ND8xx what the cluster says of the node
+ *   ND7xx another CNI             ND8xx what the cluster says of the node   ND9xx pods
  */
 export const DRIFT_CODES = [
   'ND101',
@@ -45,6 +45,9 @@ export const DRIFT_CODES = [
   'ND801',
   'ND802',
   'ND803',
+  'ND901',
+  'ND902',
+  'ND903',
 ] as const
 
 export type DriftCode = (typeof DRIFT_CODES)[number]

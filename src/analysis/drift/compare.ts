@@ -11,6 +11,7 @@ import { backendDifferences } from './iptables-backends.js'
 import { chainDifferences, ruleDifferences, type Aliases } from './iptables-differences.js'
 import { cniFileDifferences, leftoverDifferences } from './leftovers.js'
 import { neighbourDifferences } from './neighbour-differences.js'
+import { podDifferences } from './pod-differences.js'
 import { routeDifferences } from './route-differences.js'
 import { chainAliases, tableNamed } from './rule-meaning.js'
 import { sysctlDifferences } from './sysctl-differences.js'
@@ -38,7 +39,8 @@ export function differencesOf(first: DriftView, gathered: Gathered): readonly Di
     step(true, (now) => ruleDifferences(now, aliases))
     step(true, backendDifferences)
   }
-  return [...all, ...cniFileDifferences(view), ...factDifferences(view)]
+  // of other kernels than the node's
+  return [...all, ...podDifferences(first), ...cniFileDifferences(view), ...factDifferences(view)]
 }
 
 function aliasesOf(view: DriftView, sets: ReadonlyMap<string, string>): Aliases {

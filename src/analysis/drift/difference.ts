@@ -39,6 +39,8 @@ export interface Focus {
   readonly ports?: readonly { readonly proto: 'tcp' | 'udp'; readonly port: number }[]
   /** Where a rule or a route leads. */
   readonly addresses?: readonly Ip[]
+  /** Asked of the pods as they listen; every other question is of the network alone. */
+  readonly listening?: readonly { readonly proto: 'tcp' | 'udp'; readonly port: number }[]
   /** Lengths of IP packets that are asked of, whole and not to be fragmented. */
   readonly sizes?: readonly number[]
 }
@@ -51,6 +53,8 @@ export interface Difference {
   readonly what: string
   readonly expected: readonly ShownDocument[]
   readonly there: readonly ShownDocument[]
+  /** Whose kernel it is of; absent: the node's. */
+  readonly netns?: string
   /** Does to the expected Dataplane what was done to the node's; absent: the packets of the walk cannot tell (a file, a fact). */
   readonly apply?: Change
   readonly focus: Focus

@@ -104,7 +104,7 @@ function driftOfNode(judging: Judging, input: DriftInput): Judged {
   const unjudged = unjudgedOf(view)
   const causes = byCause(differencesOf(withoutUnjudged(view, unjudged), gathered))
   const notJudged = [
-    ...unjudged.map(({ what }) => `${name}: ${what}`),
+    ...unjudged.flatMap(({ what }) => (what === undefined ? [] : [`${name}: ${what}`])),
     ...notGathered(gathered, expected).map((part) => `${name}: ${part}: the dump does not tell`),
     ...notUnderstood(input),
   ]
@@ -138,13 +138,13 @@ interface Proof {
 }
 
 /** Those that change nothing by themselves may do so together: a policy that drops, and a chain without its accepts. Each is taken from the whole in turn. */
-function withTogether({ network, prover, options }: Judging, { node, expected }: DriftView, proofs: readonly Proof[]): readonly Proof[] {
+function withTogether({ network, prover, options }: Judging, view: DriftView, proofs: readonly Proof[]): readonly Proof[] {
   const quiet = proofs.filter(({ traffic }) => traffic.verdict === 'none')
   if (proofs.length < 2 || quiet.length === 0 || quiet.length > MOST_TOGETHER) return proofs
-  const applied = (causes: readonly (readonly Difference[])[]): Dataplane => causes.flat().reduce((now, { apply }) => apply?.(now) ?? now, expected)
+  const applied = (causes: readonly (readonly Difference[])[]): ReadonlyMap<string, Dataplane> => kernelsWith(view, causes.flat())
   const causes = proofs.map(({ cause }) => cause)
-  const all = network.withKernels(new Map([[node, applied(causes)]]))
-  const flows = flowsOf({ network, node, seed: options.seed }, joinedFocus(quiet.flatMap(({ cause }) => cause)))
+  const all = network.withKernels(applied(causes))
+  const flows = flowsOf({ network, node: view.node, seed: options.seed }, joinedFocus(quiet.flatMap(({ cause }) => cause)))
   return proofs.map((proof) => {
     if (!quiet.includes(proof)) return proof
     const traffic = prover.proveTogether(applied(causes.filter((cause) => cause !== proof.cause)), all, flows)
@@ -209,17 +209,35 @@ function whatOf(cause: readonly Difference[]): string {
   return more.length === 0 ? first.what : `${first.what}; and ${more.length} more of the same`
 }
 
-function trafficOf({ network, prover, options }: Judging, { node, expected }: DriftView, cause: readonly Difference[]): TrafficDocument {
-  const changes = cause.flatMap(({ apply }) => apply ?? [])
-  if (changes.length === 0) return NOT_ASKED
-  const flows = flowsOf({ network, node, seed: options.seed }, joinedFocus(cause))
-  return prover.prove(expected, (dataplane) => changes.reduce((now, change) => change(now), dataplane), flows)
+function trafficOf({ network, prover, options }: Judging, view: DriftView, cause: readonly Difference[]): TrafficDocument {
+  const kernels = kernelsWith(view, cause)
+  if (kernels.size === 0) return NOT_ASKED
+  const flows = flowsOf({ network, node: view.node, seed: options.seed }, joinedFocus(cause))
+  return prover.prove(kernels, flows)
+}
+
+/** The expected ones with the differences done to them: the node's, and those of its pods. */
+function kernelsWith({ network, node, expected }: DriftView, differences: readonly Difference[]): ReadonlyMap<string, Dataplane> {
+  const kernels = new Map<string, Dataplane>()
+  for (const { netns = node, apply } of differences) {
+    const now = kernels.get(netns) ?? (netns === node ? expected : network.dataplane(netns))
+    if (apply !== undefined && now !== undefined) kernels.set(netns, apply(now))
+  }
+  return kernels
 }
 
 function joinedFocus(cause: readonly Difference[]): Focus {
   const all = <Key extends keyof Focus>(key: Key): Focus[Key] =>
     [...new Set(cause.flatMap(({ focus }) => (focus[key] ?? []) as unknown[]))] as unknown as Focus[Key]
-  return { nodes: all('nodes'), pods: all('pods'), services: all('services'), ports: all('ports'), addresses: all('addresses'), sizes: all('sizes') }
+  return {
+    nodes: all('nodes'),
+    pods: all('pods'),
+    services: all('services'),
+    ports: all('ports'),
+    addresses: all('addresses'),
+    listening: all('listening'),
+    sizes: all('sizes'),
+  }
 }
 
 function severityOf(code: DriftCode, { verdict }: TrafficDocument): Severity {

@@ -5,7 +5,6 @@
 import type { Dataplane } from '../../dataplane/dataplane.js'
 import type { Network } from '../../network/network.js'
 import { allOutcomes, type Outcome } from '../outcomes.js'
-import type { Change } from './difference.js'
 import type { FlowChangeDocument, TrafficDocument } from './finding.js'
 import type { Flow } from './flows.js'
 
@@ -25,15 +24,15 @@ export class Prover {
     this.network = network
   }
 
-  /** @param expected of the node */
-  prove(expected: Dataplane, change: Change, flows: readonly Flow[]): TrafficDocument {
-    const variant = this.network.withKernels(new Map([[expected.netns, change(expected)]]))
+  /** @param kernels those that have something else in them */
+  prove(kernels: ReadonlyMap<string, Dataplane>, flows: readonly Flow[]): TrafficDocument {
+    const variant = this.network.withKernels(kernels)
     return { ...judged(flows, (flow) => this.baseline(flow), variant), together: false }
   }
 
-  /** Of two kernels of a node, which differ in one thing beside much else. */
-  proveTogether(without: Dataplane, all: Network, flows: readonly Flow[]): TrafficDocument {
-    const mended = this.network.withKernels(new Map([[without.netns, without]]))
+  /** Of kernels of a node and its pods, which differ in one thing beside much else. */
+  proveTogether(without: ReadonlyMap<string, Dataplane>, all: Network, flows: readonly Flow[]): TrafficDocument {
+    const mended = this.network.withKernels(without)
     return { ...judged(flows, (flow) => outcomesOf(mended, flow), all), together: true }
   }
 

@@ -52,6 +52,7 @@ export function flowsOf({ network, node, seed }: Asking, focus: Focus): readonly
       maker.add('node to pod', `node/${node}`, { pod, proto, port })
     }
   }
+  listening(maker, network, focus, { node, mine, away })
   sized(maker, focus, { node, mine, away })
   services(maker, network, focus, { node, mine, own, away })
   for (const pod of mine) {
@@ -97,6 +98,28 @@ interface Ends {
   readonly node: string
   readonly mine: readonly ClusterPod[]
   readonly away: readonly ClusterPod[]
+}
+
+/** Nobody is taken to listen who does not. */
+function listening(
+  maker: FlowMaker,
+  { services: { endpoints } }: Network,
+  { listening: ports = [], services: wanted = [] }: Focus,
+  { node, mine, away }: Ends,
+): void {
+  const [pod] = mine
+  if (pod === undefined) return
+  for (const { proto, port } of ports) {
+    const sources = [...away.slice(0, 1).map(podEnd), `node/${node}`]
+    for (const source of sources) maker.add('to a port of the pod', source, { pod, proto, port, asItListens: true })
+    for (const { service } of endpoints) {
+      if (!wanted.includes(`${service.namespace}/${service.name}`) || service.clusterIP === undefined || service.headless) continue
+      const own = service.ports.find((one) => one.protocol === proto.toUpperCase())
+      if (own === undefined) continue
+      const told = `svc/${service.namespace}/${service.name}`
+      maker.addService('to its Service', sources[0], { to: formatIp(service.clusterIP), told, proto, port: own.port, asItListens: true })
+    }
+  }
 }
 
 /** Packets of these lengths, from the node too: its own MTU is the card's. */
@@ -168,6 +191,8 @@ interface ToPod {
   readonly port?: number
   /** Whole, not to be fragmented. */
   readonly size?: number
+  /** Not only whether it gets there. */
+  readonly asItListens?: boolean
 }
 
 interface ToService {
@@ -175,6 +200,7 @@ interface ToService {
   readonly told: string
   readonly proto: 'tcp' | 'udp'
   readonly port: number
+  readonly asItListens?: boolean
 }
 
 class FlowMaker {
@@ -189,43 +215,42 @@ class FlowMaker {
     return [...this.byKey.values()]
   }
 
-  add(relation: string, source: string, { pod, proto = 'tcp', port = portOf(pod), size }: ToPod): void {
+  add(relation: string, source: string, { pod, proto = 'tcp', port = portOf(pod), size, asItListens = false }: ToPod): void {
     const more = size === undefined ? {} : { size, df: true }
     this.put(
       relation,
-      { source, destination: `${podEnd(pod)}:${port}`, proto, ...more },
+      { source, destination: `${podEnd(pod)}:${port}`, proto, listen: !asItListens, ...more },
       `${nameOf(pod)}:${port} (${proto}${size === undefined ? '' : `, ${size} bytes, don't fragment`})`,
     )
   }
 
-  addService(relation: string, source: string, { to, told, proto, port }: ToService): void {
-    this.put(relation, { source, destination: `${to}:${port}`, proto }, `${told}:${port} (${proto})`)
+  addService(relation: string, source: string, { to, told, proto, port, asItListens = false }: ToService): void {
+    this.put(relation, { source, destination: `${to}:${port}`, proto, listen: !asItListens }, `${told}:${port} (${proto})`)
   }
 
   addAddress(relation: string, source: string, to: string, told = to): void {
-    this.put(relation, { source, destination: to, proto: 'icmp' }, `${told} (icmp)`)
+    this.put(relation, { source, destination: to, proto: 'icmp', listen: false }, `${told} (icmp)`)
   }
 
   private put(
     relation: string,
-    asked: Pick<TraceRequest, 'source' | 'destination' | 'proto'> & Partial<Pick<TraceRequest, 'size' | 'df'>>,
+    asked: Pick<TraceRequest, 'source' | 'destination' | 'proto' | 'listen'> & Partial<Pick<TraceRequest, 'size' | 'df'>>,
     told: string,
   ): void {
-    const { source, destination, proto, size } = asked
+    const { source, destination, proto, size, listen } = asked
     const key = JSON.stringify(asked)
     if (this.byKey.has(key)) return
-    const listens = proto !== 'icmp'
     const words = [
       source,
       destination,
-      ...(listens ? ['--listen'] : []),
+      ...(listen ? ['--listen'] : []),
       ...(proto === 'udp' ? ['--proto udp'] : []),
       ...(size === undefined ? [] : [`--size ${size}`, '--df']),
     ]
     this.byKey.set(key, {
       relation,
       text: `${source.replace(/^pod\//, '')} → ${told}`,
-      request: { ...DEFAULT_REQUEST, seed: this.seed, listen: listens, ...asked },
+      request: { ...DEFAULT_REQUEST, seed: this.seed, ...asked },
       command: `netsim trace ${words.join(' ')}`,
     })
   }

@@ -35,7 +35,11 @@ const NAMES: Readonly<Record<keyof Gathered, string>> = {
 
 /** Without a dump's own word all of it is there. */
 export function gatheredOf(collected: Pick<CollectedNode, 'missing' | 'dataplane'> | undefined): Gathered {
-  const lacks = (part: keyof Gathered): boolean => collected?.missing.some(({ what }) => FILES[part].test(what)) === true && isEmpty(collected, part)
+  const unknown = collected?.dataplane.unknown
+  const lacks = (part: keyof Gathered): boolean =>
+    collected !== undefined &&
+    ((part !== 'devices' && part !== 'ipsets' && unknown?.[part] !== undefined) ||
+      (collected.missing.some(({ what }) => FILES[part].test(what)) && isEmpty(collected, part)))
   return {
     devices: !lacks('devices'),
     routes: !lacks('routes'),

@@ -21,11 +21,27 @@ function rulesFile(node: CollectedNode): DumpPlace {
 /** net-conf.json; undefined where the node shows no Network. */
 export function flannelConfigOf(node: CollectedNode, cluster: Cluster): (DumpPlace & { readonly text: string }) | undefined {
   const { subnetEnv, dataplane } = node
-  const network = subnetEnv?.network
-  if (network === undefined || subnetEnv === undefined) return undefined
+  const seen = flannelNetworkOf(node)
+  if (seen === undefined) return undefined
   const backend = backendOf(dataplane.devices) ?? { Type: hasNodeRoutes(node, cluster) ? 'host-gw' : 'alloc' }
   const direct = backend.Type === 'vxlan' && hasNodeRoutes(node, cluster) ? { DirectRouting: true } : {}
-  return { text: JSON.stringify({ Network: formatCidr(network), Backend: { ...backend, ...direct } }), file: subnetEnv.file, line: 0 }
+  return { text: JSON.stringify({ Network: formatCidr(seen.network), Backend: { ...backend, ...direct } }), file: seen.file, line: seen.line }
+}
+
+/** Of subnet.env, else of flanneld's rules that let the network's packets through. */
+export function flannelNetworkOf(node: CollectedNode): (DumpPlace & { readonly network: Cidr }) | undefined {
+  const { subnetEnv } = node
+  if (subnetEnv?.network !== undefined) return { network: subnetEnv.network, file: subnetEnv.file, line: 0 }
+  const filter = tableNamed(rulesOf(node), 'filter')
+  for (const { name, rules } of filter?.chains ?? []) {
+    for (const { matches, target, provenance } of rules) {
+      const isForward = name === 'FLANNEL-FWD' || matches.some((match) => match.kind === 'comment' && match.text === 'flanneld forward')
+      const source = matches.find((match) => match.kind === 'source')
+      if (isForward && target?.kind === 'ACCEPT' && source?.kind === 'source' && source.invert !== true)
+        return { network: source.net, file: provenance?.file ?? rulesFile(node).file, line: provenance?.line ?? 0 }
+    }
+  }
+  return undefined
 }
 
 interface Backend {
@@ -63,7 +79,7 @@ const FLANNEL_CHAINS = new Set(['FLANNEL', 'FLANNEL-POSTRTG', 'FLANNEL-FWD'])
 /** Whose rules fit best; undefined where that of the newest do, which stand by themselves, or nothing fits. */
 export function flannelVersionOf(node: CollectedNode, cluster: Cluster): (DumpPlace & { readonly version: string }) | undefined {
   const subnet = cluster.nodeByName.get(node.name)?.podCIDR ?? leaseOf(node)
-  const network = node.subnetEnv?.network
+  const network = flannelNetworkOf(node)?.network
   if (subnet === undefined || network === undefined) return undefined
   const config: FlannelConfig = { network, subnetLength: subnet.length, subnetMin: 0, subnetMax: 0, enableNFTables: false, backendType: '', backend: {} }
   const ownLease = { subnet, attributes: { publicIp: 0, backendType: '' }, revision: 0 }

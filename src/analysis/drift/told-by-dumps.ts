@@ -9,7 +9,7 @@ import type { Input } from '../../cluster/manifest.js'
 import type { Cni } from '../../cluster/network-document.js'
 import type { CollectedNode } from '../../collected/collected-node.js'
 import { agentsOf, pluggedBy, type Seen } from './agents-of-dump.js'
-import { flannelConfigOf, flannelVersionOf, poolsOf, proxyOf } from './settings-of-dump.js'
+import { flannelConfigOf, flannelNetworkOf, flannelVersionOf, poolsOf, proxyOf } from './settings-of-dump.js'
 
 export interface ToldByDumps {
   readonly inputs: readonly Input[]
@@ -109,7 +109,7 @@ class Teller {
       ({ kind, name, namespace }) => namespace === 'kube-system' && name === 'kube-proxy' && (kind === 'ConfigMap' || kind === 'DaemonSet'),
     )
     if (isTold) return
-    const pods: Cidr | undefined = clusterCIDR ?? first(this.nodes, ({ subnetEnv }) => subnetEnv?.network)
+    const pods: Cidr | undefined = clusterCIDR ?? first(this.nodes, flannelNetworkOf)?.network
     const proxy = first(this.nodes, (node) => proxyOf(node, pods === undefined ? undefined : formatCidr(pods)))
     if (proxy === undefined) return
     this.spec.kubeProxy = proxy.settings

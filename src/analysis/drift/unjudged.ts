@@ -10,15 +10,18 @@ import type { Network } from '../../network/network.js'
 import type { DriftView } from './difference.js'
 import { jumpOf } from './rule-meaning.js'
 import { unknownBlocks } from './unknown-blocks.js'
+import { unknownPods } from './unknown-pods.js'
 
 export interface Unjudged {
-  /** What is not compared, why, and what to give. */
-  readonly what: string
+  /** What is not compared, why, and what to give; absent: that is told as a finding. */
+  readonly what?: string
   readonly without: (dataplane: Dataplane) => Dataplane
 }
 
-export function unjudgedOf({ network, node, there, expected, facts }: DriftView): readonly Unjudged[] {
+export function unjudgedOf(view: DriftView): readonly Unjudged[] {
+  const { network, node, there, expected, facts } = view
   const all = [
+    unknownPods(view),
     olderProxy(network, node),
     unknownServices(network, there),
     otherRelease(network, there),

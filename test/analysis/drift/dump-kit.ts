@@ -124,7 +124,7 @@ function detailsOf(device: DeviceSpec): string {
     case 'dummy':
       return 'dummy numtxqueues 1'
     default:
-      return 'numtxqueues 1 numrxqueues 1'
+      return 'promiscuity 0 numtxqueues 1 numrxqueues 1'
   }
 }
 
