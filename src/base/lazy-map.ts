@@ -1,10 +1,9 @@
-/** A map whose keys are known and whose values are made when they are first asked for, each once. */
+/** A map whose keys are known and whose values are made when they are first asked for, each once unless it is forgotten. */
 export class LazyMap<Value> implements ReadonlyMap<string, Value> {
   private readonly order: ReadonlySet<string>
   private readonly make: (key: string) => Value
   private readonly made = new Map<string, Value>()
 
-  /** @param make called once for each key at most */
   constructor(keys: Iterable<string>, make: (key: string) => Value) {
     this.order = new Set(keys)
     this.make = make
@@ -24,6 +23,11 @@ export class LazyMap<Value> implements ReadonlyMap<string, Value> {
     const value = this.make(key)
     this.made.set(key, value)
     return value
+  }
+
+  /** Who asks for it after this has it made anew. */
+  forget(key: string): void {
+    this.made.delete(key)
   }
 
   keys(): MapIterator<string> {

@@ -93,7 +93,7 @@ export function readScheduling(object: KubernetesObject, spec: PodSpec, annotati
     podAffinity: reader.requiredPods('podAffinity', affinity),
     podAntiAffinity: reader.requiredPods('podAntiAffinity', affinity),
     preferredPods: [...reader.preferredPods('podAffinity', affinity), ...reader.preferredPods('podAntiAffinity', affinity)],
-    spread: reader.spread(spec.topologySpreadConstraints ?? NONE),
+    spread: reader.spread(spec.topologySpreadConstraints ?? []),
     requests: readRequests(object, spec, problems),
   }
   return spec.tolerations ? shared(made, object) : made

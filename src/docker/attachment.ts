@@ -9,7 +9,7 @@ import { cidr, type Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { Mac } from '../base/mac.js'
 import type { Problem } from '../base/problem.js'
-import type { Dataplane, DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
+import type { Dataplane, DeviceSpec, RouteSpec, SocketSpec } from '../dataplane/dataplane.js'
 import type { ChainEdit } from '../dataplane/iptables.js'
 import type { IpSet } from '../dataplane/ipset.js'
 
@@ -36,6 +36,8 @@ export interface PodAttachment {
   /** MAC of the host's end. */
   readonly pinnedHostMac?: Mac
   readonly hostPorts?: readonly HostPort[]
+  /** Who listens in it. */
+  readonly sockets?: readonly SocketSpec[]
   /** Absent: `Pod/namespace/name`. */
   readonly object?: string
   readonly file?: string
@@ -85,7 +87,7 @@ export interface CniView extends BridgeView {
 export interface AttachedPod {
   readonly attachment: PodAttachment
   readonly address: Ip
-  /** The pod's netns, `namespace/name`: lo, eth0, its routes. */
+  /** The pod's netns, `namespace/name`: lo, eth0, its routes, who listens. */
   readonly dataplane: Dataplane
 }
 
@@ -103,12 +105,14 @@ export interface RuntimePart {
   readonly problems: readonly Problem[]
 }
 
+// joined: one string in memory, where a template's keeps its parts
+
 export function netnsOf(pod: PodAttachment): string {
-  return `${pod.namespace}/${pod.name}`
+  return [pod.namespace, pod.name].join('/')
 }
 
 export function objectOf(pod: PodAttachment): string {
-  return pod.object ?? `Pod/${netnsOf(pod)}`
+  return pod.object ?? ['Pod', pod.namespace, pod.name].join('/')
 }
 
 export function subnetOf(view: Pick<BridgeView, 'subnet'>): Cidr {

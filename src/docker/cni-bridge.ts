@@ -19,6 +19,7 @@ const BRIDGE_PLUGIN = 'bridge plugin'
 const NETWORK_NAME = 'cbr0'
 /** What iptables takes, 28, less the prefix. */
 const CHAIN_HASH_DIGITS = 24
+const POD_SYSCTLS = { 'net.ipv4.conf.eth0.arp_notify': 1 } as const
 const MULTICAST = cidr(ip('224.0.0.0'), 4)
 
 /** cni0 comes with the first pod and stays when the last one goes: a node that never had any has nothing of all this. */
@@ -33,7 +34,7 @@ export function renderCni(view: CniView): RuntimePart {
     digits: 8,
     hairpin: view.hairpin,
     destinations: [{ base: 0, length: 0 }, ...(view.networkCidr === undefined ? [] : [view.networkCidr])],
-    sysctls: { 'net.ipv4.conf.eth0.arp_notify': 1 },
+    sysctls: POD_SYSCTLS,
   })
   const object = `bridge ${CNI_BRIDGE}`
   const mapped = renderPortmap({ networkName: view.networkName ?? NETWORK_NAME, prefixLength: view.subnet.length, pods })
@@ -51,7 +52,7 @@ export function renderCni(view: CniView): RuntimePart {
       },
       ...hostEnds,
     ],
-    routes: [connectedRoute(view, CNI_BRIDGE, view.subnet.address, object)],
+    routes: [connectedRoute(subnetOf(view), CNI_BRIDGE, view.subnet.address, object)],
     chainEdits: [...(view.ipMasq ? pods.flatMap((pod) => masqueradeEdits(pod, view)) : []), ...mapped],
     ipsets: [],
     // what the portmap plugin sets so that 127.0.0.1 gets to the pod

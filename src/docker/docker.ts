@@ -6,7 +6,7 @@ import type { Ip } from '../base/ip.js'
 import { macOf, type Mac } from '../base/mac.js'
 import type { DeviceSpec } from '../dataplane/dataplane.js'
 import { allocateLowestFree } from './address-allocation.js'
-import type { DockerView, RuntimePart } from './attachment.js'
+import { subnetOf, type DockerView, type RuntimePart } from './attachment.js'
 import { renderDirectAccess, renderDockerRules, renderPublished } from './docker-rules.js'
 import { attachPods, bridgeStream, connectedRoute, interfaceAddress } from './veth.js'
 
@@ -34,7 +34,7 @@ export function renderDocker(view: DockerView): RuntimePart {
   const { chainEdits, ipsets } = renderDockerRules(view)
   return {
     devices: [bridgeOf(view, hostEnds), ...hostEnds],
-    routes: [connectedRoute(view, DOCKER_BRIDGE, view.subnet.address, `bridge ${DOCKER_BRIDGE}`)],
+    routes: [connectedRoute(subnetOf(view), DOCKER_BRIDGE, view.subnet.address, `bridge ${DOCKER_BRIDGE}`)],
     chainEdits: [
       ...chainEdits,
       ...renderPublished(view, pods),

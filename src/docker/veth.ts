@@ -6,10 +6,20 @@ import { broadcastOf, cidr, type Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import { randomMac, type Mac } from '../base/mac.js'
 import { hashText, Prng } from '../base/prng.js'
-import { EMPTY_DATAPLANE, LOOPBACK, type AddressSpec, type Dataplane, type DeviceSpec, type Provenance, type RouteSpec } from '../dataplane/dataplane.js'
+import {
+  EMPTY_DATAPLANE,
+  LOOPBACK,
+  type AddressSpec,
+  type BridgePortSpec,
+  type Dataplane,
+  type DeviceSpec,
+  type Provenance,
+  type RouteSpec,
+} from '../dataplane/dataplane.js'
 import { netnsOf, objectOf, subnetOf, type AttachedPod, type BridgeView, type PodAttachment } from './attachment.js'
 
 const HEX = '0123456789abcdef'
+const NO_ADDRESSES: readonly AddressSpec[] = []
 
 interface VethStyle {
   readonly view: BridgeView
@@ -34,8 +44,8 @@ export function interfaceAddress(address: Ip, length: number): AddressSpec {
 }
 
 /** What the kernel adds with a device's address. */
-export function connectedRoute(view: BridgeView, device: string, source: Ip, object: string): RouteSpec {
-  return { destination: subnetOf(view), type: 'unicast', device, protocol: 'kernel', scope: 'link', source, provenance: { by: 'kernel', object } }
+export function connectedRoute(destination: Cidr, device: string, source: Ip, object: string): RouteSpec {
+  return { destination, type: 'unicast', device, protocol: 'kernel', scope: 'link', source, provenance: { by: 'kernel', object } }
 }
 
 /** A route of the pod through the bridge's address. */
@@ -63,13 +73,20 @@ export function attachPods(given: readonly GivenAddress[], style: VethStyle): At
   const taken = new Set([style.bridge, ...given.flatMap(({ pod }) => pod.pinnedHostDevice ?? [])])
   const hostEnds: DeviceSpec[] = []
   const pods: AttachedPod[] = []
+  const shared = { subnet: subnetOf(style.view), bridgePort: { hairpin: style.hairpin } }
   for (const one of given) {
-    const { hostEnd, pod } = attach(one, style, taken)
+    const { hostEnd, pod } = attach(one, { ...style, ...shared }, taken)
     taken.add(hostEnd.name)
     hostEnds.push(hostEnd)
     pods.push(pod)
   }
-  return { hostEnds, pods }
+  return { hostEnds: hostEnds.slice(), pods: pods.slice() }
+}
+
+/** With what the pods of a node have in common. */
+interface NodeStyle extends VethStyle {
+  readonly subnet: Cidr
+  readonly bridgePort: BridgePortSpec
 }
 
 interface Attached {
@@ -77,7 +94,7 @@ interface Attached {
   readonly pod: AttachedPod
 }
 
-function attach({ pod, address }: GivenAddress, style: VethStyle, taken: ReadonlySet<string>): Attached {
+function attach({ pod, address }: GivenAddress, style: NodeStyle, taken: ReadonlySet<string>): Attached {
   const { view } = style
   const netns = netnsOf(pod)
   const prng = new Prng(view.seed ^ hashText(netns))
@@ -87,20 +104,21 @@ function attach({ pod, address }: GivenAddress, style: VethStyle, taken: Readonl
   const drawnMac = randomMac(prng)
   let hostDevice = pod.pinnedHostDevice ?? drawnName
   while (pod.pinnedHostDevice === undefined && taken.has(hostDevice)) hostDevice = drawName(prng, style.digits)
+  const provenance: Provenance = { by: style.by, object: objectOf(pod) }
   const hostEnd: DeviceSpec = {
     kind: 'veth',
     name: hostDevice,
     mtu: view.mtu,
     mac: pod.pinnedHostMac ?? drawnHostMac,
     up: true,
-    addresses: [],
+    addresses: NO_ADDRESSES,
     master: style.bridge,
-    bridgePort: { hairpin: style.hairpin },
+    bridgePort: style.bridgePort,
     peer: { netns, device: 'eth0' },
-    provenance: { by: style.by, object: objectOf(pod) },
+    provenance,
   }
   const mac = pod.pinnedMac ?? style.macOf?.(address) ?? drawnMac
-  return { hostEnd, pod: { attachment: pod, address, dataplane: podDataplane({ pod, address }, { hostDevice, mac }, style) } }
+  return { hostEnd, pod: { attachment: pod, address, dataplane: podDataplane({ pod, address }, { netns, hostDevice, mac, provenance }, style) } }
 }
 
 function drawName(prng: Prng, digits: number): string {
@@ -109,32 +127,38 @@ function drawName(prng: Prng, digits: number): string {
   return name
 }
 
-function podDataplane({ pod, address }: GivenAddress, ends: { readonly hostDevice: string; readonly mac: Mac }, style: VethStyle): Dataplane {
+interface PodEnd {
+  readonly netns: string
+  readonly hostDevice: string
+  readonly mac: Mac
+  readonly provenance: Provenance
+}
+
+function podDataplane({ pod, address }: GivenAddress, { netns, hostDevice, mac, provenance }: PodEnd, style: NodeStyle): Dataplane {
   const { view } = style
-  const object = objectOf(pod)
+  const { object = '' } = provenance
   const ipam = { by: style.ipam, object }
   const eth0: DeviceSpec = {
     kind: 'veth',
     name: 'eth0',
     mtu: view.mtu,
-    mac: ends.mac,
+    mac,
     up: true,
     addresses: [interfaceAddress(address, view.subnet.length)],
-    peer: { netns: view.node, device: ends.hostDevice },
+    peer: { netns: view.node, device: hostDevice },
     provenance: ipam,
   }
-  const provenance = { by: style.by, object }
   const { rules, neighbours, fdb, iptables, ipsets, sockets } = EMPTY_DATAPLANE
   return {
     devices: [LOOPBACK, eth0],
-    routes: [...style.destinations.map((destination) => viaGateway(view, destination, provenance)), connectedRoute(view, 'eth0', address, object)],
+    routes: style.destinations.map((destination) => viaGateway(view, destination, provenance)).concat(connectedRoute(style.subnet, 'eth0', address, object)),
     rules,
     neighbours,
     fdb,
     sysctls: style.sysctls,
     iptables,
     ipsets,
-    sockets,
-    netns: netnsOf(pod),
+    sockets: pod.sockets ?? sockets,
+    netns,
   }
 }

@@ -26,14 +26,18 @@ export function compileDevices(netns: Netns, dataplane: Dataplane): void {
       device.macHigh = macHigh(spec.mac)
       device.macLow = macLow(spec.mac)
     }
-    device.addresses = compileAddresses(spec)
+    device.addresses = spec === LOOPBACK ? LOOPBACK_ADDRESSES : compileAddresses(spec)
     if (spec.kind === 'loopback') netns.loopback = device
     else if (device.ethernet === 1) device.neighbours = new NeighTable(device)
   }
   netns.devices = netns.devices.slice()
 }
 
-function compileAddresses(spec: DeviceSpec): DeviceAddress[] {
+const NO_ADDRESSES: readonly DeviceAddress[] = []
+const LOOPBACK_ADDRESSES = compileAddresses(LOOPBACK)
+
+function compileAddresses(spec: DeviceSpec): readonly DeviceAddress[] {
+  if (spec.addresses.length === 0) return NO_ADDRESSES
   const addresses: DeviceAddress[] = []
   for (const { address, length, scope } of spec.addresses) {
     const secondary = addresses.some((other) => other.length === length && ((other.address ^ address) & maskOf(length)) === 0 && other.scope === SCOPES[scope])
@@ -88,15 +92,15 @@ export function connectDevices(netns: Netns, dataplane: Dataplane, { byName, sle
         break
       case 'vxlan':
         device.vxlan = compileVxlan(spec)
-        netns.vxlanDevices.push(device)
+        netns.vxlanDevices = [...netns.vxlanDevices, device]
         break
       case 'ipip':
         device.ipip = compileIpip(spec)
-        netns.ipipDevices.push(device)
+        netns.ipipDevices = [...netns.ipipDevices, device]
         break
       case 'wireguard':
         device.wireguard = compileWireguard(spec, device)
-        netns.wireguardDevices.push(device)
+        netns.wireguardDevices = [...netns.wireguardDevices, device]
         break
       case 'other':
         device.notModelled = spec.why ?? `not modelled: ${spec.name} is a device of kind ${spec.type}`

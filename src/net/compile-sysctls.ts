@@ -3,7 +3,7 @@
  * include/linux/inetdevice.h do. Most devices are named by no sysctl: what those have is worked out once for the settings.
  */
 import type { Dataplane } from '../dataplane/dataplane.js'
-import { DEVICE_WIREGUARD, type Device } from './device.js'
+import { DEVICE_WIREGUARD, type DeviceSettings } from './device.js'
 import type { Netns } from './netns.js'
 
 /** USER_HZ: what settings in jiffies are counted in. */
@@ -25,28 +25,6 @@ const RETRANSMIT_MIN_NS = 10e6
 
 type Sysctls = Dataplane['sysctls']
 
-type DeviceSettings = Pick<
-  Device,
-  | 'forwarding'
-  | 'rpFilter'
-  | 'acceptLocal'
-  | 'proxyArp'
-  | 'proxyArpPvlan'
-  | 'arpIgnore'
-  | 'arpAnnounce'
-  | 'arpFilter'
-  | 'sendRedirects'
-  | 'routeLocalnet'
-  | 'srcValidMark'
-  | 'reachableNs'
-  | 'retransmitNs'
-  | 'firstProbeNs'
-  | 'ucastSolicit'
-  | 'mcastSolicit'
-  | 'locktimeNs'
-  | 'proxyDelayNs'
->
-
 interface Known {
   /** As the keys write them: with `/` for a dot, or not. */
   readonly named: ReadonlySet<string>
@@ -55,6 +33,15 @@ interface Known {
 }
 
 const KNOWN = new WeakMap<Sysctls, Known>()
+/** Each once, by what it says: of thousands of hosts with the same sysctls all devices have the same one. */
+const SETTINGS = new Map<string, DeviceSettings>()
+
+function once(settings: DeviceSettings): DeviceSettings {
+  const text = Object.values(settings).join(' ')
+  const known = SETTINGS.get(text)
+  if (known === undefined) SETTINGS.set(text, settings)
+  return known ?? settings
+}
 
 export function compileSysctls(netns: Netns, { sysctls }: Dataplane): void {
   netns.sysctls = sysctls
@@ -69,7 +56,7 @@ export function compileSysctls(netns: Netns, { sysctls }: Dataplane): void {
   netns.ipNoPmtuDisc = value('net.ipv4.ip_no_pmtu_disc', 0)
   let known = KNOWN.get(sysctls)
   if (known === undefined) {
-    known = { named: devicesOf(sysctls), others: settingsOf(undefined, sysctls), byName: new Map() }
+    known = { named: devicesOf(sysctls), others: once(settingsOf(undefined, sysctls)), byName: new Map() }
     KNOWN.set(sysctls, known)
   }
   for (const device of netns.devices) {
@@ -77,12 +64,12 @@ export function compileSysctls(netns: Netns, { sysctls }: Dataplane): void {
     const isNamed = known.named.has(name) || known.named.has(name.replaceAll('.', '/'))
     let settings = isNamed ? known.byName.get(name) : known.others
     if (settings === undefined) {
-      settings = settingsOf(name, sysctls)
+      settings = once(settingsOf(name, sysctls))
       known.byName.set(name, settings)
     }
-    apply(settings, device)
     // wg_open: the device sends none, and `all` is turned off with it
-    if (device.kind === DEVICE_WIREGUARD) device.sendRedirects = sysctls[`net.ipv4.conf.${name}.send_redirects`] ?? 0
+    const isWireguard = device.kind === DEVICE_WIREGUARD
+    device.settings = isWireguard ? { ...settings, sendRedirects: sysctls[`net.ipv4.conf.${name}.send_redirects`] ?? 0 } : settings
   }
 }
 
@@ -124,25 +111,4 @@ function settingsOf(name: string | undefined, sysctls: Sysctls): DeviceSettings 
     locktimeNs: neigh('locktime') * TICK_NS,
     proxyDelayNs: (neigh('proxy_delay') * TICK_NS) / 2,
   }
-}
-
-function apply(settings: DeviceSettings, device: Device): void {
-  device.forwarding = settings.forwarding
-  device.rpFilter = settings.rpFilter
-  device.acceptLocal = settings.acceptLocal
-  device.proxyArp = settings.proxyArp
-  device.proxyArpPvlan = settings.proxyArpPvlan
-  device.arpIgnore = settings.arpIgnore
-  device.arpAnnounce = settings.arpAnnounce
-  device.arpFilter = settings.arpFilter
-  device.sendRedirects = settings.sendRedirects
-  device.routeLocalnet = settings.routeLocalnet
-  device.srcValidMark = settings.srcValidMark
-  device.reachableNs = settings.reachableNs
-  device.retransmitNs = settings.retransmitNs
-  device.firstProbeNs = settings.firstProbeNs
-  device.ucastSolicit = settings.ucastSolicit
-  device.mcastSolicit = settings.mcastSolicit
-  device.locktimeNs = settings.locktimeNs
-  device.proxyDelayNs = settings.proxyDelayNs
 }

@@ -72,6 +72,8 @@ export function composeWorld(units: readonly Unit[], segments: readonly SegmentS
   connectBacklog(world)
   world.inFlight = new InFlight()
   world.compileFib = (netns) => compileFib(netns, netns.dataplane)
+  world.compileIcmpLimits = compileIcmpLimits
+  world.compileSockets = (netns) => new SocketTable(netns.socketSpecs)
   world.arrivalHandler = world.sim.register((slot) => frameArrived(world, slot))
   world.neighbourTimer = world.sim.register((argument) => neighbourTimerFired(world, argument))
   world.fragmentTimer = world.sim.register((index) => fragmentTimerFired(world, index))
@@ -140,9 +142,7 @@ function compileNetns(netns: Netns, roommates: Roommates): void {
   compileSysctls(netns, dataplane)
   if (netns.role !== NETNS_POD) netns.fib = compileFib(netns, dataplane)
   netns.fragments = new FragmentQueues(netns)
-  netns.icmpLimits = compileIcmpLimits(netns)
   netns.socketSpecs = dataplane.sockets
-  netns.sockets = new SocketTable(dataplane.sockets)
   loadNeighbours(netns, dataplane)
   loadFdb(netns, dataplane)
   netns.netfilter = compileNetfilter(netns, dataplane.iptables, dataplane.ipsets)
@@ -181,9 +181,8 @@ export function resetWorld(world: World, { seed, warm, keepCounters = false }: R
 function resetNetns(netns: Netns, keepCounters: boolean): void {
   netns.touched = 0
   netns.fragments.clear()
-  netns.icmpLimits.reset()
+  netns.forgetQuestion()
   netns.fib.pathMtus.clear()
-  netns.sockets.forget()
   if (netns.netfilterUsed === 1) resetNetfilter(netns, keepCounters)
   for (const device of netns.devices) {
     device.busyUntilNs = 0

@@ -1,6 +1,6 @@
 /**
  * A network device (struct net_device): what every kind shares, with one field per kind that has more. Its per-device sysctls
- * (net.ipv4.conf.DEV.*) are compiled to integers here, `all` already folded in as the kernel's IN_DEV_* macros do.
+ * (net.ipv4.conf.DEV.*) are compiled to integers, `all` already folded in as the kernel's IN_DEV_* macros do.
  */
 import type { Bridge, BridgePort } from './bridge.js'
 import type { Segment } from './link.js'
@@ -46,6 +46,56 @@ export interface DeviceAddress {
   readonly secondary: number
 }
 
+/** net.ipv4.conf.DEV.*, net.ipv4.neigh.DEV.*: devices that no sysctl tells apart have one in common. */
+export interface DeviceSettings {
+  readonly forwarding: number
+  readonly rpFilter: number
+  readonly acceptLocal: number
+  readonly proxyArp: number
+  readonly proxyArpPvlan: number
+  readonly arpIgnore: number
+  readonly arpAnnounce: number
+  readonly arpFilter: number
+  readonly sendRedirects: number
+  readonly routeLocalnet: number
+  readonly srcValidMark: number
+  /** base_reachable_time_ms: the kernel draws between half and one and a half of it (neigh_rand_reach_time); netsim takes the middle. */
+  readonly reachableNs: number
+  /** retrans_time_ms. */
+  readonly retransmitNs: number
+  /** delay_first_probe_time. */
+  readonly firstProbeNs: number
+  /** Questions before the neighbour has failed: to its MAC while PROBE, to all while INCOMPLETE. */
+  readonly ucastSolicit: number
+  readonly mcastSolicit: number
+  /** locktime: for so long the first of several answers holds. */
+  readonly locktimeNs: number
+  /** How long it waits before it answers for somebody else: a kernel draws less than net.ipv4.neigh.DEV.proxy_delay, netsim takes the middle. */
+  readonly proxyDelayNs: number
+}
+
+/** Of a device that is not compiled yet. */
+const DEFAULT_SETTINGS: DeviceSettings = {
+  forwarding: 0,
+  rpFilter: 0,
+  acceptLocal: 0,
+  proxyArp: 0,
+  proxyArpPvlan: 0,
+  arpIgnore: 0,
+  arpAnnounce: 0,
+  arpFilter: 0,
+  sendRedirects: 1,
+  routeLocalnet: 0,
+  srcValidMark: 0,
+  reachableNs: 30e9,
+  retransmitNs: 1e9,
+  firstProbeNs: 5e9,
+  ucastSolicit: 3,
+  mcastSolicit: 3,
+  locktimeNs: 1e9,
+  proxyDelayNs: 0,
+}
+
 export class Device {
   /** Index in the world, unique over all netns. */
   readonly index: number
@@ -65,33 +115,7 @@ export class Device {
   carrier = 1
   addresses: readonly DeviceAddress[] = []
 
-  // net.ipv4.conf.DEV.*, net.ipv4.neigh.DEV.*
-  forwarding = 0
-  rpFilter = 0
-  acceptLocal = 0
-  proxyArp = 0
-  proxyArpPvlan = 0
-  /** How long it waits before it answers for somebody else: a kernel draws less than net.ipv4.neigh.DEV.proxy_delay, netsim takes the middle. */
-  proxyDelayNs = 0
-  /** base_reachable_time_ms: the kernel draws between half and one and a half of it (neigh_rand_reach_time); netsim takes the middle. */
-  reachableNs = 30e9
-  /** retrans_time_ms. */
-  retransmitNs = 1e9
-  /** delay_first_probe_time. */
-  firstProbeNs = 5e9
-  /** Questions before the neighbour has failed: to its MAC while PROBE, to all while INCOMPLETE. */
-  ucastSolicit = 3
-  mcastSolicit = 3
-  /** locktime: for so long the first of several answers holds. */
-  locktimeNs = 1e9
-  arpIgnore = 0
-  arpAnnounce = 0
-  arpFilter = 0
-  sendRedirects = 1
-  acceptRedirects = 1
-  secureRedirects = 1
-  routeLocalnet = 0
-  srcValidMark = 0
+  settings: DeviceSettings = DEFAULT_SETTINGS
 
   /** veth: the other end. */
   peer: Device | null = null
@@ -133,5 +157,77 @@ export class Device {
     this.mtu = mtu
     this.ethernet = kind === DEVICE_TUN || kind === DEVICE_IPIP || kind === DEVICE_WIREGUARD || kind === DEVICE_OTHER ? 0 : 1
     this.noArp = kind === DEVICE_LOOPBACK || this.ethernet === 0 || kind === DEVICE_DUMMY ? 1 : 0
+  }
+
+  get forwarding(): number {
+    return this.settings.forwarding
+  }
+
+  get rpFilter(): number {
+    return this.settings.rpFilter
+  }
+
+  get acceptLocal(): number {
+    return this.settings.acceptLocal
+  }
+
+  get proxyArp(): number {
+    return this.settings.proxyArp
+  }
+
+  get proxyArpPvlan(): number {
+    return this.settings.proxyArpPvlan
+  }
+
+  get arpIgnore(): number {
+    return this.settings.arpIgnore
+  }
+
+  get arpAnnounce(): number {
+    return this.settings.arpAnnounce
+  }
+
+  get arpFilter(): number {
+    return this.settings.arpFilter
+  }
+
+  get sendRedirects(): number {
+    return this.settings.sendRedirects
+  }
+
+  get routeLocalnet(): number {
+    return this.settings.routeLocalnet
+  }
+
+  get srcValidMark(): number {
+    return this.settings.srcValidMark
+  }
+
+  get reachableNs(): number {
+    return this.settings.reachableNs
+  }
+
+  get retransmitNs(): number {
+    return this.settings.retransmitNs
+  }
+
+  get firstProbeNs(): number {
+    return this.settings.firstProbeNs
+  }
+
+  get ucastSolicit(): number {
+    return this.settings.ucastSolicit
+  }
+
+  get mcastSolicit(): number {
+    return this.settings.mcastSolicit
+  }
+
+  get locktimeNs(): number {
+    return this.settings.locktimeNs
+  }
+
+  get proxyDelayNs(): number {
+    return this.settings.proxyDelayNs
   }
 }

@@ -35,9 +35,12 @@ class FragmentQueue {
   pieces: Packet[] = []
 }
 
+/** Of a netns in which nothing waits. */
+const NO_QUEUES: FragmentQueue[] = []
+
 export class FragmentQueues {
   private readonly netns: Netns
-  private queues: FragmentQueue[] = []
+  private queues = NO_QUEUES
 
   constructor(netns: Netns) {
     this.netns = netns
@@ -55,6 +58,7 @@ export class FragmentQueues {
     queue.dst = packet.dst
     queue.proto = packet.proto
     queue.ipId = packet.ipId
+    if (this.queues === NO_QUEUES) this.queues = []
     this.queues.push(queue)
     const world = this.netns.world
     world.sim.schedule(FRAGMENT_TIME_NS, world.fragmentTimer, world.fragmentQueues.push({ netns: this.netns, queue }) - 1)
@@ -69,7 +73,7 @@ export class FragmentQueues {
   }
 
   clear(): void {
-    this.queues = []
+    this.queues = NO_QUEUES
   }
 }
 

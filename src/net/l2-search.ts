@@ -2,11 +2,13 @@
  * The warm state of neighbours: who would answer an ARP request sent by a device, found by walking the layer-2 domain behind it
  * (veths, bridges, segments) and asking each host's own arpVerdict(). Run once per neighbour, then kept as REACHABLE.
  */
-import { DEVICE_BRIDGE, DEVICE_NIC, DEVICE_VETH, SCOPE_LINK, type Device } from './device.js'
+import { maskOf } from '../base/cidr.js'
+import { DEVICE_BRIDGE, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_VETH, SCOPE_LINK, type Device } from './device.js'
 import { ARP_ANSWERED, ARP_PROXIED, arpVerdict } from './arp.js'
 import type { BridgePort } from './bridge.js'
 import { inetSelectAddr } from './route-output.js'
 import type { Neighbour } from './neigh.js'
+import { NETNS_POD } from './netns.js'
 
 /** Fills the entry's MAC when somebody would answer. */
 export function answerTo(neighbour: Neighbour): boolean {
@@ -40,7 +42,18 @@ function firstAnswering(from: Device, sender: number, target: number, verdict: n
 }
 
 function answers(device: Device, sender: number, target: number, verdict: number): boolean {
-  return device.up === 1 && device.noArp === 0 && arpVerdict(device, sender, target) === verdict
+  return device.up === 1 && device.noArp === 0 && mayAnswer(device, target) && arpVerdict(device, sender, target) === verdict
+}
+
+/**
+ * A pod that does not forward answers for what is its own alone. Most pods behind a bridge are asked in vain, and need no routing table for it.
+ * @returns true where arpVerdict is to say
+ */
+function mayAnswer({ netns, forwarding }: Device, target: number): boolean {
+  if (netns.role !== NETNS_POD || forwarding === 1) return true
+  const holds = ({ kind, addresses }: Device): boolean =>
+    addresses.some(({ address, length }) => address === target || (kind === DEVICE_LOOPBACK && ((address ^ target) & maskOf(length)) === 0))
+  return netns.devices.some(holds) || netns.dataplane.routes.some(({ type }) => type === 'local')
 }
 
 /** The devices at which a broadcast frame sent by this one arrives first; hosts that sleep and cannot answer for the target stay asleep. */

@@ -46,6 +46,8 @@ export interface Sleeper {
   wake(): void
 }
 
+const NO_DEVICES: readonly Device[] = []
+
 export class Netns {
   /** In World.netns: its place among all, asleep or awake, so that nothing hangs on who woke first. */
   readonly index: number
@@ -71,12 +73,12 @@ export class Netns {
   /** null while no rule needs conntrack (no nat table, no ctstate match). */
   conntrack: Conntrack | null = null
   fragments!: FragmentQueues
-  icmpLimits!: IcmpLimits
-  sockets!: SocketTable
+  private madeIcmpLimits: IcmpLimits | null = null
+  private madeSockets: SocketTable | null = null
   /** Those with a UDP socket of their own. */
-  readonly vxlanDevices: Device[] = []
-  readonly ipipDevices: Device[] = []
-  readonly wireguardDevices: Device[] = []
+  vxlanDevices = NO_DEVICES
+  ipipDevices = NO_DEVICES
+  wireguardDevices = NO_DEVICES
   socketSpecs: readonly SocketSpec[] = []
 
   // sysctls
@@ -106,6 +108,32 @@ export class Netns {
 
   set fib(fib: Fib) {
     this.madeFib = fib
+  }
+
+  get icmpLimits(): IcmpLimits {
+    return this.madeIcmpLimits === null ? this.makeIcmpLimits() : this.madeIcmpLimits
+  }
+
+  get sockets(): SocketTable {
+    return this.madeSockets === null ? this.makeSockets() : this.madeSockets
+  }
+
+  /** Cold. As the last question found it. */
+  forgetQuestion(): void {
+    this.madeIcmpLimits?.reset()
+    this.madeSockets?.forget()
+  }
+
+  /** Cold. When the first packet asks, as the next two. */
+  private makeIcmpLimits(): IcmpLimits {
+    this.madeIcmpLimits = this.world.compileIcmpLimits(this)
+    return this.madeIcmpLimits
+  }
+
+  /** Cold. */
+  private makeSockets(): SocketTable {
+    this.madeSockets = this.world.compileSockets(this)
+    return this.madeSockets
   }
 
   /** Cold. Of a pod, when the first lookup asks: in a large world most of them are never asked. */
@@ -176,6 +204,8 @@ export class World {
   private draining = 0
   /** Set by the compiler. */
   compileFib!: (netns: Netns) => Fib
+  compileIcmpLimits!: (netns: Netns) => IcmpLimits
+  compileSockets!: (netns: Netns) => SocketTable
   /** Set by net/device-receive: what a frame that leaves the backlog is given to. */
   receive!: (packet: Packet, device: Device) => void
 

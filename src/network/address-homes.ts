@@ -2,7 +2,7 @@
  * Which nodes may have an address, on a card, a bridge, a tunnel or in a pod: told from the cluster's data alone, so that nobody is rendered to find out.
  * Not sure is yes. What the agents make is known here; what an owner did by hand is not, and such a node may have any.
  */
-import { cidr, contains, type Cidr } from '../base/cidr.js'
+import { cidr, maskOf, type Cidr } from '../base/cidr.js'
 import type { Ip } from '../base/ip.js'
 import type { Cluster } from '../cluster/cluster.js'
 import type { ClusterNode } from '../cluster/node.js'
@@ -11,25 +11,32 @@ import type { Agents } from './composition.js'
 import { DOCKER_DEFAULT_ADDRESS } from './nodes.js'
 import { podsOn } from './pods.js'
 
-interface Home {
-  readonly prefixes: readonly Cidr[]
-  readonly addresses: ReadonlySet<Ip>
-}
-
 export class AddressHomes {
-  private readonly homes: ReadonlyMap<string, Home>
+  /** By address, and by length and base of a prefix; most have one node each. */
+  private readonly byAddress = new Map<Ip, string | Set<string>>()
+  private readonly byPrefix = new Map<number, Map<Ip, string | Set<string>>>()
+  private readonly nodes: ReadonlySet<string>
   private readonly handSet: ReadonlySet<string>
+  /** Who may have the address that was asked for last: of a large cluster every node is asked, one after the other. */
+  private lastAsked: { readonly address: Ip; readonly nodes: ReadonlySet<string> } | undefined
 
   /** @param podsOf the cluster whose pods run on a node */
   constructor(cluster: Cluster, { flannel, calico, collected }: Pick<Agents, 'flannel' | 'calico' | 'collected'>, podsOf: (node: string) => Cluster) {
     const docker = cidr(DOCKER_DEFAULT_ADDRESS.address, DOCKER_DEFAULT_ADDRESS.length)
     this.handSet = new Set([...cluster.hosts.map(({ node }) => node), ...(collected?.keys() ?? [])])
-    this.homes = new Map(
-      cluster.nodes.map((node) => {
-        const prefixes = [flannel?.ownLeases.get(node.name)?.subnet, node.podCIDR, flannel === undefined && calico === undefined ? docker : undefined]
-        return [node.name, { prefixes: prefixes.filter((prefix) => prefix !== undefined), addresses: addressesOf(podsOf(node.name), node, calico) }]
-      }),
-    )
+    this.nodes = new Set(cluster.nodes.map(({ name }) => name))
+    for (const node of cluster.nodes) {
+      const { name } = node
+      for (const prefix of [flannel?.ownLeases.get(name)?.subnet, node.podCIDR, flannel === undefined && calico === undefined ? docker : undefined])
+        if (prefix !== undefined) this.addPrefix(prefix, name)
+      for (const address of addressesOf(podsOf(name), node, calico)) addTo(this.byAddress, address, name)
+    }
+  }
+
+  private addPrefix({ base, length }: Cidr, node: string): void {
+    let ofLength = this.byPrefix.get(length)
+    if (ofLength === undefined) this.byPrefix.set(length, (ofLength = new Map()))
+    addTo(ofLength, base, node)
   }
 
   /** By hand: its owner ran commands on it, or it is as a dump has it. */
@@ -38,10 +45,22 @@ export class AddressHomes {
   }
 
   mayHave(node: string, address: Ip): boolean {
-    const home = this.homes.get(node)
-    if (home === undefined || this.handSet.has(node)) return true
-    return home.addresses.has(address) || home.prefixes.some((prefix) => contains(prefix, address))
+    if (this.lastAsked?.address !== address) this.lastAsked = { address, nodes: this.nodesWith(address) }
+    return this.lastAsked.nodes.has(node) || this.handSet.has(node) || !this.nodes.has(node)
   }
+
+  private nodesWith(address: Ip): ReadonlySet<string> {
+    const found = [this.byAddress.get(address)]
+    for (const [length, ofLength] of this.byPrefix) found.push(ofLength.get(address & maskOf(length)))
+    return new Set(found.flatMap((one) => (one === undefined ? [] : typeof one === 'string' ? [one] : [...one])))
+  }
+}
+
+function addTo(homes: Map<Ip, string | Set<string>>, at: Ip, node: string): void {
+  const known = homes.get(at)
+  if (known === undefined) homes.set(at, node)
+  else if (typeof known === 'string') homes.set(at, new Set([known, node]))
+  else known.add(node)
 }
 
 function addressesOf(cluster: Cluster, node: ClusterNode, calico: CalicoPlan | undefined): ReadonlySet<Ip> {

@@ -216,7 +216,7 @@ export class Composition {
     const runtime = this.runtimes.get(name)
     const { moment } = this.agents
     const services = moment === undefined ? this.services : moment.servicesOf(name)
-    return planNode(this.podsOf(name), bare, {
+    const plan = planNode(this.podsOf(name), bare, {
       flannel: flannel?.parts.get(name),
       runtime,
       kubeProxy: services?.proxyPart(bare.node, [...bare.devices, ...(flannel?.parts.get(name)?.devices ?? []), ...(runtime?.devices ?? [])]),
@@ -224,6 +224,9 @@ export class Composition {
       birdRoutes,
       balanced: this.balancedNeighbours(bare.dataplane),
     })
+    // what is left of it is in the plan; of thousands of nodes it would be too much to keep
+    if (!this.isEager(name)) this.runtimes.forget(name)
+    return plan
   }
 }
 

@@ -23,7 +23,7 @@ import type { KubeProxyPart } from '../kubeproxy/kube-proxy.js'
 import type { CalicoPart } from './calico-part.js'
 import type { BareNode } from './flannel-plan.js'
 import { applyHostSettings } from './host-commands.js'
-import { attachment, hostSockets, podsOn, podSockets, type PodPlan } from './pods.js'
+import { attachment, hostSockets, podsOn, type PodPlan } from './pods.js'
 
 /** docker0 without --bip. */
 export const DOCKER_DEFAULT_ADDRESS = { address: ip('172.17.0.1'), length: 16 }
@@ -171,7 +171,7 @@ function podPlans(runtime: RuntimePart | undefined, pods: readonly ClusterPod[])
   const plans: PodPlan[] = []
   for (const plugged of runtime?.pods ?? []) {
     const pod = pods.find(({ namespace, name }) => namespace === plugged.attachment.namespace && name === plugged.attachment.name)
-    if (pod !== undefined) plans.push({ pod, address: plugged.address, dataplane: { ...plugged.dataplane, sockets: podSockets(pod) } })
+    if (pod !== undefined) plans.push({ pod, address: plugged.address, dataplane: plugged.dataplane })
   }
-  return plans
+  return plans.slice()
 }

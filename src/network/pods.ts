@@ -18,6 +18,10 @@ export interface PodPlan {
 /** Made once of each cluster, which is frozen. */
 const PLACED = new WeakMap<Cluster, Map<string, ClusterPod[]>>()
 
+function nameOf({ namespace, name }: ClusterPod): string {
+  return ['Pod', namespace, name].join('/')
+}
+
 /** Those that have not ended, in the order of the input. */
 function placedOn(cluster: Cluster, node: string): readonly ClusterPod[] {
   let placed = PLACED.get(cluster)
@@ -45,11 +49,14 @@ export function attachment(cluster: Cluster, node: Pick<ClusterNode, 'name'>, po
   const pinnedHostDevice = cluster.pins.devices.get(key)
   const pinnedHostMac = pinnedHostDevice === undefined ? undefined : cluster.pins.macs.get(`${node.name}/${pinnedHostDevice}`)
   const hostPorts = hostPortsOf(pod)
+  const object = nameOf(pod)
   return {
     namespace: pod.namespace,
     name: pod.name,
     file: pod.file,
     line: pod.line,
+    object,
+    sockets: podSockets(pod, object),
     ...(hostPorts.length === 0 ? {} : { hostPorts }),
     ...(pod.address === undefined ? {} : { address: pod.address }),
     ...(pinnedMac === undefined ? {} : { pinnedMac }),
@@ -75,10 +82,10 @@ function hostPortsOf(pod: ClusterPod): HostPort[] {
  * A pod that declares ports listens on those and on what its probes ask while they succeed, one that declares none on all: assumptions, and the step
  * says so. A containerPort informs and opens nothing: CoreDNS and ingress-nginx leave out the ports of their probes.
  */
-export function podSockets(pod: ClusterPod): SocketSpec[] {
-  const place = { object: `Pod/${pod.namespace}/${pod.name}`, file: pod.file }
+export function podSockets(pod: ClusterPod, object = nameOf(pod)): SocketSpec[] {
+  const place = { object, file: pod.file }
   if (pod.ports.length === 0) {
-    const provenance = { by: 'Pod declares no containerPort: taken to listen on every port', ...place, line: pod.line }
+    const provenance = { by: 'Pod declares no containerPort: taken to listen on every port', object, file: pod.file, line: pod.line }
     return (['tcp', 'udp', 'sctp'] as const).map((proto) => ({ proto, address: 0, port: 1, portEnd: LAST_PORT, handler: 'open', provenance }))
   }
   const declared = pod.ports.map((port): SocketSpec => ({
@@ -86,9 +93,9 @@ export function podSockets(pod: ClusterPod): SocketSpec[] {
     address: 0,
     port: port.port,
     handler: 'open',
-    provenance: { by: 'containerPort of the Pod: taken to listen', ...place, line: port.line },
+    provenance: { by: 'containerPort of the Pod: taken to listen', object, file: pod.file, line: port.line },
   }))
-  return [...declared, ...probedSockets(pod, place)]
+  return declared.concat(probedSockets(pod, place))
 }
 
 export interface ProbePort {
@@ -127,5 +134,5 @@ function probedSockets(pod: ClusterPod, place: { readonly object: string; readon
 export function hostSockets(cluster: Cluster, node: ClusterNode): SocketSpec[] {
   return placedOn(cluster, node.name)
     .filter((pod) => pod.hostNetwork && pod.ports.length > 0)
-    .flatMap(podSockets)
+    .flatMap((pod) => podSockets(pod))
 }

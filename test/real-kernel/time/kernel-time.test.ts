@@ -149,7 +149,10 @@ async function virtual(): Promise<{ readonly frames: readonly Seen[]; readonly b
     send: (netns, _destination, packet) => kit.send(netns, packet),
     now: () => Promise.resolve(kit.world.sim.nowNs / 1e9),
     pass: (seconds) => Promise.resolve(kit.pass(seconds * 1000)),
-    die: (netns) => (kit.device(`${netns}/eth0`).arpIgnore = 8),
+    die: (netns) => {
+      const device = kit.device(`${netns}/eth0`)
+      device.settings = { ...device.settings, arpIgnore: 8 }
+    },
   })
   return { began, frames: kit.frames().map((frame) => ({ ...frame, at: frame.timeNs / 1e9, hex: Buffer.from(frame.bytes).toString('hex') })) }
 }
