@@ -110,7 +110,7 @@ export class PcapngWriter {
   private view = new DataView(this.bytes.buffer)
   private length = 0
   private start = 0
-  private readonly headLength: number
+  private headLength = 0
   private readonly interfaces: number
 
   constructor({ hardware, os, application, comments, interfaces }: CaptureHead) {
@@ -118,6 +118,9 @@ export class PcapngWriter {
     this.begin(SECTION_HEADER, SECTION_HEAD)
     this.view.setUint32(8, BYTE_ORDER_MAGIC, true)
     this.view.setUint32(12, 1, true)
+    // of a length that is not known
+    this.view.setInt32(SECTION_LENGTH_AT, -1, true)
+    this.view.setInt32(SECTION_LENGTH_AT + 4, -1, true)
     for (const comment of comments) this.text(COMMENT, comment)
     this.text(HARDWARE, hardware)
     this.text(OS, os)
@@ -167,13 +170,30 @@ export class PcapngWriter {
     this.end()
   }
 
-  /** The file so far, in memory of its own. */
+  /** Bytes that wait to be taken. */
+  get size(): number {
+    return this.length
+  }
+
+  /** The whole file, in memory of its own. Not after drain(). */
   take(): Uint8Array {
+    assert(this.headLength > 0, 'of the file nothing is gone yet')
     const rest = this.length - this.headLength
     const high = upperHalf(rest)
     this.view.setUint32(SECTION_LENGTH_AT, rest - high * TWO_32, true)
     this.view.setUint32(SECTION_LENGTH_AT + 4, high, true)
     return this.bytes.slice(0, this.length)
+  }
+
+  /**
+   * The next piece of the file, from where the last one ended; good until the next call, since its memory is written again: a long capture is then
+   * written in memory that is in the processor's cache, where fresh memory costs more than the frames. The section does not say its length.
+   */
+  drain(): Uint8Array {
+    const piece = this.bytes.subarray(0, this.length)
+    this.length = 0
+    this.headLength = 0
+    return piece
   }
 
   private interface({ name, description, linkType, mac }: CaptureInterface): void {

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { encodePcapng, LINKTYPE_ETHERNET, LINKTYPE_RAW, type Capture, type ReceptionType } from '../../src/wire/pcapng.js'
+import { encodePcapng, LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, type Capture, type ReceptionType } from '../../src/wire/pcapng.js'
 import { readPcapng } from './pcapng-reader.js'
 import { fieldsOf, HAS_TSHARK } from './wireshark.js'
 
@@ -119,6 +119,29 @@ describe('encodePcapng', () => {
             verdict: packet.dropped ? [1, 2n] : undefined,
           })),
         )
+      }),
+    )
+  })
+
+  it('is the same file in pieces, but for the length that the section does not say', () => {
+    fc.assert(
+      fc.property(anyCapture, fc.integer({ min: 1, max: 3 }), (capture, every) => {
+        const writer = new PcapngWriter(capture)
+        const pieces: Buffer[] = []
+        capture.packets.forEach(({ interface: index, timeNs, bytes, comments, id, dropped }, at) => {
+          const place = writer.open(index, timeNs, bytes.length)
+          writer.bytes.set(bytes, place)
+          for (const comment of comments) writer.comment(comment)
+          writer.close(1, id, dropped)
+          if (at % every === 0) pieces.push(Buffer.from(writer.drain()))
+        })
+        const file = Buffer.concat([...pieces, Buffer.from(writer.drain())])
+        expect(file.readBigInt64LE(16)).toBe(-1n)
+        const whole = Buffer.from(
+          encodePcapng({ ...capture, packets: capture.packets.map((packet) => ({ ...packet, direction: 'inbound', reception: 'unspecified' })) }),
+        )
+        whole.writeBigInt64LE(-1n, 16)
+        expect(file.equals(whole)).toBe(true)
       }),
     )
   })
