@@ -1,7 +1,7 @@
 /** `--node [NAME=]DIR|TAR` → the nodes that dumps are of, or the list of what is wrong with the dumps. */
 import { Buffer } from 'node:buffer'
 import { readdir, readFile, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import type { Problem } from '../base/problem.js'
 import { nearestName } from '../cluster/nearest-name.js'
 import type { CollectedFile, CollectedNode, UnreadFile } from '../collected/collected-node.js'
@@ -24,19 +24,29 @@ export async function readNodes(values: readonly string[], io: Io): Promise<Node
   const problems: Problem[] = []
   for (const value of values) {
     const { name, source } = split(value)
+    if (source === '' || name === '') {
+      problems.push(nothingNamed(value))
+      continue
+    }
     const files = await filesOf(source, io)
     if ('what' in files) {
       problems.push({ severity: 'error', file: source, line: 0, object: '', ...files })
       continue
     }
     const read = readCollected(source, files.files, name)
-    problems.push(...read.problems)
+    problems.push(...read.problems, ...(files.links ?? []).map((path) => linkProblem(source, path)))
     if (read.node === undefined) continue
     const before = nodes.find((node) => node.name === read.node?.name)
     if (before === undefined) nodes.push({ ...read.node, problems: [...read.node.problems, ...read.node.unread.map(unreadProblem)] })
     else problems.push(twice(before, read.node))
   }
   return { nodes, problems }
+}
+
+/** Who unpacks the dump of somebody else has asked for no file of his own. */
+function linkProblem(source: string, path: string): Problem {
+  const fix = 'The script writes no links: copy the dump with what they lead to (cp -rL).'
+  return { severity: 'warning', file: source, line: 0, object: '', what: `${path} is a link, which is not followed`, fix }
 }
 
 function unreadProblem({ file, path, more, instead }: UnreadFile): Problem {
@@ -51,14 +61,20 @@ function twice(before: CollectedNode, { name, source }: CollectedNode): Problem 
   return { severity: 'error', file: source, line: 0, object: `Node/${name}`, what, fix: 'Give one of them, or say which nodes they are of: --node NAME=DIR.' }
 }
 
+function nothingNamed(value: string): Problem {
+  const what = value.startsWith('=') ? 'no node is named before the =' : 'no folder and no archive is named'
+  return { severity: 'error', file: `--node ${value === '' ? "''" : value}`, line: 0, object: '', what, fix: 'Write --node NAME=DIR, or --node DIR.' }
+}
+
 /** `n1=DIR`; a path may hold an equals sign, a node's name no slash. */
 function split(value: string): { readonly name?: string; readonly source: string } {
-  const match = /^([^=/]+)=(.+)$/s.exec(value)
+  const match = /^([^=/]*)=(.*)$/s.exec(value)
   return match === null ? { source: value } : { name: match[1], source: match[2] }
 }
 
 type Read = Omit<CollectedFile, 'file'>
-type Files = { readonly files: readonly CollectedFile[] } | { readonly what: string; readonly fix: string }
+type Files =
+  { readonly files: readonly CollectedFile[]; /** Not followed. */ readonly links?: readonly string[] } | { readonly what: string; readonly fix: string }
 
 async function filesOf(source: string, io: Io): Promise<Files> {
   const path = resolve(io.cwd, source)
@@ -73,7 +89,10 @@ async function filesOf(source: string, io: Io): Promise<Files> {
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code === 'ENOENT') return { what: 'there is no such file or folder', fix: 'Gather it: netsim collect --help' }
-    if (code === 'EACCES' || code === 'EPERM') return { what: 'may not be read', fix: 'The script writes for root alone: change the owner of the folder.' }
+    const inside = error instanceof Error && 'path' in error && typeof error.path === 'string' ? relative(path, error.path) : ''
+    if (code === 'ELOOP') return { what: 'links that lead to one another', fix: 'Name the folder itself.' }
+    if (code === 'EACCES' || code === 'EPERM')
+      return { what: `${inside === '' ? '' : `${inside} `}may not be read`, fix: 'The script writes for root alone: change the owner of the folder.' }
     return { what: error instanceof Error ? error.message : String(error), fix: 'Gather it anew.' }
   }
 }
@@ -118,7 +137,8 @@ async function folderFiles(path: string, source: string): Promise<Files> {
     const bytes = await readFile(whole)
     files.push({ path: whole.slice(path.length + 1).replaceAll('\\', '/'), text: textOf(bytes), bytes: bytes.length })
   }
-  return { files: based(files, source) }
+  const links = entries.filter((one) => one.isSymbolicLink()).map((one) => relative(path, join(one.parentPath, one.name)))
+  return { files: based(files, source), links }
 }
 
 /** What no text is becomes letters that no reader knows: it is said where it stands. */

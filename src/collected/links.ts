@@ -98,7 +98,7 @@ function readDetail(words: readonly string[], link: Draft, report: Report): void
     if (first === 'bridge_slave') link.port = words.slice(1)
   } else if (link.kind === undefined && link.linkType !== '') {
     // a card has nothing but counts behind it
-    if (!/^(numtxqueues|addrgenmode|gso_max_size|minmtu)$/.test(first)) Object.assign(link, { kind: first, details: words.slice(1) })
+    if (!/^(promiscuity|numtxqueues|addrgenmode|gso_max_size|minmtu)$/.test(first)) Object.assign(link, { kind: first, details: words.slice(1) })
   }
 }
 

@@ -78,13 +78,13 @@ function rulesOf({ tables }: IptablesState): number {
   return tables.reduce((sum, { chains }) => sum + chains.reduce((rules, chain) => rules + chain.rules.length, 0), 0)
 }
 
-/** Hundreds of settings have no part in what netsim models, and some are no numbers: nothing is said of them, but where it is none of the file's. */
+/** Of hundreds of settings that have no part in what netsim models nothing is said, whatever their values. */
 function sysctlsOf(file: CollectedFile | undefined, problems: Problem[]): Dataplane['sysctls'] {
   if (file === undefined) return {}
-  const read = parseSysctls(file.text, { file: file.file, line: 1 })
-  const first = read.problems.find(({ severity }) => severity === 'error')
-  if (Object.keys(read.sysctls).length === 0 && first !== undefined) problems.push(first)
-  return read.sysctls
+  const { sysctls, problems: found } = parseSysctls(file.text, { file: file.file, line: 1, by: DUMP })
+  const isNone = Object.keys(sysctls).length === 0
+  problems.push(...(isNone ? found.slice(0, 1) : found.map((problem): Problem => ({ ...problem, severity: 'warning' }))))
+  return sysctls
 }
 
 function socketsOf(files: NetnsFiles): Dataplane['sockets'] {

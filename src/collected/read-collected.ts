@@ -48,7 +48,8 @@ export function readCollected(source: string, files: readonly CollectedFile[], c
   if (said === undefined) return refuse(`no dump of a node: its manifest does not begin with "${MANIFEST_WORD}"`, gather)
   if (said.format !== COLLECT_FORMAT)
     return refuse(`the dump has the format ${said.format}; this netsim reads ${COLLECT_FORMAT}`, 'Gather it with the script of this netsim.')
-  const name = called ?? said.values.get('node') ?? said.values.get('hostname')
+  // as kubelet does with what it is told (pkg/util/node GetHostname)
+  const name = called ?? (said.values.get('node') ?? said.values.get('hostname'))?.toLowerCase()
   if (name === undefined || name === '') return refuse('the manifest names no node', 'A line of it reads: node NAME.')
   const kernel = said.values.get('kernel') ?? 'Linux'
   if (!/^Linux\b/.test(kernel)) return refuse(`the dump of ${name} is of the kernel "${kernel}"`, 'netsim knows the network of Linux nodes.')

@@ -173,6 +173,9 @@ export interface RouteSpec {
   readonly via?: Ip
   readonly device?: string
   readonly onlink?: boolean
+  /** As it was found: its device has no carrier; and for that, or since it is down, no lookup takes the route. */
+  readonly linkdown?: boolean
+  readonly dead?: boolean
   /** `ip route` words or a number: kernel, boot, static, bird, 80; absent = boot (not shown). */
   readonly protocol?: string
   readonly scope?: 'global' | 'link' | 'host' | 'nowhere' | 'site'
@@ -195,6 +198,9 @@ export interface NexthopSpec {
   /** 1 to 256. */
   readonly weight: number
   readonly onlink?: boolean
+  /** As of a route. */
+  readonly linkdown?: boolean
+  readonly dead?: boolean
 }
 
 export interface RoutingRuleSpec {

@@ -48,6 +48,8 @@ export interface RouteWords {
   via?: number
   device?: string
   onlink?: boolean
+  linkdown?: boolean
+  dead?: boolean
   protocol?: string
   scope?: NonNullable<RouteSpec['scope']>
   source?: number
@@ -66,6 +68,8 @@ export interface NexthopDraft {
   device?: string
   weight: number
   onlink?: boolean
+  linkdown?: boolean
+  dead?: boolean
 }
 
 /** `default`, `10.1.0.0/16`, `10.1/16`, `10.0.0.1`. */
@@ -109,7 +113,7 @@ function readNexthop(words: Words, report: Report): NexthopDraft | undefined {
       if (weight < 1 || weight > 256) return report.error(`"weight" is invalid: ${weight}`, 'A weight is 1 to 256.')
       hop.weight = weight
     } else if (words.takeIf('onlink')) hop.onlink = true
-    else if (STATE_FLAGS.has(words.peek() ?? '')) words.next()
+    else if (STATE_FLAGS.has(words.peek() ?? '')) readState(words.next() ?? '', hop, report)
     else if (words.takeIf('pervasive')) report.warning('the flag "pervasive" of a next hop is not modelled and left out')
     else return hop
   }
@@ -180,8 +184,15 @@ function readAttribute(words: Words, route: RouteWords, report: Report): boolean
       return true
     }
     default:
-      return readForeign(word ?? '', words, report)
+      if (!STATE_FLAGS.has(word ?? '')) return readForeign(word ?? '', words, report)
+      readState(word ?? '', route, report)
+      return true
   }
+}
+
+/** Of hardware the rest. No command sets them: what was printed is how the kernel found its devices. */
+function readState(word: string, hop: Pick<NexthopDraft, 'linkdown' | 'dead'>, report: Report): void {
+  if (report.printed && (word === 'linkdown' || word === 'dead')) hop[word] = true
 }
 
 function readSize(word: 'mtu' | 'advmss', words: Words, route: RouteWords, report: Report): boolean {
@@ -212,7 +223,6 @@ function parseTos(text: string | undefined): number | undefined {
 }
 
 function readForeign(word: string, words: Words, report: Report): boolean | undefined {
-  if (STATE_FLAGS.has(word)) return true
   if (OTHER_FLAGS.has(word)) {
     report.warning(`the flag "${word}" of a route is not modelled and left out`)
     return true
@@ -252,6 +262,7 @@ export function routeOf(words: RouteWords & { readonly destination: Cidr }, next
     ...(words.via === undefined ? {} : { via: words.via }),
     ...(words.device === undefined ? {} : { device: words.device }),
     ...(words.onlink === true ? { onlink: true } : {}),
+    ...stateOf(words),
     ...(words.protocol === undefined || words.protocol === 'boot' ? {} : { protocol: words.protocol }),
     ...(words.scope === undefined || words.scope === 'global' ? {} : { scope: words.scope }),
     ...(words.source === undefined ? {} : { source: words.source }),
@@ -302,7 +313,17 @@ export function nexthopOf(hop: NexthopDraft): NexthopSpec {
     device: hop.device ?? '',
     weight: hop.weight,
     ...(hop.onlink === true ? { onlink: true } : {}),
+    ...stateOf(hop),
   }
+}
+
+function stateOf({ linkdown, dead }: Pick<NexthopDraft, 'linkdown' | 'dead'>): Pick<NexthopSpec, 'linkdown' | 'dead'> {
+  return { ...(linkdown === true ? { linkdown } : {}), ...(dead === true ? { dead } : {}) }
+}
+
+/** print_rt_flags of iproute2. */
+function flagWords({ dead, onlink, linkdown }: Pick<NexthopSpec, 'dead' | 'onlink' | 'linkdown'>): string {
+  return [dead === true ? 'dead' : '', onlink === true ? 'onlink' : '', linkdown === true ? 'linkdown' : ''].filter((word) => word !== '').join(' ')
 }
 
 /**
@@ -373,7 +394,7 @@ export function printRoute(route: RouteSpec, options: { readonly showTable: bool
     route.scope === undefined || route.scope === 'global' ? undefined : `scope ${route.scope}`,
     route.source === undefined ? undefined : `src ${formatIp(route.source)}`,
     route.metric === undefined || route.metric === 0 ? undefined : `metric ${route.metric}`,
-    route.onlink === true ? 'onlink' : undefined,
+    flagWords(route) === '' ? undefined : flagWords(route),
     mtu,
     route.advmss === undefined ? undefined : `advmss ${route.advmss}`,
   ]
@@ -383,7 +404,7 @@ export function printRoute(route: RouteSpec, options: { readonly showTable: bool
     .join('')
   const hops = (route.nexthops ?? []).map(
     (hop) =>
-      `\tnexthop ${hop.via === undefined ? '' : `via ${formatIp(hop.via)} `}dev ${hop.device} weight ${hop.weight} ${hop.onlink === true ? 'onlink ' : ''}\n`,
+      `\tnexthop ${hop.via === undefined ? '' : `via ${formatIp(hop.via)} `}dev ${hop.device} weight ${hop.weight} ${flagWords(hop) === '' ? '' : `${flagWords(hop)} `}\n`,
   )
   return `${line}\n${hops.join('')}`
 }

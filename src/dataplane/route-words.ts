@@ -82,7 +82,7 @@ export const OTHER_FLAGS: ReadonlySet<string> = new Set([
   'redirected',
 ])
 
-/** What the kernel works out from its devices, and prints: netsim works it out as well (rtnh_flags: RTNH_F_DEAD, RTNH_F_LINKDOWN; the rest is of hardware). */
+/** What the kernel works out from its devices, and prints (rtnh_flags: RTNH_F_DEAD, RTNH_F_LINKDOWN; the rest is of hardware). */
 export const STATE_FLAGS: ReadonlySet<string> = new Set(['dead', 'linkdown', 'offload', 'rt_offload'])
 
 /** `kernel`, or the number as text where it has no name; undefined when the text is neither. Where it was printed a node's own name is taken as well. */

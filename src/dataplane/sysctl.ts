@@ -86,9 +86,12 @@ function readAssignment(text: string, sysctls: Record<string, number>, report: R
   const key = normaliseSysctl(match[1])
   if (!/^[\w/-]+(\.[\w/@:+-]+)+$/.test(key)) return report.error(`"${match[1].trim()}" is no sysctl key`, 'Such as net.ipv4.ip_forward.')
   const words = match[2].trim().split(/\s+/)
-  if (report.printed && !words.every((word) => /^-?\d+$/.test(word))) return undefined
-  if (!words.every((word) => /^-?\d+$/.test(word))) return report.warning(`the sysctl ${key} has the value "${match[2].trim()}", which is no number: left out`)
   const keys = words.length === 1 ? [key] : words.map((_, i) => `${key}[${i}]`)
+  const isNumeric = words.every((word) => /^-?\d+$/.test(word))
+  const isKnown = sysctlDefault(key) !== undefined || sysctlDefault(`${key}[0]`) !== undefined
+  if (isKnown && (!isNumeric || sysctlDefault(keys[0]) === undefined))
+    return report.warning(`the sysctl ${key} has the value "${match[2].trim()}", which is none of its: left out`, "The kernel's own default is taken for it.")
+  if (!isNumeric) return report.printed ? undefined : report.warning(`the sysctl ${key} has the value "${match[2].trim()}", which is no number: left out`)
   if (!report.printed && sysctlDefault(keys[0]) === undefined)
     report.warning(`the sysctl ${key} is not known here: it is kept and has no effect`, 'Check its spelling.')
   keys.forEach((name, i) => {

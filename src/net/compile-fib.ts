@@ -161,11 +161,13 @@ function makeCommonRoutes(specs: readonly RouteSpec[]): CommonRoutes | null {
 }
 
 function compileRoute(netns: Netns, spec: RouteSpec, index: number): Route | null {
+  // fib_table_lookup passes over what is RTNH_F_DEAD, as ip prints what ignore_routes_with_linkdown lets be ignored (fib_nexthop_info)
+  if (spec.dead === true) return null
   const device = spec.device === undefined ? null : deviceNamed(netns, spec.device)
   const nexthops: Nexthop[] = []
   for (const hop of spec.nexthops ?? []) {
     const hopDevice = deviceNamed(netns, hop.device)
-    if (hopDevice !== null)
+    if (hopDevice !== null && hop.dead !== true)
       nexthops.push({ gateway: hop.via ?? 0, device: hopDevice, weight: hop.weight, source: inetSelectAddr(hopDevice, hop.via ?? 0, SCOPE_GLOBAL) })
   }
   const type = ROUTE_TYPES[spec.type]

@@ -205,12 +205,16 @@ describe('what is no dump, or not of this kind', () => {
     expect(nodeOf(example()).dataplane.devices.every(({ kind }) => kind !== 'other')).toBe(true)
   })
 
-  it('settings of which none can be read are an error, one of many is none', () => {
+  it('settings of which none can be read are an error, one of many a warning; a value that is none of a setting that counts is told', () => {
     const { node } = readCollected('dump', filesOf(example().set('node/sysctl', 'ipv4 dev lo forwarding on rp_filter off\nipv4 dev eth0 forwarding on\n')))
     expect(node?.problems).toMatchObject([
       { severity: 'error', file: 'dump/node/sysctl', line: 1, what: '"ipv4 dev lo forwarding on rp_filter off" is no sysctl setting' },
     ])
-    expect(nodeOf(withLine('node/sysctl', 'ipv4 dev lo forwarding on')).problems).toEqual([])
+    const said = (line: string): string[] => nodeOf(withLine('node/sysctl', line)).problems.map(({ severity, what }) => `${severity} ${what}`)
+    expect(said('ipv4 dev lo forwarding on')).toEqual(['warning "ipv4 dev lo forwarding on" is no sysctl setting'])
+    expect(said('net.ipv4.ip_forward = yes')).toEqual(['warning the sysctl net.ipv4.ip_forward has the value "yes", which is none of its: left out'])
+    expect(said('net.ipv4.ip_forward = 1 0')).toHaveLength(1)
+    expect(said('net.ipv4.tcp_congestion_control = cubic\nnet.core.rmem_max = many')).toEqual([])
   })
 
   it('a name on the command line is the node’s', () => {
