@@ -35,7 +35,7 @@ export class AddressHomes {
 
   private addPrefix({ base, length }: Cidr, node: string): void {
     let ofLength = this.byPrefix.get(length)
-    if (ofLength === undefined) this.byPrefix.set(length, (ofLength = new Map()))
+    if (ofLength === undefined) this.byPrefix.set(length, (ofLength = new Map<Ip, string | Set<string>>()))
     addTo(ofLength, base, node)
   }
 

@@ -150,15 +150,21 @@ export function compileRules(state: IptablesState, sets: readonly IpSet[], word:
   const bytes = new Float64Array(rowCount)
   const graph = new JumpGraph(chains)
   const source = state.tables.flatMap((table) => table.chains)
+  // one row for all rules: of a hundred thousand, views of their own would cost more than what is written into them
+  const row = new Int32Array(RULE_STRIDE)
+  const origins = new Int8Array(FIELD_ORIGINS)
   for (const [index, chain] of chains.entries()) {
     const from = source[index]
     for (const [number, rule] of chain.rules.entries()) {
       const at = chain.firstRow + number
-      const row = rules.subarray(at * RULE_STRIDE, (at + 1) * RULE_STRIDE)
-      compileMatches(compiler, rule, row, fieldOrigins.subarray(at * FIELD_ORIGINS, (at + 1) * FIELD_ORIGINS))
+      row.fill(0)
+      origins.fill(0)
+      compileMatches(compiler, rule, row, origins)
       const [op, arg] = compileTarget(compiler, rule.target, (name) => graph.resolve(index, number, name))
       row[R_TARGET] = op
       row[R_ARG] = arg
+      rules.set(row, at * RULE_STRIDE)
+      fieldOrigins.set(origins, at * FIELD_ORIGINS)
       ruleChains[at] = index
       ruleNumbers[at] = number
       packets[at] = rule.packets ?? 0
@@ -233,14 +239,15 @@ function hookEntries(chains: readonly CompiledChain[]): { entries: Int32Array; p
 class JumpGraph {
   readonly faults: RulesetFault[] = []
   private readonly chains: readonly CompiledChain[]
-  private readonly ids: ReadonlyMap<string, number>
+  /** Chains by name, by layer and table. */
+  private readonly ids: Map<string, number>[] = []
   private readonly depths = new Map<number, number>()
   /** Rules whose jump closes a loop: `chain rule`. */
   private readonly loops = new Set<string>()
 
   constructor(chains: readonly CompiledChain[]) {
     this.chains = chains
-    this.ids = new Map(chains.map((chain, index) => [`${chain.layer} ${chain.table} ${chain.name}`, index]))
+    for (const [index, chain] of chains.entries()) this.namesIn(chain).set(chain.name, index)
     for (let index = 0; index < chains.length; index++) this.visit(index)
   }
 
@@ -252,8 +259,13 @@ class JumpGraph {
 
   /** The chain that the rule jumps to; undefined when there is none or the jump closes a loop. */
   resolve(chain: number, rule: number, name: string): CompiledChain | undefined {
-    const target = this.ids.get(`${this.chains[chain].layer} ${this.chains[chain].table} ${name}`)
-    return target === undefined || this.chains[target].policy !== undefined || this.loops.has(`${chain} ${rule}`) ? undefined : this.chains[target]
+    const target = this.namesIn(this.chains[chain]).get(name)
+    if (target === undefined || this.chains[target].policy !== undefined) return undefined
+    return this.loops.size > 0 && this.loops.has(`${chain} ${rule}`) ? undefined : this.chains[target]
+  }
+
+  private namesIn({ layer, table }: CompiledChain): Map<string, number> {
+    return (this.ids[layer * TABLE_NAMES.length + table] ??= new Map<string, number>())
   }
 
   /** Depth first without recursion, for chains that are nested deeply: length of the longest way down. */
@@ -280,11 +292,12 @@ class JumpGraph {
 
   /** A chain below that must be visited first, -1 when none is left. */
   private nextChild(chain: number, state: { next: number; depth: number }, open: ReadonlyMap<number, unknown>): number {
-    const { rules, table, layer } = this.chains[chain]
+    const { rules } = this.chains[chain]
+    const ids = this.namesIn(this.chains[chain])
     for (; state.next < rules.length; state.next++) {
       const target = rules[state.next].target
       if (target === undefined || (target.kind !== 'jump' && target.kind !== 'goto')) continue
-      const id = this.ids.get(`${layer} ${table} ${target.chain}`)
+      const id = ids.get(target.chain)
       const known = id === undefined ? undefined : this.depths.get(id)
       if (id === undefined || this.chains[id].policy !== undefined) this.fault(chain, state.next, `there is no chain ${target.chain} to jump to`)
       else if (known !== undefined) state.depth = Math.max(state.depth, known + 1)
