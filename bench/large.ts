@@ -1,8 +1,9 @@
 /**
- * usage: npm run bench -- large [--long --json] [WORD…]
+ * usage: npm run bench -- large [--long --json] [--cli FILE] [WORD…]
  * Clusters of up to 5,000 nodes, 150,000 pods, 10,000 Services and 10,000 NetworkPolicies (large-world.ts), written to a file as kubectl prints them: what it
  * takes to read the file, to put the network together and answer a first trace, to have every node and pod awake, and how many packets a second are then
- * traced between pods drawn from all of them. A process for each row. Seconds are of CPU, of all threads of the process; after them those of the clock.
+ * traced between pods drawn from all of them; then what the command line takes with such a file (large-commands.ts). A process for each row. Seconds are of
+ * CPU, of all threads of the process; after them those of the clock. WORD: part of a scenario's name, or a number of nodes.
  */
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
@@ -16,6 +17,7 @@ import { buildNetwork } from '../src/network/build-network.js'
 import type { Network } from '../src/network/network.js'
 import { DEFAULT_REQUEST } from '../src/network/request.js'
 import { sendOne } from './forward-network.js'
+import { COMMAND_ROWS, measureCommand, type CommandRow } from './large-commands.js'
 import { largeText, podAddress, podKey, PODS_PER_NODE, type LargeSize } from './large-world.js'
 
 interface Row extends LargeSize {
@@ -50,11 +52,12 @@ interface Stage {
   readonly seconds: number
   /** Of the process so far, MB of 10^6 bytes. */
   readonly peakMB: number
-  /** Of V8's heap once nothing is left over. */
-  readonly heapMB: number
+  /** Of V8's heap once nothing is left over; absent of a command. */
+  readonly heapMB?: number
 }
 
 type Measured = Pick<Row, 'scenario' | 'nodes'> & {
+  /** Of the file. */
   readonly bytes: number
   readonly stages: Readonly<Record<string, Stage>>
   readonly packetsPerCpuSecond?: number
@@ -66,32 +69,53 @@ export function runLarge(words: readonly string[]): number {
     console.log(JSON.stringify(measure(ROWS[Number(words[1])])))
     return 0
   }
-  const filter = words.filter((word) => !word.startsWith('--'))
-  const fits = ({ scenario, nodes }: Row, word: string): boolean => (/^\d+$/.test(word) ? String(nodes) === word : scenario.includes(word))
-  const chosen = ROWS.filter((row) => (words.includes('--long') || row.long !== true) && filter.every((word) => fits(row, word)))
+  const cliAt = words.indexOf('--cli')
+  const cli = cliAt < 0 ? 'dist/cli.js' : words[cliAt + 1]
+  const filter = words.filter((word, at) => !word.startsWith('--') && (cliAt < 0 || at !== cliAt + 1))
+  const fits = ({ scenario, nodes }: Pick<Row, 'scenario' | 'nodes'>, word: string): boolean =>
+    /^\d+$/.test(word) ? String(nodes) === word : scenario.includes(word)
+  const chosen = [...ROWS, ...COMMAND_ROWS].filter((row) => (words.includes('--long') || row.long !== true) && filter.every((word) => fits(row, word)))
   if (chosen.length === 0) {
-    console.error(['no such row; there are', ...ROWS.map((row) => `  ${row.scenario} ${row.nodes}${row.long === true ? ' (--long)' : ''}`)].join('\n'))
+    const all = [...ROWS, ...COMMAND_ROWS].map((row) => `  ${row.scenario} ${row.nodes}${row.long === true ? ' (--long)' : ''}`)
+    console.error(['no such row; there are', ...all].join('\n'))
     return 2
   }
+  const asJson = words.includes('--json')
+  if (!asJson) console.log(HEAD)
   const rows = chosen.map((row) => {
-    process.stderr.write(`${row.scenario} ${row.nodes} …\n`)
-    const options = [...process.execArgv, '--max-old-space-size=8192', process.argv[1], 'large', ROW, String(ROWS.indexOf(row))]
-    const { status, stdout, error } = spawnSync(process.execPath, options, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
-    if (error !== undefined || status !== 0) throw error ?? new Error(`${row.scenario} ${row.nodes} ended with ${status}`)
-    return JSON.parse(stdout) as Measured
+    const measured = 'words' in row ? measureOfFile(row, (file, bytes) => commandRow(row, { cli, file, bytes })) : inOwnProcess(row)
+    if (!asJson) console.log(text(measured))
+    return measured
   })
-  console.log(words.includes('--json') ? JSON.stringify({ node: process.version, rows }, null, 2) : rows.map(text).join('\n'))
+  if (asJson) console.log(JSON.stringify({ node: process.version, rows }, null, 2))
   return 0
+}
+
+function inOwnProcess(row: Row): Measured {
+  const options = [...process.execArgv, '--max-old-space-size=8192', process.argv[1], 'large', ROW, String(ROWS.indexOf(row))]
+  const { status, stdout, error } = spawnSync(process.execPath, options, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
+  if (error !== undefined || status !== 0) throw error ?? new Error(`${row.scenario} ${row.nodes} ended with ${status}`)
+  return JSON.parse(stdout) as Measured
+}
+
+function commandRow(row: CommandRow, { cli, file, bytes }: { readonly cli: string; readonly file: string; readonly bytes: number }): Measured {
+  const { cpuSeconds, seconds, peakMB, printedBytes } = measureCommand(row, cli, file)
+  return { scenario: row.scenario, nodes: row.nodes, bytes, stages: { [`whole, ${count(printedBytes)} B printed`]: { cpuSeconds, seconds, peakMB } } }
 }
 
 function text({ scenario, nodes, bytes, stages, packetsPerCpuSecond }: Measured): string {
   const head = `${scenario}: ${count(nodes)} nodes, ${count(nodes * PODS_PER_NODE)} pods, ${count(bytes)} bytes of JSON`
-  const lines = Object.entries(stages).map(([name, { cpuSeconds, seconds, heapMB, peakMB }]) => {
-    const times = `${cpuSeconds.toFixed(2).padStart(8)} s CPU ${seconds.toFixed(2).padStart(8)} s`
-    return `  ${name.padEnd(22)}${times}   heap ${count(heapMB).padStart(6)} MB   peak ${count(peakMB).padStart(6)} MB`
-  })
-  const rate = packetsPerCpuSecond === undefined ? [] : [`  ${'packets traced'.padEnd(22)}${count(packetsPerCpuSecond).padStart(10)} a second of CPU`]
+  const lines = Object.entries(stages).map(([name, { cpuSeconds, seconds, heapMB, peakMB }]) =>
+    columns([`  ${name}`, cpuSeconds.toFixed(2), seconds.toFixed(2), heapMB === undefined ? '' : count(heapMB), count(peakMB)]),
+  )
+  const rate = packetsPerCpuSecond === undefined ? [] : [`  packets traced: ${count(packetsPerCpuSecond)} a second of CPU`]
   return [head, ...lines, ...rate].join('\n')
+}
+
+const HEAD = columns(['', 's of CPU', 's', 'heap MB', 'peak MB'])
+
+function columns([name, ...numbers]: readonly string[]): string {
+  return name.padEnd(40) + numbers.map((one) => one.padStart(10)).join('')
 }
 
 function count(value: number): string {
@@ -99,10 +123,14 @@ function count(value: number): string {
 }
 
 function measure(row: Row): Measured {
+  return measureOfFile(row, (file, bytes) => measureFile(row, file, bytes))
+}
+
+function measureOfFile(size: LargeSize, run: (file: string, bytes: number) => Measured): Measured {
   const folder = mkdtempSync(join(tmpdir(), 'netsim-large-'))
   try {
     const file = join(folder, 'cluster.json')
-    return measureFile(row, file, writeFile(row, file))
+    return run(file, writeFile(size, file))
   } finally {
     rmSync(folder, { recursive: true })
   }
