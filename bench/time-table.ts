@@ -1,9 +1,9 @@
 /**
  * How a run grows with its size, as one table: each row measured in a process of its own, since its memory is asked of that process. From cases of
- * time-*.ts to rows, printed beside what was kept of them last (time-figures.json).
+ * time-*.ts to rows, printed beside what was kept of them last (figures.ts).
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { keepSection, keptSection } from './figures.js'
 
 export interface TimeCounts {
   /** Of the process, user and system, for the run alone: see timed(). */
@@ -32,13 +32,6 @@ export interface TimeRow extends TimeCounts {
   /** Peak resident memory of its process, MB of 10^6 bytes. */
   readonly peakMB: number
 }
-
-interface KeptFigures {
-  readonly node: string
-  readonly rows: readonly TimeRow[]
-}
-
-const FIGURES = 'bench/time-figures.json'
 
 /** CPU of this process while it runs. */
 export function timed<T>(run: () => T): { readonly result: T; readonly cpuSeconds: number } {
@@ -69,15 +62,12 @@ export function measuredApart(words: readonly string[]): TimeRow {
 }
 
 export function keptRows(): readonly TimeRow[] {
-  return existsSync(FIGURES) ? (JSON.parse(readFileSync(FIGURES, 'utf8')) as KeptFigures).rows : []
+  return Object.values(keptSection<TimeRow>('time'))
 }
 
 /** Rows that were not measured now stay as they were. */
 export function keep(rows: readonly TimeRow[]): void {
-  const all = new Map([...keptRows(), ...rows.map(rounded)].map((row) => [nameOf(row), row]))
-  const sorted = [...all.values()].sort((a, b) => (a.scenario < b.scenario ? -1 : a.scenario > b.scenario ? 1 : a.size - b.size))
-  const lines = sorted.map((row) => `    ${JSON.stringify(row)}`).join(',\n')
-  writeFileSync(FIGURES, `{\n  "node": "${process.version}",\n  "rows": [\n${lines}\n  ]\n}\n`)
+  keepSection('time', Object.fromEntries(rows.map((row) => [nameOf(row), rounded(row)])))
 }
 
 const COLUMNS = ['scenario', 'size', 'sessions/leases', 'events', 'virtual s', 'CPU s', 'events/s', 'peak MB', 'growth: events', 'CPU', 'memory', 'CPU/kept']
@@ -119,7 +109,8 @@ function whole(value: number | undefined): string {
 }
 
 function nameOf({ scenario, size }: TimeRow): string {
-  return `${scenario} ${size}`
+  // so that sizes stand in their order
+  return `${scenario} ${String(size).padStart(5)}`
 }
 
 function rounded(row: TimeRow): TimeRow {
