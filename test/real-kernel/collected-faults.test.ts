@@ -16,6 +16,8 @@ interface Fault {
   readonly node: string
   /** For a shell inside the node's namespace. */
   readonly commands: (rendered: Network) => readonly string[]
+  /** And inside of that pod's. */
+  readonly inPod?: readonly [pod: string, command: string]
   readonly ask: Ask & { readonly source: string; readonly destination: string }
   /** How the question ends where nothing is wrong; default DELIVERED. */
   readonly before?: Disposition
@@ -26,6 +28,8 @@ interface Fault {
   readonly manifest?: (text: string) => string
   /** Where the lab sees nothing any more: it listens to the device that was there before. */
   readonly unseen?: string
+  /** What mends it is for the agents to do: a command restarts them, and there are none here. */
+  readonly restart?: true
   /** The rules of the node remember packets (statistic): the lab must not load them anew before the packet. */
   readonly fresh?: boolean
 }
@@ -74,6 +78,7 @@ const FAULTS: readonly Fault[] = [
     commands: () => ['iptables -P FORWARD DROP', 'iptables -F FLANNEL-FWD'],
     ends: ['node-1', 'DENIED'],
     codes: ['ND501', 'ND506'],
+    restart: true,
   },
   {
     name: 'a REJECT before the chains of the agents',
@@ -113,6 +118,7 @@ const FAULTS: readonly Fault[] = [
     unseen: 'node-1 flannel.1 ',
     ends: ['node-2', 'NO_SOCKET'],
     codes: ['ND105'],
+    restart: true,
   },
   {
     name: 'another VNI',
@@ -121,6 +127,7 @@ const FAULTS: readonly Fault[] = [
     unseen: 'node-1 flannel.1 ',
     ends: ['node-2', 'NO_VTEP'],
     codes: ['ND105'],
+    restart: true,
   },
   {
     name: 'a blackhole more specific than the agent’s route',
@@ -152,6 +159,7 @@ const FAULTS: readonly Fault[] = [
     ask: { source: 'shop/api-0', destination: 'shop/web-0' },
     ends: ['node-1', 'NEIGHBOR_FAILED'],
     codes: ['ND106', 'ND301'],
+    restart: true,
   },
   {
     name: 'a foreign table of routes in front',
@@ -181,6 +189,7 @@ const FAULTS: readonly Fault[] = [
     manifest: (text) => text.replace('public-ip: 192.168.10.11', 'public-ip: 192.168.10.99'),
     ends: ['shop/api-0', 'DELIVERED'],
     codes: ['ND801'],
+    restart: true,
   },
   {
     name: 'a bridge’s ports isolated',
@@ -200,6 +209,7 @@ const FAULTS: readonly Fault[] = [
     fresh: true,
     ends: ['router/router', 'NO_ROUTE'],
     codes: ['ND501'],
+    restart: true,
   },
   {
     name: 'a member missing in Calico’s set of VXLAN hosts',
@@ -220,16 +230,107 @@ const FAULTS: readonly Fault[] = [
     ends: ['shop/web-0', 'NEIGHBOR_FAILED'],
     codes: ['ND401'],
   },
+  {
+    name: 'a permanent neighbour deleted',
+    ...vxlan,
+    commands: () => ['ip neigh del 10.244.2.0 dev flannel.1'],
+    ends: ['node-1', 'NEIGHBOR_FAILED'],
+    codes: ['ND301'],
+  },
+  {
+    name: 'an FDB entry that leads to a host that is not there',
+    ...vxlan,
+    commands: () => [`bridge fdb replace ${VTEP_2} dev flannel.1 dst 192.168.10.77 self permanent`],
+    ends: ['node-1', 'NEIGHBOR_FAILED'],
+    codes: ['ND305'],
+  },
+  {
+    name: 'another MAC published than the node has',
+    ...vxlan,
+    commands: () => [],
+    manifest: (text) => text.replace(`"VtepMAC":"${VTEP_1}"`, '"VtepMAC":"5e:1d:0c:a6:31:99"'),
+    ends: ['shop/api-0', 'DELIVERED'],
+    codes: ['ND106'],
+    restart: true,
+  },
+  {
+    name: 'a rule of flannel’s missing',
+    ...vxlan,
+    commands: () => ['iptables -t nat -D FLANNEL-POSTRTG 2'],
+    ends: ['shop/api-0', 'DELIVERED'],
+    codes: ['ND502'],
+  },
+  {
+    name: 'rules of flannel’s in another order',
+    ...vxlan,
+    commands: () => [
+      'iptables -t nat -S FLANNEL-POSTRTG 2 | sed "s/^-A/-A/" > /tmp/rule.$$; iptables -t nat -D FLANNEL-POSTRTG 2; sh -c "iptables -t nat $(cat /tmp/rule.$$)"; rm /tmp/rule.$$',
+    ],
+    ends: ['shop/api-0', 'DELIVERED'],
+    codes: ['ND505'],
+    restart: true,
+  },
+  {
+    name: 'a member too many in Calico’s set of VXLAN hosts',
+    example: 'calico-vxlan',
+    node: 'node-1',
+    commands: () => ['ipset add cali40all-vxlan-net 192.168.10.99'],
+    ask: { source: 'shop/api-0', destination: 'shop/web-0' },
+    ends: ['shop/web-0', 'DELIVERED'],
+    codes: ['ND604'],
+  },
+  {
+    name: 'leftovers of Weave',
+    ...vxlan,
+    commands: () => ['ip link add weave type bridge', 'ip addr add 10.32.0.1/12 dev weave', 'ip link set weave up'],
+    ends: ['shop/api-0', 'DELIVERED'],
+    codes: ['ND701'],
+  },
+  {
+    name: 'the route of a node by another one',
+    example: 'flannel-host-gw',
+    node: 'node-1',
+    commands: () => ['ip route replace 10.244.2.0/24 via 192.168.10.254 dev eth0'],
+    ask: { source: 'default/client', destination: 'default/server' },
+    ends: ['router/router', 'NO_ROUTE'],
+    codes: ['ND203'],
+  },
+  {
+    name: 'the node’s end of a pod’s veth down',
+    ...vxlan,
+    commands: (rendered) => [`ip link set ${vethOf(rendered, 'node-1', 'shop/web-0')} down`],
+    ask: { source: 'shop/api-0', destination: 'shop/web-0', cold: true },
+    // a bridge without a port that is up has no carrier
+    unseen: 'node-1 cni0 ',
+    ends: ['node-1', 'NEIGHBOR_FAILED'],
+    codes: ['ND102'],
+  },
+  {
+    name: 'the default route of a pod gone',
+    ...vxlan,
+    commands: () => [],
+    inPod: ['shop/web-0', 'ip route del default; ip route del 10.244.0.0/16'],
+    ends: ['shop/web-0', 'NO_ROUTE'],
+    codes: ['ND201', 'ND201'],
+  },
+  {
+    name: 'the MTU of a pod’s card',
+    ...vxlan,
+    commands: () => [],
+    inPod: ['shop/web-0', 'ip link set eth0 mtu 1500'],
+    ends: ['shop/api-0', 'DELIVERED'],
+    codes: ['ND104'],
+  },
 ]
 
 describe.skipIf(!(await isReady()))('faults made by hand on THIS KERNEL (skipped without root and the tools)', () => {
   it.each(FAULTS)(
     '$name',
-    async ({ example, node, commands, ask: { source, destination, ...ask }, before = 'DELIVERED', ends, codes, manifest, unseen, fresh }) => {
+    async ({ example, node, commands, inPod, ask: { source, destination, ...ask }, before = 'DELIVERED', ends, codes, manifest, unseen, fresh, restart }) => {
       const rendered = networkOf(exampleText(example))
       await withLab(rendered, async ({ lab }) => {
-        for (const command of commands(rendered)) {
-          const { status, stderr } = await lab.run(node, ['sh', '-c', command])
+        for (const [netns, command] of [...commands(rendered).map((one) => [node, one] as const), ...(inPod === undefined ? [] : [inPod])]) {
+          const { status, stderr } = await lab.run(netns, ['sh', '-c', command])
           expect([command, status, stderr]).toEqual([command, 0, ''])
         }
         const collected = collect({ lab, rendered }, node)
@@ -245,6 +346,19 @@ describe.skipIf(!(await isReady()))('faults made by hand on THIS KERNEL (skipped
         expect(findings.map(({ code }) => code).sort()).toEqual(codes)
 
         expect((await differences(lab, found, after, { fresh })).filter((text) => unseen === undefined || !text.startsWith(unseen))).toEqual([])
+
+        // what it says to type, typed there
+        const mends = findings.flatMap((one) => one.commands)
+        const isRestart = (command: string): boolean => /^(kubectl|systemctl|mv) /.test(command)
+        expect([mends.length > 0, mends.some(isRestart)]).toEqual([true, restart === true])
+        if (restart === true) return
+        for (const command of mends) {
+          const { status, stderr } = await lab.run(node, ['sh', '-c', command])
+          expect([command, status, stderr]).toEqual([command, 0, ''])
+        }
+        const mended = collect({ lab, rendered }, node)
+        const again = driftOf(wanted, [{ name: node, dataplane: mended.dataplane, collected: mended }])
+        expect(again.findings.map(({ code, what }) => `${code} ${what}`)).toEqual([])
       })
     },
     120_000,

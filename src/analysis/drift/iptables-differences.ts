@@ -26,15 +26,18 @@ export function chainDifferences(view: DriftView, aliases: Aliases): Difference[
   return view.expected.iptables.tables.flatMap((table) => {
     const there = tableNamed(view.there.iptables, table.name)
     const alias = aliases.chains.get(table.name)
-    const lost = table.chains.filter(({ name, policy }) => policy === undefined && !there?.chains.some((chain) => chain.name === (alias?.get(name) ?? name)))
+    const byName = new Map(there?.chains.map((chain) => [chain.name, chain]))
+    const otherOf = (name: string): Chain | undefined => byName.get(alias?.get(name) ?? name)
+    const lost = table.chains.filter(({ name, policy }) => policy === undefined && otherOf(name) === undefined)
     const flushed = table.chains.filter(({ name, policy, rules }) => {
-      const other = there?.chains.find((chain) => chain.name === (alias?.get(name) ?? name))
+      const other = otherOf(name)
       return policy === undefined && other !== undefined && rules.some((rule) => !isIdle(rule)) && other.rules.length === 0
     })
     if (there === undefined && table.chains.some(({ rules }) => rules.length > 0)) return [noTable(view, table)]
+    const leading = lost.length + flushed.length === 0 ? new Map<string, readonly LeadingRule[]>() : leadingRules(table)
     return [
-      ...lost.map((chain) => chainGone(view, table, chain, { flushed: false })),
-      ...flushed.map((chain) => chainGone(view, table, chain, { flushed: true })),
+      ...lost.map((chain) => chainGone(view, table, chain, { flushed: false, leading: leading.get(chain.name) ?? [] })),
+      ...flushed.map((chain) => chainGone(view, table, chain, { flushed: true, leading: leading.get(chain.name) ?? [] })),
     ]
   })
 }
@@ -61,10 +64,33 @@ function restarts(view: DriftView, rules: readonly Rule[]): string[] {
   return [...new Set([...agents].flatMap((by) => restartOf(by, view.node) ?? []))]
 }
 
-function chainGone(view: DriftView, table: Table, chain: Chain, { flushed }: { readonly flushed: boolean }): Difference {
+interface LeadingRule {
+  readonly chain: string
+  readonly rule: Rule
+}
+
+/** By the chain that they lead to. */
+function leadingRules({ chains }: Table): ReadonlyMap<string, readonly LeadingRule[]> {
+  const found = new Map<string, LeadingRule[]>()
+  for (const { name, rules } of chains)
+    for (const rule of rules) {
+      const to = jumpOf(rule)
+      if (to === undefined) continue
+      const known = found.get(to)
+      if (known === undefined) found.set(to, [{ chain: name, rule }])
+      else known.push({ chain: name, rule })
+    }
+  return found
+}
+
+function chainGone(
+  view: DriftView,
+  table: Table,
+  chain: Chain,
+  { flushed, leading }: { readonly flushed: boolean; readonly leading: readonly LeadingRule[] },
+): Difference {
   const printer = new Printer(view)
   const { name, rules } = chain
-  const leading = table.chains.flatMap((other) => other.rules.filter((rule) => jumpOf(rule) === name).map((rule) => ({ chain: other.name, rule })))
   const by = ownerOf(name, [...rules, ...leading.map(({ rule }) => rule)])
   const object = objectOf([...rules, ...leading.map(({ rule }) => rule)])
   const count = rules.length === 1 ? '1 rule' : `${rules.length} rules`
@@ -99,8 +125,9 @@ export function ruleDifferences(view: DriftView, aliases: Aliases): Difference[]
     const there = tableNamed(view.there.iptables, name)
     if (there === undefined) return []
     const expected = tableNamed(view.expected.iptables, name) ?? emptyTable(name)
+    const byName = new Map(there.chains.map((chain) => [chain.name, chain]))
     return expected.chains.flatMap((chain) => {
-      const other = there.chains.find((one) => one.name === (aliases.chains.get(name)?.get(chain.name) ?? chain.name))
+      const other = byName.get(aliases.chains.get(name)?.get(chain.name) ?? chain.name)
       return other === undefined ? [] : comparedChain({ view, aliases, table: name, there }, chain, other)
     })
   })

@@ -71,7 +71,8 @@ export function isOfNamespace({ network }: Pick<DriftView, 'network'>, { name }:
 /** In the pod's namespace, by the number that its folder in the dump bears. */
 function inside({ place }: CollectedPod, command: string): string {
   const inode = /pods\/(\d+)/.exec(place.file)?.[1]
-  return inode === undefined ? command : `nsenter -t "$(lsns -t net -n -o NS,PID | awk '$1 == ${inode} { print $2 }')" -n ${command}`
+  const each = 'for n in /run/netns/* /run/docker/netns/*'
+  return inode === undefined ? command : `${each}; do [ "$(stat -Lc %i "$n" 2>/dev/null)" != ${inode} ] || nsenter --net="$n" ${command}; done`
 }
 
 function ofPair(view: DriftView, { plan, found }: PodPair, kernel: Dataplane): Difference[] {

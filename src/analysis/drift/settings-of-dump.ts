@@ -20,7 +20,7 @@ function rulesFile(node: CollectedNode): DumpPlace {
 
 /** net-conf.json; undefined where the node shows no Network. */
 export function flannelConfigOf(node: CollectedNode, cluster: Cluster): (DumpPlace & { readonly text: string }) | undefined {
-  const { subnetEnv, dataplane } = node
+  const { dataplane } = node
   const seen = flannelNetworkOf(node)
   if (seen === undefined) return undefined
   const backend = backendOf(dataplane.devices) ?? { Type: hasNodeRoutes(node, cluster) ? 'host-gw' : 'alloc' }

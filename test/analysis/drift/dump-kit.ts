@@ -77,7 +77,7 @@ function addresses({ netns, devices }: Dataplane, numbers: ReadonlyMap<string, n
     .map((device, at) => {
       const [head, link, ...rest] = blocks[at].split('\n')
       const details = detailsOf(device)
-      return [head, link, ...(details === '' ? [] : [`    ${details}`]), ...(device.master === undefined ? [] : [`    ${slave(device)}`]), ...rest].join('\n')
+      return [head, `${link} promiscuity 0`, ...(details === '' ? [] : [`    ${details}`]), ...(device.master === undefined ? [] : [`    ${slave(device)}`]), ...rest].join('\n')
     })
     .join('')
 }
@@ -124,7 +124,7 @@ function detailsOf(device: DeviceSpec): string {
     case 'dummy':
       return 'dummy numtxqueues 1'
     default:
-      return 'promiscuity 0 numtxqueues 1 numrxqueues 1'
+      return 'numtxqueues 1 numrxqueues 1'
   }
 }
 
