@@ -141,9 +141,15 @@ async function folderFiles(path: string, source: string): Promise<Files> {
   return { files: based(files, source), links }
 }
 
-/** What no text is becomes letters that no reader knows: it is said where it stands. */
+/**
+ * What no text is becomes letters that no reader knows: it is said where it stands. A byte order mark is the work of an editor, or of PowerShell, which
+ * writes UTF-16 into files.
+ */
 function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('utf8')
+  const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe
+  return Buffer.from(bytes)
+    .toString(isUtf16 ? 'utf16le' : 'utf8')
+    .replace(/^\ufeff/, '')
 }
 
 /** Paths from the folder of the manifest on, in the order of their names. */

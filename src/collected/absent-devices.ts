@@ -4,6 +4,7 @@
  */
 import type { Dataplane, DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
 import type { NotUnderstood } from './collected-node.js'
+import { agentsKind } from './device-specs.js'
 
 const ETHERNET_MTU = 1500
 
@@ -14,7 +15,7 @@ export function absentDevices({ devices, routes }: Pick<Dataplane, 'devices' | '
   return [...absent].map(([name, { provenance }]) => ({
     kind: 'other',
     name,
-    type: 'unknown',
+    type: agentsKind(name) ?? 'unknown',
     why: `${shownIn} does not show the device ${name}, which a route names`,
     mtu: ETHERNET_MTU,
     up: true,

@@ -108,6 +108,8 @@ export interface CollectedBackend {
   readonly state: IptablesState
   /** Rules, built-in policies aside. */
   readonly rules: number
+  /** The first line that tells of rules that were not read. */
+  readonly lost?: NotUnderstood
 }
 
 export interface CollectedNode {

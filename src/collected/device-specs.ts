@@ -87,9 +87,15 @@ function kindOf(link: Link, { links, detailed, sys }: Pick<NetnsLinks, 'links' |
 const FALLBACK_TUNNEL = 'tunl0'
 const FALLBACK_DETAILS = ['remote', 'any', 'local', 'any', 'ttl', 'inherit', 'nopmtudisc']
 
-/** VXLAN devices as agents name them, bridges and bonds by their ports; undefined: a card. */
+/** Of a device that an agent has named; undefined: anybody's. */
+export function agentsKind(name: string): 'vxlan' | undefined {
+  return /^(flannel\.\d+$|vxlan|cilium_vxlan$)/.test(name) ? 'vxlan' : undefined
+}
+
+/** As agents name them, bridges and bonds by their ports; undefined: a card. */
 function guessedKind({ name }: Link, links: readonly Link[]): string | undefined {
-  if (/^(flannel\.\d+$|vxlan|cilium_vxlan$)/.test(name)) return 'vxlan'
+  const known = agentsKind(name)
+  if (known !== undefined) return known
   const port = links.find(({ master }) => master === name)
   return port === undefined ? undefined : port.flags.has('SLAVE') ? 'bond' : 'bridge'
 }

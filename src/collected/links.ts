@@ -45,16 +45,25 @@ export interface LinkReading {
 export function readLinks(text: string, place: Place): LinkReading {
   const report = new Report(place)
   const links: Draft[] = []
+  const names = new Set<string>()
+  let open: Draft | 'passed over' | undefined
   for (const [at, written] of text.split('\n').entries()) {
     const raw = written.trimEnd()
     if (raw === '' || raw.startsWith('#')) continue
     report.at(at)
     const head = /^(\d+):\s+(\S+?):\s+<([^>]*)>\s*(.*)$/.exec(raw)
-    const open = links.at(-1)
     if (head !== null) {
-      const draft = openLink(head, at + 1, report)
-      if (draft !== undefined) links.push(draft)
-    } else if (open === undefined || !/^\s/.test(raw)) {
+      open = openLink(head, at + 1, report) ?? 'passed over'
+      if (open !== 'passed over' && names.has(open.name)) {
+        report.warning(`the device ${open.name} stands here twice`, 'The first is taken: which of them is the later moment?')
+        open = 'passed over'
+      }
+      if (open === 'passed over') continue
+      names.add(open.name)
+      links.push(open)
+    } else if (open === 'passed over' && /^\s/.test(raw)) {
+      continue
+    } else if (typeof open !== 'object' || !/^\s/.test(raw)) {
       report.error(`"${raw.trim()}" is no line of ip addr`, 'A device begins with INDEX: NAME: <FLAGS>.')
     } else readDetail(raw.trim().split(/\s+/), open, report)
   }

@@ -39,12 +39,20 @@ export function readNetns(files: NetnsFiles, first: CollectedBackend['backend'])
   const backends = (first === 'nft' ? (['nft', 'legacy'] as const) : (['legacy', 'nft'] as const)).flatMap((backend): CollectedBackend[] => {
     const file = files.get(`iptables-${backend}`)
     if (file === undefined) return []
-    const { state } = read(`iptables-${backend}`, parseIptablesSave)
-    return [{ backend, file: file.file, state, rules: rulesOf(state) }]
+    const { state, problems: found } = read(`iptables-${backend}`, parseIptablesSave)
+    const lost = lostRules(state, found, file)
+    return [{ backend, file: file.file, state, rules: rulesOf(state), ...(lost === undefined ? {} : { lost }) }]
   })
   const nft = files.get('nft')
   const iptables = { tables: backends.flatMap(({ state }) => state.tables) }
-  const whole = nft === undefined ? { state: iptables, notUnderstood: [] } : withNftTables(iptables, nft)
+  const whole =
+    nft === undefined
+      ? { state: iptables, notUnderstood: [] }
+      : withNftTables(
+          iptables,
+          nft,
+          backends.some(({ backend, state }) => backend === 'nft' && state.tables.length > 0),
+        )
   return {
     dataplane: {
       routes,
@@ -62,6 +70,16 @@ export function readNetns(files: NetnsFiles, first: CollectedBackend['backend'])
     notUnderstood: whole.notUnderstood,
     problems,
   }
+}
+
+/** Errors that cost no rule. */
+const HARMLESS = /^(COMMIT outside a table$|chain '.*' does not exist)/
+
+/** What of a file that was cut short, or spoilt, must have been rules; what is of IPv6 alone says nothing of IPv4's. */
+function lostRules({ tables }: IptablesState, problems: readonly Problem[], { file, text }: CollectedFile): NotUnderstood | undefined {
+  const found = problems.find(({ severity, what }) => (severity === 'error' ? !HARMLESS.test(what) : / has no COMMIT$/.test(what)))
+  if (found !== undefined) return { what: found.what, file, line: found.line }
+  return tables.length === 0 && /^[^#\s]/m.test(text) ? { what: 'no table of IPv4 is in it', file, line: 1 } : undefined
 }
 
 /** A line that cannot be read is told, and the rest stands; a file of which nothing could be read is no answer. */

@@ -52,9 +52,12 @@ export interface NftReading {
   readonly notUnderstood: readonly NotUnderstood[]
 }
 
-/** @param iptables to which the rules are added */
-export function withNftTables(iptables: IptablesState, { text, file }: CollectedFile): NftReading {
-  const acting = baseChains(text).filter(({ acts }) => acts)
+/** Which iptables-nft-save prints too. */
+const OF_IPTABLES = /^ip (filter|nat|mangle|raw|security)$/
+
+/** @param iptables to which the rules are added @param isRead its tables of this backend were read: a list of all tables has them once more */
+export function withNftTables(iptables: IptablesState, { text, file }: CollectedFile, isRead: boolean): NftReading {
+  const acting = baseChains(text).filter(({ acts, table }) => acts && !(isRead && OF_IPTABLES.test(table)))
   const notUnderstood = acting.map(({ table, chain, type, hook, line }) => ({
     what: `nftables chain ${chain} of table ${table} (${type} at ${hook}): its rules are not modelled`,
     file,

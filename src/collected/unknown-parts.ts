@@ -137,9 +137,24 @@ function reasonOf(part: Part, contents: NetnsContents, { missing, sizes }: DumpW
       file: place,
       line: 0,
     }
+  if (part.part === 'iptables') {
+    const found = lostRules(contents)
+    if (found !== undefined) return found
+  }
   if (there.some(({ text }) => text.trim() !== '')) return undefined
   const isVouched = part.files.some((name) => sizes.get(`${folder}/${name}`) === 0)
   return isVouched || !part.isDoubtful(contents) ? undefined : { what: `${paths.join(', ')}: nothing is in it`, file: there[0].file, line: 0 }
+}
+
+/** What iptables-nft-save says where the other backend has tables. */
+const OTHER_BACKEND = /^# Warning: iptables-legacy tables present/m
+
+function lostRules({ folder, files, backends }: NetnsContents): NotUnderstood | undefined {
+  const spoilt = backends.find(({ lost }) => lost !== undefined)
+  if (spoilt?.lost !== undefined) return { ...spoilt.lost, what: `rules of ${folder}/iptables-${spoilt.backend}: ${spoilt.lost.what}` }
+  const nft = files.get('iptables-nft')
+  if (nft === undefined || files.has('iptables-legacy') || !OTHER_BACKEND.test(nft.text)) return undefined
+  return { what: `${folder}/iptables-legacy: the dump has no such file, and the node has tables of it`, file: nft.file, line: 0 }
 }
 
 /** Of a file that is not there. */
