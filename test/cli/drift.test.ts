@@ -36,6 +36,18 @@ describe('exit statuses', () => {
     expect(await drift('--node', 'examples/drift/node-1')).toMatchObject({ code: 2, out: '', err: expect.stringContaining('-f FILE') as string })
     expect((await drift(...FAULTY, '--fail-on', 'sometimes')).err).toContain('error, warning, info, never')
   })
+  it('3: the dump of another node, or of another cluster: said at once, and nothing compared', async () => {
+    const other = await drift('--node', 'node-1=examples/nodes/node-2', ...CLUSTER)
+    expect({ code: other.code, out: other.out }).toEqual({ code: 3, out: '' })
+    expect(other.err.split('\n')).toEqual([
+      'examples/nodes/node-2: error: Node/node-1: this dump says that it is node-2 (hostname node-2, InternalIP 192.168.10.12, podCIDR 10.244.2.0/24), not node-1',
+      '    Nothing was compared. Give it as what it is: --node node-2=examples/nodes/node-2',
+      '',
+    ])
+    const stranger = await drift('--node', 'host-a=examples/nodes/node-2', '-f', 'examples/docker-only.yaml')
+    expect({ code: stranger.code, out: stranger.out }).toEqual({ code: 3, out: '' })
+    expect(stranger.err).toContain('this dump is of no node of the cluster: its hostname is node-2')
+  })
   it('3: a dump of a node that the cluster has not, or of nothing', async () => {
     const { code, out, err } = await drift('--node', 'node-7=examples/drift/node-1', ...CLUSTER)
     expect({ code, out }).toEqual({ code: 3, out: '' })
@@ -72,6 +84,11 @@ describe('forms', () => {
     expect(artifactLocation.uri).toBe('examples/drift/node-1/node/iptables-nft')
     const line = readFileSync(new URL(artifactLocation.uri, ROOT), 'utf8').split('\n')[region.startLine - 1]
     expect(line).toContain('-A FORWARD -p tcp -m tcp --dport 8080 -j REJECT')
+  })
+  it('text of 80 columns, but for what is to be copied and places', async () => {
+    const { out } = await netsim(['drift', ...FAULTY, '--severity', 'info', '-v'], { cwd: fileURLToPath(ROOT), columns: 80 })
+    const long = out.split('\n').filter((line) => line.length > 80 && !/^( {2}(ask|mend) |(ERROR|WARN|INFO) )/.test(line))
+    expect(long).toEqual([])
   })
   it('JUnit with a case for each code', async () => {
     const { out } = await drift(...FAULTY, '-o', 'junit')

@@ -339,7 +339,8 @@ function addressDifferences(view: DriftView, device: DeviceSpec, there: DeviceSp
         ],
       }),
       focus: {},
-      commands: [...absent.map((address) => `ip addr add ${text(address)} dev ${name}`), ...extra.map((address) => `ip addr del ${text(address)} dev ${name}`)],
+      // the others of a subnet go with its first address (__inet_del_ifa)
+      commands: [...extra.map((address) => `ip addr del ${text(address)} dev ${name}`), ...absent.map((address) => `ip addr add ${text(address)} dev ${name}`)],
       repair: repairOf(device.provenance?.by, 'device'),
     },
   ]

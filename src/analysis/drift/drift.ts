@@ -314,11 +314,14 @@ function evidenceOf(view: DriftView, { code, expected, there }: Shown): readonly
   const evidence = ({ text, by, object: of, file, line }: ShownDocument, word: string): Evidence => ({
     what: `${word} ${text}`,
     object: of ?? object,
+    // what tells two findings of one code apart
+    rule: text,
     ...(by === undefined || by === DUMP ? {} : { by }),
     ...(file === undefined ? {} : { file }),
     ...(line === undefined ? {} : { line }),
   })
-  const file = there.some((one) => one.file !== undefined) ? undefined : fileOf(view, code)
+  const told = [...there, ...expected].some((one) => one.file !== undefined)
+  const file = there.some((one) => one.file !== undefined) ? undefined : (fileOf(view, code) ?? (told ? undefined : view.collected?.source))
   const nothing: Evidence[] = file === undefined ? [] : [{ what: there.length > 0 ? 'it is in this file' : 'it is not in this file', object, file }]
   return [
     ...nothing,

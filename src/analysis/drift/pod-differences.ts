@@ -82,7 +82,8 @@ function ofPair(view: DriftView, { plan, found }: PodPair, kernel: Dataplane): D
   const pod: DriftView = { ...view, expected: plan.dataplane, there: translate(kernel, names.toExpected), alignment: names }
   const { found: differences, expected } = deviceIn(pod, plan)
   // the address of a pod without one on record was drawn here
-  const routes = plan.pod.address === undefined || kernel.unknown?.routes !== undefined ? [] : routeDifferences({ ...pod, expected })
+  const isDrawn = plan.pod.address === undefined && !addressesIn({ dataplane: kernel }).includes(plan.address)
+  const routes = isDrawn || kernel.unknown?.routes !== undefined ? [] : routeDifferences({ ...pod, expected })
   const all = [...differences, ...routes, ...portsIn(view, plan, kernel)]
   return all.map((one) => ({
     ...one,
@@ -203,7 +204,7 @@ function addressIn(pod: DriftView, device: DeviceSpec, there: DeviceSpec): Diffe
   const goes = (all: readonly AddressSpec[]) => (route: Dataplane['routes'][number]) =>
     route.device === device.name &&
     all.some(({ address, length }) => route.source === address || (length < 32 && contains(cidr(address, length), route.via ?? 0)))
-  const kept = pod.there.routes.filter((route) => goes(absent)(route))
+  const kept = pod.there.routes.filter((route) => goes([...absent, ...extra])(route))
   return {
     code: 'ND107',
     cause: `address ${device.name}`,
@@ -212,14 +213,15 @@ function addressIn(pod: DriftView, device: DeviceSpec, there: DeviceSpec): Diffe
     there: extra.map((one) => printer.address(there, one)),
     apply: (dataplane) => ({
       ...changing(device.name, (one) => ({ ...one, addresses: [...one.addresses.filter((own) => !absent.includes(own)), ...extra] }))(dataplane),
-      routes: [...dataplane.routes.filter((route) => !goes(absent)(route)), ...kept, ...pod.there.routes.filter((route) => goes(extra)(route))],
+      routes: [...dataplane.routes.filter((route) => !goes(absent)(route)), ...kept],
     }),
     focus: {},
     commands: [
-      ...absent.map((one) => `ip addr add ${text(one)} dev ${device.name}`),
+      // what is left of a subnet goes with its first address (__inet_del_ifa)
       ...extra.map((one) => `ip addr del ${text(one)} dev ${device.name}`),
+      ...absent.map((one) => `ip addr add ${text(one)} dev ${device.name}`),
       ...pod.expected.routes
-        .filter((route) => goes(absent)(route) && route.protocol !== 'kernel' && !kept.includes(route))
+        .filter((route) => goes(absent)(route) && route.protocol !== 'kernel')
         .map((route) => `ip route replace ${printer.routeText(route)}`),
     ],
     repair: PLUGIN,

@@ -77,7 +77,13 @@ function addresses({ netns, devices }: Dataplane, numbers: ReadonlyMap<string, n
     .map((device, at) => {
       const [head, link, ...rest] = blocks[at].split('\n')
       const details = detailsOf(device)
-      return [head, `${link} promiscuity 0`, ...(details === '' ? [] : [`    ${details}`]), ...(device.master === undefined ? [] : [`    ${slave(device)}`]), ...rest].join('\n')
+      return [
+        head,
+        `${link} promiscuity 0`,
+        ...(details === '' ? [] : [`    ${details}`]),
+        ...(device.master === undefined ? [] : [`    ${slave(device)}`]),
+        ...rest,
+      ].join('\n')
     })
     .join('')
 }

@@ -1,9 +1,11 @@
 /** Twenty things that go wrong on real nodes, each done to a rendered node by the tool's own command, written as text, read back: named, with its effect. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { driftCatalogue } from '../../../src/analysis/drift/catalogue.js'
 import type { DriftCode } from '../../../src/analysis/drift/codes.js'
 import { driftOf, type DriftInput } from '../../../src/analysis/drift/drift.js'
-import type { DriftFinding } from '../../../src/analysis/drift/finding.js'
+import type { DriftFinding, DriftReport } from '../../../src/analysis/drift/finding.js'
+import { sarifLog } from '../../../src/analysis/findings-sarif.js'
 import { buildCluster } from '../../../src/cluster/cluster.js'
 import type { Dataplane } from '../../../src/dataplane/dataplane.js'
 import { applyHostSettings } from '../../../src/network/host-commands.js'
@@ -51,7 +53,39 @@ function driftAfter(example: string, node: string, change: Commands | ((dataplan
   const dataplane = typeof change === 'function' ? change(plan.dataplane) : broken(plan.dataplane, change)
   const collected = dumpOf(dataplane, plan.pods, options)
   const input: DriftInput = { name: node, dataplane: collected.dataplane, collected }
-  return driftOf(network, [input]).findings
+  const report = driftOf(network, [input])
+  expectSarif(report)
+  return report.findings
+}
+
+interface SarifResult {
+  readonly ruleId: string
+  readonly ruleIndex: number
+  readonly level: string
+  readonly message: { readonly text: string }
+  readonly locations: readonly {
+    readonly physicalLocation: { readonly artifactLocation: { readonly uri: string }; readonly region?: { readonly startLine: number } }
+  }[]
+  readonly partialFingerprints: Readonly<Record<string, string>>
+}
+
+/** What code scanners ask of each result: a rule that is listed, a level, a relative place, a fingerprint of its own. */
+function expectSarif(report: DriftReport): void {
+  const log = sarifLog(report, { catalogue: driftCatalogue(), version: '1.0.0', relative: (file) => file }) as unknown as {
+    readonly runs: readonly {
+      readonly tool: { readonly driver: { readonly rules: readonly { readonly id: string }[] } }
+      readonly results: readonly SarifResult[]
+    }[]
+  }
+  const [{ tool, results }] = log.runs
+  expect(results).toHaveLength(report.findings.length)
+  for (const { ruleId, ruleIndex, level, message, locations } of results) {
+    expect([tool.driver.rules[ruleIndex].id, message.text === '']).toEqual([ruleId, false])
+    expect(['error', 'warning', 'note']).toContain(level)
+    expect(locations.map(({ physicalLocation }) => physicalLocation.artifactLocation.uri)).toEqual([expect.stringMatching(/^(?!\/|[a-z]+:)./)])
+    expect(locations[0].physicalLocation.region?.startLine ?? 1).toBeGreaterThan(0)
+  }
+  expect(new Set(results.map(({ partialFingerprints }) => JSON.stringify(partialFingerprints))).size).toBe(results.length)
 }
 
 interface Told {
@@ -76,7 +110,8 @@ function expectTold(findings: readonly DriftFinding[], told: Told): void {
 const FLANNEL = 'services-flannel.yaml'
 const CALICO = 'services-calico.yaml'
 
-interface Fault extends Told {
+/** Most take packets away. */
+interface Fault extends Omit<Told, 'severity' | 'verdict'>, Partial<Pick<Told, 'severity' | 'verdict'>> {
   readonly name: string
   readonly example?: string
   readonly change: Commands | ((dataplane: Dataplane) => Dataplane)
@@ -99,8 +134,6 @@ const FAULTS: readonly Fault[] = [
     name: 'an FDB entry deleted',
     change: { bridge: ['fdb del d2:16:16:83:62:05 dev flannel.1 dst 192.168.0.102'] },
     code: 'ND304',
-    severity: 'error',
-    verdict: 'lost',
     what: /FDB entry of flannel.1 for d2:16:16:83:62:05 of node-2 is missing/,
     command: /^bridge fdb replace d2:16:16:83:62:05 dev flannel.1 dst 192.168.0.102 self permanent$/,
     after: /^NO_VTEP at node-1/,
@@ -109,8 +142,6 @@ const FAULTS: readonly Fault[] = [
     name: 'an FDB entry that leads to another VTEP',
     change: { bridge: ['fdb replace d2:16:16:83:62:05 dev flannel.1 dst 192.168.0.103 self permanent'] },
     code: 'ND305',
-    severity: 'error',
-    verdict: 'lost',
     what: /leads to 192.168.0.103, not to 192.168.0.102/,
     command: /^bridge fdb replace d2:16:16:83:62:05 dev flannel.1 dst 192.168.0.102 self permanent$/,
     after: /^NEIGHBOR_FAILED at node-3/,
@@ -119,8 +150,6 @@ const FAULTS: readonly Fault[] = [
     name: 'the MAC of a neighbour changed',
     change: { ip: ['neigh replace 10.244.2.0 lladdr 02:00:00:00:00:01 dev flannel.1 nud permanent'] },
     code: 'ND302',
-    severity: 'error',
-    verdict: 'lost',
     what: /neighbour 10.244.2.0 of node-2 on flannel.1 has the MAC 02:00:00:00:00:01, not d2:16:16:83:62:05/,
     command: /^ip neigh replace 10.244.2.0 lladdr d2:16:16:83:62:05 dev flannel.1 nud permanent$/,
     after: /^NO_VTEP at node-1/,
@@ -129,8 +158,6 @@ const FAULTS: readonly Fault[] = [
     name: 'a permanent neighbour deleted',
     change: { ip: ['neigh del 10.244.3.0 dev flannel.1'] },
     code: 'ND301',
-    severity: 'error',
-    verdict: 'lost',
     what: /permanent neighbour 10.244.3.0 of node-3 on flannel.1 is missing/,
     command: /^ip neigh replace 10.244.3.0 lladdr 0e:2d:21:db:e1:07 dev flannel.1 nud permanent$/,
     after: /NEIGH/,
@@ -139,8 +166,6 @@ const FAULTS: readonly Fault[] = [
     name: 'a route removed',
     change: { ip: ['route del 10.244.2.0/24'] },
     code: 'ND201',
-    severity: 'error',
-    verdict: 'lost',
     what: /route to 10.244.2.0\/24 of the pods of node-2 is missing/,
     command: /^ip route replace 10.244.2.0\/24 via 10.244.2.0 dev flannel.1 onlink$/,
     after: /^NO_ROUTE at router\/router/,
@@ -149,8 +174,6 @@ const FAULTS: readonly Fault[] = [
     name: 'a route by the wrong node',
     change: { ip: ['route replace 10.244.2.0/24 via 192.168.0.103 dev eth0'] },
     code: 'ND203',
-    severity: 'error',
-    verdict: 'lost',
     what: /route to 10.244.2.0\/24 of the pods of node-2 leads elsewhere/,
     command: /^ip route replace 10.244.2.0\/24 via 10.244.2.0 dev flannel.1 onlink$/,
     after: /^REPLY_LOST/,
@@ -159,8 +182,6 @@ const FAULTS: readonly Fault[] = [
     name: 'a more specific route to nowhere',
     change: { ip: ['route add blackhole 10.244.2.0/25'] },
     code: 'ND204',
-    severity: 'error',
-    verdict: 'lost',
     what: /route to 10.244.2.0\/25 of the pods of node-2 that no agent makes/,
     command: /^ip route del blackhole 10.244.2.0\/25$/,
     after: /^NULL_ROUTED at node-1/,
@@ -169,8 +190,6 @@ const FAULTS: readonly Fault[] = [
     name: 'a foreign table of routes in front',
     change: { ip: ['rule add priority 100 from all lookup 99', 'route add 10.244.3.0/24 via 192.168.0.254 dev eth0 table 99'] },
     code: 'ND206',
-    severity: 'error',
-    verdict: 'lost',
     what: /rule of routing that no agent makes: 100: from all lookup 99/,
     command: /^ip rule del priority 100 from all lookup 99$/,
   },
@@ -178,8 +197,6 @@ const FAULTS: readonly Fault[] = [
     name: 'flannel.1 gone, with all that was on it',
     change: without('flannel.1'),
     code: 'ND101',
-    severity: 'error',
-    verdict: 'lost',
     what: /flannel.1 is missing, and with it 2 routes, 2 neighbours, 2 FDB entries/,
     command: /^kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=node-1$/,
     after: /^NO_ROUTE at router\/router/,
@@ -191,8 +208,6 @@ const FAULTS: readonly Fault[] = [
       return { ...dataplane, devices, routes: routes.filter(({ device }) => device !== 'flannel.1') }
     },
     code: 'ND102',
-    severity: 'error',
-    verdict: 'lost',
     what: /flannel.1 is down, and 2 of its routes with it/,
     command: /^ip link set dev flannel.1 up\nip route replace 10.244.2.0\/24 via 10.244.2.0 dev flannel.1 onlink\nip route replace 10.244.3.0/,
   },
@@ -219,8 +234,6 @@ const FAULTS: readonly Fault[] = [
     name: 'a REJECT before all chains',
     change: { iptables: ['-I FORWARD -p tcp --dport 8080 -j REJECT'] },
     code: 'ND504',
-    severity: 'error',
-    verdict: 'lost',
     what: /rule 1 of FORWARD in filter is no agent's and comes before KUBE-PROXY-FIREWALL/,
     command: /^iptables -t filter -D FORWARD -p tcp -m tcp --dport 8080 -j REJECT --reject-with icmp-port-unreachable$/,
     after: /^REJECTED at node-1/,
@@ -239,8 +252,6 @@ const FAULTS: readonly Fault[] = [
     name: "kube-proxy's chain flushed",
     change: { iptables: ['-t nat -F KUBE-SERVICES'] },
     code: 'ND501',
-    severity: 'error',
-    verdict: 'lost',
     what: /chain KUBE-SERVICES of nat is empty: its 7 rules are gone/,
     command: /k8s-app=kube-proxy/,
     after: /^NO_ROUTE/,
@@ -261,8 +272,6 @@ const FAULTS: readonly Fault[] = [
     name: 'ip_forward off',
     change: { sysctls: { 'net.ipv4.ip_forward': 0 } },
     code: 'ND401',
-    severity: 'error',
-    verdict: 'lost',
     what: /net.ipv4.ip_forward is 0, not 1/,
     command: /^sysctl -w net.ipv4.ip_forward=1$/,
     after: /^NO_ROUTE at node-1/,
@@ -287,8 +296,6 @@ const FAULTS: readonly Fault[] = [
       }),
     }),
     code: 'ND108',
-    severity: 'error',
-    verdict: 'lost',
     what: /of shop\/web-0 is in no bridge, not in cni0/,
     command: /^ip link set dev veth\w+ master cni0$/,
   },
@@ -299,8 +306,6 @@ const FAULTS: readonly Fault[] = [
       devices: dataplane.devices.map((device) => (device.kind === 'veth' && device.peer.netns === 'shop/api-0' ? { ...device, bridgePort: {} } : device)),
     }),
     code: 'ND108',
-    severity: 'error',
-    verdict: 'lost',
     what: /of shop\/api-0 has hairpin off as a port of cni0/,
     command: /^bridge link set dev veth\w+ hairpin on$/,
   },
@@ -309,8 +314,6 @@ const FAULTS: readonly Fault[] = [
     example: CALICO,
     change: { ipset: ['flush cali40all-vxlan-net'] },
     code: 'ND602',
-    severity: 'error',
-    verdict: 'lost',
     what: /the set cali40all-vxlan-net is empty/,
     command: /^ipset add cali40all-vxlan-net /,
   },
@@ -327,8 +330,13 @@ const FAULTS: readonly Fault[] = [
 ]
 
 describe('faults made on one node', () => {
-  it.each(FAULTS)('$name', ({ example = FLANNEL, change, options, ...told }) => {
-    expectTold(driftAfter(example, 'node-1', change, options), told)
+  it('two of one code are two in SARIF', () => {
+    const found = driftAfter(FLANNEL, 'node-1', { ip: ['route add blackhole 10.244.2.0/25', 'route add blackhole 10.244.3.0/25'] })
+    expect(found.map(({ code }) => code)).toEqual(['ND204', 'ND204'])
+  })
+
+  it.each(FAULTS)('$name', ({ example = FLANNEL, change, options, severity = 'error', verdict = 'lost', ...told }) => {
+    expectTold(driftAfter(example, 'node-1', change, options), { ...told, severity, verdict })
   })
 
   it('together they do what none does alone', () => {
