@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { inlineConstants } from './inline-constants.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Not another run's: one that starts meanwhile would take the program away from under rows that are still to be measured. */
@@ -20,6 +21,9 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
+  // as the command is built
+  minifySyntax: true,
+  plugins: [inlineConstants()],
   packages: 'external',
   logLevel: 'warning',
 })

@@ -15,6 +15,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CACHE_NAME, SCRIPT_OPTIONS, writeCodeCache } from './code-cache.mjs'
+import { inlineConstants } from './inline-constants.mjs'
 import { onDemand } from './on-demand.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -32,6 +33,7 @@ const INPUTS = [
   'package-lock.json',
   'scripts/build.mjs',
   'scripts/code-cache.mjs',
+  'scripts/inline-constants.mjs',
   'scripts/on-demand.mjs',
 ]
 
@@ -54,6 +56,7 @@ export async function buildCli() {
     target: 'node20.19',
     define: { 'process.env.NETSIM_VERSION': JSON.stringify(version) },
     legalComments: 'none',
+    plugins: [inlineConstants()],
     write: false,
     logLevel: 'warning',
   }
@@ -65,7 +68,7 @@ export async function buildCli() {
     splitting: true,
     format: 'esm',
     metafile: true,
-    plugins: [onDemand({ root: ROOT, entry: ENTRY, trunk: TRUNK })],
+    plugins: [onDemand({ root: ROOT, entry: ENTRY, trunk: TRUNK }), inlineConstants()],
   }
   const script = { ...common, ...SCRIPT_OPTIONS, entryPoints: [TRUNK], define: { ...common.define, ...SCRIPT_OPTIONS.define } }
   const [result, whole] = await Promise.all([build(modules), build(script)]).catch((error) => {

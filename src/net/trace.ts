@@ -4,7 +4,7 @@
  * (how a packet ended). Rows become words when somebody reads them (analysis/trace-report). While `on` is 0 a walk writes
  * nothing and this file costs one compare per site.
  */
-import { PacketPool, type Packet } from '../wire/packet.js'
+import { Packet, PacketPool } from '../wire/packet.js'
 import type { Device } from './device.js'
 import type { Netns } from './netns.js'
 import type { Tally } from './tally.js'
@@ -145,6 +145,7 @@ export class Trace {
 
   frames: Int32Array = new Int32Array(FRAME_STRIDE * 128)
   frameTimes: Float64Array = new Float64Array(128)
+  /** The first `frameCount` of them: rows of the trace's own, which the next record overwrites. */
   framePackets: Packet[] = []
   frameCount = 0
 
@@ -160,8 +161,6 @@ export class Trace {
 
   /** Forgets what was recorded; the buffers stay. */
   clear(): void {
-    for (let i = 0; i < this.frameCount; i++) this.pool.release(this.framePackets[i])
-    this.framePackets.length = 0
     this.stepCount = 0
     this.frameCount = 0
     this.endCount = 0
@@ -169,32 +168,33 @@ export class Trace {
 
   /** Starts a step row and returns its offset; the caller writes the arguments at ROW_A onwards. */
   step(kind: number, action: number, netns: Netns, packet: Packet): number {
-    const index = this.stepCount++
+    const index = this.stepCount
     if (index === this.stepTimes.length) this.growSteps()
-    const at = index * STEP_STRIDE
-    const steps = this.steps
-    steps[at] = kind
-    steps[at + ROW_ACTION] = action
-    steps[at + ROW_NETNS] = netns.index
-    steps[at + ROW_PACKET] = packet.id
-    steps[at + ROW_LEG] = packet.leg
-    steps[at + ROW_LENGTH] = packet.ipLength
-    steps[at + ROW_TTL] = packet.ttl
-    steps[at + ROW_MARK] = packet.mark
+    this.stepCount = (index + 1) | 0
     this.stepTimes[index] = this.clock.nowNs
+    const at = Math.imul(index, STEP_STRIDE)
+    const steps = this.steps
+    steps[at] = kind | 0
+    steps[(at + ROW_ACTION) | 0] = action | 0
+    steps[(at + ROW_NETNS) | 0] = netns.index | 0
+    steps[(at + ROW_PACKET) | 0] = packet.id | 0
+    steps[(at + ROW_LEG) | 0] = packet.leg | 0
+    steps[(at + ROW_LENGTH) | 0] = packet.ipLength | 0
+    steps[(at + ROW_TTL) | 0] = packet.ttl | 0
+    steps[(at + ROW_MARK) | 0] = packet.mark | 0
     return at
   }
 
   /** A step with its arguments. */
   note(kind: number, action: number, netns: Netns, packet: Packet, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): void {
-    const at = this.step(kind, action, netns, packet) + ROW_A
+    const at = this.step(kind, action, netns, packet)
     const steps = this.steps
-    steps[at] = a
-    steps[at + 1] = b
-    steps[at + 2] = c
-    steps[at + 3] = d
-    steps[at + 4] = e
-    steps[at + 5] = f
+    steps[(at + ROW_A) | 0] = a | 0
+    steps[(at + (ROW_A + 1)) | 0] = b | 0
+    steps[(at + (ROW_A + 2)) | 0] = c | 0
+    steps[(at + (ROW_A + 3)) | 0] = d | 0
+    steps[(at + (ROW_A + 4)) | 0] = e | 0
+    steps[(at + (ROW_A + 5)) | 0] = f | 0
   }
 
   /** What a packet socket on the device sees. */
@@ -210,10 +210,11 @@ export class Trace {
     this.frames[at + 4] = packet.id
     this.frames[at + 5] = this.stepCount
     this.frameTimes[index] = this.clock.nowNs
-    const seen = this.pool.clone(packet)
+    if (index === this.framePackets.length) this.framePackets.push(new Packet())
+    const seen = this.framePackets[index]
+    this.pool.copy(packet, seen)
     // as a card would complete it
     seen.partial = 0
-    this.framePackets[index] = seen
   }
 
   /** A packet of the question (no ARP, no flooded copy) ended. */

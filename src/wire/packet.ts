@@ -264,17 +264,30 @@ export class PacketPool {
   made = 0
 
   take(): Packet {
+    return this.row().copyFrom(BLANK)
+  }
+
+  /** Of any content. */
+  private row(): Packet {
     const packet = this.free.pop()
-    if (packet !== undefined) return packet.copyFrom(BLANK)
+    if (packet !== undefined) return packet
     this.made++
     return new Packet()
   }
 
   /** A copy of the row, inner packets copied too. */
   clone(from: Packet): Packet {
-    const packet = this.take().copyFrom(from)
+    const packet = this.row().copyFrom(from)
     if (from.inner !== null) packet.inner = this.clone(from.inner)
     return packet
+  }
+
+  /** A copy of the row, inner packets copied too, in a row that is there; what that carried is given back. */
+  copy(from: Packet, to: Packet): void {
+    const carried = to.inner
+    to.copyFrom(from)
+    if (carried !== null) this.release(carried)
+    if (from.inner !== null) to.inner = this.clone(from.inner)
   }
 
   /** Gives back the row and what it carries. The caller must hold the only reference. */

@@ -16,9 +16,12 @@ import type { Netfilter } from './netfilter.js'
 /** A packet met something not modelled in the run. */
 export const CLASSIFY_INCOMPLETE = -1
 
+/** Turns the order of unsigned addresses into that of int32. */
+export const SIGN = -0x80000000
+
 /** One field of the rules of a run: ascending first values of its ranges, and where in `bits` each range's vector begins. */
 export interface ClassifierField {
-  readonly firsts: Float64Array
+  readonly firsts: Int32Array
   readonly vectors: Int32Array
 }
 
@@ -28,7 +31,7 @@ export interface ClassifierRun {
   readonly end: number
   readonly words: number
   readonly bits: Int32Array
-  /** Addresses unsigned; ports as they are, -1 for a later fragment. */
+  /** Addresses less 2^31, so that their order is that of int32; ports as they are, -1 for a later fragment. */
   readonly src: ClassifierField
   readonly dst: ClassifierField
   readonly proto: ClassifierField
@@ -40,8 +43,8 @@ export interface ClassifierRun {
 export function classify(nf: Netfilter, run: ClassifierRun, from: number, packet: Packet): number {
   const bits = run.bits
   const whole = packet.fragmentOffset === 0
-  const src = vectorOf(run.src, packet.src >>> 0)
-  const dst = vectorOf(run.dst, packet.dst >>> 0)
+  const src = vectorOf(run.src, packet.src ^ SIGN)
+  const dst = vectorOf(run.dst, packet.dst ^ SIGN)
   const proto = vectorOf(run.proto, packet.proto)
   const sport = vectorOf(run.sport, whole ? packet.sport : -1)
   const dport = vectorOf(run.dport, whole ? packet.dport : -1)

@@ -14,7 +14,7 @@ import {
   R_SRC_MASK,
   RULE_STRIDE,
 } from './bytecode.js'
-import type { ClassifierField, ClassifierRun } from './classify.js'
+import { SIGN, type ClassifierField, type ClassifierRun } from './classify.js'
 
 /** Below it the interpreter is as fast. */
 const RUN_MIN = 32
@@ -24,7 +24,7 @@ const RUN_MAX = 1024
 /** Values from first to last, both included. */
 type Range = readonly [first: number, last: number]
 
-const ANY_ADDRESS: Range = [0, 0xffffffff]
+const ANY_ADDRESS: Range = [-0x80000000, 0x7fffffff]
 const ANY_PROTO: Range = [0, 255]
 const ANY_PORT: Range = [-1, 0xffff]
 
@@ -53,8 +53,8 @@ function compileRun(rules: Int32Array, start: number, count: number): Classifier
   const address =
     (value: number, mask: number) =>
     (at: number): Range => {
-      const first = rules[at + value] >>> 0
-      return [first, (first | ~rules[at + mask]) >>> 0]
+      const first = rules[at + value]
+      return [first ^ SIGN, (first | ~rules[at + mask]) ^ SIGN]
     }
   const port =
     (first: number, range: number) =>
@@ -121,5 +121,5 @@ function compileField(ranges: readonly Range[], any: Range, vectors: VectorPool)
     firsts.push(value)
     offsets.push(offset)
   }
-  return { firsts: Float64Array.from(firsts), vectors: Int32Array.from(offsets) }
+  return { firsts: Int32Array.from(firsts), vectors: Int32Array.from(offsets) }
 }

@@ -129,6 +129,8 @@ export class Netfilter {
   /** By table and hook: a trace shows the table even when nothing matched. */
   private readonly shown: Uint8Array
   private readonly hooks: number
+  /** By hook: bit t is set where table t has a chain. */
+  private readonly tablesOf = [0, 0, 0, 0, 0]
   private readonly natTable: boolean
 
   // Devices by what the rules' patterns say of them: a row of bits a device, made when the device is first met
@@ -166,7 +168,11 @@ export class Netfilter {
     this.deviceBits = new Int32Array(this.words)
     this.makeDeviceRow(null)
     let hooks = netns.conntrack === null ? 0 : (1 << HOOK_PREROUTING) | (1 << HOOK_INPUT) | (1 << HOOK_OUTPUT) | (1 << HOOK_POSTROUTING)
-    for (let at = 0; at < this.entries.length; at++) if (this.entries[at] >= 0) hooks |= 1 << (at % HOOKS)
+    for (let at = 0; at < this.entries.length; at++) {
+      if (this.entries[at] === NO_CHAIN) continue
+      hooks |= 1 << (at % HOOKS)
+      this.tablesOf[at % HOOKS] |= 1 << (((at / HOOKS) | 0) % TABLES)
+    }
     this.hooks = hooks
   }
 
@@ -177,7 +183,6 @@ export class Netfilter {
 
   /** Runs everything registered at the hook. @returns NF_ACCEPT, NF_DROP (packet.rejectWith says how to answer), NF_STOLEN, NF_INCOMPLETE, NF_UNROUTED */
   run(hook: number, packet: Packet, inDevice: Device | null, outDevice: Device | null): number {
-    if (((this.hooks >>> hook) & 1) === 0) return NF_ACCEPT
     this.hook = hook
     this.inDevice = inDevice
     this.outDevice = outDevice
@@ -294,25 +299,36 @@ export class Netfilter {
   private runHook(hook: number, packet: Packet): number {
     let verdict: number
     const conntrack = this.netns.conntrack
+    const tables = this.tablesOf[hook]
     if (hook === HOOK_PREROUTING || hook === HOOK_OUTPUT) {
       const gather = conntrack !== null && isFragment(packet) && packet.conntrack < 0 && packet.conntrackState !== CT_UNTRACKED
       if (gather && ipDefrag(this.netns, packet, this.defragUser(hook, packet)) === 0) return NF_STOLEN
-      verdict = this.runTable(TABLE_RAW, hook, packet)
-      if (verdict !== NF_ACCEPT) return verdict
-      if (conntrack !== null) verdict = conntrack.track(packet, hook === HOOK_PREROUTING ? 1 : 0)
+      if (((tables >>> TABLE_RAW) & 1) !== 0) {
+        verdict = this.runTable(TABLE_RAW, hook, packet)
+        if (verdict !== NF_ACCEPT) return verdict
+      }
+      if (conntrack !== null) {
+        verdict = conntrack.track(packet, hook === HOOK_PREROUTING ? 1 : 0)
+        if (verdict !== NF_ACCEPT) return verdict
+      }
+    }
+    if (((tables >>> TABLE_MANGLE) & 1) !== 0) {
+      verdict = hook === HOOK_OUTPUT ? this.mangleOutput(packet) : this.runTable(TABLE_MANGLE, hook, packet)
       if (verdict !== NF_ACCEPT) return verdict
     }
-    verdict = hook === HOOK_OUTPUT ? this.mangleOutput(packet) : this.runTable(TABLE_MANGLE, hook, packet)
-    if (verdict !== NF_ACCEPT) return verdict
     if (hook !== HOOK_FORWARD && hook !== HOOK_INPUT) {
       verdict = hook === HOOK_OUTPUT ? this.natOutput(conntrack, packet) : this.runNat(conntrack, hook, packet)
       if (verdict !== NF_ACCEPT) return verdict
     }
     if (hook === HOOK_INPUT || hook === HOOK_FORWARD || hook === HOOK_OUTPUT) {
-      verdict = this.runTable(TABLE_FILTER, hook, packet)
-      if (verdict !== NF_ACCEPT) return verdict
-      verdict = this.runTable(TABLE_SECURITY, hook, packet)
-      if (verdict !== NF_ACCEPT) return verdict
+      if (((tables >>> TABLE_FILTER) & 1) !== 0) {
+        verdict = this.runTable(TABLE_FILTER, hook, packet)
+        if (verdict !== NF_ACCEPT) return verdict
+      }
+      if (((tables >>> TABLE_SECURITY) & 1) !== 0) {
+        verdict = this.runTable(TABLE_SECURITY, hook, packet)
+        if (verdict !== NF_ACCEPT) return verdict
+      }
     }
     if (hook === HOOK_INPUT) {
       verdict = this.runNat(conntrack, hook, packet)
