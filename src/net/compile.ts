@@ -19,7 +19,7 @@ import { frameArrived, InFlight, Segment } from './link.js'
 import { neighbourTimerFired, NeighTable } from './neigh.js'
 import { Conntrack } from './netfilter/conntrack.js'
 import { compileNetfilter } from './netfilter/netfilter.js'
-import { deviceNamed, Netns, NETNS_POD, World, type Sleeper, type UserSpace } from './netns.js'
+import { deviceNamed, Netns, NETNS_POD, World, type Home, type Sleeper, type UserSpace } from './netns.js'
 import { SocketTable } from './socket.js'
 import { wireguardTimerFired } from './wireguard.js'
 
@@ -47,6 +47,8 @@ export interface Unit {
   readonly cards: readonly Card[]
   /** Might a card of it answer an ARP request for the address? Not sure is yes. */
   mayAnswer(address: number): boolean
+  /** Where the same stands for many at once. */
+  readonly home?: Home
   /** Asked once, when it wakes. */
   specs(): readonly NetnsSpec[]
   /** It runs now: for processes that belong to it. */
@@ -95,6 +97,7 @@ export function composeWorld(units: readonly Unit[], segments: readonly SegmentS
 }
 
 class SleepingUnit implements Sleeper {
+  readonly home?: Home
   private readonly world: World
   private readonly unit: Unit
   /** Index of its first netns. */
@@ -104,6 +107,7 @@ class SleepingUnit implements Sleeper {
   constructor(world: World, unit: Unit, first: number) {
     this.world = world
     this.unit = unit
+    if (unit.home !== undefined) this.home = unit.home
     this.first = first
   }
 

@@ -2,10 +2,10 @@
  * The warm state of neighbours: who would answer an ARP request sent by a device, found by walking the layer-2 domain behind it
  * (veths, bridges, segments) and asking each host's own arpVerdict(). Run once per neighbour, then kept as REACHABLE.
  */
-import { maskOf } from '../base/cidr.js'
 import { DEVICE_BRIDGE, DEVICE_LOOPBACK, DEVICE_NIC, DEVICE_VETH, SCOPE_LINK, type Device } from './device.js'
 import { ARP_ANSWERED, ARP_PROXIED, arpVerdict } from './arp.js'
-import type { BridgePort } from './bridge.js'
+import type { Bridge, BridgePort } from './bridge.js'
+import { isLoopback } from './fib.js'
 import { inetSelectAddr } from './route-output.js'
 import type { Neighbour } from './neigh.js'
 import { NETNS_POD } from './netns.js'
@@ -33,7 +33,7 @@ function firstAnswering(from: Device, sender: number, target: number, verdict: n
       const bridge = next.port.bridge
       if (!seen.has(bridge.device) && answers(bridge.device, sender, target, verdict)) return bridge.device
       seen.add(bridge.device)
-      for (const port of bridge.ports) if (port !== next.port) pending.push(...farEnds(port.device, target, null))
+      for (const port of portsToward(bridge, target)) if (port !== next.port) pending.push(...farEnds(port.device, target, null))
       continue
     }
     if (answers(next, sender, target, verdict)) return next
@@ -42,18 +42,51 @@ function firstAnswering(from: Device, sender: number, target: number, verdict: n
 }
 
 function answers(device: Device, sender: number, target: number, verdict: number): boolean {
-  return device.up === 1 && device.noArp === 0 && mayAnswer(device, target) && arpVerdict(device, sender, target) === verdict
+  return device.up === 1 && device.noArp === 0 && arpVerdict(device, sender, target) === verdict
 }
 
-/**
- * A pod that does not forward answers for what is its own alone. Most pods behind a bridge are asked in vain, and need no routing table for it.
- * @returns true where arpVerdict is to say
- */
-function mayAnswer({ netns, forwarding }: Device, target: number): boolean {
-  if (netns.role !== NETNS_POD || forwarding === 1) return true
-  const holds = ({ kind, addresses }: Device): boolean =>
-    addresses.some(({ address, length }) => address === target || (kind === DEVICE_LOOPBACK && ((address ^ target) & maskOf(length)) === 0))
-  return netns.devices.some(holds) || netns.dataplane.routes.some(({ type }) => type === 'local')
+/** Where the ports of a bridge lead, by their places among them. */
+interface PortIndex {
+  readonly ports: number
+  /** Address → ports behind which a pod has it that answers for its own addresses alone. */
+  readonly own: ReadonlyMap<number, readonly number[]>
+  /** All others. */
+  readonly others: readonly number[]
+}
+
+const INDEXES = new WeakMap<Bridge, PortIndex>()
+
+/** Those behind which somebody may answer for the address, in their order: most pods of a bridge would be asked in vain, and need no routing table for it. */
+function portsToward(bridge: Bridge, target: number): readonly BridgePort[] {
+  if (isLoopback(target)) return bridge.ports
+  let index = INDEXES.get(bridge)
+  if (index?.ports !== bridge.ports.length) {
+    index = indexOf(bridge.ports)
+    INDEXES.set(bridge, index)
+  }
+  const own = index.own.get(target)
+  const places = own === undefined ? index.others : [...own, ...index.others].sort((a, b) => a - b)
+  return places.map((at) => bridge.ports[at])
+}
+
+function indexOf(ports: readonly BridgePort[]): PortIndex {
+  const own = new Map<number, number[]>()
+  const others: number[] = []
+  for (const [at, { device }] of ports.entries()) {
+    const addresses = device.kind === DEVICE_VETH && device.peer !== null ? ownAddresses(device.peer) : undefined
+    if (addresses === undefined) others.push(at)
+    else for (const address of new Set(addresses)) own.set(address, [...(own.get(address) ?? []), at])
+  }
+  return { ports: ports.length, own, others }
+}
+
+/** All that the pod would answer for, 127.0.0.0/8 aside; undefined where arpVerdict is to say. */
+function ownAddresses({ netns, forwarding, port }: Device): readonly number[] | undefined {
+  if (netns.role !== NETNS_POD || forwarding === 1 || port !== null) return undefined
+  if (netns.dataplane.routes.some(({ type }) => type === 'local')) return undefined
+  const isWhole = ({ kind, addresses }: Device): boolean =>
+    kind === DEVICE_LOOPBACK && addresses.some(({ address, length }) => length < 32 && (!isLoopback(address) || length < 8))
+  return netns.devices.some(isWhole) ? undefined : netns.devices.flatMap(({ addresses }) => addresses.map(({ address }) => address))
 }
 
 /** The devices at which a broadcast frame sent by this one arrives first; hosts that sleep and cannot answer for the target stay asleep. */
@@ -65,7 +98,10 @@ function farEnds(device: Device, target: number, except: BridgePort | null): Dev
     case DEVICE_NIC:
       return device.segment === null || device.carrier === 0 ? [] : device.segment.cardsThatMayAnswer(target, device)
     case DEVICE_BRIDGE:
-      return (device.bridge?.ports ?? []).filter((port) => port !== except).flatMap((port) => farEnds(port.device, target, null))
+      if (device.bridge === null) return []
+      return portsToward(device.bridge, target)
+        .filter((port) => port !== except)
+        .flatMap((port) => farEnds(port.device, target, null))
     default:
       return []
   }

@@ -16,7 +16,7 @@ import { BLACKHOLE, DENIED, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_NONE, REAS
 import { consumePacket, dropPacket } from './drop.js'
 import { MacTable } from './mac-table.js'
 import { scrubPacket } from './scrub.js'
-import type { Netns, Sleeper, World } from './netns.js'
+import type { AddressList, Home, Netns, Sleeper, World } from './netns.js'
 import { STEP_LINK } from './trace.js'
 
 /** A segment's MTU is that of IP packets; its frames are untagged. */
@@ -41,6 +41,9 @@ export class Segment {
   /** A place for each card, in the order of hosts; null while its host sleeps. */
   private readonly cards: (Device | null)[] = []
   private readonly sleepers: Sleeper[] = []
+  /** Places of those that a list knows, by name; and of those that are asked themselves. */
+  private readonly listed = new Map<AddressList, Map<string, number[]>>()
+  private readonly unlisted: number[] = []
   private readonly stations = new MacTable()
   /** Address → places of the cards whose hosts may answer for it. */
   private readonly answering = new Map<number, readonly number[]>()
@@ -55,9 +58,18 @@ export class Segment {
 
   /** Cold. A host that sleeps has a card here: what is sent to its MAC wakes it. */
   reserve(macHigh: number, macLow: number, sleeper: Sleeper): void {
-    this.sleepers.push(sleeper)
+    const at = this.sleepers.push(sleeper) - 1
     this.answering.clear()
     this.stations.set(macHigh, macLow, this.cards.push(null) - 1)
+    if (sleeper.home === undefined) this.unlisted.push(at)
+    else this.list(sleeper.home, at)
+  }
+
+  /** Cold. */
+  private list({ name, list }: Home, at: number): void {
+    const places = this.listed.get(list) ?? new Map<string, number[]>()
+    this.listed.set(list, places)
+    places.set(name, [...(places.get(name) ?? []), at])
   }
 
   /** Cold. The host has woken: its card takes the first place that was kept for it. */
@@ -87,7 +99,9 @@ export class Segment {
   private placesThatMayAnswer(address: number): readonly number[] {
     let places = this.answering.get(address)
     if (places === undefined) {
-      places = this.sleepers.flatMap((sleeper, at) => (sleeper.mayAnswer(address) ? [at] : []))
+      const found = this.unlisted.filter((at) => this.sleepers[at].mayAnswer(address))
+      for (const [list, known] of this.listed) for (const name of list.hostsWith(address)) found.push(...(known.get(name) ?? []))
+      places = found.sort((a, b) => a - b)
       if (this.answering.size >= ADDRESSES_KEPT) this.answering.clear()
       this.answering.set(address, places)
     }

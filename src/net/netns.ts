@@ -38,8 +38,21 @@ export interface UserSpace {
   reset(): void
 }
 
+/** A host by its name, in a list of who may have which address. */
+export interface Home {
+  readonly name: string
+  readonly list: AddressList
+}
+
+export interface AddressList {
+  /** Names of the hosts that may answer for the address. Not sure is yes. */
+  hostsWith(address: number): ReadonlySet<string>
+}
+
 /** What wakes together, a host with its pods: none of it is compiled until a packet comes or somebody asks (wake.ts). */
 export interface Sleeper {
+  /** Where it stands who it may answer for; absent: it is asked itself. */
+  readonly home?: Home
   /** Might a card of it answer an ARP request for the address? Not sure is yes. */
   mayAnswer(address: number): boolean
   /** Cold. Once; later calls do nothing. */

@@ -45,8 +45,13 @@ export class AddressHomes {
   }
 
   mayHave(node: string, address: Ip): boolean {
+    return this.hostsWith(address).has(node) || this.handSet.has(node) || !this.nodes.has(node)
+  }
+
+  /** Of nodes that nobody set by hand. */
+  hostsWith(address: Ip): ReadonlySet<string> {
     if (this.lastAsked?.address !== address) this.lastAsked = { address, nodes: this.nodesWith(address) }
-    return this.lastAsked.nodes.has(node) || this.handSet.has(node) || !this.nodes.has(node)
+    return this.lastAsked.nodes
   }
 
   private nodesWith(address: Ip): ReadonlySet<string> {

@@ -36,6 +36,7 @@ export function nodeUnit(composition: Composition, name: string, { plan, ...own 
     // agents leave the cards as they are
     cards: cardsOf([{ dataplane: handSet ? plan().dataplane : (bare.get(name) as Bare).dataplane, role: NETNS_NODE }]),
     mayAnswer: (address) => (handSet ? mayAnswer(plan().dataplane, address) : homes.mayHave(name, address)),
+    ...(handSet ? {} : { home: { name, list: homes } }),
     specs: () => specsOf(plan()),
     woken: (byName) => startProxy(composition, byName.get(name)),
   }
