@@ -1,5 +1,6 @@
 /** `netsim flows`: reads the cluster and what flows there are, runs them, prints what they came to. Loaded when it is called. */
 import { hasErrors, type Problem } from '../base/problem.js'
+import type { ClassSource } from '../analysis/flows/classes.js'
 import { requestOf, type CommonRequest, type FlowSource } from '../analysis/flows/flow.js'
 import { csvLine, CSV_HEADING, type FlowLine } from '../analysis/flows/flow-line.js'
 import { lineOf, MatrixReader, type MatrixRows } from '../analysis/flows/matrix.js'
@@ -109,11 +110,13 @@ async function refuse(problems: readonly Problem[], io: Io): Promise<number> {
 }
 
 function checkFlags(files: readonly string[], flags: FlowsFlags): void {
-  const { allPairs, random, merge: merging, shard, proto, port } = flags
+  const { random, merge: merging, shard, proto, port, byClass } = flags
+  const allPairs = flags.allPairs || byClass
   const ways = [files.length > 0 && !merging, allPairs, random !== undefined, merging].filter(Boolean).length
   if (ways !== 1) throw new UsageError('which flows? Name a traffic matrix, or give one of --all-pairs, --random N, --merge')
   if (merging && files.length === 0) throw new UsageError('--merge needs the parts that --shard wrote')
   if (merging && shard !== undefined) throw new UsageError('--merge makes a whole of parts, and --shard writes one')
+  if (byClass && flags.output === 'csv') throw new UsageError('CSV has no column for the pairs that a flow stands for: take -o jsonl')
   if (files.includes('-') && flags.filename.includes('-')) throw new UsageError('standard input holds the manifests or the traffic matrix, not both')
   if (merging || files.length > 0) return
   if (proto === 'icmp' && port !== undefined) throw new UsageError('icmp has no ports: leave --port out')
@@ -124,7 +127,7 @@ function checkFlags(files: readonly string[], flags: FlowsFlags): void {
 async function planOf(files: readonly string[], flags: FlowsFlags, io: Io): Promise<Plan | readonly Problem[]> {
   const shape = shapeOf(flags)
   if (flags.random !== undefined) return { kind: 'random', shape, count: flags.random, pick: flags.pick }
-  if (flags.allPairs) return { kind: 'all-pairs', shape }
+  if (flags.allPairs || flags.byClass) return { kind: 'all-pairs', shape, byClass: flags.byClass }
   const reader = new MatrixReader(shape)
   const unread: Problem[] = []
   for (const file of files) {
@@ -173,7 +176,8 @@ function askedOf(plan: Plan, source: FlowSource, { flags, network }: { readonly 
   const { pods, left } = plan.kind === 'matrix' ? { pods: [], left: 0 } : podsWithNetwork(network)
   return {
     kind: plan.kind,
-    flows: source.count,
+    flows: isByClass(source) ? source.counts.pairs : source.count,
+    ...(isByClass(source) ? { classes: source.counts } : {}),
     ...(plan.kind === 'matrix' ? {} : { pods: pods.length, left }),
     ...(plan.kind === 'random' ? { pick: plan.pick } : {}),
     ...(proto === undefined ? {} : { protocol: proto }),
@@ -185,6 +189,10 @@ function askedOf(plan: Plan, source: FlowSource, { flags, network }: { readonly 
     cold,
     listen,
   }
+}
+
+function isByClass(source: FlowSource): source is ClassSource {
+  return 'counts' in source
 }
 
 function packetsOf(plan: Plan, source: FlowSource, { from, to }: { readonly from: number; readonly to: number }): number {

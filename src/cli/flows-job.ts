@@ -2,6 +2,7 @@
  * What a run of flows consists of, in a shape that a thread can be handed, and the run of any part of it: chunks of flows, taken one by one from a count
  * that all who run share.
  */
+import { classPairs } from '../analysis/flows/classes.js'
 import { requestOf, type CommonRequest, type FlowSource } from '../analysis/flows/flow.js'
 import { flowLine } from '../analysis/flows/flow-line.js'
 import { matrixSource, type MatrixRows } from '../analysis/flows/matrix.js'
@@ -14,7 +15,7 @@ import type { Network } from '../network/network.js'
 /** Where flows come from. */
 export type Plan =
   | { readonly kind: 'matrix'; readonly matrix: MatrixRows }
-  | { readonly kind: 'all-pairs'; readonly shape: FlowShape }
+  | { readonly kind: 'all-pairs'; readonly shape: FlowShape; readonly byClass: boolean }
   | { readonly kind: 'random'; readonly shape: FlowShape; readonly count: number; readonly pick: WhomPicked }
 
 export interface Job {
@@ -46,7 +47,7 @@ export function sourceOf(plan: Plan, network: Network, seed: number): FlowSource
     case 'random':
       return randomPairs(podsWithNetwork(network).pods, { count: plan.count, seed, pick: plan.pick }, plan.shape)
     default:
-      return allPairs(podsWithNetwork(network).pods, plan.shape)
+      return plan.byClass ? classPairs(network, plan.shape) : allPairs(podsWithNetwork(network).pods, plan.shape)
   }
 }
 
@@ -63,7 +64,7 @@ export function runJob(network: Network, job: Job, { take, tell }: Hooks): FlowS
     for (let index = from + at * chunk; index < Math.min(to, from + (at + 1) * chunk); index++) {
       const flow = source.flow(index)
       const request = requestOf(flow, index, common)
-      const result = runner.run({ request, packets: flow.packets, rate: flow.rate })
+      const result = runner.run({ request, packets: flow.packets, rate: flow.rate, ...(flow.pairs === undefined ? {} : { pairs: flow.pairs }) })
       if (lines) text += `${JSON.stringify(flowLine(index, flow, request, result))}\n`
     }
     tell({ kind: 'chunk', at, lines: text })

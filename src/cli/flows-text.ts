@@ -8,7 +8,9 @@ const RULE_WIDTH = 90
 
 export function flowsText(report: FlowsReport, ascii: boolean): string {
   const parts = [headOf(report), outcomes(report), losses(report.losses, 'LOST', report.more.losses), losses(report.unknown, 'UNKNOWN', report.more.unknown)]
-  const text = [...parts, refused(report), wires(report), devices(report), rules(report), notes(report)].filter((part) => part !== '').join('\n')
+  const text = [...parts, refused(report), wires(report), devices(report), rules(report), notes(report), assumptions(report)]
+    .filter((part) => part !== '')
+    .join('\n')
   return text
     .split('\n')
     .map((line) => printable(line, ascii))
@@ -111,6 +113,21 @@ function rules({ rules: rows, more }: FlowsReport): string {
 
 function notes({ result: { unsent } }: FlowsReport): string {
   return unsent === 0 ? '' : `${count(unsent, 'packet')} not sent: one of the same flow before would not come to an end\n`
+}
+
+/** What an answer by class takes for granted. */
+function assumptions({ asked: { classes } }: FlowsReport): string {
+  if (classes === undefined) return ''
+  const { nodes, aloneNodes, pods, walked, pairs } = classes
+  const alone = aloneNodes === 0 ? '' : `, ${aloneNodes} of them of one node`
+  return [
+    `BY CLASS  ${count(walked, 'flow')} walked for ${count(pairs, 'pair')}: ${pods} ${pods === 1 ? 'class' : 'classes'} of pods on ${nodes} ${nodes === 1 ? 'class' : 'classes'} of nodes${alone}`,
+    'assumed   pods are alike whose namespace, labels, account and named ports policies tell not apart, with the same ports, settings and annotations, on nodes',
+    '          that are alike: the same segment, MTU, labels, annotations, and nothing but its own object names a node; of two such pods on one node, or on two,',
+    '          one pair is walked for all',
+    'not seen  what differs inside a class: hashes of equal-cost paths, source ports that NAT draws, limits that fill, bytes of single devices and rules; places are those of the packet that was walked',
+    '',
+  ].join('\n')
 }
 
 function moreText(more: number): string {

@@ -13,6 +13,7 @@ const FLOWS_FORMATS = ['text', 'json', 'jsonl', 'csv'] as const
 export interface FlowsFlags extends InputOptions {
   readonly namespace: string
   readonly allPairs: boolean
+  readonly byClass: boolean
   readonly random?: number
   readonly pick: Pick
   readonly proto?: Protocol
@@ -52,6 +53,7 @@ export function addFlows(program: Command, name: string, { io, status }: Running
     .showHelpAfterError(`See '${name} flows --help'.`)
   addInputOptions(command)
     .option('--all-pairs', 'every pod to every other pod', false)
+    .option('--by-class', 'every pod to every other pod, one packet for all pairs that the network treats alike', false)
     .addOption(new Option('--random <N>', 'so many pairs of pods, drawn from --seed').argParser(integer(1, COUNT_MAX)))
     .addOption(new Option('--pick <HOW>', `with --random, whom flows go to: ${PICKS.join(', ')}`).argParser(pick).default(PICKS[0]))
     .addOption(

@@ -240,3 +240,18 @@ describe('threads', () => {
     }
   }, 120_000)
 })
+
+describe('--by-class', () => {
+  it('has the sums of all pairs, says what it takes for granted, and tells no devices', async () => {
+    const example = join(ROOT, 'examples/workloads.yaml')
+    const every = await report('--all-pairs', '--port', '8080', '-f', example)
+    const some = await report('--by-class', '--port', '8080', '-f', example)
+    expect(some.result).toEqual(every.result)
+    expect(some.asked).toMatchObject({ kind: 'all-pairs', flows: every.asked.flows, classes: { pairs: every.asked.flows } })
+    expect(some.asked.classes?.walked).toBeLessThan(every.asked.flows)
+    expect({ devices: some.devices, rules: some.rules, segments: some.segments }).toEqual({ devices: [], rules: [], segments: [] })
+    expect(every.devices.length).toBeGreaterThan(0)
+    expect((await run('--by-class', '-f', example)).out).toContain('\nassumed   pods are alike')
+    expect(await run('--by-class', '-o', 'csv', '-f', example)).toMatchObject({ code: 2, out: '' })
+  })
+})

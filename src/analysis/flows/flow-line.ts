@@ -15,6 +15,8 @@ export interface FlowLine {
   readonly packets: number
   readonly size?: number
   readonly rate?: number
+  /** How many pairs it stands for: --by-class. */
+  readonly pairs?: number
   /** Of the first packet; absent where the flow was refused. */
   readonly disposition?: string
   readonly delivered?: number
@@ -29,7 +31,7 @@ export interface FlowLine {
 }
 
 export function flowLine(index: number, flow: Flow, request: TraceRequest, result: FlowResult | readonly Problem[]): FlowLine {
-  const { source, destination, proto, port, packets, rate } = flow
+  const { source, destination, proto, port, packets, rate, pairs } = flow
   const head = {
     flow: index,
     source,
@@ -39,6 +41,7 @@ export function flowLine(index: number, flow: Flow, request: TraceRequest, resul
     packets,
     ...(request.size === undefined ? {} : { size: request.size }),
     ...(rate === 0 ? {} : { rate }),
+    ...(pairs === undefined ? {} : { pairs }),
   }
   const trace = traceWords(request)
   if (!('disposition' in result)) return { ...head, refused: result.map(({ what }) => what), trace }

@@ -14,6 +14,8 @@ export interface Flow {
   readonly size?: number
   /** Packets a second; 0: each follows as soon as nothing is left of the one before. */
   readonly rate: number
+  /** How many pairs it stands for; absent: itself alone. */
+  readonly pairs?: number
 }
 
 /** Flows by their numbers, so that any part of them can be had without those before. */

@@ -1,4 +1,5 @@
 /** What many flows came to, as a document: `netsim flows -o json` (docs/flows.schema.json). */
+import type { ClassCounts } from './classes.js'
 import { rulesOverNodes, type DeviceSum, type FlowSums, type LossSum, type Refusal, type RuleSum } from './sums.js'
 
 /** What was asked, whatever part of it this is. */
@@ -9,6 +10,8 @@ export interface Asked {
   readonly pods?: number
   readonly left?: number
   readonly pick?: string
+  /** One pair was walked for all of its kind: then nothing is told of single devices and rules. */
+  readonly classes?: ClassCounts
   /** What each flow has that its line does not say. */
   readonly protocol?: string
   readonly port?: number
@@ -65,10 +68,11 @@ const UNKNOWN: readonly string[] = ['INCOMPLETE', 'AMBIGUOUS']
 
 /** @param top rows of each table, 0: all */
 export function flowsReport(head: { readonly metadata: FlowsMetadata; readonly asked: Asked }, sums: FlowSums, top: number): FlowsReport {
-  const { flows, packets, unsent, first, all, refused, devices } = sums
+  const { flows, packets, unsent, first, all, refused } = sums
+  const devices = head.asked.classes === undefined ? sums.devices : []
   const lost = sums.losses.filter(({ disposition }) => !UNKNOWN.includes(disposition))
   const unknown = sums.losses.filter(({ disposition }) => UNKNOWN.includes(disposition))
-  const rules = rulesOverNodes(sums.rules)
+  const rules = head.asked.classes === undefined ? rulesOverNodes(sums.rules) : []
   const shown = <Row>(rows: readonly Row[]): readonly Row[] => (top === 0 ? rows : rows.slice(0, top))
   const over = (rows: readonly unknown[]): number => rows.length - shown(rows).length
   const segments = segmentsOf(devices)

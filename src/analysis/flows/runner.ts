@@ -51,6 +51,8 @@ export interface FlowWork {
   readonly packets: number
   /** Packets a second, 0: as soon as may be. */
   readonly rate: number
+  /** Flows that it stands for, in all that is counted but devices and rules; default 1. */
+  readonly pairs?: number
 }
 
 export class FlowRunner {
@@ -76,10 +78,11 @@ export class FlowRunner {
 
   /** Problems where the flow names what is not there: it is counted, and not sent. */
   run(work: FlowWork): FlowResult | readonly Problem[] {
-    this.flows++
+    const { pairs = 1 } = work
+    this.flows += pairs
     const walk = this.open(work, this.tally)
     if (!(walk instanceof FlowWalk)) {
-      this.refuse(walk)
+      this.refuse(walk, pairs)
       return walk
     }
     const { kinds, sent } = this.send(walk, work.packets)
@@ -103,10 +106,10 @@ export class FlowRunner {
     return openFlow(this.network, request, { tally, intervalNs: rate === 0 ? 0 : Math.round(1e9 / rate) })
   }
 
-  private refuse(problems: readonly Problem[]): void {
+  private refuse(problems: readonly Problem[], pairs: number): void {
     for (const { what, fix } of problems) {
       const key = `${what}\n${fix}`
-      this.refusals.set(key, { what, fix, flows: (this.refusals.get(key)?.flows ?? 0) + 1 })
+      this.refusals.set(key, { what, fix, flows: (this.refusals.get(key)?.flows ?? 0) + pairs })
     }
   }
 
@@ -147,17 +150,18 @@ export class FlowRunner {
   }
 
   private count(kinds: readonly Kind[], { work, sent }: { readonly work: FlowWork; readonly sent: number }): FlowResult {
+    const { pairs = 1 } = work
     const all = new Map<Disposition, number>()
     kinds.forEach(({ fate, packets }, at) => {
       assert(fate !== undefined, 'what became of each packet is known')
       addTo(all, fate.disposition, packets)
-      addTo(this.all, fate.disposition, packets)
-      if (fate.loss !== undefined) this.lose(fate.loss, { flows: at === 0 ? 1 : 0, packets })
+      addTo(this.all, fate.disposition, packets * pairs)
+      if (fate.loss !== undefined) this.lose(fate.loss, { flows: at === 0 ? pairs : 0, packets: packets * pairs })
     })
     const { disposition, loss } = kinds[0].fate as Fate
-    addTo(this.first, disposition, 1)
-    this.packets += sent
-    this.unsent += work.packets - sent
+    addTo(this.first, disposition, pairs)
+    this.packets += sent * pairs
+    this.unsent += (work.packets - sent) * pairs
     return { disposition, ...(loss === undefined ? {} : { loss }), all, packets: sent, unsent: work.packets - sent }
   }
 
