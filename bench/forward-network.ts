@@ -4,7 +4,7 @@
  */
 import { buildCluster } from '../src/cluster/cluster.js'
 import { ipLocalOut } from '../src/net/ip-output.js'
-import type { Netns } from '../src/net/netns.js'
+import type { Netns, World } from '../src/net/netns.js'
 import { buildNetwork } from '../src/network/build-network.js'
 import type { Network } from '../src/network/network.js'
 import { IPV4_HEADER, PROTO_UDP } from '../src/wire/packet.js'
@@ -106,6 +106,13 @@ export function forwardNetwork(path: PathName, rules: number): Network {
 export function sendOne(network: Network, source: Netns, destination: number): number {
   const { world } = network
   world.trace.clear()
+  sendFrom(world, source, destination)
+  while (world.live > 0 && world.sim.step());
+  return world.trace.endCount
+}
+
+/** The packet sets out, and goes as far as it comes without waiting. */
+export function sendFrom(world: World, source: Netns, destination: number): void {
   const packet = world.packets.take()
   packet.id = 1
   packet.proto = PROTO_UDP
@@ -118,6 +125,4 @@ export function sendOne(network: Network, source: Netns, destination: number): n
   world.live++
   ipLocalOut(packet, source, null, 0)
   world.drain()
-  while (world.live > 0 && world.sim.step());
-  return world.trace.endCount
 }

@@ -8,16 +8,13 @@ import { cidr } from '../../src/base/cidr.js'
 import { ip, type Ip } from '../../src/base/ip.js'
 import { EMPTY_DATAPLANE, LOOPBACK, type Dataplane, type DeviceSpec, type RouteSpec } from '../../src/dataplane/dataplane.js'
 import { compileWorld } from '../../src/net/compile.js'
-import { ipLocalOut } from '../../src/net/ip-output.js'
 import { NETNS_NODE, type World } from '../../src/net/netns.js'
-import { IPV4_HEADER, PROTO_UDP } from '../../src/wire/packet.js'
+import { PORT, sendFrom } from '../forward-network.js'
 import type { Comparison } from './comparison.js'
 
 const NODES = 10
 const PACKETS = 20_000
 const HERE_PACKETS = 100_000
-const PAYLOAD = 64
-const PORT = 9000
 
 /** @returns why not, where ns-3 is not there */
 export function chainPairs(folder: string, pairs: number): Comparison | string {
@@ -98,20 +95,7 @@ function walk(world: World, packets: number): number {
   let ends = 0
   for (let i = 0; i < packets; i += BATCH) {
     world.trace.clear()
-    for (let j = 0; j < BATCH; j++) {
-      const packet = world.packets.take()
-      packet.id = 1
-      packet.proto = PROTO_UDP
-      packet.dst = LAST
-      packet.sport = 40000
-      packet.dport = PORT
-      packet.ttl = 64
-      packet.payloadLength = PAYLOAD
-      packet.ipLength = IPV4_HEADER + 8 + PAYLOAD
-      world.live++
-      ipLocalOut(packet, first, null, 0)
-      world.drain()
-    }
+    for (let j = 0; j < BATCH; j++) sendFrom(world, first, LAST)
     while (world.live > 0 && world.sim.step());
     ends += world.trace.endCount
   }
