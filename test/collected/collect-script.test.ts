@@ -1,4 +1,5 @@
 /** The script that a node runs: every shell reads it, shellcheck finds nothing, it writes a folder that is read back, and no secret comes into it. */
+import { Buffer } from 'node:buffer'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -82,6 +83,43 @@ describe('the script', () => {
     const nasty = "a'; echo gone #$(id)"
     const settings = head({ conntrack: true, pods: true, node: nasty }).join('\n')
     expect(spawnSync('sh', ['-c', `${settings}\nprintf %s "$node"`], { encoding: 'utf8' }).stdout).toBe(nasty)
+  })
+})
+
+/** A namespace of one's own, made and given up with the command in it. */
+const canUnshare = spawnSync('unshare', ['-n', 'true']).status === 0
+
+describe.skipIf(!canUnshare || !has('ip'))('in a network namespace of its own (skipped where none may be made)', () => {
+  const state =
+    'ip addr; ip route show table all; ip rule; ip neigh; sysctl -a 2>/dev/null | grep -E "^net\\.(ipv4|core|bridge)" | grep -vE "key|secret|cookie|tstamp|count"; ' +
+    'iptables-nft-save 2>/dev/null; iptables-legacy-save 2>/dev/null; ls -A "$HOME" /etc/cni/net.d 2>/dev/null'
+
+  it.each(SHELLS)('%s: it leaves everything as it was, and no word of the environment or of an argument comes into the dump', (...shell) => {
+    const words = shell.filter((word) => word !== undefined)
+    const out = join(folder, `alone-${words.join('')}`)
+    const home = mkdtempSync(join(folder, 'home-'))
+    mkdirSync(join(home, '.kube'))
+    writeFileSync(join(home, '.kube/config'), 'token: HUNTER2-kubeconfig\n')
+    writeFileSync(join(folder, 'collect.sh'), SCRIPT)
+    const setUp = 'ip link set lo up; ip link add va type veth peer name vb; ip addr add 10.7.7.1/24 dev va; ip link set va up; ip link set vb up; sleep 0.3'
+    const steps = `${setUp}; (${state}) >before; ${words.join(' ')} collect.sh -o '${out}' --name here --no-pods || exit 9; (${state}) >after; cmp before after`
+    const env = { ...process.env, HOME: home, KUBECONFIG: `${home}/.kube/config`, API_TOKEN: 'HUNTER2-environment' }
+    const { status, stdout, stderr } = spawnSync('unshare', ['-n', 'sh', '-c', steps, 'HUNTER2-argument'], { cwd: folder, env, encoding: 'utf8' })
+    expect([status, stdout, stderr.trimEnd().split('\n').at(-1)]).toEqual([0, '', `collect: ${out}`])
+    const files = readdirSync(out, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+    const texts = files.map(
+      (entry) => [join(entry.parentPath, entry.name).slice(out.length + 1), readFileSync(join(entry.parentPath, entry.name), 'utf8')] as const,
+    )
+    expect(texts.filter(([, text]) => text.includes('HUNTER2')).map(([path]) => path)).toEqual([])
+    expect(texts.find(([path]) => path === 'node/addr')?.[1]).toContain('inet 10.7.7.1/24')
+    // the lengths that the manifest tells are those of the files
+    const told = [...(texts.find(([path]) => path === 'manifest')?.[1] ?? '').matchAll(/^file (\d+) (.+)$/gm)].map(([, size, path]) => [path, Number(size)])
+    expect(told.sort()).toEqual(
+      texts
+        .filter(([path]) => path !== 'manifest')
+        .map(([path, text]) => [path, Buffer.byteLength(text)])
+        .sort(),
+    )
   })
 })
 
