@@ -48,8 +48,10 @@ export interface DriftOptions extends Wanted {
 /** Everything is told, an effect of each is asked for: what tests and libraries want mostly. */
 export const DRIFT_DEFAULTS: DriftOptions = { seed: 1, severity: 'info', only: [], skip: [], tool: 'netsim', inputs: [] }
 
-/** More causes than these on one node are not traced one by one. */
+/** More causes than these on one node are not traced one by one; of a node of many things fewer, since each time its kernel is made anew. */
 const MOST_PROVEN = 60
+const LEAST_PROVEN = 3
+const MOST_THINGS_PROVEN = 800_000
 /** More that change nothing by themselves are not tried together. */
 const MOST_TOGETHER = 20
 const MOST_NOT_JUDGED = 12
@@ -108,22 +110,30 @@ function driftOfNode(judging: Judging, input: DriftInput): Judged {
     ...notGathered(gathered, expected).map((part) => `${name}: ${part}: the dump does not tell`),
     ...notUnderstood(input),
   ]
+  const compared = countOf(expected)
+  const most = Math.max(LEAST_PROVEN, Math.min(MOST_PROVEN, Math.floor(MOST_THINGS_PROVEN / compared)))
   const proofs: Proof[] = []
-  let proven = 0
+  let [proven, left] = [0, 0]
   for (const cause of causes) {
-    const wanted = isWanted(codeOf(cause), judging.options)
-    if (wanted && proven >= MOST_PROVEN) notJudged.push(`${name}: the effect of ${codeOf(cause)} ${whatOf(cause)}: there are more than ${MOST_PROVEN} findings`)
-    const traffic = wanted && proven < MOST_PROVEN ? trafficOf(judging, view, cause) : NOT_ASKED
-    if (wanted && traffic.asked > 0) proven++
-    proofs.push({ cause, traffic })
+    const isTraced = isWanted(codeOf(cause), judging.options) && cause.some(({ apply }) => apply !== undefined)
+    if (isTraced && proven >= most) left++
+    const traffic = isTraced && proven < most ? trafficOf(judging, view, cause) : NOT_ASKED
+    if (isTraced && proven >= most) proofs.push({ cause, traffic, left: true })
+    else proofs.push({ cause, traffic })
+    if (traffic.asked > 0) proven++
   }
+  if (left > 0)
+    notJudged.push(
+      `${name}: what ${left} of its findings do to traffic: of a node with ${compared} things the first ${most} are traced (--only CODE for others)`,
+    )
   const findings: DriftFinding[] = []
-  for (const { cause, traffic } of withTogether(judging, view, proofs)) {
+  for (const { cause, traffic, left: untraced = false } of withTogether(judging, view, proofs, most)) {
     if (cause.some(({ bystander }) => bystander === true) && (traffic.verdict === 'none' || traffic.verdict === 'not asked')) continue
     if (traffic.changes.some(({ after }) => after.includes('INCOMPLETE'))) notJudged.push(`${name}: ${whatOf(cause)}: a packet meets what is not modelled`)
-    findings.push(findingOfCause(view, cause, traffic))
+    const found = findingOfCause(view, cause, traffic)
+    findings.push(untraced ? { ...found, effect: UNTRACED } : found)
   }
-  return { findings, document: { ...document, compared: countOf(expected), aligned: view.alignment.told }, notJudged }
+  return { findings, document: { ...document, compared, aligned: view.alignment.told }, notJudged }
 }
 
 function withoutUnjudged(view: DriftView, unjudged: readonly Unjudged[]): DriftView {
@@ -135,12 +145,16 @@ function withoutUnjudged(view: DriftView, unjudged: readonly Unjudged[]): DriftV
 interface Proof {
   readonly cause: readonly Difference[]
   readonly traffic: TrafficDocument
+  /** There were too many to trace it. */
+  readonly left?: true
 }
 
+const UNTRACED = 'Not traced: there are more findings than are traced on a node of this size.'
+
 /** Those that change nothing by themselves may do so together: a policy that drops, and a chain without its accepts. Each is taken from the whole in turn. */
-function withTogether({ network, prover, options }: Judging, view: DriftView, proofs: readonly Proof[]): readonly Proof[] {
+function withTogether({ network, prover, options }: Judging, view: DriftView, proofs: readonly Proof[], most: number): readonly Proof[] {
   const quiet = proofs.filter(({ traffic }) => traffic.verdict === 'none')
-  if (proofs.length < 2 || quiet.length === 0 || quiet.length > MOST_TOGETHER) return proofs
+  if (proofs.length < 2 || quiet.length === 0 || quiet.length > Math.min(MOST_TOGETHER, most / 2)) return proofs
   const applied = (causes: readonly (readonly Difference[])[]): ReadonlyMap<string, Dataplane> => kernelsWith(view, causes.flat())
   const causes = proofs.map(({ cause }) => cause)
   const all = network.withKernels(applied(causes))

@@ -248,11 +248,12 @@ function portsIn({ network }: DriftView, { pod, dataplane }: PodPlan, kernel: Da
     const own = addressesIn({ dataplane: kernel })
     if (on.some(({ address }) => address === 0 || own.includes(address))) return []
     const where = on.map(({ address }) => formatIp(address)).join(', ')
+    const leads = `the ${services.length === 1 ? 'Service' : 'Services'} ${services.join(', ')} ${services.length === 1 ? 'leads' : 'lead'}`
     return [
       {
         code: 'ND903',
         cause: `port ${proto} ${port}`,
-        what: `${on.length === 0 ? 'nobody listens' : `only ${where} is listened on`}, on ${proto} port ${port} that the ${services.length === 1 ? 'Service' : 'Services'} ${services.join(', ')} ${services.length === 1 ? 'leads' : 'lead'} to`,
+        what: `${on.length === 0 ? 'nobody listens' : `only ${where} is listened on`}, on ${proto} port ${port} that ${leads} to`,
         expected: [shown(`LISTEN 0.0.0.0:${port}/${proto}`, dataplane.sockets.find((one) => one.proto === proto && covers(one, port))?.provenance)],
         there: on.map((one) => shown(`LISTEN ${formatIp(one.address)}:${port}/${proto}`, one.provenance)),
         apply: (now) => ({ ...now, sockets: kernel.sockets }),

@@ -1,4 +1,4 @@
-/** Clusters as people give them, of a few kinds of objects alone: what the node itself shows is taken from it, what nobody can judge is named, no false finding. */
+/** Clusters as people give them, of a few kinds of objects alone: what the node shows is taken from it, what nobody can judge is named, no false finding. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { formatCidr } from '../../../src/base/cidr.js'
