@@ -89,8 +89,9 @@ export function formatMeasurements(measurements: readonly Measurement[], kept: S
     const { name, nsPerOperation, marginPercent, ratio } = one
     const time = nsPerOperation >= 1000 ? nsPerOperation.toFixed(0) : nsPerOperation.toFixed(1)
     const slower = slowerThanKept(one, kept)
+    const toKept = slower === undefined ? 'nothing kept' : `× ${slower.toFixed(2)} of kept`
     const cells = [`${time.padStart(11)} ns/op`, `${perSecond(nsPerOperation).padStart(13)}/s`, `±${marginPercent.toFixed(1).padStart(5)} %`]
-    return `  ${name.padEnd(width)} ${cells.join(' ')}  × ${ratio.toFixed(2).padEnd(7)} ${slower === undefined ? 'nothing kept' : `× ${slower.toFixed(2)} of kept`}`
+    return `  ${name.padEnd(width)} ${cells.join(' ')}  × ${ratio.toFixed(2).padEnd(7)} ${toKept}`
   })
   return [measurements[0].suite, ...rows].join('\n')
 }

@@ -120,14 +120,20 @@ function assumptions({ asked: { classes } }: FlowsReport): string {
   if (classes === undefined) return ''
   const { nodes, aloneNodes, pods, walked, pairs } = classes
   const alone = aloneNodes === 0 ? '' : `, ${aloneNodes} of them of one node`
+  const made = `${classesWord(pods)} of pods on ${classesWord(nodes)} of nodes${alone}`
   return [
-    `BY CLASS  ${count(walked, 'flow')} walked for ${count(pairs, 'pair')}: ${pods} ${pods === 1 ? 'class' : 'classes'} of pods on ${nodes} ${nodes === 1 ? 'class' : 'classes'} of nodes${alone}`,
-    'assumed   pods are alike whose namespace, labels, account and named ports policies tell not apart, with the same ports, settings and annotations, on nodes',
-    '          that are alike: the same segment, MTU, labels, annotations, and nothing but its own object names a node; of two such pods on one node, or on two,',
-    '          one pair is walked for all',
-    'not seen  what differs inside a class: hashes of equal-cost paths, source ports that NAT draws, limits that fill, bytes of single devices and rules; places are those of the packet that was walked',
+    `BY CLASS  ${count(walked, 'flow')} walked for ${count(pairs, 'pair')}: ${made}`,
+    'assumed   pods are alike whose namespace, labels, account and named ports policies tell not apart, with the same ports, settings',
+    '          and annotations, on nodes that are alike: the same segment, MTU, labels and annotations, and nothing but its own object',
+    '          names the node; of two such pods on one node, or on two, one pair is walked for all',
+    'not seen  what differs inside a class: hashes of equal-cost paths, source ports that NAT draws, limits that fill, bytes of single',
+    '          devices and rules; places are those of the packet that was walked',
     '',
   ].join('\n')
+}
+
+function classesWord(value: number): string {
+  return `${value} ${value === 1 ? 'class' : 'classes'}`
 }
 
 function moreText(more: number): string {

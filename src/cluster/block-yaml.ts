@@ -1,7 +1,7 @@
 /**
  * The plain part of YAML that programs print (kubectl -o yaml, helm) → located values: block mappings and sequences, scalars on one line, literal blocks;
- * and `{a: b}`, `[a, b]` whole on one line, as people write them. Many times as fast as the package `yaml`, which reads everything else, and everything that is wrong: at the first sign
- * of either this reader gives up. What it does read it reads as the package does (YAML 1.2, core schema).
+ * and `{a: b}`, `[a, b]` whole on one line, as people write them. Many times as fast as the package `yaml`, which reads everything else, and everything
+ * that is wrong: at the first sign of either this reader gives up. What it does read it reads as the package does (YAML 1.2, core schema).
  */
 import { isIndexKey, isObject, Lines, LineTable, setKey, type JsonValue, type Located } from './located.js'
 import { ALL_NOISE, noiseAt, noiseOf, type Noise } from './noise.js'
