@@ -238,13 +238,6 @@ const FAULTS: readonly Fault[] = [
     codes: ['ND301'],
   },
   {
-    name: 'an FDB entry that leads to a host that is not there',
-    ...vxlan,
-    commands: () => [`bridge fdb replace ${VTEP_2} dev flannel.1 dst 192.168.10.77 self permanent`],
-    ends: ['node-1', 'NEIGHBOR_FAILED'],
-    codes: ['ND305'],
-  },
-  {
     name: 'another MAC published than the node has',
     ...vxlan,
     commands: () => [],

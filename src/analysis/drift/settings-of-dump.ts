@@ -1,4 +1,4 @@
-/** Settings of agents as one node shows them: flannel's configuration and version, Calico's pools, what kube-proxy was told. From a dump to values and places. */
+/** Settings of agents as one node shows them: flannel's configuration and version, Calico's pools, what kube-proxy was told. From a dump to values. */
 import { cidr, contains, formatCidr, parseCidr, type Cidr } from '../../base/cidr.js'
 import type { Cluster } from '../../cluster/cluster.js'
 import type { CollectedNode, DumpPlace } from '../../collected/collected-node.js'
