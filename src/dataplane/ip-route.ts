@@ -402,10 +402,10 @@ export function printRoute(route: RouteSpec, options: { readonly showTable: bool
     .filter((part) => part !== undefined)
     .map((part) => `${part} `)
     .join('')
-  const hops = (route.nexthops ?? []).map(
-    (hop) =>
-      `\tnexthop ${hop.via === undefined ? '' : `via ${formatIp(hop.via)} `}dev ${hop.device} weight ${hop.weight} ${flagWords(hop) === '' ? '' : `${flagWords(hop)} `}\n`,
-  )
+  const hops = (route.nexthops ?? []).map((hop) => {
+    const [via, flags] = [hop.via === undefined ? '' : `via ${formatIp(hop.via)} `, flagWords(hop)]
+    return `\tnexthop ${via}dev ${hop.device} weight ${hop.weight} ${flags === '' ? '' : `${flags} `}\n`
+  })
   return `${line}\n${hops.join('')}`
 }
 

@@ -91,7 +91,8 @@ const canUnshare = spawnSync('unshare', ['-n', 'true']).status === 0
 
 describe.skipIf(!canUnshare || !has('ip'))('in a network namespace of its own (skipped where none may be made)', () => {
   const state =
-    'ip addr; ip route show table all; ip rule; ip neigh; sysctl -a 2>/dev/null | grep -E "^net\\.(ipv4|core|bridge)" | grep -vE "key|secret|cookie|tstamp|count"; ' +
+    'ip addr; ip route show table all; ip rule; ip neigh; sysctl -a 2>/dev/null | grep -E "^net\\.(ipv4|core|bridge)" | ' +
+    'grep -vE "key|secret|cookie|tstamp|count"; ' +
     'iptables-nft-save 2>/dev/null; iptables-legacy-save 2>/dev/null; ls -A "$HOME" /etc/cni/net.d 2>/dev/null'
 
   it.each(SHELLS)('%s: it leaves everything as it was, and no word of the environment or of an argument comes into the dump', (...shell) => {
