@@ -75,8 +75,9 @@ export async function buildCli() {
     if (!Array.isArray(error.errors)) throw error
     process.exit(1)
   })
-  // An older program's, until there is this one's.
-  rmSync(join(DIST, 'cli', CACHE_NAME), { force: true })
+  // An older program's, whatever Node it is for: until there is this one's no start is to find it.
+  const old = existsSync(join(DIST, 'cli')) ? readdirSync(join(DIST, 'cli')) : []
+  for (const name of old) if (name.endsWith('.bin')) rmSync(join(DIST, 'cli', name))
   const written = new Set(result.outputFiles.map((file) => file.path))
   // Chunks first, so that dist/cli.js never points at a file that is not there yet.
   const inOrder = [...result.outputFiles].sort((a, b) => b.path.length - a.path.length)

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { constants, Script } from 'node:vm'
+import { crc32 } from 'node:zlib'
 
 /** Beside chunks of modules. */
 export const CACHE_NAME = `program-${process.version}-${process.platform}-${process.arch}.bin`
@@ -62,9 +63,11 @@ async function make(scriptFile, file) {
     columns: undefined,
   }
   await program.exports.run([process.execPath, 'netsim', ...WARMING], io)
-  const head = Buffer.alloc(4)
+  const body = Buffer.concat([Buffer.from(text, 'latin1'), script.createCachedData()])
+  const head = Buffer.alloc(8)
   head.writeUInt32LE(text.length)
-  writeFileSync(`${file}.new`, Buffer.concat([head, Buffer.from(text, 'latin1'), script.createCachedData()]))
+  head.writeUInt32LE(crc32(body), 4)
+  writeFileSync(`${file}.new`, Buffer.concat([head, body]))
   renameSync(`${file}.new`, file)
 }
 

@@ -8,6 +8,7 @@ import * as nodeModule from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { constants, Script } from 'node:vm'
+import { crc32 } from 'node:zlib'
 import type { run } from './program.js'
 
 export interface Program {
@@ -19,8 +20,8 @@ type Require = ReturnType<typeof nodeModule.createRequire>
 /** What the script is: a function that is called as Node calls a CommonJS module. */
 type Wrapped = (module: { exports: unknown }, require: Require, moduleUrl: string) => void
 
-/** Bytes before the script: its length. */
-const HEAD = 4
+/** Bytes before the script: its length, and the CRC-32 of all behind them. V8 takes what it has made as it is, and a damaged one ends the process. */
+const HEAD = 8
 
 /** undefined: none is wanted, there is none, or it is damaged. */
 export function cachedProgram({ argv, env, version, platform, arch }: NodeJS.Process): Program | undefined {
@@ -37,6 +38,7 @@ export function cachedProgram({ argv, env, version, platform, arch }: NodeJS.Pro
 function readScript(file: URL): Script | undefined {
   try {
     const bytes = readFileSync(file)
+    if (crc32(bytes.subarray(HEAD)) !== bytes.readUInt32LE(4)) return undefined
     const end = HEAD + bytes.readUInt32LE(0)
     return new Script(bytes.toString('latin1', HEAD, end), {
       filename: file.href,
@@ -54,5 +56,9 @@ export function keepCompiled({ env, platform }: NodeJS.Process): void {
   const { enableCompileCache } = nodeModule as { readonly enableCompileCache?: (folder: string) => unknown }
   if (enableCompileCache === undefined || env.NODE_DISABLE_COMPILE_CACHE === '1' || platform === 'win32') return
   const { XDG_CACHE_HOME: given = '' } = env
-  enableCompileCache(join(given.startsWith('/') ? given : join(homedir(), '.cache'), 'netsim'))
+  try {
+    enableCompileCache(join(given.startsWith('/') ? given : join(homedir(), '.cache'), 'netsim'))
+  } catch {
+    // a user without a home: nothing is kept
+  }
 }

@@ -112,12 +112,21 @@ export function unknownParts(contents: NetnsContents, words: DumpWords): Unknown
   }
   for (const part of PARTS) {
     if (part.nodeAlone === true && folder !== 'node') continue
+    const cut = cutFile(part, contents, words)
+    // told already, with its lengths
+    if (cut !== undefined) unknown[part.part] = `the dump does not tell: ${cut} was cut short, or changed`
     const reason = reasonOf(part, contents, words)
     if (reason === undefined) continue
     unknown[part.part] = `the dump does not tell: ${reason.what}`
     if (!words.missing.includes(reason)) told.push({ ...reason, fix: part.fix })
   }
   return { unknown, told }
+}
+
+/** Of which less is there than the script wrote: what it still says holds, what it no longer says nobody knows. */
+function cutFile({ files: names }: Part, { folder, files }: NetnsContents, { sizes }: DumpWords): string | undefined {
+  const paths = names.map((name) => ({ path: `${folder}/${name}`, bytes: files.get(name)?.bytes }))
+  return paths.find(({ path, bytes }) => bytes !== undefined && bytes > 0 && bytes < (sizes.get(path) ?? 0))?.path
 }
 
 /** Why nothing is known of the part; undefined: it is known. */

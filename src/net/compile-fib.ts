@@ -68,7 +68,10 @@ export function compileFib(netns: Netns, dataplane: Dataplane): Fib {
   const part = commonPart(netns, dataplane)
   if (part === undefined) dataplane.routes.forEach(add)
   else for (const [spec, index] of part.own) add(spec, index)
-  if (dataplane.routesAreAll !== true) addKernelRoutes(netns, tables.get(LOCAL_TABLE) as Route[], tables.get(MAIN_TABLE) as Route[])
+  if (dataplane.routesAreAll !== true) {
+    const dead = dataplane.routes.filter((spec) => spec.dead === true)
+    addKernelRoutes(netns, { local: tables.get(LOCAL_TABLE) as Route[], main: tables.get(MAIN_TABLE) as Route[], dead })
+  }
   const common = part === undefined || !isApart(part.common, tables) ? undefined : part.common
   if (part !== undefined && common === undefined) return compileFib(netns, { ...dataplane })
   const routes = [...tables.values()].flat()
@@ -221,7 +224,9 @@ function kernelRoute(device: Device, { base, length, type, source, scope }: Pick
 }
 
 /** fib_add_ifaddr: what the kernel itself adds for each address of a device that is up. */
-function addKernelRoutes(netns: Netns, local: Route[], main: Route[]): void {
+function addKernelRoutes(netns: Netns, { local, main, dead }: { readonly local: Route[]; readonly main: Route[]; readonly dead: readonly RouteSpec[] }): void {
+  const isDead = (base: number, length: number, device: Device): boolean =>
+    dead.some(({ destination, device: name }) => destination.base === base && destination.length === length && name === device.name)
   const has = (routes: readonly Route[], base: number, length: number, device: Device): boolean =>
     routes.some((route) => route.base === base && route.length === length && route.device === device)
   for (const device of netns.devices) {
@@ -234,7 +239,7 @@ function addKernelRoutes(netns: Netns, local: Route[], main: Route[]): void {
       if (device.up === 0) continue
       if (device.kind === DEVICE_LOOPBACK && length < 32) {
         if (!has(local, base, length, device)) local.push(kernelRoute(device, { base, length, type: RTN_LOCAL, source: address, scope: SCOPE_HOST }))
-      } else if (length < 32 && secondary === 0 && !has(main, base, length, device)) {
+      } else if (length < 32 && secondary === 0 && !has(main, base, length, device) && !isDead(base, length, device)) {
         main.push(kernelRoute(device, { base, length, type: RTN_UNICAST, source: address, scope: SCOPE_LINK }))
       }
       const broadcast = base | ~maskOf(length)

@@ -11,6 +11,7 @@ import { frameLength } from '../wire/frame.js'
 import type { Device } from './device.js'
 import {
   CORRUPT,
+  INCOMPLETE,
   LOOP,
   NO_VTEP,
   REASON_IP_INHDR,
@@ -86,7 +87,9 @@ export function ipipTransmit(inner: Packet, device: Device): void {
   if (routeOutput(netns, outer, null, result) !== 0 || result.device === null) {
     const to = outer.dst
     packets.release(outer)
-    refuse(inner, device, NO_VTEP, REASON_NONE, 'no route to the other end of the tunnel, or its local address is not one of this host', to)
+    const unknown = netns.unknown?.routes
+    if (unknown !== undefined) refuse(inner, device, INCOMPLETE, REASON_NONE, unknown)
+    else refuse(inner, device, NO_VTEP, REASON_NONE, 'no route to the other end of the tunnel, or its local address is not one of this host', to)
     return
   }
   if (result.device === device) {

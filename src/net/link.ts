@@ -12,7 +12,7 @@ import { ETHERTYPE_ARP, ETHERTYPE_IPV4, type Packet } from '../wire/packet.js'
 import { frameLength } from '../wire/frame.js'
 import type { Device } from './device.js'
 import { deviceReceive } from './device-io.js'
-import { BLACKHOLE, DENIED, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_NONE, REASON_OTHERHOST, REASON_PKT_TOO_BIG } from './disposition.js'
+import { BLACKHOLE, DENIED, INCOMPLETE, NEIGHBOR_FAILED, REASON_DEV_READY, REASON_NONE, REASON_OTHERHOST, REASON_PKT_TOO_BIG } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
 import { MacTable } from './mac-table.js'
 import { scrubPacket } from './scrub.js'
@@ -38,6 +38,8 @@ export class Segment {
   latencyNs: number
   /** bits per second; 0: no serialisation time. */
   rateBps: number
+  /** Why nobody knows who else is on it; null: all that are on it are known. */
+  othersUnknown: string | null = null
   /** A place for each card, in the order of hosts; null while its host sleeps. */
   private readonly cards: (Device | null)[] = []
   private readonly sleepers: Sleeper[] = []
@@ -251,7 +253,8 @@ function losesFrame(packet: Packet, card: Device, netns: Netns): boolean {
 function sendUnheard(packet: Packet, device: Device, segment: Segment, delayNs: number): void {
   const target = segment.wakeMember(packet.dstMacHigh, packet.dstMacLow)
   if (target === null) {
-    broadcast(packet, device, segment, delayNs)
+    if (segment.othersUnknown !== null) dropPacket(device.netns, packet, INCOMPLETE, REASON_NONE, segment.othersUnknown)
+    else broadcast(packet, device, segment, delayNs)
     return
   }
   const { netns } = device

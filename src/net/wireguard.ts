@@ -12,7 +12,7 @@
 import { ETHERTYPE_NONE, IPV4_HEADER, LEG_FORWARD, PAYLOAD_BYTES, PAYLOAD_WIREGUARD, PROTO_UDP, type Packet } from '../wire/packet.js'
 import { DATA_HEADER, DATA_TAG, decode, initiation, KEEPALIVE_LENGTH, padding, response, TYPE_INITIATION, TYPE_RESPONSE } from '../wire/wireguard.js'
 import type { Device } from './device.js'
-import { DENIED, LOOP, NO_VTEP, REASON_NONE, REASON_RECURSION_LIMIT } from './disposition.js'
+import { DENIED, INCOMPLETE, LOOP, NO_VTEP, REASON_NONE, REASON_RECURSION_LIMIT } from './disposition.js'
 import { consumePacket, dropPacket } from './drop.js'
 import { EINVAL, inetAddrType, RouteResult, RTN_LOCAL } from './fib.js'
 import { icmpNdoSend, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH } from './icmp.js'
@@ -120,7 +120,9 @@ function send(peer: WireguardPeer, outer: Packet): void {
   const error = routeToEndpoint(peer, outer, result)
   if (error !== 0 || result.device === null) {
     device.txDropped++
-    dropPacket(netns, outer, NO_VTEP, REASON_NONE, 'no route to the endpoint of the peer', peer.address)
+    const unknown = netns.unknown?.routes
+    if (unknown !== undefined) dropPacket(netns, outer, INCOMPLETE, REASON_NONE, unknown)
+    else dropPacket(netns, outer, NO_VTEP, REASON_NONE, 'no route to the endpoint of the peer', peer.address)
     return
   }
   if (outer.src === 0) outer.src = result.source

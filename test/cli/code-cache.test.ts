@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { crc32 } from 'node:zlib'
 import { build, type BuildOptions } from 'esbuild'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
@@ -57,6 +58,9 @@ function run(words: readonly string[], env: Record<string, string> = {}) {
   return { status, stdout, stderr }
 }
 
+/** Bytes of the file's head: the script's length, the CRC-32 of the rest. */
+const HEAD = 8
+
 describe('the script with compiled code', () => {
   it('runs in place of the modules, unless Node is told to cache no code', () => {
     expect(run(['--version'])).toEqual({ status: 0, stdout: 'of the script\n', stderr: '' })
@@ -81,7 +85,12 @@ describe('the script with compiled code', () => {
   it.each([
     ['empty', (bytes: Buffer) => bytes.subarray(0, 0), 'of modules'],
     ['cut in its script', (bytes: Buffer) => bytes.subarray(0, 1000), 'of modules'],
-    ['without its compiled code', (bytes: Buffer) => bytes.subarray(0, 4 + bytes.readUInt32LE(0)), 'of the script'],
+    ['without its compiled code', (bytes: Buffer) => bytes.subarray(0, HEAD + bytes.readUInt32LE(0)), 'of modules'],
+    [
+      'with zeroes in its compiled code',
+      (bytes: Buffer) => bytes.fill(0, HEAD + bytes.readUInt32LE(0) + 50_000, HEAD + bytes.readUInt32LE(0) + 54_096),
+      'of modules',
+    ],
     ['with the code of another V8', otherV8, 'of the script'],
   ])('a file %s does no harm', (_, damaged, version) => {
     writeFileSync(cache, damaged(Buffer.from(whole)))
@@ -101,7 +110,8 @@ describe('the script with compiled code', () => {
 
 /** V8's serialised code begins with a magic number, a hash of its version, of the source and of its flags, 4 bytes each. */
 function otherV8(bytes: Buffer): Buffer {
-  const at = 4 + bytes.readUInt32LE(0) + 4
+  const at = HEAD + bytes.readUInt32LE(0) + 4
   bytes.writeUInt32LE((bytes.readUInt32LE(at) ^ 0xffff) >>> 0, at)
+  bytes.writeUInt32LE(crc32(bytes.subarray(HEAD)), 4)
   return bytes
 }

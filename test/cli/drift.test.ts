@@ -41,7 +41,7 @@ describe('exit statuses', () => {
     expect({ code: other.code, out: other.out }).toEqual({ code: 3, out: '' })
     expect(other.err.split('\n')).toEqual([
       'examples/nodes/node-2: error: Node/node-1: this dump says that it is node-2 (hostname node-2, InternalIP 192.168.10.12, podCIDR 10.244.2.0/24), not node-1',
-      '    Nothing was compared. Give it as what it is: --node node-2=examples/nodes/node-2',
+      '    Give it as what it is: --node node-2=examples/nodes/node-2',
       '',
     ])
     const stranger = await drift('--node', 'host-a=examples/nodes/node-2', '-f', 'examples/docker-only.yaml')

@@ -23,7 +23,7 @@ export function checkIdentity(cluster: Cluster, nodes: readonly CollectedNode[])
     if (best === undefined || best.words.length === 0) return stranger(cluster, claimed, collected)
     const { source, name } = collected
     const what = `this dump says that it is ${best.node.name} (${best.words.join(', ')}), not ${name}`
-    const fix = `Nothing was compared. Give it as what it is: --node ${best.node.name}=${source}`
+    const fix = `Give it as what it is: --node ${best.node.name}=${source}`
     return [{ severity: 'error', file: source, line: 0, object: `Node/${name}`, what, fix }]
   })
 }
@@ -69,6 +69,6 @@ function stranger({ podByName }: Cluster, claimed: ClusterNode, collected: Colle
   // one thing alone may have changed
   if (hostname === undefined && known.length === 0) return []
   const what = `this dump is of no node of the cluster: ${says.join(', ')}`
-  const fix = 'Nothing was compared. Give the objects of the cluster that it is of (-f), or the dump of this one’s node.'
+  const fix = 'Give the objects of the cluster that it is of (-f), or the dump of this one’s node.'
   return [{ severity: 'error', file: source, line: 0, object: `Node/${name}`, what, fix }]
 }
