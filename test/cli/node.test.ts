@@ -143,7 +143,38 @@ describe('what is not known', () => {
   })
 })
 
+describe('what lies beyond the dumps', () => {
+  it('a host of which there is no dump, and no object either', async () => {
+    const { out, code } = await netsim(['trace', 'shop/web-0', '10.244.2.2:8080', '--node', NODE_1, '--summary'])
+    expect([out.split('\n')[0], code]).toEqual([expect.stringMatching(/^INCOMPLETE .* node-1 \/ host, drop/), 4])
+    expect(out).toContain('a host of which there is neither a dump nor an object')
+  })
+
+  it('a part whose file is shorter than the script wrote it: what is lost for want of it is not known', async () => {
+    const route = changed('node/route', (text) =>
+      text
+        .split('\n')
+        .filter((line) => !line.startsWith('default') && !line.includes('flannel.1'))
+        .join('\n'),
+    )
+    const bytes = readFileSync(join(NODE_2, 'node/route')).length
+    const question = ['trace', 'shop/api-0', 'shop/web-0:80', '-f', CLUSTER, '--summary', '--node']
+    const changedOne = await netsim([...question, route])
+    expect([changedOne.out.split(' ')[0], changedOne.code]).toEqual(['NO_ROUTE', 1])
+    writeFileSync(join(route, 'manifest'), `${readFileSync(join(route, 'manifest'), 'utf8')}file ${bytes} node/route\n`)
+    const cutOne = await netsim([...question, route])
+    expect([cutOne.out.split(' ')[0], cutOne.code]).toEqual(['INCOMPLETE', 4])
+    expect(cutOne.out).toContain('node/route was cut short, or changed')
+  })
+})
+
 describe('what is wrong with a dump', () => {
+  it('it is of another node', async () => {
+    const { err, code } = await netsim([...QUESTION, '-f', CLUSTER, '--node', `node-1=${NODE_2}`])
+    expect(err).toContain('this dump says that it is node-2 (hostname node-2, InternalIP 192.168.10.12, podCIDR 10.244.2.0/24), not node-1')
+    expect(code).toBe(3)
+  })
+
   const problem = async (...words: string[]): Promise<string[]> => {
     const { code, out, err } = await netsim([...QUESTION, ...words])
     expect([code, out]).toEqual([3, ''])
