@@ -12,7 +12,7 @@ import { chainDifferences, ruleDifferences, type Aliases } from './iptables-diff
 import { cniFileDifferences, leftoverDifferences } from './leftovers.js'
 import { neighbourDifferences } from './neighbour-differences.js'
 import { podDifferences } from './pod-differences.js'
-import { routeDifferences } from './route-differences.js'
+import { routeDifferences, routingRuleDifferences } from './route-differences.js'
 import { chainAliases, tableNamed } from './rule-meaning.js'
 import { sysctlDifferences } from './sysctl-differences.js'
 import type { Gathered } from './gathered.js'
@@ -29,6 +29,7 @@ export function differencesOf(first: DriftView, gathered: Gathered): readonly Di
   step(gathered.devices, deviceDifferences)
   step(gathered.devices, leftoverDifferences)
   step(gathered.routes, routeDifferences)
+  step(gathered.routes && gathered.rules, routingRuleDifferences)
   step(gathered.neighbours, (now) => neighbourDifferences(now, gathered))
   step(gathered.sysctls, sysctlDifferences)
   const sets = gathered.ipsets ? setAliases(view.expected, view.there) : new Map<string, string>()

@@ -9,6 +9,7 @@ import type { AddressSpec, Dataplane, DeviceSpec, WireguardPeerSpec } from '../.
 import type { Change, Difference, DriftView } from './difference.js'
 import { repairOf, restartOf } from './repair.js'
 import { Printer, shown } from './shown.js'
+import { mend, wordsOf } from './shell-words.js'
 
 export function deviceDifferences(view: DriftView): Difference[] {
   const found: Difference[] = []
@@ -103,7 +104,7 @@ function otherKind(view: DriftView, device: DeviceSpec, there: DeviceSpec): Diff
     there: [printer.deviceLine(there)],
     apply: (dataplane) => ({ ...dataplane, devices: dataplane.devices.map((one) => (one.name === device.name ? there : one)) }),
     focus: {},
-    commands: [`ip link del ${printer.device(device.name)}`, ...(restart === undefined ? [] : [restart])],
+    commands: [mend`ip link del ${printer.device(device.name)}`, ...(restart === undefined ? [] : [restart])],
     repair: repairOf(device.provenance?.by, 'device'),
   }
 }
@@ -126,9 +127,9 @@ function down(view: DriftView, device: DeviceSpec, there: DeviceSpec): Differenc
     apply: (dataplane) => ({ ...changing(device.name, (one) => ({ ...one, up: false }))(dataplane), routes: isLeft(dataplane) }),
     focus: { pods: device.kind === 'veth' ? [device.peer.netns] : [] },
     commands: [
-      `ip link set dev ${name} up`,
+      mend`ip link set dev ${name} up`,
       // connected routes come back with it
-      ...lost.filter(({ protocol }) => protocol !== 'kernel').map((route) => `ip route replace ${printer.routeText(route)}`),
+      ...lost.filter(({ protocol }) => protocol !== 'kernel').map((route) => mend`ip route replace ${wordsOf(printer.routeText(route))}`),
     ],
     repair: repairOf(device.provenance?.by, 'device'),
   }
@@ -150,7 +151,7 @@ function otherMtu(view: DriftView, device: DeviceSpec, there: DeviceSpec): Diffe
     there: [printer.deviceLine(there)],
     apply: changing(device.name, (one) => ({ ...one, mtu: there.mtu })),
     focus: { sizes: [Math.min(there.mtu, device.mtu), Math.max(there.mtu, device.mtu)], pods: device.kind === 'veth' ? [device.peer.netns] : [] },
-    commands: [`ip link set dev ${name} mtu ${device.mtu}`],
+    commands: [mend`ip link set dev ${name} mtu ${device.mtu}`],
     repair: repairOf(device.provenance?.by, 'device'),
   }
 }
@@ -195,7 +196,7 @@ function tunnelDifferences(view: DriftView, device: DeviceSpec, there: DeviceSpe
       there: [shown(text(has), there.provenance)],
       apply: changing(device.name, (one) => takeTunnel(one, there)),
       focus: {},
-      commands: [`ip link del ${name}`, ...(restart === undefined ? [] : [restart])],
+      commands: [mend`ip link del ${name}`, ...(restart === undefined ? [] : [restart])],
       repair: repairOf(provenance?.by, 'device'),
     })
   }
@@ -249,7 +250,7 @@ function peerDifferences(
         return set(peers.flatMap((one) => (one.publicKey !== peer.publicKey ? [one] : same === undefined ? [] : [same])))(dataplane)
       },
       focus: other === undefined ? {} : { nodes: [other] },
-      commands: [text],
+      commands: [mend`${wordsOf(text)}`],
       repair: repairOf(device.provenance?.by, 'device'),
     })
   }
@@ -268,7 +269,7 @@ function peerDifferences(
         return now?.kind === 'wireguard' ? set([...now.peers, peer])(dataplane) : dataplane
       },
       focus: {},
-      commands: [`wg set ${name} peer ${dumpKey(peer.publicKey)} remove`],
+      commands: [mend`wg set ${name} peer ${dumpKey(peer.publicKey)} remove`],
       repair: repairOf(device.provenance?.by, 'device'),
     })
   }
@@ -293,7 +294,7 @@ function macDifference(view: DriftView, device: DeviceSpec, there: DeviceSpec): 
       there: [shown(`link/ether ${formatMac(mac)} dev ${name}`, there.provenance)],
       apply: changing(device.name, (one) => ({ ...one, mac })),
       focus: {},
-      commands: [`ip link set dev ${name} address ${formatMac(device.mac)}`, ...(restart === undefined ? [] : [restart])],
+      commands: [mend`ip link set dev ${name} address ${formatMac(device.mac)}`, ...(restart === undefined ? [] : [restart])],
       repair: repairOf(device.provenance?.by, 'device'),
     },
   ]
@@ -340,7 +341,10 @@ function addressDifferences(view: DriftView, device: DeviceSpec, there: DeviceSp
       }),
       focus: {},
       // the others of a subnet go with its first address (__inet_del_ifa)
-      commands: [...extra.map((address) => `ip addr del ${text(address)} dev ${name}`), ...absent.map((address) => `ip addr add ${text(address)} dev ${name}`)],
+      commands: [
+        ...extra.map((address) => mend`ip addr del ${text(address)} dev ${name}`),
+        ...absent.map((address) => mend`ip addr add ${text(address)} dev ${name}`),
+      ],
       repair: repairOf(device.provenance?.by, 'device'),
     },
   ]
@@ -387,8 +391,8 @@ function portDifferences(view: DriftView, device: DeviceSpec & { readonly kind: 
       }),
       focus: { pods: [device.peer.netns] },
       commands: [
-        ...(inBridge ? [] : [device.master === undefined ? `ip link set dev ${name} nomaster` : `ip link set dev ${name} master ${bridge}`]),
-        ...flags.map(([flag, on]) => `bridge link set dev ${name} ${flag} ${on ? 'on' : 'off'}`),
+        ...(inBridge ? [] : [device.master === undefined ? mend`ip link set dev ${name} nomaster` : mend`ip link set dev ${name} master ${bridge}`]),
+        ...flags.map(([flag, on]) => mend`bridge link set dev ${name} ${flag} ${on ? 'on' : 'off'}`),
       ],
       repair: repairOf(device.provenance?.by, 'device'),
     },

@@ -8,6 +8,8 @@ import { LEFT_ALONE, repairOf } from './repair.js'
 import { focusOfRules, ownerOfChain } from './rule-focus.js'
 import { isIdle, jumpOf } from './rule-meaning.js'
 import { Printer } from './shown.js'
+import { iptablesOf } from './iptables-backends.js'
+import { mend } from './shell-words.js'
 
 const SHOWN = 6
 
@@ -97,7 +99,7 @@ function difference(comparing: Comparing, { chain, other, runs }: Extra, bystand
       ipsets: [...dataplane.ipsets, ...broughtSets],
     }),
     focus: focusOfRules(view, [...rules, ...led.flatMap((one) => one.rules)], chain.name),
-    commands: rules.slice(0, SHOWN).map((rule) => `iptables -t ${table} -D ${other.name}${printer.ruleText(other.name, rule).replace(/^-A \S+/, '')}`),
+    commands: rules.slice(0, SHOWN).map((rule) => mend`${iptablesOf(view, rule.provenance)} -t ${table} -D ${other.name} ${printer.ruleWords(rule)}`),
     repair: builtIn ? LEFT_ALONE : repairOf(ownerOfChain(chain.name), 'iptables'),
     ...(bystander ? { bystander } : {}),
   }

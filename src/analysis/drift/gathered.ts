@@ -5,6 +5,7 @@ import type { Dataplane } from '../../dataplane/dataplane.js'
 export interface Gathered {
   readonly devices: boolean
   readonly routes: boolean
+  readonly rules: boolean
   readonly neighbours: boolean
   readonly fdb: boolean
   readonly sysctls: boolean
@@ -16,6 +17,7 @@ export interface Gathered {
 const FILES: Readonly<Record<keyof Gathered, RegExp>> = {
   devices: /^node\/addr\b/,
   routes: /^node\/route\b/,
+  rules: /^node\/rule\b/,
   neighbours: /^node\/neigh\b/,
   fdb: /^node\/fdb\b/,
   sysctls: /^node\/sysctl\b/,
@@ -26,6 +28,7 @@ const FILES: Readonly<Record<keyof Gathered, RegExp>> = {
 const NAMES: Readonly<Record<keyof Gathered, string>> = {
   devices: 'devices',
   routes: 'routes',
+  rules: 'rules of routing',
   neighbours: 'neighbours',
   fdb: 'the FDB',
   sysctls: 'sysctls',
@@ -43,6 +46,7 @@ export function gatheredOf(collected: Pick<CollectedNode, 'missing' | 'dataplane
   return {
     devices: !lacks('devices'),
     routes: !lacks('routes'),
+    rules: !lacks('rules'),
     neighbours: !lacks('neighbours'),
     fdb: !lacks('fdb'),
     sysctls: !lacks('sysctls'),

@@ -6,6 +6,7 @@ import { repairOf } from './repair.js'
 import { shown } from './shown.js'
 import { parseIp } from '../../base/ip.js'
 import { cidr } from '../../base/cidr.js'
+import { mend, wordsOf } from './shell-words.js'
 
 /** Felix makes a set anew under one of these names and swaps it in. */
 const TEMPORARY = /^cali[46]t/
@@ -63,7 +64,7 @@ function missingSet(view: DriftView, set: IpSet): Difference {
     // a rule cannot name a set that is not there: the kernel refuses it
     apply: (dataplane) => ({ ...withoutRulesOf(dataplane, set.name), ipsets: dataplane.ipsets.filter(({ name }) => name !== set.name) }),
     focus: focusOf(view, set, set.members),
-    commands: [`ipset create ${set.name} ${set.type} ${set.options}`, ...adding(set, set.members)],
+    commands: [mend`ipset create ${set.name} ${set.type} ${wordsOf(set.options)}`, ...adding(set, set.members)],
     repair: repairOf(by, 'ipset'),
   }
 }
@@ -123,14 +124,14 @@ function memberDifferences(view: DriftView, set: IpSet, other: IpSet): Differenc
       there: extra.slice(0, SHOWN).map(({ element, provenance }) => shown(`add ${other.name} ${element}`, provenance)),
       apply: changing((members) => [...members, ...extra]),
       focus: focusOf(view, set, extra),
-      commands: extra.map(({ element }) => `ipset del ${other.name} ${element}`),
+      commands: extra.map(({ element }) => mend`ipset del ${other.name} ${element}`),
       repair: repairOf(by, 'ipset'),
     })
   return found
 }
 
 function adding(set: IpSet, members: readonly IpSetMember[]): string[] {
-  return members.map(({ element, nomatch }) => `ipset add ${set.name} ${element}${nomatch === true ? ' nomatch' : ''}`)
+  return members.map(({ element, nomatch }) => mend`ipset add ${[set.name, element, ...(nomatch === true ? ['nomatch'] : [])]}`)
 }
 
 /** Pods and nodes among the members; the pods whose chains ask the set. */

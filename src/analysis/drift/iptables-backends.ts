@@ -1,12 +1,14 @@
 /** Both kernel interfaces of iptables hold rules: the one that the agents do not use runs too, and its own tool alone shows it. */
 import type { CollectedBackend } from '../../collected/collected-node.js'
 import { emptyTable } from '../../dataplane/iptables-command.js'
+import type { Provenance } from '../../dataplane/dataplane.js'
 import type { Chain, Rule, Table } from '../../dataplane/iptables.js'
 import type { Difference, DriftView } from './difference.js'
 import { LEFT_ALONE } from './repair.js'
 import { ownerOfChain } from './rule-focus.js'
 import { jumpOf, tableNamed } from './rule-meaning.js'
 import { Printer, shown } from './shown.js'
+import { mend } from './shell-words.js'
 
 const SHOWN = 6
 
@@ -16,6 +18,16 @@ export function agentsBackend(backends: readonly CollectedBackend[]): { readonly
     state.tables.reduce((sum, { chains }) => sum + chains.filter(({ name, rules }) => rules.length > 0 && ownerOfChain(name) !== undefined).length, 0)
   const [used, ...others] = [...backends].sort((a, b) => known(b) - known(a) || b.rules - a.rules)
   return { ...(used === undefined ? {} : { used }), others: others.filter((other) => other.rules > 0 || dropping(other).length > 0) }
+}
+
+/** The command that shows it: where the node's own `iptables` is of the other backend, the one that has it in its name. */
+export function iptablesOf({ collected }: DriftView, provenance?: Provenance): string {
+  const version = collected?.tools.get('iptables')
+  const backends = collected?.iptablesBackends ?? []
+  const backend = (backends.find(({ file }) => file === provenance?.file) ?? agentsBackend(backends).used)?.backend
+  // before 1.8 there was one alone
+  const own = version === undefined ? undefined : version.includes('nf_tables') ? 'nft' : 'legacy'
+  return backend === undefined || own === undefined || own === backend ? 'iptables' : `iptables-${backend}`
 }
 
 /** Built-in chains whose policy loses what no rule of that backend accepts, in a table without a rule too. */
@@ -48,8 +60,10 @@ export function backendDifferences(view: DriftView): Difference[] {
       focus: {},
       commands: [
         `iptables-${other.backend}-save   # look at them first`,
-        ...policies.map(([table, chain]) => `iptables-${other.backend} -t ${table} -P ${chain} ACCEPT`),
-        ...other.state.tables.map(({ name }) => `iptables-${other.backend} -t ${name} -F`),
+        ...policies.map(([table, chain]) => mend`iptables-${other.backend} -t ${table} -P ${chain} ACCEPT`),
+        ...other.state.tables.flatMap(({ name, chains }) =>
+          chains.flatMap((chain) => chain.rules.map((rule) => mend`iptables-${other.backend} -t ${name} -D ${chain.name} ${printer.ruleWords(rule)}`)),
+        ),
       ],
       repair: LEFT_ALONE,
     }

@@ -12,6 +12,8 @@ import { ChainEditor } from './chain-editor.js'
 import { focusOfRules, ownerOf } from './rule-focus.js'
 import { isIdle, jumpOf, meaningOf, tableNamed, type Naming } from './rule-meaning.js'
 import { Printer, shown } from './shown.js'
+import { iptablesOf } from './iptables-backends.js'
+import { mend } from './shell-words.js'
 
 const SHOWN = 6
 
@@ -273,7 +275,7 @@ function missingRules({ view, table }: Comparing, chain: Chain, missing: readonl
       apply: editor.edit(chain.name, (all) => all.filter((rule) => !gone.has(rule))),
       focus: focusOfRules(view, rules, chain.name),
       commands: [
-        ...rules.slice(0, SHOWN).map((rule) => insertCommand(printer, { table, chain, rule, gone })),
+        ...rules.slice(0, SHOWN).map((rule) => insertCommand(view, { table, chain, rule, gone })),
         ...(rules.length > SHOWN ? restarts(view, rules) : []),
       ],
       repair: repairOf(by, 'iptables'),
@@ -283,16 +285,16 @@ function missingRules({ view, table }: Comparing, chain: Chain, missing: readonl
 
 /** Into the place that it has once those before it are there again. */
 function insertCommand(
-  printer: Printer,
+  view: DriftView,
   at: { readonly table: TableName; readonly chain: Chain; readonly rule: Rule; readonly gone: ReadonlySet<Rule> },
 ): string {
   const { table, chain, rule } = at
   const place = chain.rules.indexOf(rule) + 1
-  const words = printer.ruleText(chain.name, rule).replace(/^-A \S+/, '')
-  return `iptables -t ${table} ${place === chain.rules.length ? `-A ${chain.name}` : `-I ${chain.name} ${place}`}${words}`
+  const where = place === chain.rules.length ? ['-A', chain.name] : ['-I', chain.name, String(place)]
+  return mend`${iptablesOf(view)} -t ${table} ${where} ${new Printer(view).ruleWords(rule)}`
 }
 
-function policyDifference({ table }: Comparing, chain: Chain, other: Chain): Difference {
+function policyDifference({ view, table }: Comparing, chain: Chain, other: Chain): Difference {
   const policy = other.policy
   const change: Change = new ChainEditor(table).setPolicy(chain.name, policy ?? 'ACCEPT')
   return {
@@ -303,7 +305,7 @@ function policyDifference({ table }: Comparing, chain: Chain, other: Chain): Dif
     there: [shown(`:${chain.name} ${policy}`, other.provenance)],
     apply: change,
     focus: {},
-    commands: [`iptables -t ${table} -P ${chain.name} ${chain.policy}`],
+    commands: [mend`${iptablesOf(view, other.provenance)} -t ${table} -P ${chain.name} ${chain.policy ?? 'ACCEPT'}`],
     repair: repairOf(undefined, 'iptables'),
   }
 }

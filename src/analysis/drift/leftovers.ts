@@ -3,6 +3,7 @@ import { formatCidr } from '../../base/cidr.js'
 import type { DeviceSpec } from '../../dataplane/dataplane.js'
 import type { Difference, DriftView } from './difference.js'
 import { Printer, shown } from './shown.js'
+import { mend } from './shell-words.js'
 
 interface Cni {
   readonly name: string
@@ -76,7 +77,11 @@ function leftover(view: DriftView, device: DeviceSpec, cni: Cni): Difference {
       routes: [...dataplane.routes, ...routes],
     }),
     focus: {},
-    commands: [`ip link del ${printer.device(device.name)}${isBusy ? '   # it still has ports: look who they are of first' : ''}`],
+    commands: [
+      isBusy
+        ? mend`ip link del ${printer.device(device.name)}   # it still has ports: look who they are of first`
+        : mend`ip link del ${printer.device(device.name)}`,
+    ],
   }
 }
 
@@ -116,7 +121,7 @@ export function cniFileDifferences(view: DriftView): Difference[] {
       expected: right === undefined ? [] : [shown(`${right.file.split('/').at(-1)}: ${right.plugins.join(', ')}`, { by: 'dump', file: right.file })],
       there: [shown(`${base}: ${first.plugins.join(', ')}`, { by: 'dump', file: first.file })],
       focus: {},
-      commands: right === undefined ? [] : [`mv /etc/cni/net.d/${base} /etc/cni/net.d/${base}.disabled`],
+      commands: right === undefined ? [] : [mend`mv /etc/cni/net.d/${base} /etc/cni/net.d/${base}.disabled`],
       repair: 'nobody takes it away; pods that run keep the network that they have',
     },
   ]

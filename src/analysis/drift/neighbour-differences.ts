@@ -8,6 +8,7 @@ import type { Gathered } from './gathered.js'
 import { LEFT_ALONE, repairOf } from './repair.js'
 import { goneWhole, notProgrammed } from './route-differences.js'
 import { Printer } from './shown.js'
+import { mend } from './shell-words.js'
 
 export function neighbourDifferences(view: DriftView, gathered: Pick<Gathered, 'fdb'>): Difference[] {
   return [...neighbours(view), ...proxies(view), ...(gathered.fdb ? fdb(view) : [])]
@@ -54,7 +55,7 @@ function neighbours(view: DriftView): Difference[] {
       expected: [printer.neighbour(entry)],
       there: there === undefined ? [] : [printer.neighbour(there)],
       apply: (dataplane) => ({ ...dataplane, neighbours: [...dataplane.neighbours.filter((one) => one !== entry), ...left] }),
-      commands: [`ip neigh replace ${formatIp(entry.address)} lladdr ${formatMac(view.alignment.toDump.mac(mac))} dev ${name} nud permanent`],
+      commands: [mend`ip neigh replace ${formatIp(entry.address)} lladdr ${formatMac(view.alignment.toDump.mac(mac))} dev ${name} nud permanent`],
       repair: repairOf(entry.provenance?.by, 'neighbour'),
     })
   }
@@ -74,7 +75,7 @@ function neighbours(view: DriftView): Difference[] {
         ? {}
         : { apply: (dataplane: Dataplane) => ({ ...dataplane, neighbours: [...dataplane.neighbours.filter((one) => !same(one, entry)), entry] }) }),
       focus: focusOfAddress(view, entry.address),
-      commands: [`ip neigh del ${formatIp(entry.address)} dev ${name}`],
+      commands: [mend`ip neigh del ${formatIp(entry.address)} dev ${name}`],
       repair: LEFT_ALONE,
       ...(tunnel ? { whole: goneWhole(view) } : isUnknown(view, entry) ? {} : { bystander: true }),
     })
@@ -124,7 +125,7 @@ function proxies(view: DriftView): Difference[] {
       there: [],
       apply: (dataplane) => ({ ...dataplane, neighbours: dataplane.neighbours.filter((one) => one !== entry) }),
       focus: {},
-      commands: [`ip neigh add proxy ${formatIp(entry.address)} dev ${printer.device(entry.device)}`],
+      commands: [mend`ip neigh add proxy ${formatIp(entry.address)} dev ${printer.device(entry.device)}`],
       repair: repairOf(entry.provenance?.by, 'neighbour'),
     }))
 }
@@ -156,7 +157,7 @@ function fdb(view: DriftView): Difference[] {
       expected: [printer.fdb(entry)],
       there: others.map((other) => printer.fdb(other)),
       apply: (dataplane) => ({ ...dataplane, fdb: [...dataplane.fdb.filter((one) => one !== entry), ...others] }),
-      commands: [`bridge fdb replace ${mac} dev ${name} dst ${to} self permanent`],
+      commands: [mend`bridge fdb replace ${mac} dev ${name} dst ${to} self permanent`],
       repair: repairOf(entry.provenance?.by, 'neighbour'),
     })
   }
@@ -177,7 +178,7 @@ function fdb(view: DriftView): Difference[] {
       there: [printer.fdb(entry)],
       apply: (dataplane) => ({ ...dataplane, fdb: [...dataplane.fdb, entry] }),
       focus: owner === undefined ? {} : { nodes: [owner] },
-      commands: [`bridge fdb del ${mac} dev ${name} dst ${formatIp(entry.destination ?? 0)} self`],
+      commands: [mend`bridge fdb del ${mac} dev ${name} dst ${formatIp(entry.destination ?? 0)} self`],
       repair: LEFT_ALONE,
       ...(unknown ? { whole: goneWhole(view) } : owner === undefined ? {} : { whole: notProgrammed(view, owner) }),
     })

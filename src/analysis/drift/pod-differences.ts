@@ -12,6 +12,7 @@ import { LEFT_ALONE } from './repair.js'
 import { routeDifferences } from './route-differences.js'
 import { Printer, shown } from './shown.js'
 import { translate } from './translate.js'
+import { LEFT_OUT, mend, wordsOf } from './shell-words.js'
 
 const PLUGIN = 'the CNI plugin does it once, when a pod is made: delete the pod, and its successor has it'
 
@@ -72,7 +73,9 @@ export function isOfNamespace({ network }: Pick<DriftView, 'network'>, { name }:
 function inside({ place }: CollectedPod, command: string): string {
   const inode = /pods\/(\d+)/.exec(place.file)?.[1]
   const each = 'for n in /run/netns/* /run/docker/netns/*'
-  return inode === undefined ? command : `${each}; do [ "$(stat -Lc %i "$n" 2>/dev/null)" != ${inode} ] || nsenter --net="$n" ${command}; done`
+  return inode === undefined || command === LEFT_OUT
+    ? command
+    : `${each}; do [ "$(stat -Lc %i "$n" 2>/dev/null)" != ${inode} ] || nsenter --net="$n" ${command}; done`
 }
 
 function ofPair(view: DriftView, { plan, found }: PodPair, kernel: Dataplane): Difference[] {
@@ -170,8 +173,8 @@ function deviceDown(pod: DriftView, device: DeviceSpec, there: DeviceSpec): Diff
     }),
     focus: {},
     commands: [
-      `ip link set dev ${device.name} up`,
-      ...lost.filter(({ protocol }) => protocol !== 'kernel').map((route) => `ip route replace ${printer.routeText(route)}`),
+      mend`ip link set dev ${device.name} up`,
+      ...lost.filter(({ protocol }) => protocol !== 'kernel').map((route) => mend`ip route replace ${wordsOf(printer.routeText(route))}`),
     ],
     repair: PLUGIN,
   }
@@ -188,7 +191,7 @@ function deviceMtu(pod: DriftView, device: DeviceSpec, there: DeviceSpec): Diffe
     there: [printer.deviceLine(there)],
     apply: changing(device.name, (one) => ({ ...one, mtu: there.mtu })),
     focus: { sizes: [Math.min(there.mtu, device.mtu), Math.max(there.mtu, device.mtu)] },
-    commands: [`ip link set dev ${device.name} mtu ${device.mtu}`],
+    commands: [mend`ip link set dev ${device.name} mtu ${device.mtu}`],
     repair: PLUGIN,
   }
 }
@@ -218,11 +221,11 @@ function addressIn(pod: DriftView, device: DeviceSpec, there: DeviceSpec): Diffe
     focus: {},
     commands: [
       // what is left of a subnet goes with its first address (__inet_del_ifa)
-      ...extra.map((one) => `ip addr del ${text(one)} dev ${device.name}`),
-      ...absent.map((one) => `ip addr add ${text(one)} dev ${device.name}`),
+      ...extra.map((one) => mend`ip addr del ${text(one)} dev ${device.name}`),
+      ...absent.map((one) => mend`ip addr add ${text(one)} dev ${device.name}`),
       ...pod.expected.routes
         .filter((route) => goes(absent)(route) && route.protocol !== 'kernel')
-        .map((route) => `ip route replace ${printer.routeText(route)}`),
+        .map((route) => mend`ip route replace ${wordsOf(printer.routeText(route))}`),
     ],
     repair: PLUGIN,
   }
@@ -286,7 +289,7 @@ function podAbsent(view: DriftView, { dataplane: { netns, devices }, address, po
     ],
     there: [],
     focus: { pods: [netns] },
-    commands: [`kubectl -n ${pod.namespace} delete pod ${pod.name}`],
+    commands: [mend`kubectl -n ${pod.namespace} delete pod ${pod.name}`],
     repair: 'the kubelet makes the sandbox anew once it finds it gone: if it stays, the kubelet or the runtime does not run',
   }
 }
@@ -302,7 +305,7 @@ function podExtra(view: DriftView, found: CollectedPod): Difference {
     expected: [],
     there: [shown(`pod ${found.name}`, { by: 'dump', ...found.place }), ...routes.map((route) => new Printer(view).route(route))],
     focus: {},
-    commands: id === undefined ? [] : [`crictl inspectp ${id}   # whose it is; then: crictl stopp ${id} && crictl rmp ${id}`],
+    commands: id === undefined ? [] : [mend`crictl inspectp ${id}   # whose it is; then: crictl stopp ${id} && crictl rmp ${id}`],
     repair: 'the kubelet stops sandboxes whose pods are gone: if it stays, the runtime could not, or the objects are older than the dump',
   }
 }

@@ -5,6 +5,7 @@
  * (needFullSync, Monitor of the canary chains).
  */
 import { DELAYS } from '../../cluster/scenario/delays.js'
+import { mend } from './shell-words.js'
 
 export type Part = 'iptables' | 'ipset' | 'route' | 'neighbour' | 'device' | 'sysctl'
 
@@ -33,7 +34,7 @@ export function repairOf(by: string | undefined, part: Part, backend = ''): stri
 /** Restarting the agent makes all of it anew. */
 export function restartOf(by: string | undefined, node: string): string | undefined {
   const agent = (by ?? '').toLowerCase()
-  const pods = (namespace: string, label: string): string => `kubectl -n ${namespace} delete pod -l ${label} --field-selector spec.nodeName=${node}`
+  const pods = (namespace: string, label: string): string => mend`kubectl -n ${namespace} delete pod -l ${label} --field-selector spec.nodeName=${node}`
   if (agent.startsWith('flannel')) return pods('kube-flannel', 'app=flannel')
   if (agent.startsWith('felix') || agent === 'bird') return pods('calico-system', 'k8s-app=calico-node')
   if (agent.startsWith('kube-proxy')) return pods('kube-system', 'k8s-app=kube-proxy')

@@ -11,6 +11,7 @@ import type { Change, Difference, DriftView, Focus } from './difference.js'
 import { goesWithAddress } from './device-differences.js'
 import { LEFT_ALONE, repairOf } from './repair.js'
 import { Printer } from './shown.js'
+import { mend, wordsOf } from './shell-words.js'
 
 const OWNER = 'owner of the host'
 
@@ -47,7 +48,7 @@ export function routeDifferences(view: DriftView): Difference[] {
     }
   }
   const extra = there.filter((route) => !taken.has(route) && !goesWithAddress(view, route))
-  return [...found, ...extraRoutes(view, extra), ...routingRuleDifferences(view)]
+  return [...found, ...extraRoutes(view, extra)]
 }
 
 function push<Key, Item>(lists: Map<Key, Item[]>, key: Key, item: Item): void {
@@ -131,7 +132,7 @@ function missingRoute(view: DriftView, route: RouteSpec, there: readonly RouteSp
       return { ...all, routes: [...all.routes.filter((one) => one !== route), ...(other === undefined ? [] : [other])] }
     },
     focus: focusOf(view, route.destination),
-    commands: [`ip route replace ${text}`, ...(other === undefined ? [] : [`ip route del ${printer.routeText(other)}`])],
+    commands: [mend`ip route replace ${wordsOf(text)}`, ...(other === undefined ? [] : [mend`ip route del ${wordsOf(printer.routeText(other))}`])],
     repair: repairOf(route.provenance?.by, 'route', backendType),
     whole: wholeOf(view, route.destination),
   }
@@ -189,8 +190,8 @@ function elsewhere(view: DriftView, route: RouteSpec, other: RouteSpec): Differe
     apply: (dataplane) => ({ ...dataplane, routes: dataplane.routes.map((one) => (one === route ? other : one)) }),
     focus: focusOf(view, route.destination),
     commands: [
-      ...((route.metric ?? 0) === (other.metric ?? 0) && route.tos === other.tos ? [] : [`ip route del ${printer.routeText(other)}`]),
-      `ip route replace ${printer.routeText(route)}`,
+      ...((route.metric ?? 0) === (other.metric ?? 0) && route.tos === other.tos ? [] : [mend`ip route del ${wordsOf(printer.routeText(other))}`]),
+      mend`ip route replace ${wordsOf(printer.routeText(route))}`,
     ],
     repair: repairOf(route.provenance?.by, 'route', backendType),
     whole: wholeOf(view, route.destination),
@@ -235,7 +236,7 @@ function extraRoute(view: DriftView, route: RouteSpec): Difference {
     there: [printer.route(route)],
     apply: add([route]),
     focus: focusOf(view, route.destination),
-    commands: [`ip route del ${printer.routeText(route)}`],
+    commands: [mend`ip route del ${wordsOf(printer.routeText(route))}`],
     repair: route.protocol === 'bird' ? repairOf('BIRD', 'route') : LEFT_ALONE,
     ...(block || (!ours && !facts.concernsCluster(route.destination)) ? { bystander: true } : {}),
     ...(gone ? { whole: goneWhole(view) } : {}),
@@ -261,7 +262,7 @@ function ruleKey(rule: RoutingRuleSpec): string {
   return JSON.stringify(rest, Object.keys(rest).sort().concat(['base', 'length']))
 }
 
-function routingRuleDifferences(view: DriftView): Difference[] {
+export function routingRuleDifferences(view: DriftView): Difference[] {
   const printer = new Printer(view)
   const complete = (rules: Dataplane['rules']): Dataplane['rules'] => (rules.length === 0 ? DEFAULT_ROUTING_RULES : rules)
   const [wanted, there] = [complete(view.expected.rules), complete(view.there.rules)]
@@ -305,5 +306,5 @@ function routingRuleDifferences(view: DriftView): Difference[] {
 
 /** `100: from all fwmark 0x1 lookup 10` → `ip rule add priority 100 from all fwmark 0x1 lookup 10`. */
 function ruleCommand(verb: 'add' | 'del', text: string): string {
-  return `ip rule ${verb} ${text.replace(/^(\d+):/, 'priority $1')}`
+  return mend`ip rule ${verb} ${wordsOf(text.replace(/^(\d+):/, 'priority $1'))}`
 }

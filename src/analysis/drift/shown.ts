@@ -11,6 +11,7 @@ import type { DriftView } from './difference.js'
 import type { ShownDocument } from './finding.js'
 import { translate } from './translate.js'
 import { EMPTY_DATAPLANE } from '../../dataplane/dataplane.js'
+import { savedWords } from './shell-words.js'
 
 export function shown(text: string, provenance?: Omit<Provenance, 'by'> & { readonly by?: string | undefined }): ShownDocument {
   const { by, object, file, line } = provenance ?? {}
@@ -66,6 +67,11 @@ export class Printer {
     const tables = { tables: [{ name: 'filter' as const, chains: [{ name: chain, rules: [rule] }] }] }
     const [table] = translate({ ...EMPTY_DATAPLANE, netns: '', iptables: tables }, this.view.alignment.toDump).iptables.tables
     return printSavedRule(chain, table.chains[0].rules[0])
+  }
+
+  /** What stands behind `-A CHAIN`, word by word. */
+  ruleWords(rule: Rule): readonly string[] {
+    return savedWords(this.ruleText('x', rule)).slice(2)
   }
 
   rule(table: TableName, chain: string, rule: Rule): ShownDocument {

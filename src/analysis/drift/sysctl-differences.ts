@@ -5,6 +5,7 @@ import type { Difference, DriftView } from './difference.js'
 import { dumpFile } from './dump-file.js'
 import { repairOf } from './repair.js'
 import { Printer, shown } from './shown.js'
+import { mend } from './shell-words.js'
 
 /** Of the whole host. */
 const OF_HOST = [
@@ -114,7 +115,7 @@ function difference(
     there: absent ? [] : [shown(`${text} = ${has}`, { by: 'dump', ...(file === undefined ? {} : { file }) })],
     apply: (dataplane) => ({ ...dataplane, sysctls: { ...dataplane.sysctls, [key]: has } }),
     focus: {},
-    commands: [...(bridge && absent ? ['modprobe br_netfilter'] : []), `sysctl -w ${text}=${should}`],
+    commands: [...(bridge && absent ? ['modprobe br_netfilter'] : []), mend`sysctl -w ${text}=${should}`],
     repair: repairOf(by, 'sysctl'),
   }
 }

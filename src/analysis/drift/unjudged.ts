@@ -21,6 +21,7 @@ export interface Unjudged {
 export function unjudgedOf(view: DriftView): readonly Unjudged[] {
   const { network, node, there, expected, facts } = view
   const all = [
+    ...foreignTables(view),
     unknownPods(view),
     olderProxy(network, node),
     unknownServices(network, there),
@@ -29,6 +30,22 @@ export function unjudgedOf(view: DriftView): readonly Unjudged[] {
     unknownBlocks(network, facts, { expected, there }),
   ]
   return all.flatMap((one) => one ?? [])
+}
+
+/** Tables that iptables-nft-save refuses to print (iptables-save-read.ts, keepForeign): whether the agents' chains are in them nobody can tell. */
+function foreignTables({ there, collected }: DriftView): readonly Unjudged[] {
+  const isForeign = ({ chains }: Table): boolean =>
+    chains.length > 0 &&
+    chains.every(
+      ({ policy, rules }) => policy !== undefined && rules.some(({ matches }) => matches.some((one) => one.kind === 'unknown' && one.module === 'nft')),
+    )
+  return [...new Set(there.iptables.tables.filter(isForeign).map(({ name }) => name))].map((name) => {
+    const file = collected?.iptablesBackends.find(({ backend }) => backend === 'nft')?.file
+    return {
+      what: `the table ${name} of iptables-nft: it has rules that only nft shows${file === undefined ? '' : ` (${file})`}`,
+      without: (dataplane) => ({ ...dataplane, iptables: { tables: dataplane.iptables.tables.filter((table) => table.name !== name) } }),
+    }
+  })
 }
 
 function withoutRules(is: (rule: Rule, chain: Chain, table: Table) => boolean): Unjudged['without'] {
