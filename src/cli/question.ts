@@ -2,6 +2,7 @@
 import { momentText } from '../analysis/timeline/duration.js'
 import type { TraceDocument } from '../analysis/trace-document.js'
 import type { Problem } from '../base/problem.js'
+import { shellWord } from '../base/shell.js'
 import { NOT_MODELLED } from '../network/request-problem.js'
 import { etcdWords, type EtcdFlags } from './etcd-flags.js'
 import type { NodeFlags } from './node-flags.js'
@@ -25,10 +26,9 @@ export async function tell(problems: readonly Problem[], io: Io): Promise<void> 
 
 /** So that a command of `next` asks the same network. */
 export function inputFlags({ filename, recursive, at, node = [], ...etcd }: Pick<TraceFlags, 'filename' | 'recursive' | 'at'> & EtcdFlags & NodeFlags): string {
-  const quoted = (name: string): string => (/^[\w./:@%+=,-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`)
-  const files = filename.map((name) => ` -f ${quoted(name)}`).join('') + (recursive ? ' -R' : '')
+  const files = filename.map((name) => ` -f ${shellWord(name)}`).join('') + (recursive ? ' -R' : '')
   const words = [...node.flatMap((value) => ['--node', value]), ...etcdWords(etcd), ...(at === undefined ? [] : ['--at', momentText(at)])]
-  return files + words.map((word) => ` ${quoted(word)}`).join('')
+  return files + words.map((word) => ` ${shellWord(word)}`).join('')
 }
 
 /** A trace of what the command line gave it. */

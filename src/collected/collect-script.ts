@@ -3,6 +3,7 @@
  * node has; whatever is not there is said in the file `missing`, and the rest is gathered. It changes nothing on the node, and writes no secret: of keys
  * the public ones, of CNI configuration the values of known words, of kubelet's arguments the Node's name.
  */
+import { shellWord } from '../base/shell.js'
 
 /** What the first line of the manifest says; another format is refused. */
 export const COLLECT_FORMAT = 1
@@ -18,17 +19,18 @@ export interface CollectOptions {
 
 /** The script's own flags win over these. */
 export function collectScript({ conntrack, pods, output = '', node = '' }: CollectOptions): string {
-  const settings = [`format=${COLLECT_FORMAT}`, `target=${quoted(output)}`, `node=${quoted(node)}`, `conntrack=${onOff(conntrack)}`, `pods=${onOff(pods)}`]
+  const settings = [
+    `format=${COLLECT_FORMAT}`,
+    `target=${shellWord(output)}`,
+    `node=${shellWord(node)}`,
+    `conntrack=${onOff(conntrack)}`,
+    `pods=${onOff(pods)}`,
+  ]
   return `#!/bin/sh\n${HEADING}set -u\n${settings.join('\n')}\n\n${GATHER}`
 }
 
 function onOff(value: boolean): string {
   return value ? 'on' : 'off'
-}
-
-/** As one word of sh, whatever is in it. */
-function quoted(text: string): string {
-  return /^[\w./-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
 const HEADING = `# What the network of a Kubernetes node consists of, written down by its own tools for netsim (netsim trace --node NODE=DIR).

@@ -1,5 +1,8 @@
 /** `netsim drift` on the command line: forms, exit statuses, what it wants. */
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
@@ -53,6 +56,45 @@ describe('exit statuses', () => {
     expect({ code, out }).toEqual({ code: 3, out: '' })
     expect(err).toContain('the cluster has no node "node-7"')
     expect(await drift('--node', 'examples/policy', ...CLUSTER)).toMatchObject({ code: 3, out: '' })
+  })
+})
+
+/** The sound dump of node-1 with a file of it changed. */
+async function changed(path: string, change: (text: string) => string): Promise<Ran> {
+  const folder = mkdtempSync(join(tmpdir(), 'netsim-drift-'))
+  try {
+    execFileSync('tar', ['-xzf', fileURLToPath(new URL('examples/nodes/node-1.tar.gz', ROOT)), '-C', folder, '--strip-components=1'])
+    writeFileSync(join(folder, path), change(readFileSync(join(folder, path), 'utf8')))
+    return await drift('--node', `node-1=${folder}`, ...CLUSTER, '--severity', 'info')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+describe('what a dump may hold', () => {
+  it('a rule that somebody named as a command of the shell is mended as the word that it is', async () => {
+    const rule = '-A FORWARD -p tcp -m comment --comment "it\\\'s $(touch /pwned)" -m tcp --dport 8080 -j DROP'
+    const { code, out } = await changed('node/iptables-nft', (text) => text.replace(/^\[\d+:\d+\] -A FORWARD/m, (first) => `[0:0] ${rule}\n${first}`))
+    expect(code).toBe(1)
+    expect(out.replaceAll(/\s+/g, ' ')).toContain(
+      `iptables -t filter -D FORWARD -p tcp -m comment --comment 'it'\\''s $(touch /pwned)' -m tcp --dport 8080 -j DROP`,
+    )
+  })
+
+  it('a rule of the backend that iptables does not speak to is mended by that backend’s own command', async () => {
+    const legacy = '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -p tcp -m tcp --dport 8080 -j DROP\nCOMMIT\n'
+    const { code, out } = await changed('node/iptables-legacy', () => legacy)
+    expect(code).toBe(1)
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('iptables-legacy -t filter -D FORWARD -p tcp -m tcp --dport 8080 -j DROP')
+  })
+
+  it('a table that iptables-save could not print is not judged', async () => {
+    const { code, out } = await changed('node/iptables-nft', (text) =>
+      text.replace(/^\*filter\n[^]*?^COMMIT\n/m, "# Table `filter' is incompatible, use 'nft' tool.\n"),
+    )
+    expect(code).toBe(4)
+    expect(out).toMatch(/not judged .*filter/)
+    expect(out).not.toContain('ND501')
   })
 })
 

@@ -1,16 +1,11 @@
 /**
- * Commands for a root shell out of words that a dump may have given: each is quoted as POSIX has it (XCU 2.2.2 Single-Quotes), so that the shell takes it as
- * one word and does nothing that it says.
+ * Commands for a root shell out of words that a dump may have given: each is quoted, so that the shell takes it as one word and does nothing that it says.
  */
+import { shellWord } from '../../base/shell.js'
 import { splitWords } from '../../dataplane/text.js'
 
 /** In place of a command whose words cannot be typed. */
 export const LEFT_OUT = '# no command: a name in it holds a line break, or what no terminal shows'
-
-/** As one word of sh, whatever is in it. */
-export function shellWord(text: string): string {
-  return text === '!' || /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
-}
 
 /** What a terminal, or who pastes, would take for the end of a line or for a key. */
 // eslint-disable-next-line no-control-regex -- these are what is looked for

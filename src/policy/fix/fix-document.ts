@@ -1,4 +1,5 @@
 /** A FixResult as JSON, and the YAML and the commands of kubectl that bring a fix about. */
+import { shellWord } from '../../base/shell.js'
 import type { JsonObject, JsonValue } from '../../cluster/located.js'
 import { isObject } from '../../cluster/located.js'
 import type { KubernetesObject } from '../../cluster/manifest.js'
@@ -124,12 +125,12 @@ export function changeCommand(change: Change): string {
     case 'create':
       return 'kubectl apply -f FILE'
     case 'patch':
-      return `kubectl ${patchOf(change.object)} --type=json -p ${quoted(patchText(change.steps))}`
+      return `kubectl ${patchOf(change.object)} --type=json -p ${shellWord(patchText(change.steps))}`
     case 'label': {
       const { object, target, labels } = change
       if (object !== undefined && isWorkload(object)) {
         const patch = templatePatch(object, Object.fromEntries(labels.map(({ key, value }) => [key, value ?? null])))
-        return `kubectl ${patchOf(object)} --type=merge -p ${quoted(JSON.stringify(patch))}`
+        return `kubectl ${patchOf(object)} --type=merge -p ${shellWord(JSON.stringify(patch))}`
       }
       const [kind, ...rest] = target.split('/')
       const name = rest.at(-1) ?? ''
@@ -146,11 +147,6 @@ function templatePatch({ kind }: KubernetesObject, labels: JsonObject): JsonObje
 
 function patchOf({ namespace, kind, name }: KubernetesObject): string {
   return `${namespace === '' ? '' : `-n ${namespace} `}patch ${kind.toLowerCase()} ${name}`
-}
-
-/** In single quotes, as a POSIX shell takes them. */
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }
 
 /** Manifests for `kubectl apply`: new objects, and those that were changed, whole. */

@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LEFT_OUT, mend, savedWords, shellWord } from '../../../src/analysis/drift/shell-words.js'
+import { shellWord } from '../../../src/base/shell.js'
+import { LEFT_OUT, mend, savedWords } from '../../../src/analysis/drift/shell-words.js'
 import { printSavedRule } from '../../../src/dataplane/iptables-save.js'
 import type { Rule } from '../../../src/dataplane/iptables.js'
 
