@@ -88,6 +88,14 @@ describe('what a dump may hold', () => {
     expect(out.replaceAll(/\s+/g, ' ')).toContain('iptables-legacy -t filter -D FORWARD -p tcp -m tcp --dport 8080 -j DROP')
   })
 
+  it('ip_forward off, and on again on each device: the kernel asks the devices', async () => {
+    const off = (text: string): string => text.replace(/^net\.ipv4\.(ip_forward|conf\.all\.forwarding) = 1/gm, 'net.ipv4.$1 = 0')
+    const { code, out } = await changed('node/sysctl', off)
+    expect({ code, clean: out.includes('CLEAN') }).toEqual({ code: 0, clean: true })
+    const everywhere = await changed('node/sysctl', (text) => text.replace(/^(net\.ipv4\.(ip_forward|conf\..*\.forwarding)) = 1/gm, '$1 = 0'))
+    expect({ code: everywhere.code, named: everywhere.out.includes('net.ipv4.ip_forward is 0, not 1') }).toEqual({ code: 1, named: true })
+  })
+
   it('a table that iptables-save could not print is not judged', async () => {
     const { code, out } = await changed('node/iptables-nft', (text) =>
       text.replace(/^\*filter\n[^]*?^COMMIT\n/m, "# Table `filter' is incompatible, use 'nft' tool.\n"),

@@ -7,9 +7,12 @@ import { repairOf } from './repair.js'
 import { Printer, shown } from './shown.js'
 import { mend } from './shell-words.js'
 
+const IP_FORWARD = 'net.ipv4.ip_forward'
+const OF_ALL = 'net.ipv4.conf.all.'
+
 /** Of the whole host. */
 const OF_HOST = [
-  'net.ipv4.ip_forward',
+  IP_FORWARD,
   'net.bridge.bridge-nf-call-iptables',
   'net.ipv4.icmp_echo_ignore_all',
   'net.ipv4.conf.all.rp_filter',
@@ -56,7 +59,7 @@ export function sysctlDifferences(view: DriftView): Difference[] {
       const key = `net.ipv4.conf.${device.name.replaceAll('.', '/')}.${name}`
       const has = there[key]
       if (has === undefined || allKeys.has(`sysctl net.ipv4.conf.all.${name}`)) continue
-      if (name === 'forwarding' && allKeys.has('sysctl net.ipv4.ip_forward')) continue
+      if (name === 'forwarding' && allKeys.has(`sysctl ${IP_FORWARD}`)) continue
       const should = effective(wanted, device.name, name)
       const is = effective(there, device.name, name)
       if (is !== should && isAmiss(name, should, is)) found.push(difference(view, key, { should, has, absent: false }))
@@ -65,13 +68,14 @@ export function sysctlDifferences(view: DriftView): Difference[] {
   return found
 }
 
+/** ip_forward is another name of all's forwarding (devinet_conf_proc), and what devices have been given since is what counts. */
 function isDevices(key: string): boolean {
-  return key.startsWith('net.ipv4.conf.all.')
+  return key.startsWith(OF_ALL) || key === IP_FORWARD
 }
 
 /** Of a sysctl of `all` that every device has for itself anyhow: nothing comes of it. */
 function isNothing(view: DriftView, key: string): boolean {
-  const name = key.slice('net.ipv4.conf.all.'.length)
+  const name = key === IP_FORWARD ? 'forwarding' : key.slice(OF_ALL.length)
   return view.expected.devices.every(
     (device) =>
       device.kind === 'loopback' || !isAmiss(name, effective(view.expected.sysctls, device.name, name), effective(view.there.sysctls, device.name, name)),
@@ -86,7 +90,7 @@ function isWhole(sysctls: Sysctls): boolean {
 function effective(sysctls: Sysctls, device: string, name: string): number {
   const key = device.replaceAll('.', '/')
   const own = sysctls[`net.ipv4.conf.${key}.${name}`] ?? sysctls[`net.ipv4.conf.${device}.${name}`]
-  if (name === 'forwarding') return own ?? sysctls['net.ipv4.ip_forward'] ?? sysctls['net.ipv4.conf.all.forwarding'] ?? 0
+  if (name === 'forwarding') return own ?? sysctls[IP_FORWARD] ?? sysctls['net.ipv4.conf.all.forwarding'] ?? 0
   const fallback = sysctls[`net.ipv4.conf.default.${name}`] ?? sysctlDefault(`net.ipv4.conf.default.${name}`) ?? 0
   const all = sysctls[`net.ipv4.conf.all.${name}`] ?? sysctlDefault(`net.ipv4.conf.all.${name}`) ?? 0
   const mine = own ?? fallback
@@ -130,6 +134,6 @@ function dumpKey(view: DriftView, key: string): string {
 /** Who sets it. */
 function byOf({ network, expected }: DriftView, key: string): string | undefined {
   if (/\.cali[^.]*\./.test(key)) return 'felix'
-  if (key === 'net.ipv4.ip_forward' && network.calico !== undefined) return 'felix'
+  if (key === IP_FORWARD && network.calico !== undefined) return 'felix'
   return key === 'net.ipv4.conf.all.route_localnet' && expected.sysctls[key] === 1 ? 'kube-proxy' : undefined
 }
