@@ -2,7 +2,6 @@
 import { formatProblem, hasErrors, type Problem } from '../base/problem.js'
 import { buildCluster, type Cluster, type ClusterResult, type Given } from '../cluster/cluster.js'
 import type { Input } from '../cluster/manifest.js'
-import type { CollectedNode } from '../collected/collected-node.js'
 import { checkCollected, inputsOf, podInputs } from '../network/collected-cluster.js'
 import { agentProblems, composeNetwork, type CalicoAgents, type Network } from '../network/network.js'
 import { usesCalico } from '../network/nodes.js'
@@ -62,23 +61,14 @@ export async function readNetwork(
     // What is not known is not built from: of the rest the errors that stand by themselves.
     return { cluster, inputs, problems: [...etcd.problems, ...read.problems, ...problems.filter((problem) => problem.severity === 'error')] }
   }
-  const dumped = found === undefined ? [] : [...found.problems, ...(alone === undefined ? await wrongDumps(found.nodes, cluster) : [])]
+  const dumped = found === undefined ? [] : [...found.problems, ...(alone === undefined ? checkCollected(found.nodes, cluster) : [])]
   const wrong = [...(etcd?.problems ?? []), ...read.problems, ...problems, ...dumped]
-  const collected = found === undefined ? {} : { collected: found.nodes }
+  const collected = found === undefined ? {} : { collected: found.nodes, dumpsAlone: alone !== undefined }
   const options = { seed, ...(at === undefined ? {} : { atNs: at }), ...collected, ...(await calicoOf(cluster)) }
   if (hasErrors(dumped)) return { cluster, inputs, problems: wrong }
   if (hasErrors(wrong)) return { cluster, inputs, problems: [...wrong, ...agentProblems(cluster, options)] }
   const built = composeNetwork(cluster, options)
-  if (alone !== undefined) for (const segment of built.network.world.segments) segment.othersUnknown = NO_DUMP
   return { cluster: built.network.cluster, network: built.network, inputs, problems: [...wrong, ...built.problems] }
-}
-
-const NO_DUMP = 'the frame is for a host of which there is neither a dump nor an object: give its dump too (--node), or the cluster (-f)'
-
-/** What is no dump of the cluster's, or of another of its nodes than it is said to be of. */
-async function wrongDumps(nodes: readonly CollectedNode[], cluster: Cluster): Promise<readonly Problem[]> {
-  const problems = checkCollected(nodes, cluster)
-  return hasErrors(problems) ? problems : [...problems, ...(await import('../analysis/drift/identity.js')).checkIdentity(cluster, nodes)]
 }
 
 /** What dumps of its nodes tell beside the files is of the cluster too: pods that run there and that no file has, … */

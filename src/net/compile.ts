@@ -29,6 +29,8 @@ export interface SegmentSpec {
   readonly latencyNs: number
   /** bits per second, 0 without limit */
   readonly rateBps: number
+  /** Why nobody knows who else is on it; absent: all that are on it are known. */
+  readonly othersUnknown?: string
 }
 
 export interface NetnsSpec {
@@ -82,7 +84,10 @@ export function composeWorld(units: readonly Unit[], segments: readonly SegmentS
   world.proxyTimer = world.sim.register((slot) => proxyTimerFired(world, slot))
   world.wireguardTimer = world.sim.register((argument) => wireguardTimerFired(world, argument))
   for (const segment of segments) {
-    world.segments.push(new Segment(world.segments.length, segment.name, segment.mtu, segment.latencyNs, segment.rateBps))
+    const { name, mtu, latencyNs, rateBps, othersUnknown = null } = segment
+    const made = new Segment(world.segments.length, name, mtu, latencyNs, rateBps)
+    made.othersUnknown = othersUnknown
+    world.segments.push(made)
   }
   const segmentNamed = new Map(world.segments.map((segment) => [segment.name, segment]))
   let size = 0

@@ -12,10 +12,14 @@ import { nearestName } from '../cluster/nearest-name.js'
 import { ADDRESS_ANNOTATION } from '../cluster/node.js'
 import type { CollectedNode, CollectedPod } from '../collected/collected-node.js'
 import type { AddressSpec, Dataplane, DeviceSpec, RouteSpec } from '../dataplane/dataplane.js'
+import { checkIdentity } from './collected-identity.js'
 import { addressesOf } from './collected-plan.js'
 import { cardName } from './hosts.js'
 
-/** Dumps of nodes that the cluster does not have. */
+/** Why a frame for a MAC that no dump has is not lost, where the dumps are all that is known. */
+export const HOSTS_WITHOUT_DUMP = 'the frame is for a host of which there is neither a dump nor an object: give its dump too (--node), or the cluster (-f)'
+
+/** Dumps of nodes that the cluster does not have, and of others than they are said to be of. */
 export function checkCollected(nodes: readonly CollectedNode[], cluster: Cluster): readonly Problem[] {
   const problems: Problem[] = []
   for (const { name, source } of nodes) {
@@ -25,7 +29,7 @@ export function checkCollected(nodes: readonly CollectedNode[], cluster: Cluster
     const fix = near === undefined ? `It has ${names}.` : `Did you mean --node ${near}=${source}?`
     problems.push({ severity: 'error', file: source, line: 0, object: `Node/${name}`, what: `the cluster has no node "${name}"`, fix })
   }
-  return problems
+  return [...problems, ...checkIdentity(cluster, nodes)]
 }
 
 /** The device that the default route leaves by, with the gateway. */

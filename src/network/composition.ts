@@ -34,6 +34,8 @@ export interface Agents {
   readonly calico: CalicoPlan | undefined
   /** Nodes that are as dumps have them, whatever the agents would make. */
   readonly collected?: ReadonlyMap<string, CollectedNode>
+  /** The cluster is no more than these dumps. */
+  readonly dumpsAlone?: boolean
   /** Absent: every agent of every node has come to rest on the cluster as it is. */
   readonly moment?: Moment
 }

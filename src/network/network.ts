@@ -18,7 +18,7 @@ import { NETNS_OUTSIDE, type Netns, type Sleeper, type World } from '../net/netn
 import { Trace } from '../net/trace.js'
 import type { BgpPlan, planBgp } from './bgp-plan.js'
 import type { CalicoHost, CalicoPlan } from './calico-part.js'
-import { withCollected } from './collected-cluster.js'
+import { HOSTS_WITHOUT_DUMP, withCollected } from './collected-cluster.js'
 import { Composition, type Agents, type Bare } from './composition.js'
 import type { Endpoint } from './endpoint.js'
 import { planFlannel, type FlannelPlan, type LeaseRow } from './flannel-plan.js'
@@ -48,6 +48,8 @@ export interface BuildOptions {
   readonly before?: CalicoPlan
   /** Dumps of nodes of the cluster, one each: those nodes are as they were found. */
   readonly collected?: readonly CollectedNode[]
+  /** The cluster is no more than these dumps: other hosts may be on its segments. */
+  readonly dumpsAlone?: boolean
 }
 
 /** A network that is built and can be asked; nothing in it changes from one question to the next, but that what a question touches is there from then on. */
@@ -95,7 +97,8 @@ export class Network {
     ]
     const segments = cluster.segments.map((segment) => {
       const { name, mtu, latency, rate } = segment
-      return { name, mtu: moment?.segmentMtu(segment) ?? mtu, latencyNs: latency, rateBps: rate }
+      const others = agents.dumpsAlone === true ? { othersUnknown: HOSTS_WITHOUT_DUMP } : {}
+      return { name, mtu: moment?.segmentMtu(segment) ?? mtu, latencyNs: latency, rateBps: rate, ...others }
     })
     this.world = composeWorld(
       units.map(([, unit]) => ({ ...unit, woken: (byName) => this.woken(unit, byName) })),
@@ -349,11 +352,11 @@ export function agentProblems(cluster: Cluster, options: BuildOptions): readonly
 
 /** With every agent at rest. */
 export function compositionOf(cluster: Cluster, options: BuildOptions): Composition {
-  const { seed, collected = [] } = options
+  const { seed, collected = [], dumpsAlone = false } = options
   const told = collected.length === 0 ? cluster : withCollected(cluster, collected)
   const bare = bareNodes(told, seed)
   const agents = planAgents(told, bare, options)
-  const dumps = collected.length === 0 ? {} : { collected: new Map(collected.map((node) => [node.name, node])) }
+  const dumps = collected.length === 0 ? {} : { collected: new Map(collected.map((node) => [node.name, node])), dumpsAlone }
   return new Composition(told, bare, { ...agents, ...dumps }, seed)
 }
 

@@ -2,13 +2,13 @@
  * Is the dump of the node that it is said to be of? From a cluster and dumps to Problems: a dump of another node, or of another cluster, differs in
  * everything, and nothing of that is a fault of the node.
  */
-import { contains, formatCidr } from '../../base/cidr.js'
-import { formatIp, type Ip } from '../../base/ip.js'
-import type { Problem } from '../../base/problem.js'
-import type { Cluster } from '../../cluster/cluster.js'
-import { isObject } from '../../cluster/located.js'
-import type { ClusterNode } from '../../cluster/node.js'
-import type { CollectedNode } from '../../collected/collected-node.js'
+import { contains, formatCidr } from '../base/cidr.js'
+import { formatIp, type Ip } from '../base/ip.js'
+import type { Problem } from '../base/problem.js'
+import type { Cluster } from '../cluster/cluster.js'
+import { isObject } from '../cluster/located.js'
+import type { ClusterNode } from '../cluster/node.js'
+import type { CollectedNode } from '../collected/collected-node.js'
 
 export function checkIdentity(cluster: Cluster, nodes: readonly CollectedNode[]): readonly Problem[] {
   return nodes.flatMap((collected) => {
