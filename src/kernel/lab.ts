@@ -90,9 +90,12 @@ export class KernelLab {
     return await this.porter.ask<CommandResult>({ op: 'run', netns, command, input }, { timeoutMs: 15_000 })
   }
 
-  /** Starts a daemon in a netns (bird, etcd); it ends with the lab at the latest. Its output goes to `log`, a file. @returns its process id */
-  async spawn(netns: string, command: readonly string[], log: string): Promise<number> {
-    const { pid } = await this.porter.ask<{ pid: number }>({ op: 'spawn', netns, command, log })
+  /**
+   * Starts a daemon in a netns (bird, etcd); it ends with the lab at the latest. Its output goes to `log`, a file. `tun`: a TUN device that it
+   * gets as its standard input, in place of the lab's own proxy. @returns its process id
+   */
+  async spawn(netns: string, command: readonly string[], log: string, { tun = '' }: { readonly tun?: string } = {}): Promise<number> {
+    const { pid } = await this.porter.ask<{ pid: number }>({ op: 'spawn', netns, command, log, tun })
     return pid
   }
 

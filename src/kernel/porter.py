@@ -1031,10 +1031,18 @@ class Lab:
         return {}
 
     def spawn(self, ask):
-        self.known(ask).enter()
+        """With `tun` it gets that device as its standard input, and the lab's own proxy lets go of device and port."""
+        namespace = self.known(ask)
+        tun = namespace.tuns.get(ask['tun'])
+        if ask['tun'] and tun is None:
+            raise Failure('%s has no TUN device %s' % (ask['netns'], ask['tun']))
+        for proxy in [one for one in self.proxies if one.tun == tun]:
+            proxy.socket.close()
+            self.proxies.remove(proxy)
+        namespace.enter()
         with open(ask['log'], 'ab') as log:
             try:
-                child = subprocess.Popen(ask['command'], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT,
+                child = subprocess.Popen(ask['command'], stdin=subprocess.DEVNULL if tun is None else tun, stdout=log, stderr=log, env=ENVIRONMENT,
                                          preexec_fn=lambda: die_with_parent(SELF))
             except OSError as error:
                 raise Failure('%s: %s' % (ask['command'][0], error.strerror))

@@ -1,6 +1,13 @@
-/** The lab's own proxy of flannel's udp backend (Python): the bytes that the real one gave, and netsim's model of it on anything else. */
+/**
+ * The proxies that stand in for flannel's udp backend on a real kernel, the lab's own (Python) and the benchmark's (C): the bytes that the real one gave,
+ * and netsim's model of it on anything else.
+ */
 import { spawnSync } from 'node:child_process'
-import { describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { compiled, routeWords } from '../../bench/kernel/there.js'
 import { cidr } from '../../src/base/cidr.js'
 import { formatIp, ip } from '../../src/base/ip.js'
 import { Prng } from '../../src/base/prng.js'
@@ -22,22 +29,48 @@ for line in sys.stdin:
 `
 type Packet = readonly ['tun' | 'udp', string]
 type Given = null | string | readonly [string, string, string?, number?]
-const REMOTE = [0x0a011400, 0xffffff00, '192.168.0.200', 8285] as const
-const havePython = spawnSync('python3', ['--version']).status === 0
+type Route = readonly [base: number, mask: number, nextHop: string, port: number]
+const REMOTE: Route = [0x0a011400, 0xffffff00, '192.168.0.200', 8285]
+type Run = (packets: readonly Packet[], routes?: readonly Route[]) => Given[]
 
-function run(packets: readonly Packet[], routes: readonly (readonly [number, number, string, number])[] = [REMOTE]): Given[] {
+function inPython(packets: readonly Packet[], routes: readonly Route[] = [REMOTE]): Given[] {
   const { stdout, stderr } = spawnSync('python3', ['-B', '-c', DRIVER, 'src/kernel'], { input: `${JSON.stringify({ packets, routes })}\n`, encoding: 'utf8' })
   if (stderr !== '') throw new Error(stderr)
   return JSON.parse(stdout) as Given[]
 }
+
+const folder = mkdtempSync(join(tmpdir(), 'netsim-test-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function inC(packets: readonly Packet[], routes: readonly Route[] = [REMOTE]): Given[] {
+  const spec = routes.map(([base, mask, nextHop, port]) => ({ subnet: cidr(base | 0, 32 - Math.log2(2 ** 32 - mask)), nextHop: ip(nextHop), port }))
+  const input = packets.map(([way, text]) => `${way} ${text}\n`).join('')
+  const words = ['try', '10.1.15.0', '1472', ...routeWords({ routes: spec })]
+  const { status, stdout, stderr } = spawnSync(join(folder, 'proxy'), words, { input, encoding: 'utf8' })
+  if (status !== 0) throw new Error(stderr)
+  const lines = stdout.trimEnd().split('\n')
+  return lines.map((line): Given => {
+    const [action, hex, nextHop, port] = line.split(' ')
+    if (action === 'drop') return null
+    if (action === 'write') return hex
+    return action === 'send' ? ['send', hex, nextHop, Number(port)] : ['icmp', hex]
+  })
+}
+
+const have = (tool: string): boolean => spawnSync(tool, ['--version']).status === 0
+const PROXIES: readonly { readonly name: string; readonly run: Run; readonly tool: string }[] = [
+  { name: 'the lab’s proxy', run: inPython, tool: 'python3' },
+  { name: 'the benchmark’s proxy', run: inC, tool: 'cc' },
+]
+if (have('cc')) compiled(folder, 'proxy')
 
 const pattern = (length: number): string => Buffer.from(Array.from({ length }, (_, i) => 0x14 + i)).toString('hex')
 const A = `4500001c00014000401103ca0a010f020a011403${pattern(8)}`
 const C = `45000028000740004011b4b70a010f020a016303${pattern(20)}`
 const patched = (hex: string, at: number, bytes: string): string => hex.slice(0, at * 2) + bytes + hex.slice(at * 2 + bytes.length)
 
-describe.skipIf(!havePython)('the proxy of the lab (skipped without python3)', () => {
-  it('gives what the real proxy gave', () => {
+describe.each(PROXIES)('$name (skipped without $tool)', ({ run, tool }) => {
+  it.skipIf(!have(tool))('gives what the real proxy gave', () => {
     const sent = `4500001c000140003f1104ca0a010f020a011403${pattern(8)}`
     const icmp = `4500003800000000080180c20a010f000a010f020300a09f00000000${C.slice(0, 56)}`
     expect(run([['tun', A]])).toEqual([['send', sent, '192.168.0.200', 8285]])
@@ -69,7 +102,7 @@ describe.skipIf(!havePython)('the proxy of the lab (skipped without python3)', (
     ).toEqual([null, null])
   })
 
-  it('and what netsim’s model gives, on any packets in a row', () => {
+  it.skipIf(!have(tool))('and what netsim’s model gives, on any packets in a row', () => {
     const prng = new Prng(20)
     const draw = (below: number): number => (prng.nextInt32() >>> 0) % below
     const routes = Array.from(
