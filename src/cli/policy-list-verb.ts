@@ -2,10 +2,10 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import type { Direction } from '../policy/model.js'
 import { addPolicyOptions, type PolicyFlags } from './policy-flags.js'
-import { outputFormat } from './trace-options.js'
+import { integer, outputFormat } from './trace-options.js'
 import type { Running } from './verb.js'
 
-const LIST_FORMATS = ['txt', 'json', 'csv', 'md', 'dot', 'svg', 'matrix'] as const
+const LIST_FORMATS = ['txt', 'json', 'csv', 'md', 'dot', 'svg', 'matrix', 'jsonl'] as const
 
 /** As commander hands them over. */
 export interface PolicyListFlags extends PolicyFlags {
@@ -15,6 +15,8 @@ export interface PolicyListFlags extends PolicyFlags {
   readonly direction?: Direction
   readonly focusConn?: FocusConnection
   readonly exposure: boolean
+  readonly byClass: boolean
+  readonly top: number
 }
 
 export interface FocusConnection {
@@ -35,6 +37,8 @@ export function addPolicyList(group: Command, name: string, { io, status }: Runn
     .addOption(new Option('--focus-peer <NAME,…>', 'of those the rows with these').argParser(names).default([], 'all'))
     .addOption(new Option('--direction <DIRECTION>', 'ingress or egress of the workloads of --focus').argParser(outputFormat(['ingress', 'egress'] as const)))
     .addOption(new Option('--focus-conn <PROTO-PORT>', 'rows that let this through: tcp-80').argParser(focusConnection))
+    .option('--by-class', 'for large clusters: pods that no policy tells apart as one, with counts of pods and pairs; txt, csv, jsonl', false)
+    .addOption(new Option('--top <N>', 'with --by-class: rows of the table, 0 for all').argParser(integer(0, 2 ** 31 - 1)).default(20))
     .option('--exposure', 'also what pods that are not there yet could reach, and be reached by', false)
     .action(async (flags: PolicyListFlags) => {
       const { policyList } = await import('./policy-list-command.js')
@@ -62,6 +66,7 @@ function listExamples(name: string): string {
   ${name} policy list -f shop/ --focus web --direction egress
   ${name} policy list -f shop/ --focus-conn tcp-5432        who may reach a database
   ${name} policy list -f shop/ -o svg > map.svg
+  ${name} policy list -f cluster.json --by-class            150,000 pods on one page
 
 `
 }

@@ -159,4 +159,59 @@ describe('--compat np-guard', () => {
     const ran = await list({ 'a.yaml': pod('a') + pod('b') }, ...COMPAT, '--focus-conn', 'udp-52')
     expect(ran.out.split('\n').slice(0, 2)).toEqual(['Permitted connections on UDP 52:', '0.0.0.0-255.255.255.255[External] => default/a[Pod]'])
   })
+
+  describe('--by-class', () => {
+    const files = {
+      'a.yaml':
+        ['a-1', 'a-2', 'a-3'].map((name) => pod(name).replace(`{app: ${name}}`, '{app: a}')).join('') +
+        pod('b') +
+        policy('{podSelector: {matchLabels: {app: b}}, ingress: [{from: [{podSelector: {matchLabels: {app: a}}}], ports: [{port: 80}]}]}'),
+    }
+
+    it('puts pods together that no policy tells apart, with counts of pods and pairs', async () => {
+      const ran = await list(files, '--by-class', '--enforced')
+      expect(ran).toMatchObject({ code: 0 })
+      expect(ran.out).toContain('4 pods in 2 classes, 1 class of addresses outside')
+      expect(ran.out).toMatch(/All Connections +9 +75 %\nTCP 80 +3 +25 %\n\n/)
+      expect(ran.out).toMatch(/app=a in default +3 +default\/b +1 +3 +TCP 80\n/)
+      expect(ran.out).not.toContain('more row')
+      expect((await list(files, '--by-class', '--enforced', '--top', '1')).out).toContain('2 more rows (--top 0 for all; -o jsonl')
+    })
+
+    it('as JSON Lines has every class with its pods, sets of classes before the rows that name them, and sums', async () => {
+      const { out } = await list(files, '--by-class', '--enforced', '-o', 'jsonl')
+      const lines = out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+      const of = (kind: string): typeof lines => lines.filter((line) => line.kind === kind)
+      expect(of('class').map(({ pods }) => pods)).toEqual([['default/a-1', 'default/a-2', 'default/a-3'], ['default/b'], undefined])
+      expect(of('total').map(({ conn, pairs }) => [conn, pairs])).toEqual([
+        ['All Connections', 9],
+        ['TCP 80', 3],
+      ])
+      const rows = of('row').map(({ from, to, conn }) => [from, to].map((set) => of('set').find((one) => one.set === set)?.classes).concat(conn))
+      expect(rows).toContainEqual([[[0, 0]], [[1, 1]], 'TCP 80'])
+      expect(lines.findIndex(({ kind }) => kind === 'set')).toBeLessThan(lines.findIndex(({ kind }) => kind === 'row'))
+    })
+
+    it('with a focus and a connection has the rows of those', async () => {
+      const { out, err } = await list(files, '--by-class', '--enforced', '--focus', 'b,nobody', '--direction', 'ingress', '--focus-conn', 'tcp-80', '-o', 'csv')
+      expect(out).toBe('src,srcPods,dst,dstPods,pairs,conn\napp=a in default,3,default/b,1,3,TCP 80\n')
+      expect(err).toContain('no workload is called nobody')
+    })
+
+    it('says which flags do not go with it', async () => {
+      for (const flags of [['-o', 'svg'], ['--exposure'], ['--as', 'np-guard'], ['--compat', 'np-guard']]) {
+        expect(await list(files, '--by-class', ...flags), flags.join(' ')).toMatchObject({ code: 2, out: '' })
+      }
+    })
+  })
+
+  it('-o jsonl: the rows of -o json, a line each', async () => {
+    const files = { 'a.yaml': pod('a') + pod('b') }
+    const lines = (await list(files, '-o', 'jsonl')).out.trimEnd().split('\n')
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(JSON.parse((await list(files, '-o', 'json')).out))
+    expect(await list(files, '-o', 'jsonl', '--exposure')).toMatchObject({ code: 2 })
+  })
 })

@@ -11,8 +11,17 @@ export interface ListForm {
 }
 
 export function listText({ rows }: PolicyMap, form: ListForm): string {
-  const head = form.through === undefined ? '' : `Permitted connections on ${form.through}:\n`
-  return head + rows.map((row) => `${row.source.text} => ${row.destination.text}${form.through === undefined ? ` : ${words(row, form)}` : ''}\n`).join('')
+  return [...textLines(rows, form)].join('')
+}
+
+export function* textLines(rows: Iterable<ListRow>, form: ListForm): Generator<string> {
+  if (form.through !== undefined) yield `Permitted connections on ${form.through}:\n`
+  for (const row of rows) yield `${row.source.text} => ${row.destination.text}${form.through === undefined ? ` : ${words(row, form)}` : ''}\n`
+}
+
+/** What listJson has in its list, each on a line. */
+export function* jsonLines(rows: Iterable<ListRow>, form: ListForm): Generator<string> {
+  for (const row of rows) yield `${JSON.stringify(jsonRow(row, form))}\n`
 }
 
 /**
@@ -45,7 +54,13 @@ function jsonRow({ source, destination, connections }: ListRow, { through, trans
 }
 
 export function listCsv({ rows }: PolicyMap, form: ListForm): string {
-  return [columns(form), ...rows.map((row) => cells(row, form))].map((line) => `${line.map(csvField).join(',')}\n`).join('')
+  return [...csvLines(rows, form)].join('')
+}
+
+export function* csvLines(rows: Iterable<ListRow>, form: ListForm): Generator<string> {
+  const line = (texts: readonly string[]): string => `${texts.map(csvField).join(',')}\n`
+  yield line(columns(form))
+  for (const row of rows) yield line(cells(row, form))
 }
 
 export function listMarkdown({ rows }: PolicyMap, form: ListForm): string {

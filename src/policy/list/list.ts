@@ -10,7 +10,7 @@ import { ingressTargets } from '../ingress-targets.js'
 import type { Direction, End, PolicyPod, PolicyWorld } from '../model.js'
 import { outsideRanges, partition } from '../outside.js'
 import { endName, INGRESS_CONTROLLER, workloadName } from '../peer-name.js'
-import { Reachability } from '../reach/reachability.js'
+import { Reachability, type ClassGroup } from '../reach/reachability.js'
 
 /** A row's end. */
 export interface ListPeer {
@@ -74,15 +74,16 @@ export function* askedPairs(world: PolicyWorld, options: ListOptions): Generator
 }
 
 /** With a focus a source that is not in it has the destinations that are, and no others are looked at. */
-function* askedBySource<Destination extends Unit>(
-  sources: readonly Unit[],
-  destinations: readonly Destination[],
+function* askedBySource<Asked extends Unit>(
+  sources: readonly Asked[],
+  destinations: readonly Asked[],
   options: ListOptions,
-): Generator<{ readonly source: Unit; readonly destinations: readonly Destination[] }, void> {
+): Generator<{ readonly source: Asked; readonly destinations: readonly Asked[]; readonly isWhole: boolean }, void> {
   const focused = destinations.filter(({ peer }) => isNamed(peer, options.focus))
   for (const source of sources) {
-    const candidates = isNamed(source.peer, options.focus) && options.direction !== 'ingress' ? destinations : focused
-    yield { source, destinations: candidates.filter(({ peer }) => isAsked(source.peer, peer, options)) }
+    const isWhole = isNamed(source.peer, options.focus) && options.direction !== 'ingress'
+    const candidates = isWhole ? destinations : focused
+    yield { source, destinations: candidates.filter(({ peer }) => isAsked(source.peer, peer, options)), isWhole }
   }
 }
 
@@ -97,29 +98,102 @@ function isSameWorkload(a: ListPeer, b: ListPeer): boolean {
 }
 
 export function policyMap(world: PolicyWorld, state: PolicyState, options: ListOptions): PolicyMap {
+  const { rows, ...rest } = mapRows(world, state, options)
+  return { ...rest, rows: [...rows] }
+}
+
+/** The same row by row, as they are asked for: of a large cluster they are more than memory holds. */
+export interface MapRows extends Omit<PolicyMap, 'rows'> {
+  readonly rows: Iterable<ListRow>
+  /** Pairs that a row may come of. */
+  readonly pairs: number
+}
+
+export function mapRows(world: PolicyWorld, state: PolicyState, options: ListOptions): MapRows {
   const reach = reachabilityOf(world)
   const workloads = workloadUnits(world)
-  const destinations = [...workloads, ...outsideUnits(world, 'egress')].map((unit) => ({ ...unit, id: classOf(unit.end, reach) }))
-  const rows: ListRow[] = []
-  for (const { source, destinations: asked } of askedBySource([...workloads, ...outsideUnits(world, 'ingress')], destinations, options)) {
-    if (asked.length === 0) continue
-    const reached = new Map<number, ConnectionSet>()
-    for (const { classes, connections } of reach.from(classOf(source.end, reach)))
-      if (isShown(connections, world, options)) classes.forEach((id) => void reached.set(id, connections))
-    for (const { peer: destination, id } of asked) {
-      const connections = reached.get(id)
-      if (connections !== undefined) rows.push({ source: source.peer, destination, connections })
-    }
-  }
-  rows.push(...ingressRows(world, state, options))
+  const withClass = (units: readonly Unit[]): readonly ClassedUnit[] => units.map((unit) => ({ ...unit, id: classOf(unit.end, reach) })).sort(byPeer)
+  const [sources, destinations] = (['ingress', 'egress'] as const).map((direction) => withClass([...workloads, ...outsideUnits(world, direction)]))
+  const found: Reached = { from: new Groups((id) => reach.from(id), world, options), towards: new Groups((id) => reach.towards(id), world, options) }
+  const rows = inOrder(rowsBySource(askedBySource(sources, destinations, options), found), () => ingressRows(world, state, options))
   const peers = workloads.map(({ peer }) => peer)
   const shown = peers.filter((peer) => isNamed(peer, options.focus) || (options.focusPeer.length > 0 && isNamed(peer, options.focusPeer)))
-  return { rows: rows.sort(byText), workloads: shown.sort((a, b) => compare(a.text, b.text)), unknown: unknownNames(peers, state, options) }
+  const focused = destinations.filter(({ peer }) => isNamed(peer, options.focus)).length
+  return {
+    rows,
+    pairs: sources.length * focused,
+    workloads: shown.sort((a, b) => compare(a.text, b.text)),
+    unknown: unknownNames(peers, state, options),
+  }
+}
+
+interface ClassedUnit extends Unit {
+  readonly id: number
+}
+
+interface Reached {
+  readonly from: Groups
+  readonly towards: Groups
+}
+
+/** What one class has with others, kept for the next who asks; of a map without a focus for the next source alone. */
+class Groups {
+  private readonly known = new Map<number, readonly ClassGroup[]>()
+  private readonly make: (id: number) => readonly ClassGroup[]
+  private readonly world: PolicyWorld
+  private readonly options: ListOptions
+
+  constructor(make: (id: number) => readonly ClassGroup[], world: PolicyWorld, options: ListOptions) {
+    this.make = make
+    this.world = world
+    this.options = options
+  }
+
+  of(id: number): readonly ClassGroup[] {
+    let groups = this.known.get(id)
+    if (groups === undefined) {
+      if (this.known.size >= MOST_KEPT) this.known.clear()
+      groups = this.make(id).filter(({ connections }) => isShown(connections, this.world, this.options))
+      this.known.set(id, groups)
+    }
+    return groups
+  }
+}
+
+/** Each may be a bitset of all classes: some 5 kB at 40,000. */
+const MOST_KEPT = 4096
+
+/** What a source in focus has is asked of it; of any other source those in focus are asked. */
+function* rowsBySource(
+  asked: Iterable<{ readonly source: ClassedUnit; readonly destinations: readonly ClassedUnit[]; readonly isWhole: boolean }>,
+  { from, towards }: Reached,
+): Generator<ListRow> {
+  for (const { source, destinations, isWhole } of asked) {
+    for (const destination of destinations) {
+      const [groups, id] = isWhole ? [from.of(source.id), destination.id] : [towards.of(destination.id), source.id]
+      const group = groups.find(({ classes }) => classes.has(id))
+      if (group !== undefined) yield { source: source.peer, destination: destination.peer, connections: group.connections }
+    }
+  }
+}
+
+/** The rows of the ingress controller come between those of others, by its name. */
+function* inOrder(rows: Iterable<ListRow>, ofController: () => readonly ListRow[]): Generator<ListRow> {
+  let isDue = true
+  for (const row of rows) {
+    if (isDue && compare(CONTROLLER.text, row.source.text) < 0) {
+      isDue = false
+      yield* [...ofController()].sort(byText)
+    }
+    yield row
+  }
+  if (isDue) yield* [...ofController()].sort(byText)
 }
 
 const known = new WeakMap<PolicyWorld, Reachability>()
 
-function reachabilityOf(world: PolicyWorld): Reachability {
+/** Made once a world. */
+export function reachabilityOf(world: PolicyWorld): Reachability {
   let reach = known.get(world)
   if (reach === undefined) {
     // at the bounds of network sets that no rule asks for too: the map tells addresses apart there
@@ -230,7 +304,7 @@ export const CONTROLLER_POD: PolicyPod = {
 }
 
 /** netpol-analyzer knows three protocols: what is open beside them is no row. */
-function isShown(allowed: ConnectionSet, { switches }: PolicyWorld, { through }: ListOptions): boolean {
+export function isShown(allowed: ConnectionSet, { switches }: PolicyWorld, { through }: ListOptions): boolean {
   if (through !== undefined) return allowed.covers(through)
   return switches.as === 'np-guard' ? allowed.meets(ConnectionSet.transport) : !allowed.isEmpty
 }
@@ -243,13 +317,17 @@ export function isWanted(source: ListPeer, destination: ListPeer, { focus, focus
 }
 
 /** An empty list names everybody. */
-function isNamed({ name, namespace, deployment = name }: ListPeer, names: readonly string[]): boolean {
+export function isNamed({ name, namespace, deployment = name }: Pick<ListPeer, 'name' | 'namespace' | 'deployment'>, names: readonly string[]): boolean {
   return names.length === 0 || [name, deployment].some((own) => names.includes(own) || names.includes(`${namespace}/${own}`))
 }
 
 function unknownNames(peers: readonly ListPeer[], { ingresses, routes }: PolicyState, { focus, focusPeer }: ListOptions): readonly string[] {
   const hasController = ingresses.length + routes.length > 0
   return [...focus, ...focusPeer].filter((name) => (name === INGRESS_CONTROLLER ? !hasController : !peers.some((peer) => isNamed(peer, [name]))))
+}
+
+function byPeer(a: Unit, b: Unit): number {
+  return compare(a.peer.text, b.peer.text)
 }
 
 function byText(a: ListRow, b: ListRow): number {
