@@ -14,7 +14,7 @@ import { RouteResult } from './fib.js'
 import { answerTo } from './l2-search.js'
 import { Neighbour, NUD_FAILED, NUD_INCOMPLETE, NUD_IN_TIMER, NUD_NOARP, NUD_NONE, NUD_PERMANENT, resumeTimer, type NeighTable } from './neigh.js'
 import type { Conntrack } from './netfilter/conntrack.js'
-import { E_ID, E_MASQUERADE, E_NEXT, E_NEXT_BY_SOURCE, E_REPLY_DST, ENTRY_STRIDE } from './netfilter/conntrack-tuple.js'
+import { E_ID, E_MASQUERADE, E_NEXT, E_PREVIOUS_BY_SOURCE, E_REPLY_DST, ENTRY_STRIDE } from './netfilter/conntrack-tuple.js'
 import { deviceNamed, NETNS_POD, type Netns, type World } from './netns.js'
 import { routeOutput } from './route-output.js'
 
@@ -174,7 +174,7 @@ function connectionsOf(conntrack: Conntrack, zeroNs: number): ConnectionMemory[]
   for (let slot = 0; slot < conntrack.used; slot++) {
     if (!conntrack.isLive(slot) || conntrack.expires[slot] <= world.sim.nowNs) continue
     const row = conntrack.rows.slice(slot * ENTRY_STRIDE, (slot + 1) * ENTRY_STRIDE)
-    row.fill(0, E_NEXT, E_NEXT_BY_SOURCE + 1)
+    row.fill(0, E_NEXT, E_PREVIOUS_BY_SOURCE + 1)
     const masquerade = row[E_MASQUERADE]
     row[E_MASQUERADE] = 0
     kept.push({

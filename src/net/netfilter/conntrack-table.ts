@@ -11,6 +11,7 @@ import {
   E_NEXT,
   E_NEXT_BY_SOURCE,
   E_PORTS,
+  E_PREVIOUS_BY_SOURCE,
   E_PROTO,
   E_REPLY,
   E_REPLY_DST,
@@ -108,7 +109,10 @@ export class ConntrackTable {
     const rows = this.rows
     const row = slot * ENTRY_STRIDE
     const bucket = this.sourceBucket(row)
-    rows[row + E_NEXT_BY_SOURCE] = this.bySource[bucket]
+    const next = this.bySource[bucket]
+    rows[row + E_NEXT_BY_SOURCE] = next
+    rows[row + E_PREVIOUS_BY_SOURCE] = 0
+    if (next !== 0) rows[(next - 1) * ENTRY_STRIDE + E_PREVIOUS_BY_SOURCE] = slot + 1
     this.bySource[bucket] = slot + 1
   }
 
@@ -148,6 +152,7 @@ export class ConntrackTable {
     this.rows[row + E_NEXT] = 0
     this.rows[row + E_NEXT + 1] = 0
     this.rows[row + E_NEXT_BY_SOURCE] = 0
+    this.rows[row + E_PREVIOUS_BY_SOURCE] = 0
     this.expires[slot] = expiresNs
     this.streamSince[slot] = streamNs
     this.link(slot, 0)
@@ -276,7 +281,9 @@ export class ConntrackTable {
     while (link !== 0) {
       const at = ((link - 1) >> 1) * ENTRY_STRIDE + E_NEXT + ((link - 1) & 1)
       link = rows[at]
-      if (link === self) rows[at] = next
+      if (link !== self) continue
+      rows[at] = next
+      return
     }
   }
 
@@ -288,18 +295,11 @@ export class ConntrackTable {
   private unlinkBySource(slot: number): void {
     const rows = this.rows
     const row = slot * ENTRY_STRIDE
-    const bucket = this.sourceBucket(row)
     const next = rows[row + E_NEXT_BY_SOURCE]
-    let link = this.bySource[bucket]
-    if (link === slot + 1) {
-      this.bySource[bucket] = next
-      return
-    }
-    while (link !== 0) {
-      const at = (link - 1) * ENTRY_STRIDE + E_NEXT_BY_SOURCE
-      link = rows[at]
-      if (link === slot + 1) rows[at] = next
-    }
+    const previous = rows[row + E_PREVIOUS_BY_SOURCE]
+    if (next !== 0) rows[(next - 1) * ENTRY_STRIDE + E_PREVIOUS_BY_SOURCE] = previous
+    if (previous !== 0) rows[(previous - 1) * ENTRY_STRIDE + E_NEXT_BY_SOURCE] = next
+    else this.bySource[this.sourceBucket(row)] = next
   }
 }
 

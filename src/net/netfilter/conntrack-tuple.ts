@@ -33,7 +33,7 @@ export const IPS_DYING = 0x200
 export const IPS_FREE = 0x40000000
 
 // An entry's row
-export const ENTRY_STRIDE = 17
+export const ENTRY_STRIDE = 18
 export const E_SRC = 0
 export const E_DST = 1
 export const E_PORTS = 2
@@ -57,6 +57,8 @@ export const E_MASQUERADE = 13
 export const E_NEXT = 14
 /** Next in the chain of entries with this original source, plus 1. */
 export const E_NEXT_BY_SOURCE = 16
+/** And the one before it, so that an entry leaves a long chain at once (one client's socket to thousands of servers). */
+export const E_PREVIOUS_BY_SOURCE = 17
 
 /** 1: the packet goes the way of the connection's replies. */
 export function isReply(state: number): number {
