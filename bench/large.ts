@@ -2,7 +2,7 @@
  * usage: npm run bench -- large [--long --json] [--cli FILE] [WORD…]
  * Clusters of up to 5,000 nodes, 150,000 pods, 10,000 Services and 10,000 NetworkPolicies (large-world.ts), written to a file as kubectl prints them: what it
  * takes to read the file, to put the network together and answer a first trace, to have every node and pod awake, and how many packets a second are then
- * traced between pods drawn from all of them; then what the command line takes with such a file (large-commands.ts). A process for each row. Seconds are of
+ * traced between pods drawn from all of them, once a pair and over and over among some; then what the command line takes with such a file (large-commands.ts). A process for each row. Seconds are of
  * CPU, of all threads of the process; after them those of the clock. WORD: part of a scenario's name, or a number of nodes.
  */
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
@@ -43,6 +43,8 @@ const scaled = (nodes: number): readonly Row[] => {
 const ROWS: readonly Row[] = [500, 5000].flatMap(scaled)
 const PIECE = 1 << 18
 const PACKETS = 300_000
+/** Of those that are sent to over and over. */
+const PAIRS = [10, 1000]
 /** Before them, so that what is timed is compiled. */
 const WARM_UP = 50_000
 const ROW = '--row'
@@ -60,7 +62,8 @@ type Measured = Pick<Row, 'scenario' | 'nodes'> & {
   /** Of the file. */
   readonly bytes: number
   readonly stages: Readonly<Record<string, Stage>>
-  readonly packetsPerCpuSecond?: number
+  /** By what they are between. */
+  readonly packetsPerCpuSecond?: Readonly<Record<string, number>>
 }
 
 /** @param words of the command line, without the suite's name. @returns exit status */
@@ -108,8 +111,8 @@ function text({ scenario, nodes, bytes, stages, packetsPerCpuSecond }: Measured)
   const lines = Object.entries(stages).map(([name, { cpuSeconds, seconds, heapMB, peakMB }]) =>
     columns([`  ${name}`, cpuSeconds.toFixed(2), seconds.toFixed(2), heapMB === undefined ? '' : count(heapMB), count(peakMB)]),
   )
-  const rate = packetsPerCpuSecond === undefined ? [] : [`  packets traced: ${count(packetsPerCpuSecond)} a second of CPU`]
-  return [head, ...lines, ...rate].join('\n')
+  const rates = Object.entries(packetsPerCpuSecond ?? {}).map(([between, rate]) => `  traced, ${between}: ${count(rate)} packets a second of CPU`)
+  return [head, ...lines, ...rates].join('\n')
 }
 
 const HEAD = columns(['', 's of CPU', 's', 'heap MB', 'peak MB'])
@@ -168,24 +171,37 @@ function measureFile(row: Row, file: string, bytes: number): Measured {
 }
 
 /** Each with all its steps; the kernels keep their connections, and no question starts anew between two. */
-function tracedPackets(network: Network, { nodes }: LargeSize): number {
+function tracedPackets(network: Network, { nodes }: LargeSize): Readonly<Record<string, number>> {
   const pods = nodes * PODS_PER_NODE
   const netns = Array.from({ length: pods }, (_, index) => network.netns(podKey(index)) as Netns)
   const addresses = Int32Array.from({ length: pods }, (_, index) => parseIp(podAddress(index)) as Ip)
   const prng = new Prng(1)
   network.world.trace.on = 1
   network.world.trace.taps = 0
-  const run = (packets: number): void => {
-    for (let packet = 0; packet < packets; packet++) {
-      const ends = sendOne(network, netns[prng.below(pods)], addresses[prng.below(pods)])
-      if (ends !== 1) throw new Error(`a packet came to ${ends} ends`)
-    }
+  const send = (from: number, to: number): void => {
+    const ends = sendOne(network, netns[from], addresses[to])
+    if (ends !== 1) throw new Error(`a packet came to ${ends} ends`)
   }
-  run(WARM_UP)
-  const before = process.cpuUsage()
-  run(PACKETS)
-  const { user, system } = process.cpuUsage(before)
-  return PACKETS / ((user + system) / 1e6)
+  const rate = (run: (packets: number) => void): number => {
+    run(WARM_UP)
+    const before = process.cpuUsage()
+    run(PACKETS)
+    const { user, system } = process.cpuUsage(before)
+    return PACKETS / ((user + system) / 1e6)
+  }
+  const firstContacts = rate((packets) => {
+    for (let packet = 0; packet < packets; packet++) send(prng.below(pods), prng.below(pods))
+  })
+  const among = PAIRS.map((pairs): [string, number] => {
+    const ends = Int32Array.from({ length: 2 * pairs }, () => prng.below(pods))
+    return [
+      `over and over among ${count(pairs)} pairs`,
+      rate((packets) => {
+        for (let packet = 0; packet < packets; packet++) send(ends[2 * (packet % pairs)], ends[2 * (packet % pairs) + 1])
+      }),
+    ]
+  })
+  return { 'a first contact each': firstContacts, ...Object.fromEntries(among) }
 }
 
 function writeFile(size: LargeSize, file: string): number {
