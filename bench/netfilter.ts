@@ -3,9 +3,10 @@
  * a TCP port, a UDP port, a source with ctstate), interpreted and classified; and a whole forwarded packet of an established,
  * translated connection.
  */
-import { HOOK_FORWARD, HOOK_POSTROUTING, HOOK_PREROUTING } from '../src/net/netfilter/netfilter.js'
+import { HOOK_FORWARD } from '../src/net/netfilter/netfilter.js'
 import { host, packet, table, type Host } from '../test/net/netfilter/support.js'
 import type { Case, Suite } from './suite.js'
+import { tracked } from './tracked.js'
 
 const OPERATIONS = 100
 
@@ -44,25 +45,7 @@ function forwardOnly(name: string, at: Host, classified: number): Case {
 
 /** A datagram of a connection that conntrack knows and masquerades, through all three hooks. */
 function wholeWay(name: string, at: Host): Case {
-  const passing = packet()
-  const [from, to] = [at.device('ra'), at.device('rb')]
-  const { src, sport } = passing
-  return {
-    name,
-    operations: OPERATIONS,
-    run: () => {
-      let verdicts = 0
-      for (let i = 0; i < OPERATIONS; i++) {
-        passing.src = src
-        passing.sport = sport
-        passing.conntrack = -1
-        verdicts += at.netfilter.run(HOOK_PREROUTING, passing, from, null)
-        verdicts += at.netfilter.run(HOOK_FORWARD, passing, from, to)
-        verdicts += at.netfilter.run(HOOK_POSTROUTING, passing, null, to)
-      }
-      return verdicts
-    },
-  }
+  return tracked(name, at, { operations: OPERATIONS, connections: 1, forward: 1 })
 }
 
 const MASQUERADE = table('nat', '-A POSTROUTING -s 10.1.0.0/24 -j MASQUERADE')

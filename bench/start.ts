@@ -6,7 +6,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
-import { median, type Suite, type Timing } from './suite.js'
+import { median } from '../src/base/median.js'
+import type { Suite, Timing } from './suite.js'
 
 const PAIRS = 15
 const COMMAND = resolve(process.env.NETSIM_CLI ?? 'dist/cli.js')

@@ -79,10 +79,6 @@ function time({ name, run, operations = 1 }: Case, { seconds }: Options): Timed 
   }
 }
 
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]
-}
-
 export function formatMeasurements(measurements: readonly Measurement[], kept: Section<Figure> = {}): string {
   const width = Math.max(...measurements.map(({ name }) => name.length))
   const rows = measurements.map((one) => {

@@ -2,12 +2,13 @@
 import { formatIp, ip } from '../src/base/ip.js'
 import { buildCluster } from '../src/cluster/cluster.js'
 import { Flow, fibLookup, RouteResult } from '../src/net/fib.js'
-import { HOOK_POSTROUTING, HOOK_PREROUTING } from '../src/net/netfilter/netfilter.js'
+import { HOOK_PREROUTING } from '../src/net/netfilter/netfilter.js'
 import type { Netns } from '../src/net/netns.js'
 import { buildNetwork } from '../src/network/build-network.js'
 import { host, packet, table } from '../test/net/netfilter/support.js'
 import { largeText, podAddress, PODS_PER_NODE, serviceAddress } from './large-world.js'
 import type { Case, Suite } from './suite.js'
+import { tracked } from './tracked.js'
 
 const OPERATIONS = 1000
 
@@ -60,23 +61,8 @@ function sets(type: 'hash:ip' | 'hash:net', count: number): Case {
 }
 
 /** Datagrams of connections that are known. */
-function conntrack(name: string, ports: number): Case {
-  const at = host(table('filter', '-A FORWARD -m conntrack --ctstate INVALID -j DROP'))
-  const [from, to, passing] = [at.device('ra'), at.device('rb'), packet()]
-  return {
-    name,
-    operations: OPERATIONS,
-    run: () => {
-      let sum = 0
-      for (let i = 0; i < OPERATIONS; i++) {
-        passing.sport = 1024 + (i % ports)
-        passing.conntrack = -1
-        sum += at.netfilter.run(HOOK_PREROUTING, passing, from, null)
-        sum += at.netfilter.run(HOOK_POSTROUTING, passing, null, to)
-      }
-      return sum
-    },
-  }
+function conntrack(name: string, connections: number): Case {
+  return tracked(name, host(table('filter', '-A FORWARD -m conntrack --ctstate INVALID -j DROP')), { operations: OPERATIONS, connections, forward: 0 })
 }
 
 /** PREROUTING of a node, nat included: the connection is never confirmed, so that each packet's is new. */

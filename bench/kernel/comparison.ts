@@ -7,9 +7,3 @@ export interface Comparison {
   /** CPU nanoseconds of one unit (a packet, a device traversal). */
   readonly turns: readonly { readonly there: number; readonly here: number }[]
 }
-
-export function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}

@@ -11,12 +11,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { median } from '../../src/base/median.js'
 import { LabError } from '../../src/kernel/lab-process.js'
 import type { Netns } from '../../src/net/netns.js'
 import type { Network } from '../../src/network/network.js'
 import { forwardNetwork, PATHS, sendOne, type PathName } from '../forward-network.js'
 import { chainPairs } from './ns3.js'
-import { medianOf, type Comparison } from './comparison.js'
+import type { Comparison } from './comparison.js'
 import { compiledPrograms, There, type Programs } from './there.js'
 
 const DEFAULT_RULES = [0, 20, 200, 2000]
@@ -105,7 +106,7 @@ function line({ name, size, peer, turns }: Comparison): string {
   const us = (ns: number): string => `${(ns / 1000).toFixed(2)} µs`.padStart(9)
   const ratios = turns.map(({ there, here }) => there / here)
   const spread = `${Math.min(...ratios).toFixed(1)} to ${Math.max(...ratios).toFixed(1)}`
-  const columns = [us(medianOf(turns.map(({ there }) => there))), us(medianOf(turns.map(({ here }) => here))), `× ${medianOf(ratios).toFixed(1)}`.padStart(8)]
+  const columns = [us(median(turns.map(({ there }) => there))), us(median(turns.map(({ here }) => here))), `× ${median(ratios).toFixed(1)}`.padStart(8)]
   return `${name.padEnd(20)} ${size.padEnd(12)} ${peer.padEnd(6)} ${columns.join('  ')}  (${spread})`
 }
 

@@ -12,6 +12,7 @@ import { overlayNetwork } from '../analysis/overlay/report.js'
 import { assert } from '../base/assert.js'
 import { cidr } from '../base/cidr.js'
 import { formatIp, ip } from '../base/ip.js'
+import { median } from '../base/median.js'
 import type { Network } from '../network/network.js'
 import { isOutcome } from '../network/probe.js'
 import { DEFAULT_REQUEST } from '../network/request.js'
@@ -113,27 +114,27 @@ export async function calibrate({ networks, prefix, rounds, kernel, progress }: 
   }
   const known = solved(tracks, kernel)
   const paths = [...tracks].map(([id, track]): CalibratedPath => {
-    const { rounds: ns, counts, median } = track
-    return { name: PATHS[id].name, rounds: ns, measuredNs: Math.round(median), modelNs: cpuNs(counts, known) }
+    const { rounds: ns, counts, medianNs } = track
+    return { name: PATHS[id].name, rounds: ns, measuredNs: Math.round(medianNs), modelNs: cpuNs(counts, known) }
   })
   return { paths, costs: known }
 }
 
 /** Each constant is what is left of the difference of two paths when those known already are taken away. */
-function solved(tracks: ReadonlyMap<PathId, Pick<Track, 'median' | 'counts'>>, kernel: string): Readonly<Record<CostName, CostConstant>> {
+function solved(tracks: ReadonlyMap<PathId, Pick<Track, 'medianNs' | 'counts'>>, kernel: string): Readonly<Record<CostName, CostConstant>> {
   let costs: Readonly<Record<CostName, CostConstant>> = COSTS
-  const of = (id: PathId): Pick<Track, 'median' | 'counts'> => {
+  const of = (id: PathId): Pick<Track, 'medianNs' | 'counts'> => {
     const track = tracks.get(id)
     assert(track !== undefined, `${id} was measured`)
     return track
   }
   const withNs = (cost: CostName, ns: number): Readonly<Record<CostName, CostConstant>> => ({ ...costs, [cost]: { ...costs[cost], ns } })
   for (const { cost, of: path, less } of STEPS) {
-    const { median, counts } = of(path)
+    const { medianNs, counts } = of(path)
     const base = less === undefined ? undefined : of(less)
     const difference = (constants: Readonly<Record<CostName, CostConstant>>): number =>
       cpuNs(counts, constants) - (base === undefined ? 0 : cpuNs(base.counts, constants))
-    const rest = median - (base?.median ?? 0) - difference(withNs(cost, 0))
+    const rest = medianNs - (base?.medianNs ?? 0) - difference(withNs(cost, 0))
     const units = difference(withNs(cost, 1)) - difference(withNs(cost, 0))
     assert(units > 0, `${path} differs in ${cost}`)
     const ns = Math.max(0, Math.round((rest / units) * 10) / 10)
@@ -182,9 +183,8 @@ class Track {
     }
   }
 
-  get median(): number {
-    const sorted = [...this.rounds].sort((a, b) => a - b)
-    return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2
+  get medianNs(): number {
+    return median(this.rounds)
   }
 
   async turn(): Promise<void> {
