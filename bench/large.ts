@@ -2,8 +2,9 @@
  * usage: npm run bench -- large [--long --json] [--cli FILE] [WORD…]
  * Clusters of up to 5,000 nodes, 150,000 pods, 10,000 Services and 10,000 NetworkPolicies (large-world.ts), written to a file as kubectl prints them: what it
  * takes to read the file, to put the network together and answer a first trace, to have every node and pod awake, and how many packets a second are then
- * traced between pods drawn from all of them, once a pair and over and over among some; then what the command line takes with such a file (large-commands.ts). A process for each row. Seconds are of
- * CPU, of all threads of the process; after them those of the clock. WORD: part of a scenario's name, or a number of nodes.
+ * traced between pods drawn from all of them, once a pair and over and over among some; then what the command line takes with such a file
+ * (large-commands.ts). A process for each row. Seconds are of CPU, of all threads of the process; after them those of the clock. WORD: part of a scenario's
+ * name, or a number of nodes.
  */
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
