@@ -122,17 +122,14 @@ function pairsOf(from: PodClass, to: PodClass): Pair[] {
   return [...(nearPair === undefined ? [] : [{ ...nearPair, pairs: near }]), ...(farPair === undefined ? [] : [{ ...farPair, pairs: all - near }])]
 }
 
-/** The class that policies have the pod in; pods that no policy world has are by themselves. */
+/** The class that policies have the pod in; pods that no policy world has are by themselves. Where nobody enforces policies all are alike. */
 function policyKeys({ objects, beside }: Cluster): (pod: ClusterPod) => string {
   const { state } = policyStateOf({ objects, complete: beside.complete })
-  const world = policyWorld(state, switchesFor('calico'))
-  const classes = new EndClasses(world, [], [])
-  const numbers = new Map<string, number>()
-  for (const pod of world.pods) {
-    const found = classes.find(pod)
-    if (found !== undefined) numbers.set(`${pod.namespace}/${pod.name}`, found.id)
-  }
-  return ({ namespace, name }) => String(numbers.get(`${namespace}/${name}`) ?? `${namespace}/${name}`)
+  if (state.engine.kind === 'none') return () => ''
+  const keys = new Map<string, string>()
+  for (const { id, ends } of new EndClasses(policyWorld(state, switchesFor('calico')), [], []).all)
+    for (const end of ends) if (end.kind === 'pod') keys.set(`${end.namespace}/${end.name}`, String(id))
+  return ({ namespace, name }) => keys.get(`${namespace}/${name}`) ?? `${namespace}/${name}`
 }
 
 /** What else of a pod changes what becomes of packets: who listens, where its address is from. */
@@ -147,7 +144,7 @@ function podKey(network: Network, pod: ClusterPod): unknown {
   return [
     isAlone ? key : '',
     address !== undefined && node?.podCIDR !== undefined && contains(node.podCIDR, address),
-    pod.ports,
+    pod.ports.map(({ line: _, ...port }) => port),
     pod.phase,
     pod.terminating,
     notes.sort(([a], [b]) => (a < b ? -1 : 1)),

@@ -164,4 +164,13 @@ describe('pairs by class', () => {
     const closed = agrees(cluster({ backend: 'vxlan', nodes: [plain, plain, { ...plain, closed: true }], pods, policies: [] }))
     expect(closed).toEqual({ nodes: 2, aloneNodes: 1, pods: 2, walked: 5, pairs: 72 })
   })
+
+  it('what policies see of pods tells them apart where somebody enforces policies; the lines of their ports never do', () => {
+    const plain = { segment: 0, mtu: false, wrongIp: false, closed: false }
+    const pods = [0, 0, 1, 1].flatMap((node) => [0, 1].map((namespace) => ({ node, namespace, app: 0, ports: true })))
+    const walkedBy = (backend: Drawn['backend'], policies: Drawn['policies']) => agrees(cluster({ backend, nodes: [plain, plain], pods, policies }))
+    const policies = [{ namespace: 0, app: 0, from: 0, port: true }]
+    expect(walkedBy('vxlan', policies)).toMatchObject({ pods: 1, walked: 2, pairs: 56 })
+    expect(walkedBy('calico', policies)).toMatchObject({ pods: 2, walked: 8, pairs: 56 })
+  })
 })
