@@ -16,14 +16,17 @@ export interface CommandRow extends LargeSize {
 const PACKETS = 10_000_000
 const PAIRS = 1000
 
-/** Of a pair that the policies of the cluster let through or not: the answer does not matter, all of the map is made for it. */
+/** flannel enforces no policy: `policy` answers as if somebody did. */
 function commandsOf(nodes: number, services: number): Readonly<Record<string, readonly string[]>> {
   const [source, destination] = [podKey(PODS_PER_NODE + 1), podKey(nodes * PODS_PER_NODE - 3)]
   const service = `svc/${namespaceName(nodes)}/${serviceName(nodes)}`
   return {
     'netsim trace': ['trace', source, destination],
     ...(services === 0 ? {} : { 'netsim trace, to a Service': ['trace', source, service, '--proto', 'tcp', '--dport', '80'] }),
-    'netsim policy list, one pod': ['policy', 'list', '--focus', source, '-o', 'csv'],
+    'netsim policy list, one pod': ['policy', 'list', '--enforced', '--focus', source, '-o', 'csv'],
+    'netsim policy list, all pairs by class': ['policy', 'list', '--enforced', '--by-class'],
+    'netsim policy list, all pairs by class as JSON Lines': ['policy', 'list', '--enforced', '--by-class', '-o', 'jsonl'],
+    'netsim flows, all pairs by class': ['flows', '--by-class', '--port', '8080', '--workers', '1'],
     [`netsim flows, ${PACKETS / 1e6} M packets`]: ['flows', '--random', String(PAIRS), '--packets', String(PACKETS / PAIRS), '--port', '8080'],
   }
 }
