@@ -205,8 +205,9 @@ function convertMap(node: YAMLMap.Parsed, context: Context, depth: number): Read
     const key = keyText(pair.key, context)
     const read = convert(pair.value, context, depth + 1)
     size += read.size
-    if (key === '<<') {
-      merged.push(read)
+    if (key === '<<' && isScalar(pair.key) && pair.key.type === Scalar.PLAIN) {
+      if (mergeable(read.value)) merged.push(read)
+      else context.issues.push({ line, what: 'a merge (<<) of what is no mapping', fix: 'Write <<: *NAME of a mapping, or quote the key "<<" if it is meant as text.' })
       continue
     }
     if (keys.has(key))
@@ -218,7 +219,12 @@ function convertMap(node: YAMLMap.Parsed, context: Context, depth: number): Read
   return { value: Object.freeze(value), lines: { line: lineOf(node, context), keys }, size }
 }
 
-/** `<<: *base` or `<<: [*a, *b]`: keys that the mapping has itself win, then the earlier of the list. */
+/** What a merge takes (as go-yaml, which kubectl reads with): a mapping or a list of mappings. */
+function mergeable(value: JsonValue): boolean {
+  return Array.isArray(value) ? value.every(isObject) : isObject(value)
+}
+
+/** `<<: *base` or `<<: [*a, *b]`; a quoted "<<" is a key like any other. Keys that the mapping has itself win, then the earlier of the list. */
 function mergeKeys(from: Pick<Read, 'value' | 'lines'>, value: Record<string, JsonValue>, keys: Map<string, Places>): void {
   if (Array.isArray(from.value)) {
     from.value.forEach((item: JsonValue, index) => mergeKeys({ value: item, lines: from.lines.items?.[index] ?? from.lines }, value, keys))

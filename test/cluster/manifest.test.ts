@@ -82,6 +82,15 @@ describe('YAML text', () => {
     expect(linesAt(documents[0].lines, ['list', 0]).line).toBe(6)
   })
 
+  it('takes a quoted << for a key, and a merge of what is no mapping for a fault', () => {
+    const text = JSON.stringify({ a: { '<<': '' }, '<<': { b: 1 } }, undefined, 2)
+    const { documents, issues } = readYaml(text, 1)
+    expect(issues).toEqual([])
+    expect(documents[0].value).toEqual(parse(text))
+    expect(readYaml('a:\n  <<: x\n  b: 1\n', 1).issues).toMatchObject([{ line: 2, what: expect.stringContaining('no mapping') }])
+    expect(readYaml('a:\n  <<: [{c: 1}, 2]\n', 1).issues).toMatchObject([{ line: 2, what: expect.stringContaining('no mapping') }])
+  })
+
   it.each([
     ['a: [1, 2\nb: 3\n', 2],
     ['a:\n\t- b\n', 2],
