@@ -207,7 +207,12 @@ function convertMap(node: YAMLMap.Parsed, context: Context, depth: number): Read
     size += read.size
     if (key === '<<' && isScalar(pair.key) && pair.key.type === Scalar.PLAIN) {
       if (mergeable(read.value)) merged.push(read)
-      else context.issues.push({ line, what: 'a merge (<<) of what is no mapping', fix: 'Write <<: *NAME of a mapping, or quote the key "<<" if it is meant as text.' })
+      else
+        context.issues.push({
+          line,
+          what: 'a merge (<<) of what is no mapping',
+          fix: 'Write <<: *NAME of a mapping, or quote the key "<<" if it is meant as text.',
+        })
       continue
     }
     if (keys.has(key))
