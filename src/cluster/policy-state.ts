@@ -277,6 +277,11 @@ const POLICY_KINDS: readonly string[] = [
   'GlobalNetworkSet',
   'HostEndpoint',
   'Namespace',
+  // Calico's classic model
+  'profile',
+  'policy',
+  'workloadEndpoint',
+  'hostEndpoint',
 ]
 
 /** @param label as a Problem names an object: `NetworkPolicy/shop/db` */

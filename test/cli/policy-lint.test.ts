@@ -79,7 +79,8 @@ describe('forms', () => {
   it.each(readdirSync(new URL('examples', ROOT)).filter((name) => name.endsWith('.yaml')))('%s: JSON of the published schema, twice the same', async (name) => {
     const text = readFileSync(new URL(`examples/${name}`, ROOT), 'utf8')
     const first = await lint(text, '-o', 'json', '--severity', 'info')
-    expect([0, 1]).toContain(first.code)
+    // the classic model has no part in policy answers, and lint says so
+    expect(name.startsWith('calico-classic') ? [3] : [0, 1]).toContain(first.code)
     expect(fits(JSON.parse(first.out)), JSON.stringify(fits.errors)).toBe(true)
     expect((await lint(text, '-o', 'json', '--severity', 'info')).out).toBe(first.out)
   })

@@ -10,6 +10,7 @@ import { formatPlace, ProblemList } from '../../cluster/problem-list.js'
 import type { Policy, Switches, Tier } from '../model.js'
 import { adminPolicies } from './admin.js'
 import { calicoTiers } from './calico.js'
+import { nameClassic } from './classic.js'
 import { clusterPolicies } from './cluster.js'
 import { kubernetesPolicies } from './kubernetes.js'
 
@@ -22,6 +23,7 @@ export interface TiersResult {
 /** Never throws on a state that was read. */
 export function policyTiers(state: PolicyState, switches: Switches): TiersResult {
   const problems = new ProblemList()
+  nameClassic(state, switches, problems)
   if (switches.as !== 'calico') nameCalicos(state, switches, problems)
   const tiers = switches.as === 'calico' ? calicoTiers(state, switches, problems) : kubernetesTiers(state, switches, problems)
   return { tiers: tiers.filter(({ policies }) => policies.length > 0), problems: problems.problems }
