@@ -26,12 +26,12 @@ export async function policyWhatIf(words: readonly EditWords[], flags: WhatIfFla
   const readings = new Readings()
   const read = await readPolicies(flags, io, flags.filename, readings)
   const before = await worldOf(read, flags, io)
-  const { objects, complete, engine } = read.state
+  const { objects, answers, complete, engine } = read.state
   const edited = applyEdits(objects, edits, flags.namespace, readings)
   const wrong = [...problems, ...edited.problems]
   await report(wrong, io)
   if (before === undefined || hasErrors(wrong)) return EXIT_BAD_INPUT
-  const result = policyStateOf({ objects: edited.objects, complete }, readings)
+  const result = policyStateOf({ objects: edited.objects, answers, complete }, readings)
   const now = withMadeLabels(result.state, edited)
   const state = flags.enforced && engine.kind === 'unknown' ? { ...now, engine } : now
   const after = await worldOf({ state, problems: result.problems, inputs: read.inputs }, flags, io, before.problems)

@@ -25,7 +25,7 @@ import { takeInventory } from './inventory.js'
 import { CALICO_GROUPS, groupOf, kindInfo } from './kinds.js'
 import { namespaceSchema, nodeSchema } from './kubernetes-schemas.js'
 import type { Labels } from './labels.js'
-import { readManifests, type Input, type KubernetesObject } from './manifest.js'
+import { readManifests, type Input, type KubernetesObject, type SavedAnswer } from './manifest.js'
 import { checkLabels } from './node.js'
 import { readPod, type ClusterPod } from './pod.js'
 import { findPolicyEngine, type PolicyEngine } from './policy-engine.js'
@@ -65,6 +65,8 @@ export interface StateServiceAccount extends Place {
 export interface PolicyState {
   /** All of the input, also what plays no part. */
   readonly objects: readonly KubernetesObject[]
+  /** What etcdctl or curl saved: of Calico's classic model it may hold policies. */
+  readonly answers: readonly SavedAnswer[]
   /** False: part of the input could not be read, so that a missing object proves nothing. */
   readonly complete: boolean
   /** Declared ones first, then those that something lives in; each with its label kubernetes.io/metadata.name. */
@@ -116,8 +118,8 @@ export interface PolicyStateOptions {
 /** Never throws on bad input. */
 export function readPolicyState(inputs: readonly Input[], { upToFaults = false, readings }: PolicyStateOptions = {}): PolicyStateResult {
   const problems = new ProblemList()
-  const { objects, complete } = readManifests(inputs, problems)
-  const { state, problems: more } = policyStateOf({ objects: upToFaults ? beforeFaults(objects, problems) : objects, complete }, readings)
+  const { objects, answers, complete } = readManifests(inputs, problems)
+  const { state, problems: more } = policyStateOf({ objects: upToFaults ? beforeFaults(objects, problems) : objects, answers, complete }, readings)
   // two that differ under one name
   const contradictory = problems.problems.filter(({ severity, object }) => severity === 'error' && isPolicyLabel(object)).map(({ object }) => object)
   const refused = [...new Set([...state.refused, ...contradictory])]
@@ -139,11 +141,12 @@ function beforeFaults(objects: readonly KubernetesObject[], { problems }: Proble
 
 interface Manifests {
   readonly objects: readonly KubernetesObject[]
+  readonly answers?: readonly SavedAnswer[]
   readonly complete: boolean
 }
 
 /** The same of objects that are there already: a state that was edited. @param readings of the state before, and then of this one, too */
-export function policyStateOf({ objects, complete }: Manifests, readings?: Readings): PolicyStateResult {
+export function policyStateOf({ objects, answers = [], complete }: Manifests, readings?: Readings): PolicyStateResult {
   const problems = new ProblemList()
   takeInventory(objects, problems, 'policies')
   const foreign = nameForeignPolicies(objects, problems)
@@ -156,6 +159,7 @@ export function policyStateOf({ objects, complete }: Manifests, readings?: Readi
   const lives = [...pods, ...templates, ...policies.kubernetesPolicies, ...policies.calicoPolicies, ...policies.networkSets]
   const state: PolicyState = {
     objects,
+    answers,
     complete,
     namespaces: readNamespaces(ofKind(usable, 'Namespace'), lives, (object) => once(readNamespace)(object, problems)),
     pods,

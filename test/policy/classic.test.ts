@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { readPolicyState } from '../../src/cluster/policy-state.js'
+import { readPolicyWorld, switchesFor } from '../../src/policy/world.js'
 import { netsim } from '../cli/memory-io.js'
 import { readTold, type Told } from './kit.js'
 
@@ -38,12 +40,23 @@ describe('the classic model', () => {
     const ran = await netsim(['policy', 'lint', '-f', EXAMPLE], HERE)
     expect(ran.code).toBe(3)
     expect(ran.err).toContain('INCOMPLETE')
+    expect(ran.out).toContain("not judged  what profiles and policies of Calico's classic model mean")
+    expect(ran.out).not.toContain('CLEAN')
   })
 
-  it('is found among the keys of etcd, in the Network document and in a snapshot', () => {
+  it('is found among the keys of etcd, in the Network document, in a snapshot and in what etcdctl saved', () => {
     expect(errorsOf(readTold(network(`{cni: calico, etcd: ${KEYS}}`) + POD))).toEqual(['4 profile/WEB'])
     const snapshot = `apiVersion: netsim/v1\nkind: EtcdSnapshot\nmetadata: {name: e}\nspec: {api: v2, keys: ${KEYS}}\n---\n`
     expect(errorsOf(readTold(snapshot + POD))).toEqual(['4 profile/WEB'])
+    const nodes = [
+      { key: '/calico/v1/Ready', value: 'true' },
+      { key: `${PROFILE}/tags`, value: '["WEB"]' },
+      { key: `${PROFILE}/rules`, value: '{"inbound_rules": [], "outbound_rules": []}' },
+    ]
+    const saved = { file: 'etcd.json', text: JSON.stringify({ action: 'get', node: { key: '/calico', dir: true, nodes } }) }
+    const { state } = readPolicyState([{ file: 'pod.yaml', text: network('{cni: calico}') + POD }, saved])
+    const { problems } = readPolicyWorld(state, switchesFor('calico'))
+    expect(problems.filter(({ severity }) => severity === 'error').map(({ file, object }) => `${file} ${object}`)).toEqual(['etcd.json profile/WEB'])
   })
 
   it('plays no part where nobody enforces, in the view of np-guard, or where it has pools alone', async () => {

@@ -9,10 +9,13 @@ import { contains, formatCidr } from '../../base/cidr.js'
 import { formatIp } from '../../base/ip.js'
 import type { Cluster } from '../../cluster/cluster.js'
 import { valueAt, type JsonValue } from '../../cluster/located.js'
+import { readClassic } from '../../cluster/calico/read-classic.js'
 import type { ClusterNode } from '../../cluster/node.js'
 import type { ClusterPod } from '../../cluster/pod.js'
 import { policyStateOf } from '../../cluster/policy-state.js'
+import { ProblemList } from '../../cluster/problem-list.js'
 import type { Network } from '../../network/network.js'
+import { decidesAboutPackets } from '../../policy/dialects/classic.js'
 import { EndClasses } from '../../policy/reach/end-classes.js'
 import { policyWorld, switchesFor } from '../../policy/world.js'
 import type { Flow, FlowSource } from './flow.js'
@@ -122,14 +125,20 @@ function pairsOf(from: PodClass, to: PodClass): Pair[] {
   return [...(nearPair === undefined ? [] : [{ ...nearPair, pairs: near }]), ...(farPair === undefined ? [] : [{ ...farPair, pairs: all - near }])]
 }
 
-/** The class that policies have the pod in; pods that no policy world has are by themselves. Where nobody enforces policies all are alike. */
-function policyKeys({ objects, beside }: Cluster): (pod: ClusterPod) => string {
+/**
+ * The class that policies have the pod in; pods that no policy world has are by themselves, and so are all that Calico's classic model decides about, which
+ * no policy world holds. Where nobody enforces policies all are alike.
+ */
+function policyKeys({ objects, beside, etcd }: Cluster): (pod: ClusterPod) => string {
   const { state } = policyStateOf({ objects, complete: beside.complete })
+  const alone = ({ namespace, name }: ClusterPod): string => `${namespace}/${name}`
+  const classic = readClassic(objects, etcd, new ProblemList())
+  if (classic !== undefined && decidesAboutPackets(classic)) return alone
   if (state.engine.kind === 'none') return () => ''
   const keys = new Map<string, string>()
   for (const { id, ends } of new EndClasses(policyWorld(state, switchesFor('calico')), [], []).all)
     for (const end of ends) if (end.kind === 'pod') keys.set(`${end.namespace}/${end.name}`, String(id))
-  return ({ namespace, name }) => keys.get(`${namespace}/${name}`) ?? `${namespace}/${name}`
+  return (pod) => keys.get(alone(pod)) ?? alone(pod)
 }
 
 /** What else of a pod changes what becomes of packets: who listens, where its address is from. */

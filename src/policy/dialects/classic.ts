@@ -45,11 +45,22 @@ function partsOf(model: ClassicModel): readonly (readonly [kind: string, parts: 
   ]
 }
 
+/** Whether the state has a classic model that decides about packets. */
+export function holdsClassic(state: PolicyState): boolean {
+  const model = classicOf(state)
+  return model !== undefined && decidesAboutPackets(model)
+}
+
+/** Whether anything of it decides about packets. */
+export function decidesAboutPackets(model: ClassicModel): boolean {
+  return partsOf(model).some(([, parts]) => parts.length > 0)
+}
+
 /** What is wrong with them is told where packets are asked. */
-function classicOf({ objects }: PolicyState): ClassicModel | undefined {
+function classicOf({ objects, answers }: PolicyState): ClassicModel | undefined {
   const unheard = new ProblemList()
   const object = objects.find(({ apiVersion, kind }) => apiVersion === 'netsim/v1' && kind === 'Network')
   const document = object === undefined ? undefined : readNetworkDocument(object, unheard)
-  const { entries } = resolveEtcdInput({ document, objects, answers: [] }, unheard)
+  const { entries } = resolveEtcdInput({ document, objects, answers }, unheard)
   return readClassic(objects, entries, unheard)
 }

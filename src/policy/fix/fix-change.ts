@@ -53,7 +53,7 @@ function editOf(change: Change): Edit | undefined {
 
 function readAgain({ state, world }: Situation, objects: readonly KubernetesObject[]): Situation | undefined {
   const known = new Set(policyStateOf(state).problems.map(problemKey))
-  const read = policyStateOf({ objects, complete: state.complete })
+  const read = policyStateOf({ objects, answers: state.answers, complete: state.complete })
   if (read.problems.some((problem) => problem.severity === 'error' && !known.has(problemKey(problem)))) return undefined
   return { state: read.state, world: policyWorld(read.state, world.switches) }
 }

@@ -5,6 +5,7 @@
  *   text ─▶ NP0   selectors ─▶ NP1   ports ─▶ NP2   addresses ─▶ NP3   sums of policies ─▶ NP4   tiers ─▶ NP5   engine ─▶ NP6
  */
 import { findingsInOrder, isWanted, reportFindings, type Finding, type FindingReport, type Wanted } from '../../base/finding.js'
+import { holdsClassic } from '../dialects/classic.js'
 import { addressFindings } from './address-findings.js'
 import { LINT_CODES, type LintCode } from './codes.js'
 import { dnsFindings } from './dns-findings.js'
@@ -103,6 +104,7 @@ function findingsOf(facts: LintFacts, input: LintInput, isWantedCode: (code: Lin
 function notJudged({ classes, policies, state }: LintFacts): readonly string[] {
   return [
     ...(policies.length > 0 && classes.length === 0 ? ['selectors, ports and DNS: the input has no pod and no workload'] : []),
+    ...(holdsClassic(state) ? ["what profiles and policies of Calico's classic model mean"] : []),
     ...(state.complete ? [] : ['what part of the input that could not be read would change']),
   ]
 }

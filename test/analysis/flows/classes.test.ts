@@ -45,11 +45,11 @@ function totals(of: Network, source: FlowSource): Totals {
   return { all: Object.fromEntries(Object.entries(all).sort()), losses: Object.fromEntries(Object.entries(sums).sort()) }
 }
 
-function agrees(text: string): ClassCounts | undefined {
+function agrees(text: string, shapes = SHAPES): ClassCounts | undefined {
   const of = network(text)
   if (of === undefined) return undefined
   let counts: ClassCounts | undefined
-  for (const shape of SHAPES) {
+  for (const shape of shapes) {
     const source = classPairs(of, shape)
     const every = allPairs(podsWithNetwork(of).pods, shape)
     expect(source.counts.pairs).toBe(every.count)
@@ -138,6 +138,13 @@ const anyCluster: fc.Arbitrary<Drawn> = fc.record({
 describe('pairs by class', () => {
   it.each(readdirSync('examples').filter((file) => file.endsWith('.yaml') && existsSync(`examples/${file}`)))('examples/%s: the sums of all pairs', (file) => {
     expect(agrees(readFileSync(`examples/${file}`, 'utf8'))).toBeDefined()
+  })
+
+  it("pods that profiles of Calico's classic model tell apart are no class, however alike their labels", () => {
+    const text = readFileSync('examples/calico-classic.yaml', 'utf8')
+    const alike = text.replaceAll(/labels: \{app: [a-z]*\}/g, 'labels: {app: x}')
+    expect(alike).not.toBe(text)
+    expect(agrees(alike, [...SHAPES, { port: 3306, packets: 1, rate: 0 }])).toMatchObject({ pods: 4, walked: 12, pairs: 12 })
   })
 
   it('random clusters: the sums of all pairs, of fewer packets', () => {
