@@ -62,6 +62,7 @@ async function send({ plan, source, common, loaded, stdin }: Work, flags: FlowsF
   const run: Run = {
     job: { plan, common, from, to, chunk, lines },
     network: loaded.network,
+    source,
     workers,
     input: {
       input: { filename: flags.filename, recursive: flags.recursive, seed: flags.seed },

@@ -34,12 +34,6 @@ export type JobEvent =
   /** Chunk `at` is done; its lines, each with its end. */
   | { readonly kind: 'chunk'; readonly at: number; readonly lines: string }
 
-export interface Hooks {
-  /** The next chunk to run, -1 when all are taken. */
-  readonly take: () => number
-  readonly tell: (event: JobEvent) => void
-}
-
 export function sourceOf(plan: Plan, network: Network, seed: number): FlowSource {
   switch (plan.kind) {
     case 'matrix':
@@ -55,19 +49,34 @@ export function chunksOf({ from, to, chunk }: Pick<Job, 'from' | 'to' | 'chunk'>
   return Math.ceil((to - from) / chunk)
 }
 
-export function runJob(network: Network, job: Job, { take, tell }: Hooks): FlowSums {
-  const { plan, common, from, to, chunk, lines } = job
-  const source = sourceOf(plan, network, common.seed)
-  const runner = new FlowRunner(network, (packets) => tell({ kind: 'walked', packets }))
-  for (let at = take(); at >= 0; at = take()) {
+/** What one thread runs of a job: any of its chunks, on a network of its own. */
+export class ChunkRunner {
+  private readonly job: Job
+  private readonly tell: (event: JobEvent) => void
+  private readonly source: FlowSource
+  private readonly runner: FlowRunner
+
+  /** @param source of the same plan on the same network, where it is there already */
+  constructor(network: Network, job: Job, tell: (event: JobEvent) => void, source = sourceOf(job.plan, network, job.common.seed)) {
+    this.job = job
+    this.tell = tell
+    this.source = source
+    this.runner = new FlowRunner(network, (packets) => tell({ kind: 'walked', packets }))
+  }
+
+  run(at: number): void {
+    const { common, from, to, chunk, lines } = this.job
     let text = ''
     for (let index = from + at * chunk; index < Math.min(to, from + (at + 1) * chunk); index++) {
-      const flow = source.flow(index)
+      const flow = this.source.flow(index)
       const request = requestOf(flow, index, common)
-      const result = runner.run({ request, packets: flow.packets, rate: flow.rate, ...(flow.pairs === undefined ? {} : { pairs: flow.pairs }) })
+      const result = this.runner.run({ request, packets: flow.packets, rate: flow.rate, ...(flow.pairs === undefined ? {} : { pairs: flow.pairs }) })
       if (lines) text += `${JSON.stringify(flowLine(index, flow, request, result))}\n`
     }
-    tell({ kind: 'chunk', at, lines: text })
+    this.tell({ kind: 'chunk', at, lines: text })
   }
-  return runner.harvest()
+
+  harvest(): FlowSums {
+    return this.runner.harvest()
+  }
 }

@@ -1,17 +1,24 @@
 /** A run of flows over threads, or here: the same flows, the same sums, whoever ran which of them. */
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import workerpool from 'workerpool'
 import type { Problem } from '../base/problem.js'
 import { addSums, type FlowSums } from '../analysis/flows/sums.js'
+import type { FlowSource } from '../analysis/flows/flow.js'
 import type { Network } from '../network/network.js'
-import { CHUNKS_WRITTEN, FLOWS_THREAD, type Assignment, type Done } from './flows-assignment.js'
-import { chunksOf, runJob, type Job, type JobEvent } from './flows-job.js'
+import { CHUNKS_WRITTEN, FLOWS_THREAD, NEXT_CHUNK, type Assignment, type Done } from './flows-assignment.js'
+import { ChunkRunner, chunksOf, type Job, type JobEvent } from './flows-job.js'
 
 /** Chunks for each thread that may wait for the ones before them. */
 const AHEAD = 8
+/** How long the calling thread leaves its own work when lines are not taken as fast as they are made. */
+const AHEAD_WAIT_MS = 2
 
 export interface Run {
   readonly job: Job
   readonly network: Network
+  /** The job's flows, of this network. */
+  readonly source: FlowSource
+  /** Threads, the calling one among them. */
   readonly workers: number
   /** For threads: what they read. */
   readonly input: Pick<Assignment, 'input' | 'cwd' | 'env' | 'stdin'>
@@ -29,56 +36,71 @@ export interface Outcome {
   readonly lateProblems: readonly Problem[]
 }
 
+/**
+ * The calling thread runs chunks too, from the first moment on: it has read the cluster already, which the others still have to do. Between two chunks it
+ * hands on what they have told.
+ */
 export async function runFlows(run: Run, listener: Listener): Promise<Outcome> {
   // a file of its own, for threads to begin with
   const { workerFile } = await import('./flows-worker.js')
   const file = workerFile()
-  const chunks = chunksOf(run.job)
-  const threads = Math.min(run.workers, chunks)
-  return threads > 1 && file !== undefined ? overThreads(run, listener, { file, threads, chunks }) : here(run, listener, chunks)
-}
-
-async function here({ job, network }: Run, { lines, walked }: Listener, chunks: number): Promise<Outcome> {
-  let next = 0
-  const pending: Promise<void>[] = []
-  const sums = runJob(network, job, {
-    take: () => (next < chunks ? next++ : -1),
-    tell: (event) => {
-      if (event.kind === 'walked') walked(event.packets)
-      else if (event.lines !== '') pending.push(lines(event.lines))
-    },
-  })
-  await Promise.all(pending)
-  return { sums: addSums([sums]), lateProblems: network.lateProblems }
-}
-
-interface Threads {
-  readonly file: string
-  readonly threads: number
-  readonly chunks: number
-}
-
-async function overThreads({ job, network, input }: Run, listener: Listener, { file, threads, chunks }: Threads): Promise<Outcome> {
+  const { job, network, input } = run
+  const chunks = chunksOf(job)
+  const threads = file === undefined ? 1 : Math.max(1, Math.min(run.workers, chunks))
   const shared = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT))
-  const pool = workerpool.pool(file, {
-    minWorkers: threads,
-    maxWorkers: threads,
-    workerType: 'thread',
-    workerThreadOpts: { workerData: FLOWS_THREAD },
-  })
   const order = new InOrder(listener, () => {
     Atomics.add(shared, CHUNKS_WRITTEN, 1)
     Atomics.notify(shared, CHUNKS_WRITTEN)
   })
   const assignment: Assignment = { ...input, job, chunks, ahead: AHEAD * threads, shared }
+  const others = threads > 1 && file !== undefined ? new OtherThreads(file, threads - 1, { assignment, order }) : undefined
   try {
-    const done = await Promise.all(
-      Array.from({ length: threads }, () => pool.exec('work', [assignment], { on: (event: JobEvent) => order.take(event) }) as Promise<Done>),
-    )
+    const here = chunksHere(run, { assignment, order })
+    // a thread that fails ends the run: what it took is nobody's any more
+    const own = await (others === undefined ? here : Promise.race([here, others.done.then(() => here)]))
+    // who ran every chunk need not wait for threads that have only read
+    const done = own.ran === chunks ? [] : ((await others?.done) ?? [])
     await order.end()
-    return { sums: addSums(done.map(({ sums }) => sums)), lateProblems: [...network.lateProblems, ...done.flatMap(({ lateProblems }) => lateProblems)] }
+    return { sums: addSums([own.sums, ...done.map(({ sums }) => sums)]), lateProblems: [...network.lateProblems, ...done.flatMap((one) => one.lateProblems)] }
   } finally {
-    await pool.terminate(true)
+    Atomics.store(shared, NEXT_CHUNK, chunks)
+    await others?.end()
+  }
+}
+
+interface Shared {
+  readonly assignment: Assignment
+  readonly order: InOrder
+}
+
+async function chunksHere({ job, network, source }: Run, { assignment, order }: Shared): Promise<{ readonly sums: FlowSums; readonly ran: number }> {
+  const { shared, chunks, ahead } = assignment
+  const runner = new ChunkRunner(network, job, (event) => order.take(event), source)
+  let ran = 0
+  for (;;) {
+    await nextTurn()
+    while (Atomics.load(shared, NEXT_CHUNK) > Atomics.load(shared, CHUNKS_WRITTEN) + ahead) await delay(AHEAD_WAIT_MS)
+    const at = Atomics.add(shared, NEXT_CHUNK, 1)
+    if (at >= chunks) return { sums: runner.harvest(), ran }
+    runner.run(at)
+    ran++
+  }
+}
+
+class OtherThreads {
+  readonly done: Promise<readonly Done[]>
+  private readonly pool: workerpool.Pool
+
+  constructor(file: string, count: number, { assignment, order }: Shared) {
+    this.pool = workerpool.pool(file, { minWorkers: count, maxWorkers: count, workerType: 'thread', workerThreadOpts: { workerData: FLOWS_THREAD } })
+    const on = (event: JobEvent): void => order.take(event)
+    this.done = Promise.all(Array.from({ length: count }, () => this.pool.exec('work', [assignment], { on }) as Promise<Done>))
+    // nobody may be waiting for it when it fails
+    this.done.catch(() => undefined)
+  }
+
+  async end(): Promise<void> {
+    await this.pool.terminate(true)
   }
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { isMainThread, workerData } from 'node:worker_threads'
 import workerpool from 'workerpool'
 import { CHUNKS_WRITTEN, FLOWS_THREAD, NEXT_CHUNK, type Assignment, type Done } from './flows-assignment.js'
-import { runJob, type JobEvent } from './flows-job.js'
+import { ChunkRunner, type JobEvent } from './flows-job.js'
 import type { Io } from './io.js'
 import { readNetwork } from './load-network.js'
 
@@ -19,18 +19,14 @@ async function work(assignment: Assignment): Promise<Done> {
   const { input, job, chunks, ahead, shared } = assignment
   const { network } = await readNetwork(input, silentIo(assignment))
   if (network === undefined) throw new Error('the cluster has changed while it was read')
-  const sums = runJob(network, job, {
-    take: () => {
-      const at = Atomics.add(shared, NEXT_CHUNK, 1)
-      if (at >= chunks) return -1
-      for (let written = Atomics.load(shared, CHUNKS_WRITTEN); at > written + ahead; written = Atomics.load(shared, CHUNKS_WRITTEN)) {
-        Atomics.wait(shared, CHUNKS_WRITTEN, written)
-      }
-      return at
-    },
-    tell: (event: JobEvent) => workerpool.workerEmit(event),
-  })
-  return { sums, lateProblems: network.lateProblems }
+  const runner = new ChunkRunner(network, job, (event: JobEvent) => workerpool.workerEmit(event))
+  for (let at = Atomics.add(shared, NEXT_CHUNK, 1); at < chunks; at = Atomics.add(shared, NEXT_CHUNK, 1)) {
+    for (let written = Atomics.load(shared, CHUNKS_WRITTEN); at > written + ahead; written = Atomics.load(shared, CHUNKS_WRITTEN)) {
+      Atomics.wait(shared, CHUNKS_WRITTEN, written)
+    }
+    runner.run(at)
+  }
+  return { sums: runner.harvest(), lateProblems: network.lateProblems }
 }
 
 /** Reads; what is wrong with the input has been said. */
