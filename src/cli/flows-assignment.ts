@@ -11,7 +11,9 @@ export const NEXT_CHUNK = 0
 export const CHUNKS_WRITTEN = 1
 
 export interface Assignment {
-  readonly input: Pick<InputOptions, 'filename' | 'recursive' | 'seed'>
+  readonly input: Pick<InputOptions, 'filename' | 'recursive' | 'seed' | 'etcdPrefix'>
+  /** Of what the command read (flows-stamps.ts). */
+  readonly stamps: readonly string[]
   readonly cwd: string
   readonly env: Io['env']
   /** Standard input, where it was read. */

@@ -16,6 +16,7 @@ import { eachLine } from './flows-lines.js'
 import { mergeParts, writeLines } from './flows-merge.js'
 import { runFlows, type Run } from './flows-pool.js'
 import { Progress } from './flows-progress.js'
+import { stampsOf } from './flows-stamps.js'
 import { flowsText } from './flows-text.js'
 import type { FlowsFlags } from './flows-verb.js'
 import type { Io } from './io.js'
@@ -31,6 +32,7 @@ const CHUNK_MAX = 4096
 export async function flows(files: readonly string[], flags: FlowsFlags, io: Io): Promise<number> {
   checkFlags(files, flags)
   if (flags.merge) return merge(files, flags, io)
+  const startMs = Date.now()
   const kept: { stdin?: Uint8Array } = {}
   const keeping: Io = { ...io, stdin: async (most) => (kept.stdin = await io.stdin(most)) }
   const loaded = await loadNetwork(flags, keeping)
@@ -41,7 +43,8 @@ export async function flows(files: readonly string[], flags: FlowsFlags, io: Io)
   const common: CommonRequest = { namespace: flags.namespace, seed: flags.seed, cold: flags.cold, listen: flags.listen }
   const problems = endProblems(plan as Plan, source, { network: loaded.network, common })
   if (problems.length > 0) return refuse(problems, io)
-  return send({ plan: plan as Plan, source, common, loaded, stdin: kept.stdin }, flags, io)
+  const stamps = await stampsOf(loaded.inputs, io.cwd, startMs)
+  return send({ plan: plan as Plan, source, common, loaded, stdin: kept.stdin, stamps }, flags, io)
 }
 
 interface Work {
@@ -50,13 +53,15 @@ interface Work {
   readonly common: CommonRequest
   readonly loaded: Loaded
   readonly stdin: Uint8Array | undefined
+  /** Of what was read; undefined where it cannot be read again. */
+  readonly stamps: readonly string[] | undefined
 }
 
-async function send({ plan, source, common, loaded, stdin }: Work, flags: FlowsFlags, io: Io): Promise<number> {
+async function send({ plan, source, common, loaded, stdin, stamps }: Work, flags: FlowsFlags, io: Io): Promise<number> {
   const { shard, output } = flags
   const { from, to } = rangeOf(source.count, shard?.part ?? 0, shard?.of ?? 1)
   // an etcd may say something else the next time that it is asked
-  const workers = (flags.etcd ?? []).length > 0 ? 1 : flags.workers
+  const workers = (flags.etcd ?? []).length > 0 || stamps === undefined ? 1 : flags.workers
   const chunk = Math.max(1, Math.min(CHUNK_MAX, Math.ceil((to - from) / (workers * CHUNKS_A_THREAD))))
   const lines = output === 'jsonl' || output === 'csv'
   const run: Run = {
@@ -65,7 +70,13 @@ async function send({ plan, source, common, loaded, stdin }: Work, flags: FlowsF
     source,
     workers,
     input: {
-      input: { filename: flags.filename, recursive: flags.recursive, seed: flags.seed },
+      input: {
+        filename: flags.filename,
+        recursive: flags.recursive,
+        seed: flags.seed,
+        ...(flags.etcdPrefix === undefined ? {} : { etcdPrefix: flags.etcdPrefix }),
+      },
+      stamps: stamps ?? [],
       cwd: io.cwd,
       env: io.env,
       ...(stdin === undefined ? {} : { stdin }),

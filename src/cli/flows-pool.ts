@@ -21,7 +21,7 @@ export interface Run {
   /** Threads, the calling one among them. */
   readonly workers: number
   /** For threads: what they read. */
-  readonly input: Pick<Assignment, 'input' | 'cwd' | 'env' | 'stdin'>
+  readonly input: Pick<Assignment, 'input' | 'stamps' | 'cwd' | 'env' | 'stdin'>
 }
 
 export interface Listener {
@@ -79,12 +79,17 @@ async function chunksHere({ job, network, source }: Run, { assignment, order }: 
   let ran = 0
   for (;;) {
     await nextTurn()
-    while (Atomics.load(shared, NEXT_CHUNK) > Atomics.load(shared, CHUNKS_WRITTEN) + ahead) await delay(AHEAD_WAIT_MS)
+    // once all are taken there is nothing to wait for: of a run that has failed none is written any more
+    for (let next = nextOf(shared); next < chunks && next > Atomics.load(shared, CHUNKS_WRITTEN) + ahead; next = nextOf(shared)) await delay(AHEAD_WAIT_MS)
     const at = Atomics.add(shared, NEXT_CHUNK, 1)
     if (at >= chunks) return { sums: runner.harvest(), ran }
     runner.run(at)
     ran++
   }
+}
+
+function nextOf(shared: Int32Array): number {
+  return Atomics.load(shared, NEXT_CHUNK)
 }
 
 class OtherThreads {
@@ -94,7 +99,9 @@ class OtherThreads {
   constructor(file: string, count: number, { assignment, order }: Shared) {
     this.pool = workerpool.pool(file, { minWorkers: count, maxWorkers: count, workerType: 'thread', workerThreadOpts: { workerData: FLOWS_THREAD } })
     const on = (event: JobEvent): void => order.take(event)
-    this.done = Promise.all(Array.from({ length: count }, () => this.pool.exec('work', [assignment], { on }) as Promise<Done>))
+    this.done = Promise.all(Array.from({ length: count }, () => this.pool.exec('work', [assignment], { on }) as Promise<Done | undefined>)).then((done) =>
+      done.filter((one) => one !== undefined),
+    )
     // nobody may be waiting for it when it fails
     this.done.catch(() => undefined)
   }

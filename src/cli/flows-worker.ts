@@ -7,6 +7,7 @@ import { isMainThread, workerData } from 'node:worker_threads'
 import workerpool from 'workerpool'
 import { CHUNKS_WRITTEN, FLOWS_THREAD, NEXT_CHUNK, type Assignment, type Done } from './flows-assignment.js'
 import { ChunkRunner, type JobEvent } from './flows-job.js'
+import { sameStamps, stampsOf } from './flows-stamps.js'
 import type { Io } from './io.js'
 import { readNetwork } from './load-network.js'
 
@@ -15,10 +16,11 @@ export function workerFile(): string | undefined {
   return import.meta.url.endsWith('.ts') ? undefined : fileURLToPath(import.meta.url)
 }
 
-async function work(assignment: Assignment): Promise<Done> {
-  const { input, job, chunks, ahead, shared } = assignment
-  const { network } = await readNetwork(input, silentIo(assignment))
-  if (network === undefined) throw new Error('the cluster has changed while it was read')
+/** undefined: the files are others by now. Their cluster is not what was asked about, and the others run all that there is. */
+async function work(assignment: Assignment): Promise<Done | undefined> {
+  const { input, stamps, job, chunks, ahead, shared } = assignment
+  const { network, inputs } = await readNetwork(input, silentIo(assignment))
+  if (network === undefined || !sameStamps(await stampsOf(inputs, assignment.cwd), stamps)) return undefined
   const runner = new ChunkRunner(network, job, (event: JobEvent) => workerpool.workerEmit(event))
   for (let at = Atomics.add(shared, NEXT_CHUNK, 1); at < chunks; at = Atomics.add(shared, NEXT_CHUNK, 1)) {
     for (let written = Atomics.load(shared, CHUNKS_WRITTEN); at > written + ahead; written = Atomics.load(shared, CHUNKS_WRITTEN)) {

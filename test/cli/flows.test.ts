@@ -1,6 +1,8 @@
 /** `netsim flows`: matrices with all their faults, parts that make the whole, threads that change nothing. */
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Buffer } from 'node:buffer'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +13,7 @@ import type { FlowLine } from '../../src/analysis/flows/flow-line.js'
 import type { FlowsReport } from '../../src/analysis/flows/report.js'
 import { buildCluster } from '../../src/cluster/cluster.js'
 import { EXAMPLE_TEXT } from '../../src/cluster/example.js'
+import { sameStamps, stampsOf } from '../../src/cli/flows-stamps.js'
 import { netsim } from './memory-io.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -212,11 +215,16 @@ describe('examples/flows/job.yaml', () => {
 })
 
 describe('threads', () => {
-  it('change no byte, however many they are', async () => {
-    const outdir = join(folder, 'built')
+  const words = ['--random', '200', '--pick', 'zipf', '--port', '9000', '--packets', '3']
+  /** Flows that take longer than a thread takes to begin. */
+  const LONG = '12000'
+  let built = ''
+
+  beforeAll(async () => {
+    built = join(folder, 'built')
     await build({
       entryPoints: [join(ROOT, 'src/cli/main.ts')],
-      outdir,
+      outdir: built,
       outExtension: { '.js': '.mjs' },
       bundle: true,
       splitting: true,
@@ -226,19 +234,103 @@ describe('threads', () => {
       banner: { js: "import { createRequire as __createRequire } from 'node:module'\nconst require = __createRequire(import.meta.url)" },
       logLevel: 'error',
     })
-    const words = ['flows', '--random', '200', '--pick', 'zipf', '--port', '9000', '--packets', '3', '-f', '-']
-    const ran = (workers: number, form: string) => {
-      const command = [join(outdir, 'main.mjs'), ...words, '--workers', String(workers), '-o', form]
-      const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: folder, input: readFileSync(FIREWALL), encoding: 'utf8' })
-      return { status, stdout, stderr }
-    }
+  }, 60_000)
+
+  function ran(workers: number, words: readonly string[], { input = '', program = built }: { readonly input?: string; readonly program?: string } = {}) {
+    const command = [join(program, 'main.mjs'), 'flows', ...words, '--workers', String(workers)]
+    const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: folder, input, encoding: 'utf8', timeout: 30_000 })
+    return { status, stdout, stderr }
+  }
+
+  it('change no byte, however many they are', () => {
     for (const form of ['json', 'jsonl']) {
-      const alone = ran(1, form)
+      const input = readFileSync(FIREWALL, 'utf8')
+      const alone = ran(1, [...words, '-f', '-', '-o', form], { input })
       expect(alone.status).toBe(1)
-      expect(ran(2, form)).toEqual(alone)
-      expect(ran(3, form)).toEqual(alone)
+      expect(ran(2, [...words, '-f', '-', '-o', form], { input })).toEqual(alone)
+      expect(ran(3, [...words, '-f', '-', '-o', form], { input })).toEqual(alone)
     }
   }, 120_000)
+
+  it('are none where the cluster can be read only once', () => {
+    const many = ['--random', LONG, '--port', '9000']
+    const piped = `cat '${FIREWALL}' | '${process.execPath}' '${join(built, 'main.mjs')}' flows ${many.join(' ')} -f /dev/stdin --workers 2`
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', piped], { cwd: folder, encoding: 'utf8', timeout: 30_000 })
+    const alone = ran(1, [...many, '-f', FIREWALL])
+    const body = (text: string): string[] => text.split('\n').filter((line) => !line.includes(FIREWALL) && !line.includes('/dev/stdin'))
+    expect({ status, stderr, lines: body(stdout) }).toEqual({ status: 1, stderr: '', lines: body(alone.stdout) })
+    expect(stdout.length).toBeGreaterThan(500)
+  }, 120_000)
+
+  it('read a snapshot of etcd with its prefix', () => {
+    const keys = readFileSync(join(ROOT, 'examples/etcd-snapshot/etcd.json'), 'utf8')
+    const elsewhere = keys.replace(/"key": "([^"]*)"/g, (_, key: string) => {
+      const moved = Buffer.from(key, 'base64').toString().replace('/coreos.com/network', '/elsewhere/net')
+      return `"key": "${Buffer.from(moved).toString('base64')}"`
+    })
+    expect(elsewhere).not.toBe(keys)
+    const asked = ['--random', LONG, '-f', join(ROOT, 'examples/etcd-snapshot/cluster.yaml'), '-f', file('etcd.json', elsewhere)]
+    const alone = ran(1, [...asked, '--etcd-prefix', '/elsewhere/net'])
+    expect(alone.status).toBe(0)
+    expect(ran(3, [...asked, '--etcd-prefix', '/elsewhere/net'])).toEqual(alone)
+  }, 120_000)
+
+  it('take no part when the files are others by then', async () => {
+    const policy = 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: none}\nspec: {podSelector: {}}\n'
+    const cluster = `${readFileSync(FIREWALL, 'utf8')}\n---\n${policy}`
+    const rows = 'web-0,api-0,tcp,9000,3\napi-0,web-0,icmp,,2\n'.repeat(200)
+    const input = `source,destination,protocol,port,packets\n${rows}`
+    const asked = ['-', '-f', file('moving.yaml', cluster), '-o', 'jsonl']
+    const alone = ran(1, asked, { input })
+    expect(alone.stdout.split('\n')).toHaveLength(401)
+    const child = spawn(process.execPath, [join(built, 'main.mjs'), 'flows', ...asked, '--workers', '2'], { cwd: folder, timeout: 30_000 })
+    let stdout = ''
+    child.stdout.on('data', (text: Buffer) => (stdout += text.toString()))
+    // the warning about the policy: the cluster has been read
+    await once(child.stderr, 'data')
+    file('moving.yaml', cluster.replaceAll('9000', '9009'))
+    child.stdin.end(input)
+    const [status] = (await once(child, 'close')) as [number | null]
+    expect({ status, stdout }).toEqual({ status: alone.status, stdout: alone.stdout })
+  }, 120_000)
+
+  it('end the run when one of them fails', () => {
+    const program = join(folder, 'failing')
+    cpSync(built, program, { recursive: true })
+    const [thread = ''] = readdirSync(program).filter((name) => name.startsWith('flows-worker-'))
+    const packages = join(ROOT, 'node_modules/workerpool/src/index.js')
+    const text = `import { isMainThread } from 'node:worker_threads'
+import { fileURLToPath } from 'node:url'
+import workerpool from ${JSON.stringify(packages)}
+export const workerFile = () => fileURLToPath(import.meta.url)
+const work = ({ shared }) => {
+  Atomics.add(shared, 0, 1)
+  throw new Error('it has taken a chunk')
+}
+if (!isMainThread) workerpool.worker({ work })
+`
+    writeFileSync(join(program, thread), text)
+    const many = ['--random', LONG, '--port', '9000', '-f', FIREWALL]
+    expect(ran(2, many, { program })).toMatchObject({ status: 70, stdout: '', stderr: expect.stringContaining('it has taken a chunk') as string })
+  }, 120_000)
+})
+
+describe('stamps of files', () => {
+  it('are others when a file has changed, and none when it cannot be read twice or changed meanwhile', async () => {
+    file('stamped.yaml', 'a: 1\n')
+    const before = (await stampsOf(['stamped.yaml', '-'], folder)) ?? []
+    expect(before).toHaveLength(2)
+    expect(sameStamps(await stampsOf(['stamped.yaml', '-'], folder), before)).toBe(true)
+    expect(sameStamps(await stampsOf(['stamped.yaml'], folder), before)).toBe(false)
+    expect(await stampsOf(['stamped.yaml'], folder, Date.now() + 60_000)).toHaveLength(1)
+    expect(await stampsOf(['stamped.yaml'], folder, Date.now() - 60_000)).toBeUndefined()
+    // longer than what a file system's clock may be behind
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    file('stamped.yaml', 'a: 2\n')
+    expect(sameStamps(await stampsOf(['stamped.yaml', '-'], folder), before)).toBe(false)
+    expect(await stampsOf(['stamped.yaml', 'gone.yaml'], folder)).toBeUndefined()
+    expect(await stampsOf(['/dev/null'], folder)).toBeUndefined()
+  })
 })
 
 describe('--by-class', () => {
